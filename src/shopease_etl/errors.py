@@ -1,0 +1,38 @@
+"""The errors a user may see; each class bears the exit code that the command ends with."""
+
+
+class ShopeaseError(Exception):
+    """A failure with a one-line message and, where there is one, a hint that names the way out (exit code 1)."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigurationError(ShopeaseError):
+    """Wrong usage or settings (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataRefusedError(ShopeaseError):
+    """The data breaks a promise: schema, quality or reconciliation (exit code 3)."""
+
+    exit_code = 3
+
+
+class UnreachableError(ShopeaseError):
+    """The database or the store cannot be reached, or refuses (exit code 4)."""
+
+    exit_code = 4
+
+
+class LakeLockedError(ShopeaseError):
+    """Another run holds the lake (exit code 75, EX_TEMPFAIL: try again later)."""
+
+    exit_code = 75
+
+
+INTERRUPTED_EXIT_CODE = 130

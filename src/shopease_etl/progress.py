@@ -1,0 +1,32 @@
+"""How a stage tells how far it is, without knowing who listens."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told of units of work by name; the console draws them, tests record them."""
+
+    def start(self, task: str, total_bytes: int | None = None) -> None:
+        """A unit of work begins; `total_bytes` is None where the size is not known."""
+
+    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
+        """`size` more bytes and `rows` more rows of the task are done."""
+
+    def finish(self, task: str, note: str = "") -> None:
+        """The task is done; `note` is a few words of result."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def start(self, task: str, total_bytes: int | None = None) -> None:
+        """Ignored."""
+
+    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
+        """Ignored."""
+
+    def finish(self, task: str, note: str = "") -> None:
+        """Ignored."""
+
+
+SILENT: Progress = Silent()

@@ -1,0 +1,204 @@
+"""The data contract as data: source tables, lake keys, columns and their types. It imports nothing of ours."""
+
+from dataclasses import dataclass
+from typing import Final
+
+BRONZE: Final = "bronze"
+SILVER: Final = "silver"
+GOLD: Final = "gold"
+QUARANTINE: Final = "quarantine"
+RUNS: Final = "_runs"
+
+BIGINT: Final = "bigint"
+DATE: Final = "date"
+INT: Final = "int"
+MONEY: Final = "decimal(18,2)"
+STRING: Final = "string"
+TIMESTAMP: Final = "timestamp"
+
+REJECTION_COLUMNS: Final = ("rejected_rule", "run_id")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A known column with its type in Athena's terms; `required` where a stage cannot do without it."""
+
+    name: str
+    type: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A source table: its folder in the lake, its known columns, and its key where it has a silver form."""
+
+    name: str
+    source: str
+    columns: tuple[Column, ...]
+    key: str | None = None
+    calculated: tuple[Column, ...] = ()
+    silver_order: tuple[str, ...] = ()
+
+    @property
+    def bronze_key(self) -> str:
+        """The lake key of the raw CSV."""
+        return f"{BRONZE}/{self.name}/{self.source}.csv"
+
+    @property
+    def silver_key(self) -> str:
+        """The lake key of the cleaned CSV."""
+        return f"{SILVER}/{self.name}/{self.name}_cleaned.csv"
+
+    @property
+    def quarantine_key(self) -> str:
+        """The lake key of the CSV of rejected rows."""
+        return f"{QUARANTINE}/{self.name}/{self.name}_rejected.csv"
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """The columns without which a stage cannot do its work."""
+        return tuple(column.name for column in self.columns if column.required)
+
+    def columns_of_type(self, column_type: str) -> tuple[str, ...]:
+        """The names of the known columns of one type, in order."""
+        return tuple(column.name for column in self.columns if column.type == column_type)
+
+
+@dataclass(frozen=True)
+class GoldTable:
+    """A gold dataset: its inputs in silver and its columns in order."""
+
+    name: str
+    inputs: tuple[str, ...]
+    columns: tuple[Column, ...]
+    order_by: tuple[tuple[str, bool], ...]
+
+    @property
+    def key(self) -> str:
+        """The lake key of the Parquet file."""
+        return f"{GOLD}/{self.name}/data.parquet"
+
+
+def _columns(column_type: str, *names: str, required: bool = True) -> tuple[Column, ...]:
+    return tuple(Column(name, column_type, required) for name in names)
+
+
+_STAMPS = _columns(TIMESTAMP, "created_at", "updated_at")
+_OPTIONAL_STAMPS = _columns(TIMESTAMP, "created_at", "updated_at", required=False)
+
+CUSTOMERS = Table(
+    name="customers",
+    source="customers",
+    key="customer_id",
+    columns=(
+        Column("customer_id", BIGINT),
+        *_columns(STRING, "customer_name", "email"),
+        *_columns(STRING, "phone", "address", required=False),
+        *_columns(STRING, "city", "state"),
+        Column("zip_code", STRING, required=False),
+        *_STAMPS,
+    ),
+)
+PRODUCTS = Table(
+    name="products",
+    source="products",
+    key="product_id",
+    columns=(
+        Column("product_id", BIGINT),
+        *_columns(STRING, "product_name", "category"),
+        Column("price", MONEY),
+        Column("description", STRING, required=False),
+        *_STAMPS,
+    ),
+)
+STORES = Table(
+    name="stores",
+    source="stores",
+    columns=(
+        Column("store_id", BIGINT),
+        Column("store_name", STRING),
+        *_columns(STRING, "city", "state", required=False),
+        *_OPTIONAL_STAMPS,
+    ),
+)
+INVENTORY = Table(
+    name="inventory",
+    source="inventory",
+    columns=(
+        Column("inventory_id", BIGINT, required=False),
+        *_columns(BIGINT, "store_id", "product_id", "quantity", "reorder_level", required=False),
+        *_OPTIONAL_STAMPS,
+    ),
+)
+SALES_MANAGERS = Table(
+    name="sales_managers",
+    source="sales_managers",
+    columns=(
+        Column("manager_id", BIGINT, required=False),
+        *_columns(STRING, "manager_name", "email", "phone", required=False),
+        Column("store_id", BIGINT, required=False),
+        *_OPTIONAL_STAMPS,
+    ),
+)
+TRANSACTIONS = Table(
+    name="transactions",
+    source="sale_transactions",
+    key="transaction_id",
+    columns=(
+        *_columns(BIGINT, "transaction_id", "store_id", "customer_id", "product_id", "quantity"),
+        Column("unit_price", MONEY),
+        *_columns(STRING, "payment_method", "sales_channel"),
+        *_STAMPS,
+    ),
+    calculated=(
+        Column("total_amount", MONEY),
+        Column("transaction_date", DATE),
+        *_columns(INT, "year", "month", "day"),
+    ),
+    silver_order=(
+        *("transaction_id", "store_id", "customer_id", "product_id", "quantity", "unit_price", "total_amount"),
+        *("payment_method", "sales_channel", "transaction_date", "year", "month", "day", "created_at", "updated_at"),
+    ),
+)
+
+TABLES: Final = (CUSTOMERS, PRODUCTS, STORES, INVENTORY, SALES_MANAGERS, TRANSACTIONS)
+CLEANED_TABLES: Final = tuple(table for table in TABLES if table.key)
+
+GOLD_TABLES: Final = (
+    GoldTable(
+        name="daily_sales_summary",
+        inputs=("transactions",),
+        order_by=(("sales_date", False),),
+        columns=(
+            Column("sales_date", DATE),
+            *_columns(BIGINT, "total_transactions", "total_items_sold"),
+            *_columns(MONEY, "total_revenue", "avg_transaction_value"),
+            *_columns(BIGINT, "unique_customers", "unique_products"),
+        ),
+    ),
+    GoldTable(
+        name="product_performance",
+        inputs=("transactions", "products"),
+        order_by=(("total_revenue", True), ("product_id", False)),
+        columns=(
+            Column("product_id", BIGINT),
+            *_columns(STRING, "product_name", "category"),
+            *_columns(BIGINT, "total_orders", "total_quantity_sold"),
+            *_columns(MONEY, "total_revenue", "avg_order_value", "avg_quantity_per_order"),
+        ),
+    ),
+    GoldTable(
+        name="customer_analytics",
+        inputs=("transactions", "customers"),
+        order_by=(("total_spent", True), ("customer_id", False)),
+        columns=(
+            Column("customer_id", BIGINT),
+            *_columns(STRING, "customer_name", "city", "state"),
+            *_columns(BIGINT, "total_purchases", "total_items_bought"),
+            *_columns(MONEY, "total_spent", "avg_order_value"),
+            *_columns(DATE, "first_purchase_date", "last_purchase_date"),
+            *_columns(INT, "recency_days", "r_score", "f_score", "m_score"),
+            *_columns(STRING, "rfm_score", "rfm_segment"),
+        ),
+    ),
+)
