@@ -1,0 +1,224 @@
+"""Bronze to silver: standardised columns, named rules and the resolution of duplicates, as pure functions of frames.
+
+Frames come in as read from bronze: every source column as text, and `ROW`, the row's number in bronze. The rules and
+the grammar are the contract's ("Silver", "What parses").
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import narwhals.stable.v2 as nw
+
+from shopease_etl import grammar
+from shopease_etl.tables import BIGINT, MONEY, REJECTION_COLUMNS, STRING, TIMESTAMP, TRANSACTIONS, Table
+
+ROW: Final = "shopease:row"
+REASON: Final = "shopease:reason"
+_CLEAN: Final = "shopease:clean:"
+_PARSED: Final = "shopease:parsed:"
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The two halves of a table, both in bronze's order: rows that passed, and rows rejected with `rejected_rule`."""
+
+    valid: nw.LazyFrame
+    rejected: nw.LazyFrame
+
+
+def duplicate_rows(bronze: nw.LazyFrame, table: Table) -> nw.LazyFrame:
+    """The numbers (`ROW`) of otherwise valid rows that lose against another row of the same key.
+
+    The latest `updated_at` stays, then the latest `created_at`, then the first row; what is NULL or does not parse is
+    older than any time. Keys that occur once never leave the aggregation, so memory is that of the keys.
+    """
+    key = _parsed(_key(table))
+    columns = (ROW, key, _clean("updated_at"), _clean("created_at"))
+    passed = _judged(bronze, table).filter(nw.col(REASON).is_null()).select(*columns)
+    repeated = passed.group_by(key).agg(nw.len().alias("rows")).filter(nw.col("rows") > 1).select(key)
+    contenders = passed.join(repeated, on=key, how="semi").with_columns(
+        (-_instant(nw.col(_clean("updated_at")))).alias("updated"),
+        (-_instant(nw.col(_clean("created_at")))).alias("created"),
+    )
+    placed = contenders.with_row_index("place", order_by=["updated", "created", ROW])
+    best = nw.col("place").min().over(key)
+    return placed.filter(nw.col("place") > best).select(ROW)
+
+
+def clean(bronze: nw.LazyFrame, table: Table, duplicates: Sequence[int], run_id: str) -> Cleaned:
+    """Part a table into silver and quarantine, given the rows that `duplicate_rows` found."""
+    source = [name for name in bronze.collect_schema().names() if name != ROW]
+    loses = nw.col(ROW).is_in(duplicates) & nw.col(REASON).is_null()
+    rule = nw.when(loses).then(nw.lit(f"duplicate_{table.key}")).otherwise(nw.col(REASON))
+    judged = _judged(bronze, table).with_columns(rule.alias(REASON))
+    rejected = judged.filter(~nw.col(REASON).is_null())
+    verdict = (nw.col(REASON), nw.lit(run_id))
+    return Cleaned(
+        valid=_silver(judged.filter(nw.col(REASON).is_null()), table, source),
+        rejected=rejected.select(
+            *_renamed(source, REJECTION_COLUMNS),
+            *(value.alias(name) for value, name in zip(verdict, REJECTION_COLUMNS, strict=True)),
+        ),
+    )
+
+
+def rules(table: Table) -> tuple[tuple[str, nw.Expr], ...]:
+    """The table's rules in order: the rule's name, and what holds for a row that keeps it."""
+    return tuple((f"{kind}_{column}", _keeps(kind, column)) for kind, column in _RULES[table.name])
+
+
+def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
+    """The columns of silver in order, given those of the source; extra ones keep their order at the end."""
+    if not table.silver_order:
+        return tuple(source)
+    taken = {column.name for column in table.calculated}
+    known = {column.name for column in table.columns}
+    return (*table.silver_order, *(_free_name(name, taken) for name in source if name not in known))
+
+
+_RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "customers": (("missing", "customer_id"), ("missing", "customer_name"), ("missing", "email")),
+    "products": (("missing", "product_id"), ("missing", "product_name"), ("nonpositive", "price")),
+    "transactions": (
+        ("missing", "transaction_id"),
+        ("nonpositive", "quantity"),
+        ("nonpositive", "unit_price"),
+        ("missing", "created_at"),
+    ),
+}
+_UPPERCASE: Final = {"customer_name", "category"}
+_LOWERCASE: Final = {"email"}
+
+
+def _clean(column: str) -> str:
+    return _CLEAN + column
+
+
+def _parsed(column: str) -> str:
+    return _PARSED + column
+
+
+def _key(table: Table) -> str:
+    if table.key is None:
+        message = f"{table.name} has no silver form"
+        raise ValueError(message)
+    return table.key
+
+
+def _judged(bronze: nw.LazyFrame, table: Table) -> nw.LazyFrame:
+    """Bronze with the standardised text and the parsed value of every known column, and the first rule broken."""
+    present = set(bronze.collect_schema().names())
+    parsed = {name for _, name in _RULES[table.name]} | {*table.columns_of_type(BIGINT), *table.columns_of_type(MONEY)}
+    standardised = bronze.with_columns(
+        _standardised(column.name, column.type).alias(_clean(column.name))
+        for column in table.columns
+        if column.name in present
+    )
+    values = standardised.with_columns(
+        _value(column.name, column.type).alias(_parsed(column.name))
+        for column in table.columns
+        if column.name in parsed and column.name in present
+    )
+    reason: nw.Expr = nw.lit(None, dtype=nw.String())
+    for name, keeps in reversed(rules(table)):
+        reason = nw.when(~keeps.fill_null(False)).then(nw.lit(name)).otherwise(reason)  # noqa: FBT003
+    return values.with_columns(reason.alias(REASON))
+
+
+def _keeps(kind: str, column: str) -> nw.Expr:
+    value = nw.col(_parsed(column))
+    return ~value.is_null() if kind == "missing" else value > 0
+
+
+def _standardised(column: str, column_type: str) -> nw.Expr:
+    """Trimmed, inner white space made one space, NULL where nothing is left; names and mail in their case."""
+    text = nw.col(column).str.replace_all(grammar.WHITESPACE, " ").str.strip_chars(" ")
+    if column_type == STRING and column in _UPPERCASE:
+        text = text.str.to_uppercase()
+    if column_type == STRING and column in _LOWERCASE:
+        text = text.str.to_lowercase()
+    return nw.when(text != "").then(text)
+
+
+def _value(column: str, column_type: str) -> nw.Expr:
+    """The value of the standardised text by the contract's grammar, NULL where it does not parse."""
+    text = nw.col(_clean(column))
+    if column_type == BIGINT:
+        return nw.when(text.str.contains(grammar.INTEGER)).then(text).cast(nw.Int64())
+    if column_type == MONEY:
+        return money(text)
+    if column_type == TIMESTAMP:
+        return nw.when(text.str.contains(grammar.TIMESTAMP)).then(text)
+    return text
+
+
+def money(text: nw.Expr) -> nw.Expr:
+    """Text to decimal(18,2), half away from zero, NULL where it is no number; exact however many decimals it has."""
+    number = nw.when(text.str.contains(grammar.NUMBER)).then(text)
+    truncated = number.str.replace(grammar.SURPLUS_DECIMALS, "${1}").cast(nw.Decimal(18, 2))
+    cent = nw.when(number.str.starts_with("-")).then(nw.lit("-0.01")).otherwise(nw.lit("0.01")).cast(nw.Decimal(18, 2))
+    return nw.when(number.str.contains(grammar.ROUNDS_AWAY)).then(truncated + cent).otherwise(truncated)
+
+
+def _instant(text: nw.Expr) -> nw.Expr:
+    """Microseconds since 0001-01-01 UTC of a timestamp's text; what does not parse is before any other."""
+    stamp = nw.when(text.str.contains(grammar.TIMESTAMP)).then(text)
+    zone = stamp.str.slice(19).str.replace(r"^\.[0-9]+", "").str.replace_all(r":|Z", "").str.pad_end(7, "0")
+    fraction = stamp.str.slice(19).str.replace(r"(?:Z|[+-].*)$", "").str.replace(r"^\.", "").str.pad_end(6, "0")
+    clock = stamp.str.slice(11, 8).str.pad_end(8, "0").str.replace_all(":", "0")
+    seconds = _number(clock, 0) * 3600 + _number(clock, 3) * 60 + _number(clock, 6)
+    offset = _number(zone, 1) * 3600 + _number(zone, 3) * 60 + _number(zone, 5)
+    east = nw.when(zone.str.starts_with("-")).then(-offset).otherwise(offset)
+    micros = ((_day_number(stamp) * 86_400 + seconds - east) * 1_000_000) + fraction.cast(nw.Int64())
+    return nw.when(~stamp.is_null()).then(micros).otherwise(nw.lit(-(2**62)))
+
+
+def _number(text: nw.Expr, start: int, digits: int = 2) -> nw.Expr:
+    return text.str.slice(start, digits).cast(nw.Int64())
+
+
+def _day_number(stamp: nw.Expr) -> nw.Expr:
+    """Days in the proleptic Gregorian calendar, by Hinnant's `days_from_civil` (the year begins in March)."""
+    month = _number(stamp, 5)
+    year = _number(stamp, 0, 4) - nw.when(month <= 2).then(nw.lit(1)).otherwise(nw.lit(0))
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + _number(stamp, 8) - 1
+    return 365 * year + year // 4 - year // 100 + year // 400 + of_year
+
+
+def _silver(valid: nw.LazyFrame, table: Table, source: Sequence[str]) -> nw.LazyFrame:
+    known = {column.name: column.type for column in table.columns}
+    columns = {name: _written(name, known[name]) for name in source if name in known}
+    columns |= _calculated() if table == TRANSACTIONS else {}
+    extras = [name for name in source if name not in known]
+    taken = set(columns)
+    columns |= {_free_name(name, taken): nw.col(name).str.replace_all(grammar.LINE_BREAK, " ") for name in extras}
+    return valid.select(columns[name].alias(name) for name in silver_columns(table, source))
+
+
+def _written(name: str, column_type: str) -> nw.Expr:
+    """The value as silver holds it: the parsed one where there is one, so that "+007" is 7; else the text as it is."""
+    if column_type == BIGINT:
+        return nw.coalesce(nw.col(_parsed(name)).cast(nw.String()), nw.col(_clean(name)))
+    return nw.col(_parsed(name) if column_type == MONEY else _clean(name))
+
+
+def _calculated() -> dict[str, nw.Expr]:
+    created = nw.col(_clean("created_at"))
+    total = nw.col(_parsed("quantity")).cast(nw.Decimal(38, 0)) * nw.col(_parsed("unit_price")).cast(nw.Decimal(38, 2))
+    return {
+        "total_amount": total.cast(nw.Decimal(18, 2)),
+        "transaction_date": created.str.slice(0, 10),
+        "year": _number(created, 0, 4),
+        "month": _number(created, 5),
+        "day": _number(created, 8),
+    }
+
+
+def _free_name(name: str, taken: Sequence[str] | set[str]) -> str:
+    """A source column that bears the name of one of ours travels along as `source_…`."""
+    return f"source_{name}" if name in taken else name
+
+
+def _renamed(source: Sequence[str], taken: Sequence[str]) -> list[nw.Expr]:
+    return [nw.col(name).alias(_free_name(name, taken)) for name in source]

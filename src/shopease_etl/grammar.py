@@ -1,0 +1,25 @@
+"""The one grammar by which text becomes a value, in regular expressions that every engine reads alike (RE2's subset)."""
+
+from typing import Final
+
+WHITESPACE: Final = r"[ \t\n\r\f\x0B\x{A0}]+"
+LINE_BREAK: Final = r"\r\n|\r|\n"
+
+# Eighteen digits are what a 64-bit integer and decimal(18,2) hold with certainty; what is longer does not parse.
+INTEGER: Final = r"^[+-]?0*[0-9]{1,18}$"
+NUMBER: Final = r"^[+-]?0*[0-9]{1,16}(?:\.[0-9]+)?$"
+SURPLUS_DECIMALS: Final = r"(\.[0-9]{2})[0-9]+$"
+ROUNDS_AWAY: Final = r"\.[0-9]{2}[5-9]"
+
+_DIVISIBLE_BY_4: Final = r"(?:0[48]|[2468][048]|[13579][26])"
+_YEAR: Final = r"(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+_LEAP_YEAR: Final = rf"(?:[0-9]{{2}}{_DIVISIBLE_BY_4}|{_DIVISIBLE_BY_4}00)"
+_DATE: Final = (
+    rf"(?:{_YEAR}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    rf"|{_LEAP_YEAR}-02-29)"
+)
+_CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_OFFSET: Final = r"(?:Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9](?::[0-5][0-9])?)?)"
+TIMESTAMP: Final = rf"^{_DATE}(?:[ T]{_CLOCK}{_OFFSET}?)?$"
