@@ -162,7 +162,7 @@ def money(text: nw.Expr) -> nw.Expr:
 
 
 def _instant(text: nw.Expr) -> nw.Expr:
-    """Microseconds since 0001-01-01 UTC of a timestamp's text; what does not parse is before any other."""
+    """A timestamp's text as microseconds on one UTC time line; what does not parse is before any other."""
     stamp = nw.when(text.str.contains(grammar.TIMESTAMP)).then(text)
     zone = stamp.str.slice(19).str.replace(r"^\.[0-9]+", "").str.replace_all(r":|Z", "").str.pad_end(7, "0")
     fraction = stamp.str.slice(19).str.replace(r"(?:Z|[+-].*)$", "").str.replace(r"^\.", "").str.pad_end(6, "0")
