@@ -6,12 +6,14 @@ the grammar are the contract's ("Silver", "What parses").
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 
 from shopease_etl import grammar
 from shopease_etl.tables import BIGINT, MONEY, REJECTION_COLUMNS, STRING, TIMESTAMP, TRANSACTIONS, Table
+
+Frame = nw.LazyFrame[Any]
 
 ROW: Final = "shopease:row"
 REASON: Final = "shopease:reason"
@@ -23,11 +25,11 @@ _PARSED: Final = "shopease:parsed:"
 class Cleaned:
     """The two halves of a table, both in bronze's order: rows that passed, and rows rejected with `rejected_rule`."""
 
-    valid: nw.LazyFrame
-    rejected: nw.LazyFrame
+    valid: Frame
+    rejected: Frame
 
 
-def duplicate_rows(bronze: nw.LazyFrame, table: Table) -> nw.LazyFrame:
+def duplicate_rows(bronze: Frame, table: Table) -> Frame:
     """The numbers (`ROW`) of otherwise valid rows that lose against another row of the same key.
 
     The latest `updated_at` stays, then the latest `created_at`, then the first row; what is NULL or does not parse is
@@ -46,7 +48,7 @@ def duplicate_rows(bronze: nw.LazyFrame, table: Table) -> nw.LazyFrame:
     return placed.filter(nw.col("place") > best).select(ROW)
 
 
-def clean(bronze: nw.LazyFrame, table: Table, duplicates: Sequence[int], run_id: str) -> Cleaned:
+def clean(bronze: Frame, table: Table, duplicates: Sequence[int], run_id: str) -> Cleaned:
     """Part a table into silver and quarantine, given the rows that `duplicate_rows` found."""
     source = [name for name in bronze.collect_schema().names() if name != ROW]
     loses = nw.col(ROW).is_in(duplicates) & nw.col(REASON).is_null()
@@ -106,7 +108,7 @@ def _key(table: Table) -> str:
     return table.key
 
 
-def _judged(bronze: nw.LazyFrame, table: Table) -> nw.LazyFrame:
+def _judged(bronze: Frame, table: Table) -> Frame:
     """Bronze with the standardised text and the parsed value of every known column, and the first rule broken."""
     present = set(bronze.collect_schema().names())
     parsed = {name for _, name in _RULES[table.name]} | {*table.columns_of_type(BIGINT), *table.columns_of_type(MONEY)}
@@ -186,7 +188,7 @@ def _day_number(stamp: nw.Expr) -> nw.Expr:
     return 365 * year + year // 4 - year // 100 + year // 400 + of_year
 
 
-def _silver(valid: nw.LazyFrame, table: Table, source: Sequence[str]) -> nw.LazyFrame:
+def _silver(valid: Frame, table: Table, source: Sequence[str]) -> Frame:
     known = {column.name: column.type for column in table.columns}
     columns = {name: _written(name, known[name]) for name in source if name in known}
     columns |= _calculated() if table == TRANSACTIONS else {}

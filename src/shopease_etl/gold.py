@@ -5,14 +5,15 @@ Frames come in with silver's columns, typed by `typed`. Formulas are the contrac
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 
 from shopease_etl import grammar, tables
 from shopease_etl.tables import GoldTable, Table
 
-Frames = Mapping[str, nw.LazyFrame]
+Frame = nw.LazyFrame[Any]
+Frames = Mapping[str, Frame]
 
 _DECIMAL = nw.Decimal(38, 2)
 _USED: Final = {
@@ -25,32 +26,42 @@ _TYPES: Final = {tables.DATE: nw.Date(), tables.BIGINT: nw.Int64(), tables.INT: 
 
 @dataclass(frozen=True)
 class GoldDataset:
-    """A dataset of the gold layer and the function of silver's typed frames that makes it."""
+    """A dataset of the gold layer and the function of silver's typed frames that makes it.
+
+    Its columns `revenue` and `sales` add up to those of silver, less the sales that have no `subject`.
+    """
 
     table: GoldTable
-    build: Callable[[Frames], nw.LazyFrame]
+    build: Callable[[Frames], Frame]
+    revenue: str
+    sales: str
+    subject: str | None = None
 
 
-def typed(silver: nw.LazyFrame, table: Table) -> nw.LazyFrame:
+def typed(silver: Frame, table: Table) -> Frame:
     """The columns of a silver table that gold needs, in their types; a foreign key that is no integer is NULL."""
     types = {column.name: column.type for column in (*table.columns, *table.calculated)}
     return silver.select(_typed(name, types[name]).alias(name) for name in _USED[table.name])
 
 
-def daily_sales_summary(silver: Frames) -> nw.LazyFrame:
+def daily_sales_summary(silver: Frames) -> Frame:
     """One row a day with sales."""
-    days = silver["transactions"].group_by("transaction_date").agg(
-        nw.len().alias("total_transactions"),
-        nw.col("quantity").sum().alias("total_items_sold"),
-        nw.col("total_amount").sum().alias("total_revenue"),
-        _distinct("customer_id").alias("unique_customers"),
-        _distinct("product_id").alias("unique_products"),
+    days = (
+        silver["transactions"]
+        .group_by("transaction_date")
+        .agg(
+            nw.len().alias("total_transactions"),
+            nw.col("quantity").sum().alias("total_items_sold"),
+            nw.col("total_amount").sum().alias("total_revenue"),
+            _distinct("customer_id").alias("unique_customers"),
+            _distinct("product_id").alias("unique_products"),
+        )
     )
     average = _average(nw.col("total_revenue"), nw.col("total_transactions"))
     return days.with_columns(average.alias("avg_transaction_value"), nw.col("transaction_date").alias("sales_date"))
 
 
-def product_performance(silver: Frames) -> nw.LazyFrame:
+def product_performance(silver: Frames) -> Frame:
     """One row per product sold, best seller first; a product that silver does not know keeps its row."""
     orders = nw.col("total_orders")
     return (
@@ -70,7 +81,7 @@ def product_performance(silver: Frames) -> nw.LazyFrame:
     )
 
 
-def customer_analytics(silver: Frames) -> nw.LazyFrame:
+def customer_analytics(silver: Frames) -> Frame:
     """One row per known customer_id with a purchase, biggest spender first, with RFM scores and segment."""
     spent = (
         silver["transactions"]
@@ -93,7 +104,7 @@ def customer_analytics(silver: Frames) -> nw.LazyFrame:
     return rfm(known).join(silver["customers"], on="customer_id", how="left")
 
 
-def rfm(customers: nw.LazyFrame) -> nw.LazyFrame:
+def rfm(customers: Frame) -> Frame:
     """Adds r_score, f_score, m_score (1 to 5), rfm_score ("555" best) and rfm_segment; equal customers score equally.
 
     Score = 1 + (5 × number of customers strictly worse) // N; worse is a larger `recency_days`, fewer
@@ -109,11 +120,10 @@ def rfm(customers: nw.LazyFrame) -> nw.LazyFrame:
     return scored.with_columns(nw.concat_str(digits).alias("rfm_score"), _segment().alias("rfm_segment"))
 
 
-GOLD: Final = tuple(
-    GoldDataset(table, build)
-    for table, build in zip(
-        tables.GOLD_TABLES, (daily_sales_summary, product_performance, customer_analytics), strict=True
-    )
+GOLD: Final = (
+    GoldDataset(tables.DAILY_SALES_SUMMARY, daily_sales_summary, "total_revenue", "total_transactions"),
+    GoldDataset(tables.PRODUCT_PERFORMANCE, product_performance, "total_revenue", "total_orders", "product_id"),
+    GoldDataset(tables.CUSTOMER_ANALYTICS, customer_analytics, "total_spent", "total_purchases", "customer_id"),
 )
 
 _SEGMENTS: Final = (
@@ -124,7 +134,7 @@ _SEGMENTS: Final = (
 )
 
 
-def finished(frame: nw.LazyFrame, table: GoldTable) -> nw.LazyFrame:
+def finished(frame: Frame, table: GoldTable) -> Frame:
     """The dataset's columns in the contract's order and types, its rows in the contract's order."""
     names = [name for name, _ in table.order_by]
     descending = [falls for _, falls in table.order_by]
@@ -132,7 +142,7 @@ def finished(frame: nw.LazyFrame, table: GoldTable) -> nw.LazyFrame:
     return frame.sort(names, descending=descending).select(*columns)
 
 
-def totals(transactions: nw.LazyFrame) -> nw.LazyFrame:
+def totals(transactions: Frame) -> Frame:
     """One row: rows and revenue of all sales, and of those without a customer or product, for reconciliation."""
     amount = nw.col("total_amount")
     sums = [nw.len().alias("transactions"), amount.sum().alias("revenue")]
@@ -167,7 +177,7 @@ def _distinct(column: str) -> nw.Expr:
 
 
 def _average(total: nw.Expr, count: nw.Expr) -> nw.Expr:
-    """total ÷ count to the cent, half up (no total is negative), in whole cents because decimal division is not exact."""
+    """total ÷ count to the cent, half up (no total is negative), in whole cents: decimal division is not exact."""
     cents = (total * 100).cast(nw.Int64())
     number = count.cast(nw.Int64())
     rounded = (2 * cents + number) // (2 * number)

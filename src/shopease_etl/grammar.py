@@ -1,4 +1,4 @@
-"""The one grammar by which text becomes a value, in regular expressions that every engine reads alike (RE2's subset)."""
+"""The one grammar by which text becomes a value, as regular expressions that every engine reads alike."""
 
 from typing import Final
 

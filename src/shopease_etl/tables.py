@@ -164,41 +164,41 @@ TRANSACTIONS = Table(
 TABLES: Final = (CUSTOMERS, PRODUCTS, STORES, INVENTORY, SALES_MANAGERS, TRANSACTIONS)
 CLEANED_TABLES: Final = tuple(table for table in TABLES if table.key)
 
-GOLD_TABLES: Final = (
-    GoldTable(
-        name="daily_sales_summary",
-        inputs=("transactions",),
-        order_by=(("sales_date", False),),
-        columns=(
-            Column("sales_date", DATE),
-            *_columns(BIGINT, "total_transactions", "total_items_sold"),
-            *_columns(MONEY, "total_revenue", "avg_transaction_value"),
-            *_columns(BIGINT, "unique_customers", "unique_products"),
-        ),
-    ),
-    GoldTable(
-        name="product_performance",
-        inputs=("transactions", "products"),
-        order_by=(("total_revenue", True), ("product_id", False)),
-        columns=(
-            Column("product_id", BIGINT),
-            *_columns(STRING, "product_name", "category"),
-            *_columns(BIGINT, "total_orders", "total_quantity_sold"),
-            *_columns(MONEY, "total_revenue", "avg_order_value", "avg_quantity_per_order"),
-        ),
-    ),
-    GoldTable(
-        name="customer_analytics",
-        inputs=("transactions", "customers"),
-        order_by=(("total_spent", True), ("customer_id", False)),
-        columns=(
-            Column("customer_id", BIGINT),
-            *_columns(STRING, "customer_name", "city", "state"),
-            *_columns(BIGINT, "total_purchases", "total_items_bought"),
-            *_columns(MONEY, "total_spent", "avg_order_value"),
-            *_columns(DATE, "first_purchase_date", "last_purchase_date"),
-            *_columns(INT, "recency_days", "r_score", "f_score", "m_score"),
-            *_columns(STRING, "rfm_score", "rfm_segment"),
-        ),
+DAILY_SALES_SUMMARY = GoldTable(
+    name="daily_sales_summary",
+    inputs=("transactions",),
+    order_by=(("sales_date", False),),
+    columns=(
+        Column("sales_date", DATE),
+        *_columns(BIGINT, "total_transactions", "total_items_sold"),
+        *_columns(MONEY, "total_revenue", "avg_transaction_value"),
+        *_columns(BIGINT, "unique_customers", "unique_products"),
     ),
 )
+PRODUCT_PERFORMANCE = GoldTable(
+    name="product_performance",
+    inputs=("transactions", "products"),
+    order_by=(("total_revenue", True), ("product_id", False)),
+    columns=(
+        Column("product_id", BIGINT),
+        *_columns(STRING, "product_name", "category"),
+        *_columns(BIGINT, "total_orders", "total_quantity_sold"),
+        *_columns(MONEY, "total_revenue", "avg_order_value", "avg_quantity_per_order"),
+    ),
+)
+CUSTOMER_ANALYTICS = GoldTable(
+    name="customer_analytics",
+    inputs=("transactions", "customers"),
+    order_by=(("total_spent", True), ("customer_id", False)),
+    columns=(
+        Column("customer_id", BIGINT),
+        *_columns(STRING, "customer_name", "city", "state"),
+        *_columns(BIGINT, "total_purchases", "total_items_bought"),
+        *_columns(MONEY, "total_spent", "avg_order_value"),
+        *_columns(DATE, "first_purchase_date", "last_purchase_date"),
+        *_columns(INT, "recency_days", "r_score", "f_score", "m_score"),
+        *_columns(STRING, "rfm_score", "rfm_segment"),
+    ),
+)
+
+GOLD_TABLES: Final = (DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, CUSTOMER_ANALYTICS)

@@ -1,0 +1,177 @@
+"""The lake's layers: datasets read as frames, written aside, published together, and the manifests of runs."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Final
+
+import polars as pl
+
+from shopease_etl import tables
+from shopease_etl.cleaning import ROW
+from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
+from shopease_etl.results import RunResult
+from shopease_etl.storage import Store, Upload, put_stream
+
+_MADE_BY: Final = {tables.BRONZE: "extract", tables.SILVER: "clean", tables.GOLD: "aggregate"}
+
+
+class Publication:
+    """Objects written by one stage, which readers see all together or not at all."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._uploads: list[Upload] = []
+
+    def upload(self, key: str) -> Upload:
+        """Begin to write one of the objects."""
+        upload = self._store.upload(key)
+        self._uploads.append(upload)
+        return upload
+
+    def failure(self) -> ShopeaseError | None:
+        """What the first failed write raised."""
+        return next((upload.failure for upload in self._uploads if upload.failure), None)
+
+    def publish(self) -> None:
+        """Wait until every object has arrived whole, then let readers see them."""
+        for upload in self._uploads:
+            upload.complete()
+        with _uninterrupted():
+            for upload in self._uploads:
+                upload.publish()
+
+    def discard(self) -> None:
+        """Leave nothing of what is not published."""
+        for upload in self._uploads:
+            upload.discard()
+
+
+@contextmanager
+def publication(store: Store) -> Iterator[Publication]:
+    """Publish what the block wrote when it ends well; on any exception nothing changes and nothing is left."""
+    written = Publication(store)
+    try:
+        yield written
+        written.publish()
+    except BaseException:
+        written.discard()
+        raise
+
+
+def scan_csv(store: Store, key: str, recorded: Mapping[str, int]) -> pl.LazyFrame:
+    """A CSV dataset with every column as text and `ROW`, the row's number; NULL and the empty string stay apart.
+
+    Raises:
+        DataRefusedError: the object is missing, cut short, or not the size in bytes that its run recorded.
+    """
+    _require_whole(store, key, recorded)
+    return pl.scan_csv(
+        store.uri(key),
+        infer_schema=False,
+        row_index_name=ROW,
+        glob=False,
+        storage_options=dict(store.storage_options()) or None,
+    )
+
+
+def require_columns(frame: pl.LazyFrame, table: tables.Table, key: str) -> None:
+    """Raise DataRefusedError that names every column which the table lacks."""
+    with reading(key):
+        present = frame.collect_schema().names()
+    missing = [name for name in table.required_columns if name not in present]
+    if missing:
+        message = f"{key} lacks the column{'s' if missing[1:] else ''} {', '.join(missing)}"
+        raise DataRefusedError(message, hint=f"the table {table.source} must have it; see the data contract")
+
+
+@contextmanager
+def reading(key: str, written: Publication | None = None) -> Iterator[None]:
+    """Translate what Polars raises while it reads a dataset, and writes others, into our errors."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        if written and (failure := written.failure()):
+            raise failure from error
+        message = f"{key} cannot be read: {_first_line(error)}"
+        raise DataRefusedError(message, hint=_remake(key)) from error
+    except OSError as error:
+        if written and (failure := written.failure()):
+            raise failure from error
+        message = f"cannot read {key}: {_first_line(error)}"
+        raise UnreachableError(message) from error
+
+
+def write_manifest(store: Store, run: RunResult) -> str:
+    """Write the run's manifest; returns its key."""
+    key = f"{tables.RUNS}/{run.run_id}.json"
+    text = json.dumps(asdict(run), indent=2, default=str)
+    put_stream(store, key, [text.encode() + b"\n"])
+    return key
+
+
+def manifests(store: Store) -> Iterator[dict[str, Any]]:
+    """The manifests of the lake's runs, latest first; a file that is not one is passed over."""
+    keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
+    for key in sorted(keys, reverse=True):
+        try:
+            manifest = json.loads(store.read(key))
+        except ValueError:
+            continue
+        if isinstance(manifest, dict) and "stages" in manifest:
+            yield manifest
+
+
+def recorded_datasets(store: Store) -> dict[str, dict[str, Any]]:
+    """By key, what the latest run that wrote a dataset recorded of it."""
+    keys = {item.key for layer in (*_MADE_BY, tables.QUARANTINE) for item in store.list(f"{layer}/")}
+    found: dict[str, dict[str, Any]] = {}
+    for manifest in manifests(store):
+        for stage in manifest["stages"]:
+            for dataset in stage["datasets"]:
+                found.setdefault(dataset["key"], {**dataset, "run_id": manifest["run_id"]})
+        if keys <= found.keys():
+            break
+    return {key: found[key] for key in keys & found.keys()}
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold an interrupt back until the block has ended: a publication is whole or it is not begun."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    former = {number: signal.signal(number, lambda n, _: held.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _require_whole(store: Store, key: str, recorded: Mapping[str, int]) -> None:
+    found = store.find(key)
+    if found is None:
+        message = f"{key} is not in the lake {store.location}"
+        raise DataRefusedError(message, hint=_remake(key))
+    if key in recorded and found.bytes != recorded[key]:
+        message = f"{key} has {found.bytes:,} bytes, but the run that wrote it recorded {recorded[key]:,}"
+        raise DataRefusedError(message, hint=_remake(key))
+    if store.read(key, start=-1) != b"\n":
+        message = f"{key} is cut short: it does not end with a line end"
+        raise DataRefusedError(message, hint=_remake(key))
+
+
+def _remake(key: str) -> str:
+    return f"make it again: `shopease {_MADE_BY.get(key.partition('/')[0], 'run-all')}`"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

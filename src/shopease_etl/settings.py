@@ -1,0 +1,89 @@
+"""The settings: flag, else environment (`SHOPEASE_…`), else `.env`, else default."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+from pydantic import ByteSize, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shopease_etl.errors import ConfigurationError
+
+PREFIX: Final = "SHOPEASE_"
+EMBEDDED: Final = "embedded"
+DOTENV: Final = Path(".env")
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told; AWS credentials, region and endpoint are not among it (boto3 finds them)."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=DOTENV, extra="ignore", frozen=True)
+
+    database_url: str = Field(
+        EMBEDDED, description="Source database: a libpq URL (missing parts from PG… variables), or `embedded`."
+    )
+    source_schema: str = Field("public", description="Schema of the source tables.")
+    lake: str = Field("lake", description="The lake: a folder, or s3://BUCKET[/PREFIX].")
+    home: Path = Field(Path(".shopease"), description="Folder of the embedded database and the local catalog.")
+    business_timezone: str = Field("UTC", description="Time zone in which a sale's date is taken.")
+    glue_database: str = Field("shopease_catalog", description="Name of the catalog's database.")
+    athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup that queries run in.")
+    crawlers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("shopease-bronze-crawler", "shopease-silver-crawler", "shopease-gold-crawler"),
+        description="The Glue crawlers, parted by commas.",
+    )
+    max_memory: ByteSize | None = Field(None, description="Memory that a query may use, such as 2GB; unset: no limit.")
+
+    @field_validator("crawlers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("business_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            message = "no such time zone; write it as in Europe/Berlin"
+            raise ValueError(message) from None
+        return value
+
+    @field_validator("database_url", "source_schema", "lake", "glue_database")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            message = "must not be empty"
+            raise ValueError(message)
+        return value
+
+
+def load(**flags: Any) -> Settings:
+    """Read the settings once; a flag that is None was not given.
+
+    Raises:
+        ConfigurationError: a value is not valid, or a `SHOPEASE_…` variable is no setting.
+    """
+    _refuse_unknown()
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        message = f"{PREFIX}{name.upper()} is not valid: {reason}"
+        raise ConfigurationError(message) from None
+
+
+def _refuse_unknown() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    given = {*os.environ, *(dotenv_values(DOTENV) if DOTENV.is_file() else ())}
+    for name in sorted(given):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(sorted(known))}"
+            message = f"{name} is not a setting of shopease"
+            raise ConfigurationError(message, hint=hint)

@@ -1,0 +1,95 @@
+"""Silver to gold: the business datasets as Parquet, reconciled to the cent before they are published."""
+
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import IO, Any, cast
+
+import narwhals.stable.v2 as nw
+import polars as pl
+
+from shopease_etl import gold, tables
+from shopease_etl.errors import DataRefusedError
+from shopease_etl.gold import GoldDataset
+from shopease_etl.lake import Publication, publication, reading, require_columns, scan_csv
+from shopease_etl.progress import SILENT, Progress
+from shopease_etl.results import DatasetResult, StageResult
+from shopease_etl.storage import Store
+
+Totals = Mapping[str, Any]
+
+
+def aggregate(
+    store: Store, datasets: Sequence[GoldDataset], *, recorded: Mapping[str, int], progress: Progress = SILENT
+) -> StageResult:
+    """Build the datasets; gold changes when all of them are built and reconcile with silver.
+
+    `recorded` holds by key the bytes that earlier stages wrote.
+
+    Raises:
+        DataRefusedError: silver is missing or cut short, or a sum of revenue or sales does not agree.
+    """
+    started = time.monotonic()
+    silver = _silver(store, datasets, recorded)
+    with publication(store) as written:
+        progress.start("gold")
+        totals, frames = _build(silver, datasets, written)
+        reconciliation = reconcile(totals, datasets, frames)
+        results = tuple(
+            _write(dataset, frames[dataset.table.name], written, rows_in=totals["transactions"]) for dataset in datasets
+        )
+        progress.finish("gold", f"{len(results)} datasets, revenue {totals['revenue']:,}")
+    return StageResult("aggregate", time.monotonic() - started, results, reconciliation)
+
+
+def reconcile(totals: Totals, datasets: Sequence[GoldDataset], frames: Mapping[str, pl.DataFrame]) -> dict[str, object]:
+    """The sums by which gold and silver agree, to the cent and to the row.
+
+    Raises:
+        DataRefusedError: they do not; the message names the sums.
+    """
+    sums: dict[str, object] = {"silver_transactions": totals["transactions"], "silver_revenue": totals["revenue"]}
+    for dataset in datasets:
+        name, frame = dataset.table.name, frames[dataset.table.name]
+        revenue, sales = Decimal(frame[dataset.revenue].sum()), int(frame[dataset.sales].sum())
+        sums |= {f"{name}_transactions": sales, f"{name}_revenue": revenue}
+        if dataset.subject:
+            lacks_sales, lacks_revenue = f"transactions_without_{dataset.subject}", f"revenue_without_{dataset.subject}"
+            sums |= {lacks_sales: totals[lacks_sales], lacks_revenue: totals[lacks_revenue]}
+            sales, revenue = sales + totals[lacks_sales], revenue + totals[lacks_revenue]
+        if (sales, revenue) != (totals["transactions"], totals["revenue"]):
+            message = (
+                f"{name} does not reconcile with silver: {sales:,} sales for {revenue:,} "
+                f"against {totals['transactions']:,} for {totals['revenue']:,}"
+            )
+            raise DataRefusedError(message)
+    return sums | {"agrees": True}
+
+
+def _silver(store: Store, datasets: Sequence[GoldDataset], recorded: Mapping[str, int]) -> gold.Frames:
+    needed = {"transactions"} | {name for dataset in datasets for name in dataset.table.inputs}
+    frames = {}
+    for table in tables.CLEANED_TABLES:
+        if table.name in needed:
+            frame = scan_csv(store, table.silver_key, recorded)
+            require_columns(frame, table, table.silver_key)
+            frames[table.name] = gold.typed(nw.from_native(frame), table)
+    return frames
+
+
+def _build(
+    silver: gold.Frames, datasets: Sequence[GoldDataset], written: Publication
+) -> tuple[Totals, dict[str, pl.DataFrame]]:
+    plans = [gold.totals(silver["transactions"])]
+    plans += [gold.finished(dataset.build(silver), dataset.table) for dataset in datasets]
+    with reading(tables.TRANSACTIONS.silver_key, written):
+        totals, *frames = pl.collect_all([plan.to_native() for plan in plans], engine="streaming")
+    names = [dataset.table.name for dataset in datasets]
+    return totals.row(0, named=True), dict(zip(names, frames, strict=True))
+
+
+def _write(dataset: GoldDataset, frame: pl.DataFrame, written: Publication, *, rows_in: int) -> DatasetResult:
+    upload = written.upload(dataset.table.key)
+    frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
+    name = dataset.table.name
+    return DatasetResult(tables.GOLD, name, dataset.table.key, rows_in, frame.height, upload.bytes, upload.sha256)

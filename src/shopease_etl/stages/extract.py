@@ -1,0 +1,121 @@
+"""Source to bronze: every table as COPY gives it, all of one snapshot, published together."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import Final
+
+from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.lake import Publication, publication
+from shopease_etl.postgres import CopyOut, Snapshot, SourceTable
+from shopease_etl.progress import SILENT, Progress
+from shopease_etl.results import DatasetResult, StageResult
+from shopease_etl.storage import Store
+from shopease_etl.tables import BRONZE, Table
+
+CONNECTIONS: Final = 2
+
+
+def extract(
+    snapshot: Snapshot, store: Store, tables: Sequence[Table], *, fail_fast: bool = False, progress: Progress = SILENT
+) -> StageResult:
+    """Stream the tables to bronze; no bronze object changes unless every table arrived whole.
+
+    Raises:
+        DataRefusedError: a table or column is missing, or bytes and COPY disagree about the rows.
+        ShopeaseError: tables failed; the one error names them all.
+    """
+    started = time.monotonic()
+    sources = resolve(snapshot, tables)
+    with publication(store) as written:
+        job = _Extraction(snapshot, written, progress, fail_fast)
+        results = job.run([(table, sources[table.source]) for table in tables])
+    return StageResult("extract", time.monotonic() - started, results)
+
+
+def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTable]:
+    """The source's tables by name, all of them there, readable, and with the columns that later stages need."""
+    sources = snapshot.tables([table.source for table in tables])
+    problems = [problem for table in tables for problem in _problems(table, sources.get(table.source))]
+    if problems:
+        message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
+        raise DataRefusedError(message, hint="see SHOPEASE_DATABASE_URL and SHOPEASE_SOURCE_SCHEMA")
+    return sources
+
+
+def _problems(table: Table, source: SourceTable | None) -> list[str]:
+    if source is None:
+        return [f"table {table.source} is missing"]
+    if not source.readable:
+        return [f"table {table.source} may not be read by this user"]
+    return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
+
+
+class _Extraction:
+    """The tables on their way, largest first, over a few connections that share the snapshot."""
+
+    def __init__(self, snapshot: Snapshot, written: Publication, progress: Progress, fail_fast: bool) -> None:
+        self._snapshot = snapshot
+        self._written = written
+        self._progress = progress
+        self._fail_fast = fail_fast
+        self._stopped = threading.Event()
+
+    def run(self, pairs: Sequence[tuple[Table, SourceTable]]) -> tuple[DatasetResult, ...]:
+        largest_first = sorted(pairs, key=lambda pair: -pair[1].bytes)
+        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="extract") as pool:
+            futures = {table.name: pool.submit(self._copy, table, source) for table, source in largest_first}
+            try:
+                if self._fail_fast:
+                    wait(futures.values(), return_when=FIRST_EXCEPTION)
+                    self._raise_first(futures)
+                wait(futures.values())
+            except BaseException:
+                self._stop(futures)
+                raise
+        _raise_all(futures)
+        return tuple(futures[table.name].result() for table, _ in pairs)
+
+    def _raise_first(self, futures: dict[str, Future[DatasetResult]]) -> None:
+        for future in futures.values():
+            if future.done():
+                future.result()
+
+    def _stop(self, futures: dict[str, Future[DatasetResult]]) -> None:
+        self._stopped.set()
+        for future in futures.values():
+            future.cancel()
+        self._snapshot.cancel()
+
+    def _copy(self, table: Table, source: SourceTable) -> DatasetResult:
+        upload = self._written.upload(table.bronze_key)
+        self._progress.start(table.name, source.bytes)
+        with self._snapshot.worker() as connection:
+            copy = CopyOut(connection, source)
+            for chunk in copy:
+                if self._stopped.is_set():
+                    message = f"the extraction of {table.name} was stopped"
+                    raise ShopeaseError(message)
+                upload.write(chunk)
+                self._progress.advance(table.name, size=len(chunk))
+        if copy.rows != upload.csv_rows:
+            message = f"{table.source}: COPY reported {copy.rows:,} rows, but its bytes hold {upload.csv_rows:,}"
+            raise DataRefusedError(message)
+        self._progress.finish(table.name, f"{copy.rows:,} rows")
+        return DatasetResult(
+            BRONZE, table.name, table.bronze_key, copy.rows, upload.csv_rows, upload.bytes, upload.sha256
+        )
+
+
+def _raise_all(futures: dict[str, Future[DatasetResult]]) -> None:
+    """One error that names every table that failed, of the kind of the first."""
+    failed = {name: error for name, future in futures.items() if (error := future.exception())}
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if len(failed) == 1 or not isinstance(first, ShopeaseError):
+        raise first
+    reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
+    message = f"{len(failed)} tables failed: {reasons}"
+    raise type(first)(message, hint=first.hint) from first

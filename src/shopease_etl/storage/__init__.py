@@ -1,0 +1,153 @@
+"""Where the lake's objects live: one interface, a local folder or S3 behind it."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.storage.rows import RowCounter
+
+
+class Sink(Protocol):
+    """Where an object's bytes go; nobody sees the object before `publish`."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def complete(self) -> None:
+        """Return when all bytes have arrived and are safe."""
+
+    def publish(self) -> None:
+        """Let readers see the object in place of the former one."""
+
+    def discard(self) -> None:
+        """Leave nothing behind; harmless after `publish`."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object that is there: its key, size in bytes, and time of last change in seconds since 1970."""
+
+    key: str
+    bytes: int
+    modified: float
+
+
+class Upload:
+    """A binary file to write an object's bytes to; counts and hashes them on the way.
+
+    `failure` keeps what a write raised, for a caller whose writer (Polars) reports it in words of its own.
+    """
+
+    def __init__(self, key: str, sink: Sink) -> None:
+        self.key = key
+        self.bytes = 0
+        self.failure: ShopeaseError | None = None
+        self._sink = sink
+        self._hash = hashlib.sha256()
+        self._rows = RowCounter()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the bytes so far, in hex."""
+        return self._hash.hexdigest()
+
+    @property
+    def csv_rows(self) -> int:
+        """The records of a CSV file with a header, counted from its bytes."""
+        return self._rows.records - 1
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Take the next bytes; returns how many, as a binary file does."""
+        chunk = bytes(data)
+        try:
+            self._sink.write(chunk)
+        except ShopeaseError as error:
+            self.failure = error
+            raise
+        self._hash.update(chunk)
+        self._rows.update(chunk)
+        self.bytes += len(chunk)
+        return len(chunk)
+
+    def flush(self) -> None:
+        """Nothing waits here; `complete` is what makes bytes safe."""
+
+    def complete(self) -> None:
+        """Return when all bytes have arrived and are safe."""
+        self._sink.complete()
+
+    def publish(self) -> None:
+        """Let readers see the object in place of the former one."""
+        self._sink.publish()
+
+    def discard(self) -> None:
+        """Leave nothing behind; harmless after `publish`."""
+        self._sink.discard()
+
+
+class Store(Protocol):
+    """A place for objects by key; an object is visible only when whole."""
+
+    location: str
+
+    def check(self) -> None:
+        """Raise UnreachableError unless objects can be written here."""
+
+    def upload(self, key: str) -> Upload:
+        """Begin to write an object; it stays invisible until published."""
+
+    def uri(self, key: str) -> str:
+        """The object's address as Polars reads it."""
+
+    def storage_options(self) -> Mapping[str, str]:
+        """What Polars needs besides the address."""
+
+    def find(self, key: str) -> StoredObject | None:
+        """The object with this key, or None."""
+
+    def list(self, prefix: str) -> Iterable[StoredObject]:
+        """The objects below a prefix, by key."""
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
+
+    def delete(self, key: str) -> None:
+        """Delete the object if it is there."""
+
+    def sweep(self) -> None:
+        """Delete what a killed run left half written; call it only while holding the lake's lock."""
+
+
+def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
+    """Write an object from a stream and publish it; on any exception nothing is left and nothing changed."""
+    upload = store.upload(key)
+    try:
+        for chunk in chunks:
+            upload.write(chunk)
+        upload.complete()
+        upload.publish()
+    except BaseException:
+        upload.discard()
+        raise
+    return upload
+
+
+def open_store(lake: str) -> Store:
+    """The store that a lake setting names: `s3://BUCKET[/PREFIX]` or a local folder."""
+    if lake.startswith("s3://"):
+        from shopease_etl.storage.s3 import S3Store
+
+        bucket, _, prefix = lake.removeprefix("s3://").strip("/").partition("/")
+        if not bucket:
+            message = f"the lake {lake!r} names no bucket"
+            raise ConfigurationError(message, hint="write it as s3://BUCKET or s3://BUCKET/PREFIX")
+        return S3Store(bucket, prefix)
+    if "://" in lake:
+        message = f"the lake {lake!r} is neither a folder nor an s3:// address"
+        raise ConfigurationError(message, hint="set SHOPEASE_LAKE to a folder or to s3://BUCKET[/PREFIX]")
+    from shopease_etl.storage.local import LocalStore
+
+    return LocalStore(Path(lake))

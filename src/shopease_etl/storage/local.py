@@ -1,0 +1,144 @@
+"""The lake in a local folder: objects are files, written aside, synced, and renamed into place."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+from uuid import uuid4
+
+from shopease_etl.errors import UnreachableError
+from shopease_etl.storage import StoredObject, Upload
+
+STAGING: Final = "_staging"
+
+
+class LocalStore:
+    """Objects below a folder; half-written ones are in `_staging`, which catalogs do not see."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().resolve()
+        self.location = str(self.root)
+
+    def check(self) -> None:
+        """Raise UnreachableError unless the folder can be made and written to."""
+        with _translated("write to", self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / STAGING / uuid4().hex
+            probe.parent.mkdir(exist_ok=True)
+            probe.touch()
+            _remove(probe)
+
+    def upload(self, key: str) -> Upload:
+        """Begin to write an object; it stays invisible until published."""
+        return Upload(key, _FileSink(self.root / STAGING / uuid4().hex, self.root / key))
+
+    def uri(self, key: str) -> str:
+        """The object's path."""
+        return str(self.root / key)
+
+    def storage_options(self) -> Mapping[str, str]:
+        """A local file needs none."""
+        return {}
+
+    def find(self, key: str) -> StoredObject | None:
+        """The object with this key, or None."""
+        path = self.root / key
+        with _translated("read", path):
+            if not path.is_file():
+                return None
+            status = path.stat()
+        return StoredObject(key, status.st_size, status.st_mtime)
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects below a prefix, by key."""
+        folder = self.root / prefix
+        with _translated("read", folder):
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+        for path in files:
+            found = self.find(path.relative_to(self.root).as_posix())
+            if found:
+                yield found
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
+        path = self.root / key
+        with _translated("read", path), path.open("rb") as file:
+            size = path.stat().st_size
+            file.seek(max(0, size + start) if start < 0 else start)
+            return file.read(-1 if length is None else length)
+
+    def delete(self, key: str) -> None:
+        """Delete the object if it is there."""
+        path = self.root / key
+        with _translated("delete", path):
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what a killed run left half written."""
+        with _translated("clean up", self.root / STAGING):
+            if (self.root / STAGING).is_dir():
+                shutil.rmtree(self.root / STAGING)
+
+
+class _FileSink:
+    """A file written aside and renamed into its place."""
+
+    def __init__(self, staged: Path, target: Path) -> None:
+        self._staged = staged
+        self._target = target
+        self._file = self._open()
+
+    def _open(self) -> BinaryIO:
+        with _translated("write", self._target):
+            self._staged.parent.mkdir(parents=True, exist_ok=True)
+            return self._staged.open("wb", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        with _translated("write", self._target):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def complete(self) -> None:
+        with _translated("write", self._target):
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def publish(self) -> None:
+        with _translated("write", self._target):
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._staged.replace(self._target)
+            _sync_folder(self._target.parent)
+        _remove(self._staged)
+
+    def discard(self) -> None:
+        self._file.close()
+        _remove(self._staged)
+
+
+def _remove(staged: Path) -> None:
+    """Delete a staged file, and the staging folder with the last of them."""
+    staged.unlink(missing_ok=True)
+    try:
+        staged.parent.rmdir()
+    except OSError:
+        return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(action: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot {action} {path}: {error.strerror or error}"
+        raise UnreachableError(message, hint="set SHOPEASE_LAKE to a folder that can be written") from error
