@@ -13,7 +13,7 @@ import polars as pl
 from shopease_etl import tables
 from shopease_etl.cleaning import ROW
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.results import RunResult
+from shopease_etl.results import Recorded, RunResult
 from shopease_etl.storage import Store, Upload, put_stream
 
 _MADE_BY: Final = {tables.BRONZE: "extract", tables.SILVER: "clean", tables.GOLD: "aggregate"}
@@ -62,7 +62,7 @@ def publication(store: Store) -> Iterator[Publication]:
         raise
 
 
-def scan_csv(store: Store, key: str, recorded: Mapping[str, int]) -> pl.LazyFrame:
+def scan_csv(store: Store, key: str, recorded: Mapping[str, Recorded]) -> pl.LazyFrame:
     """A CSV dataset with every column as text and `ROW`, the row's number; NULL and the empty string stay apart.
 
     Raises:
@@ -125,17 +125,16 @@ def manifests(store: Store) -> Iterator[dict[str, Any]]:
             yield manifest
 
 
-def recorded_datasets(store: Store) -> dict[str, dict[str, Any]]:
-    """By key, what the latest run that wrote a dataset recorded of it."""
-    keys = {item.key for layer in (*_MADE_BY, tables.QUARANTINE) for item in store.list(f"{layer}/")}
-    found: dict[str, dict[str, Any]] = {}
+def recorded_datasets(store: Store) -> dict[str, Recorded]:
+    """By key, what the latest run that wrote an object recorded of it."""
+    keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")}
+    found: dict[str, Recorded] = {}
     for manifest in manifests(store):
-        for stage in manifest["stages"]:
-            for dataset in stage["datasets"]:
-                found.setdefault(dataset["key"], {**dataset, "run_id": manifest["run_id"]})
+        for dataset in (dataset for stage in manifest["stages"] for dataset in stage["datasets"]):
+            found.setdefault(dataset["key"], Recorded(dataset["bytes"], dataset["rows_out"], manifest["run_id"]))
         if keys <= found.keys():
             break
-    return {key: found[key] for key in keys & found.keys()}
+    return found
 
 
 @contextmanager
@@ -155,13 +154,14 @@ def _uninterrupted() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _require_whole(store: Store, key: str, recorded: Mapping[str, int]) -> None:
+def _require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> None:
     found = store.find(key)
     if found is None:
         message = f"{key} is not in the lake {store.location}"
         raise DataRefusedError(message, hint=_remake(key))
-    if key in recorded and found.bytes != recorded[key]:
-        message = f"{key} has {found.bytes:,} bytes, but the run that wrote it recorded {recorded[key]:,}"
+    expected = recorded.get(key)
+    if expected and found.bytes != expected.bytes:
+        message = f"{key} has {found.bytes:,} bytes, but the run {expected.run_id} wrote {expected.bytes:,}"
         raise DataRefusedError(message, hint=_remake(key))
     if store.read(key, start=-1) != b"\n":
         message = f"{key} is cut short: it does not end with a line end"

@@ -6,6 +6,9 @@ from typing import Protocol
 class Progress(Protocol):
     """Told of units of work by name; the console draws them, tests record them."""
 
+    def stage(self, name: str) -> None:
+        """A stage of a run begins."""
+
     def start(self, task: str, total_bytes: int | None = None) -> None:
         """A unit of work begins; `total_bytes` is None where the size is not known."""
 
@@ -18,6 +21,9 @@ class Progress(Protocol):
 
 class Silent:
     """Progress that nobody watches."""
+
+    def stage(self, name: str) -> None:
+        """Ignored."""
 
     def start(self, task: str, total_bytes: int | None = None) -> None:
         """Ignored."""

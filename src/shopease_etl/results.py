@@ -24,6 +24,15 @@ class DatasetResult:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What the run that wrote an object recorded of it."""
+
+    bytes: int
+    rows: int
+    run_id: str
+
+
+@dataclass(frozen=True)
 class StageResult:
     """What one stage did, in the order it did it."""
 

@@ -8,6 +8,7 @@ SILVER: Final = "silver"
 GOLD: Final = "gold"
 QUARANTINE: Final = "quarantine"
 RUNS: Final = "_runs"
+LAYERS: Final = (BRONZE, SILVER, QUARANTINE, GOLD)
 
 BIGINT: Final = "bigint"
 DATE: Final = "date"

@@ -13,18 +13,18 @@ from shopease_etl.errors import DataRefusedError
 from shopease_etl.gold import GoldDataset
 from shopease_etl.lake import Publication, publication, reading, require_columns, scan_csv
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.results import DatasetResult, StageResult
+from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store
 
 Totals = Mapping[str, Any]
 
 
 def aggregate(
-    store: Store, datasets: Sequence[GoldDataset], *, recorded: Mapping[str, int], progress: Progress = SILENT
+    store: Store, datasets: Sequence[GoldDataset], *, recorded: Mapping[str, Recorded], progress: Progress = SILENT
 ) -> StageResult:
     """Build the datasets; gold changes when all of them are built and reconcile with silver.
 
-    `recorded` holds by key the bytes that earlier stages wrote.
+    `recorded` holds by key what earlier stages wrote.
 
     Raises:
         DataRefusedError: silver is missing or cut short, or a sum of revenue or sales does not agree.
@@ -66,7 +66,7 @@ def reconcile(totals: Totals, datasets: Sequence[GoldDataset], frames: Mapping[s
     return sums | {"agrees": True}
 
 
-def _silver(store: Store, datasets: Sequence[GoldDataset], recorded: Mapping[str, int]) -> gold.Frames:
+def _silver(store: Store, datasets: Sequence[GoldDataset], recorded: Mapping[str, Recorded]) -> gold.Frames:
     needed = {"transactions"} | {name for dataset in datasets for name in dataset.table.inputs}
     frames = {}
     for table in tables.CLEANED_TABLES:

@@ -10,19 +10,17 @@ from shopease_etl import cleaning
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake import Publication, publication, reading, require_columns, scan_csv
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.results import DatasetResult, StageResult
-from shopease_etl.storage import Store
-from shopease_etl.tables import REJECTION_COLUMNS, SILVER, Table
-
-Recorded = Mapping[str, int]
+from shopease_etl.results import DatasetResult, Recorded, StageResult
+from shopease_etl.storage import Store, Upload
+from shopease_etl.tables import QUARANTINE, REJECTION_COLUMNS, SILVER, Table
 
 
 def clean(
-    store: Store, tables: Sequence[Table], run_id: str, *, recorded: Recorded, progress: Progress = SILENT
+    store: Store, tables: Sequence[Table], run_id: str, *, recorded: Mapping[str, Recorded], progress: Progress = SILENT
 ) -> StageResult:
     """Clean the tables; silver and quarantine change together, when every table is done.
 
-    `recorded` holds by key the bytes that earlier stages wrote.
+    `recorded` holds by key what earlier stages wrote.
 
     Raises:
         DataRefusedError: bronze is missing, cut short or lacks a column, or rows in ≠ rows out + rejected.
@@ -30,19 +28,28 @@ def clean(
     started = time.monotonic()
     frames = {table.name: _bronze(store, table, recorded) for table in tables}
     with publication(store) as written:
-        results = tuple(_clean_table(frames[table.name], table, run_id, written, progress) for table in tables)
-    return StageResult("clean", time.monotonic() - started, results)
+        results = [
+            _clean_table(frames[table.name], table, run_id, written, recorded.get(table.bronze_key), progress)
+            for table in tables
+        ]
+    datasets = tuple(dataset for pair in results for dataset in pair)
+    return StageResult("clean", time.monotonic() - started, datasets)
 
 
-def _bronze(store: Store, table: Table, recorded: Recorded) -> pl.LazyFrame:
+def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded]) -> pl.LazyFrame:
     frame = scan_csv(store, table.bronze_key, recorded)
     require_columns(frame, table, table.bronze_key)
     return frame
 
 
 def _clean_table(
-    bronze: pl.LazyFrame, table: Table, run_id: str, written: Publication, progress: Progress
-) -> DatasetResult:
+    bronze: pl.LazyFrame,
+    table: Table,
+    run_id: str,
+    written: Publication,
+    recorded: Recorded | None,
+    progress: Progress,
+) -> tuple[DatasetResult, DatasetResult]:
     progress.start(table.name)
     silver, quarantine = written.upload(table.silver_key), written.upload(table.quarantine_key)
     with reading(table.bronze_key, written):
@@ -59,20 +66,26 @@ def _clean_table(
             ],
             engine="streaming",
         )
-    result = DatasetResult(
-        *(SILVER, table.name, table.silver_key, total.item(), silver.csv_rows, silver.bytes, silver.sha256),
-        rejected=dict(rules.iter_rows()),
-    )
-    _require_every_row(result, quarantine.csv_rows)
-    progress.finish(table.name, f"{result.rows_out:,} rows, {result.rows_rejected:,} rejected")
-    return result
+    rows_in, by_rule = total.item(), dict(rules.iter_rows())
+    kept = _result(SILVER, table.name, silver, rows_in, by_rule)
+    rejects = _result(QUARANTINE, table.name, quarantine, sum(by_rule.values()), {})
+    _require_every_row(kept, rejects, recorded)
+    progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
+    return kept, rejects
 
 
-def _require_every_row(result: DatasetResult, quarantined: int) -> None:
-    """The counts come from three places: the bytes read, the bytes written, and the rules."""
-    if result.rows_in != result.rows_out + quarantined or quarantined != result.rows_rejected:
+def _result(layer: str, name: str, upload: Upload, rows_in: int, rejected: Mapping[str, int]) -> DatasetResult:
+    return DatasetResult(layer, name, upload.key, rows_in, upload.csv_rows, upload.bytes, upload.sha256, rejected)
+
+
+def _require_every_row(silver: DatasetResult, quarantine: DatasetResult, bronze: Recorded | None) -> None:
+    """The counts come from four places: the manifest, the frame read, the bytes written, and the rules."""
+    if bronze and bronze.rows != silver.rows_in:
+        message = f"{silver.name}: {silver.rows_in:,} rows in bronze, but the run {bronze.run_id} wrote {bronze.rows:,}"
+        raise DataRefusedError(message)
+    if quarantine.rows_in != quarantine.rows_out or silver.rows_in != silver.rows_out + quarantine.rows_out:
         message = (
-            f"{result.name}: {result.rows_in:,} rows in, but {result.rows_out:,} in silver, "
-            f"{quarantined:,} in quarantine and {result.rows_rejected:,} rejected by rules"
+            f"{silver.name}: {silver.rows_in:,} rows in, but {silver.rows_out:,} in silver and "
+            f"{quarantine.rows_out:,} in quarantine, {quarantine.rows_in:,} rejected by rules"
         )
         raise DataRefusedError(message)

@@ -1,0 +1,264 @@
+"""The ordered stages and what surrounds them: the plan, the lake's lock, the manifest, reconciliation."""
+
+import difflib
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, TypeVar
+
+from shopease_etl import __version__, gold, lock, tables
+from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.gold import GoldDataset
+from shopease_etl.lake import recorded_datasets, write_manifest
+from shopease_etl.postgres import snapshot
+from shopease_etl.progress import SILENT, Progress
+from shopease_etl.results import DatasetResult, Recorded, RunResult, SourceInfo, StageResult
+from shopease_etl.settings import EMBEDDED, Settings
+from shopease_etl.stages.aggregate import aggregate
+from shopease_etl.stages.clean import clean
+from shopease_etl.stages.crawl import crawl
+from shopease_etl.stages.extract import extract, resolve
+from shopease_etl.storage import Store, open_store
+from shopease_etl.storage.local import LocalStore
+from shopease_etl.tables import Table
+
+STAGES: Final = ("extract", "clean", "aggregate", "crawl")
+SUCCEEDED: Final = "succeeded"
+FAILED: Final = "failed"
+INTERRUPTED: Final = "interrupted"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One dataset of one stage: what is read and what is written, as keys of the lake or tables of the source."""
+
+    stage: str
+    dataset: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: the stages in order, on which tables and gold datasets."""
+
+    stages: tuple[str, ...]
+    tables: tuple[Table, ...] = tables.TABLES
+    datasets: tuple[GoldDataset, ...] = gold.GOLD
+    fail_fast: bool = False
+
+    def steps(self) -> tuple[Step, ...]:
+        """The plan's work, dataset by dataset."""
+        return tuple(step for stage in self.stages for step in self._steps(stage))
+
+    def _steps(self, stage: str) -> Iterator[Step]:
+        if stage == "extract":
+            yield from (Step(stage, t.name, (t.source,), (t.bronze_key,)) for t in self.tables)
+        elif stage == "clean":
+            yield from (
+                Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key)) for t in self.cleaned_tables
+            )
+        elif stage == "aggregate":
+            silver = {table.name: table.silver_key for table in tables.CLEANED_TABLES}
+            yield from (
+                Step(stage, d.table.name, tuple(silver[name] for name in d.table.inputs), (d.table.key,))
+                for d in self.datasets
+            )
+        else:
+            yield Step(stage, "catalog", ("the lake's headers and schemas",), ("tables and views",))
+
+    @property
+    def cleaned_tables(self) -> tuple[Table, ...]:
+        """The plan's tables that have a silver form."""
+        return tuple(table for table in self.tables if table.key)
+
+
+def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False) -> Plan:
+    """A plan of one stage on the named tables (all, where none is named), by the lake's or the source's name.
+
+    Raises:
+        ConfigurationError: a name is no table of the stage.
+    """
+    offered = tables.CLEANED_TABLES if stage == "clean" else tables.TABLES
+    by_name = {name: table for table in offered for name in (table.source, table.name)}
+    chosen = {_named(name, by_name, "table").name for name in names} or {table.name for table in offered}
+    return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast)
+
+
+def plan_datasets(names: Sequence[str]) -> Plan:
+    """A plan of `aggregate` for the named gold datasets (all, where none is named).
+
+    Raises:
+        ConfigurationError: a name is no gold dataset.
+    """
+    by_name = {dataset.table.name: dataset for dataset in gold.GOLD}
+    chosen = [_named(name, by_name, "dataset") for name in names] or gold.GOLD
+    return Plan(("aggregate",), datasets=tuple(dataset for dataset in gold.GOLD if dataset in chosen))
+
+
+def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
+    """A plan of all stages from the first to do."""
+    stages = STAGES[STAGES.index(first_stage) :]
+    return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
+
+
+def check_plan(plan: Plan, settings: Settings) -> None:
+    """Raise what a run of the plan would raise at its start: settings, connections, tables and columns."""
+    open_store(settings.lake)
+    if "extract" in plan.stages:
+        with source_url(settings) as url, snapshot(url, settings.business_timezone, settings.source_schema) as moment:
+            resolve(moment, plan.tables)
+
+
+def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResult:
+    """Carry the plan out under the lake's lock and write its manifest, however it ends.
+
+    Raises:
+        LakeLockedError: another run holds the lake.
+        ShopeaseError: a stage failed; the stages before it stand.
+    """
+    store = open_store(settings.lake)
+    store.check()
+    run_id = new_run_id()
+    with lock.held(_lock_path(store, settings), run_id):
+        store.sweep()
+        job = _Run(plan, settings, store, run_id, progress)
+        try:
+            job.execute()
+        except KeyboardInterrupt:
+            job.record(INTERRUPTED, "interrupted")
+            raise
+        except ShopeaseError as error:
+            job.record(FAILED, str(error))
+            raise
+        return job.record(SUCCEEDED, None)
+
+
+def new_run_id() -> str:
+    """A run id that sorts by its start in UTC."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+@contextmanager
+def source_url(settings: Settings) -> Iterator[str]:
+    """The source database's URL; the embedded server runs for as long as the context lasts."""
+    if settings.database_url != EMBEDDED:
+        yield settings.database_url
+        return
+    from shopease_etl import embedded
+
+    with embedded.running(settings.home) as url:
+        yield url
+
+
+@dataclass
+class _Run:
+    """A run under way: what it has done so far."""
+
+    plan: Plan
+    settings: Settings
+    store: Store
+    run_id: str
+    progress: Progress
+    started_at: str = field(default_factory=lambda: _now())
+    stages: list[StageResult] = field(default_factory=list)
+    source: SourceInfo | None = None
+
+    def execute(self) -> None:
+        recorded = recorded_datasets(self.store)
+        stages: dict[str, Callable[[], StageResult]] = {
+            "extract": self._extract,
+            "clean": lambda: clean(
+                self.store, self.plan.cleaned_tables, self.run_id, recorded=recorded, progress=self.progress
+            ),
+            "aggregate": lambda: aggregate(self.store, self.plan.datasets, recorded=recorded, progress=self.progress),
+            "crawl": self._crawl,
+        }
+        for name in self.plan.stages:
+            self.progress.stage(name)
+            result = stages[name]()
+            self.stages.append(result)
+            recorded |= {item.key: Recorded(item.bytes, item.rows_out, self.run_id) for item in result.datasets}
+
+    def record(self, status: str, error: str | None) -> RunResult:
+        """Write the manifest."""
+        result = RunResult(
+            run_id=self.run_id,
+            status=status,
+            started_at=self.started_at,
+            finished_at=_now(),
+            shopease_version=__version__,
+            source=self.source,
+            stages=tuple(self.stages),
+            reconciliation=_reconciliation(self.stages),
+            error=error,
+        )
+        write_manifest(self.store, result)
+        return result
+
+    def _extract(self) -> StageResult:
+        zone, schema = self.settings.business_timezone, self.settings.source_schema
+        with source_url(self.settings) as url, snapshot(url, zone, schema) as moment:
+            result = extract(
+                moment, self.store, self.plan.tables, fail_fast=self.plan.fail_fast, progress=self.progress
+            )
+            rows = {item.name: item.rows_in for item in result.datasets}
+            self.source = SourceInfo(moment.host, moment.database, moment.server_version, moment.id, rows)
+        return result
+
+    def _crawl(self) -> StageResult:
+        if not isinstance(self.store, LocalStore):
+            self.progress.finish("catalog", "skipped: only local lakes are catalogued by this version")
+            return StageResult("crawl", 0.0)
+        return crawl(self.store.root, self.settings.home, self.settings.glue_database, progress=self.progress)
+
+
+def _reconciliation(stages: Sequence[StageResult]) -> dict[str, object]:
+    """The sums of revenue and sales, and each table's rows from COPY to silver and quarantine."""
+    by_name = {stage.name: stage for stage in stages}
+    rows: dict[str, dict[str, int]] = {}
+    for stage in (by_name[name] for name in ("extract", "clean") if name in by_name):
+        for item in stage.datasets:
+            rows.setdefault(item.name, {}).update(_row_counts(item))
+    sums = dict(by_name["aggregate"].reconciliation) if "aggregate" in by_name else {}
+    agrees = all(_rows_agree(counts) for counts in rows.values()) and sums.get("agrees", True)
+    return {"rows": rows, **sums, "agrees": agrees} if rows or sums else {}
+
+
+def _row_counts(item: DatasetResult) -> dict[str, int]:
+    if item.layer == tables.BRONZE:
+        return {"source": item.rows_in, "bronze": item.rows_out}
+    if item.layer == tables.SILVER:
+        return {"bronze": item.rows_in, "silver": item.rows_out}
+    return {"quarantine": item.rows_out}
+
+
+def _rows_agree(counts: dict[str, int]) -> bool:
+    same_source = counts.get("source", counts["bronze"]) == counts["bronze"]
+    return same_source and ("silver" not in counts or counts["bronze"] == counts["silver"] + counts["quarantine"])
+
+
+def _lock_path(store: Store, settings: Settings) -> Path:
+    """In a local lake itself; for a lake elsewhere in the home, where it parts the runs of this machine."""
+    if isinstance(store, LocalStore):
+        return store.root / tables.RUNS / ".lock"
+    return settings.home / "locks" / f"{sha256(store.location.encode()).hexdigest()[:16]}.lock"
+
+
+def _named(name: str, offered: Mapping[str, _T], kind: str) -> _T:
+    if name in offered:
+        return offered[name]
+    close = difflib.get_close_matches(name, offered, 1)
+    message = f"there is no {kind} {name!r}"
+    names = ", ".join(sorted(offered))
+    raise ConfigurationError(message, hint=f"did you mean {close[0]}?" if close else f"there are {names}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
