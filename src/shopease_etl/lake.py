@@ -131,7 +131,9 @@ def recorded_datasets(store: Store) -> dict[str, Recorded]:
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
         for dataset in (dataset for stage in manifest["stages"] for dataset in stage["datasets"]):
-            found.setdefault(dataset["key"], Recorded(dataset["bytes"], dataset["rows_out"], manifest["run_id"]))
+            rejected = sum(dataset["rejected"].values())
+            record = Recorded(dataset["bytes"], dataset["rows_out"], rejected, manifest["run_id"])
+            found.setdefault(dataset["key"], record)
         if keys <= found.keys():
             break
     return found

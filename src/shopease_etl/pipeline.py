@@ -2,6 +2,7 @@
 
 import difflib
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from shopease_etl import __version__, gold, lock, tables
+from shopease_etl.catalog.local import catalog_path
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.gold import GoldDataset
 from shopease_etl.lake import recorded_datasets, write_manifest
-from shopease_etl.postgres import snapshot
+from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, RunResult, SourceInfo, StageResult
 from shopease_etl.settings import EMBEDDED, Settings
@@ -112,7 +114,7 @@ def check_plan(plan: Plan, settings: Settings) -> None:
     """Raise what a run of the plan would raise at its start: settings, connections, tables and columns."""
     open_store(settings.lake)
     if "extract" in plan.stages:
-        with source_url(settings) as url, snapshot(url, settings.business_timezone, settings.source_schema) as moment:
+        with source_snapshot(settings) as moment:
             resolve(moment, plan.tables)
 
 
@@ -145,6 +147,24 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
+def catalog_file(settings: Settings) -> Path:
+    """Where the local catalog of the settings' lake is kept."""
+    return catalog_path(settings.home, settings.glue_database, local_lake(settings))
+
+
+def local_lake(settings: Settings) -> Path:
+    """The lake's folder.
+
+    Raises:
+        ConfigurationError: the lake is on S3, where this version has no catalog.
+    """
+    store = open_store(settings.lake)
+    if isinstance(store, LocalStore):
+        return store.root
+    message = f"the lake {store.location} is on S3, and this version catalogs and queries local lakes only"
+    raise ConfigurationError(message, hint="set SHOPEASE_LAKE to a folder")
+
+
 @contextmanager
 def source_url(settings: Settings) -> Iterator[str]:
     """The source database's URL; the embedded server runs for as long as the context lasts."""
@@ -155,6 +175,13 @@ def source_url(settings: Settings) -> Iterator[str]:
 
     with embedded.running(settings.home) as url:
         yield url
+
+
+@contextmanager
+def source_snapshot(settings: Settings) -> Iterator[Snapshot]:
+    """One moment of the source database."""
+    with source_url(settings) as url, snapshot(url, settings.business_timezone, settings.source_schema) as moment:
+        yield moment
 
 
 @dataclass
@@ -184,7 +211,10 @@ class _Run:
             self.progress.stage(name)
             result = stages[name]()
             self.stages.append(result)
-            recorded |= {item.key: Recorded(item.bytes, item.rows_out, self.run_id) for item in result.datasets}
+            recorded |= {
+                item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
+                for item in result.datasets
+            }
 
     def record(self, status: str, error: str | None) -> RunResult:
         """Write the manifest."""
@@ -203,8 +233,7 @@ class _Run:
         return result
 
     def _extract(self) -> StageResult:
-        zone, schema = self.settings.business_timezone, self.settings.source_schema
-        with source_url(self.settings) as url, snapshot(url, zone, schema) as moment:
+        with source_snapshot(self.settings) as moment:
             result = extract(
                 moment, self.store, self.plan.tables, fail_fast=self.plan.fail_fast, progress=self.progress
             )
@@ -214,9 +243,19 @@ class _Run:
 
     def _crawl(self) -> StageResult:
         if not isinstance(self.store, LocalStore):
-            self.progress.finish("catalog", "skipped: only local lakes are catalogued by this version")
+            self.progress.start("crawl")
+            self.progress.finish("crawl", "skipped: this version catalogs local lakes only")
             return StageResult("crawl", 0.0)
-        return crawl(self.store.root, self.settings.home, self.settings.glue_database, progress=self.progress)
+        started = time.monotonic()
+        settings = self.settings
+        found = crawl(
+            self.store.root,
+            catalog_file(settings),
+            settings.glue_database,
+            max_memory=settings.max_memory,
+            progress=self.progress,
+        )
+        return StageResult("crawl", time.monotonic() - started, tables=found.catalogued)
 
 
 def _reconciliation(stages: Sequence[StageResult]) -> dict[str, object]:

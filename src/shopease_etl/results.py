@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class DatasetResult:
-    """One dataset as a stage left it; `rejected` counts rows by rule, `sha256` is of the object's bytes."""
+    """One dataset as a stage left it; `rejected` counts rows by rule, `sha256` is of the object's bytes.
+
+    `seconds` is None for datasets that are made in one pass with others.
+    """
 
     layer: str
     name: str
@@ -16,6 +19,7 @@ class DatasetResult:
     bytes: int
     sha256: str
     rejected: Mapping[str, int] = field(default_factory=dict)
+    seconds: float | None = None
 
     @property
     def rows_rejected(self) -> int:
@@ -29,6 +33,7 @@ class Recorded:
 
     bytes: int
     rows: int
+    rejected: int
     run_id: str
 
 
@@ -78,3 +83,48 @@ class RunResult:
     source: SourceInfo | None = None
     error: str | None = None
     schema_version: int = 1
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """An object of the lake as it is now; `rows` is None where no manifest tells, `modified` is seconds since 1970."""
+
+    layer: str
+    name: str
+    key: str
+    rows: int | None
+    rejected: int | None
+    bytes: int
+    modified: float
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as its manifest tells it."""
+
+    run_id: str
+    status: str
+    stages: tuple[str, ...]
+    seconds: float
+    error: str | None
+
+
+@dataclass(frozen=True)
+class LakeStatus:
+    """The lake as it is: its datasets by layer, and its last runs, latest first."""
+
+    location: str
+    datasets: tuple[DatasetStatus, ...]
+    runs: tuple[RunSummary, ...]
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """One thing that was checked; `exit_code` is 0 where it is in order, `fix` says what to do where not."""
+
+    name: str
+    detail: str
+    exit_code: int = 0
+    fix: str | None = None
+    warning: bool = False

@@ -50,6 +50,7 @@ def _clean_table(
     recorded: Recorded | None,
     progress: Progress,
 ) -> tuple[DatasetResult, DatasetResult]:
+    started = time.monotonic()
     progress.start(table.name)
     silver, quarantine = written.upload(table.silver_key), written.upload(table.quarantine_key)
     with reading(table.bronze_key, written):
@@ -67,15 +68,20 @@ def _clean_table(
             engine="streaming",
         )
     rows_in, by_rule = total.item(), dict(rules.iter_rows())
-    kept = _result(SILVER, table.name, silver, rows_in, by_rule)
+    seconds = time.monotonic() - started
+    kept = _result(SILVER, table.name, silver, rows_in, by_rule, seconds)
     rejects = _result(QUARANTINE, table.name, quarantine, sum(by_rule.values()), {})
     _require_every_row(kept, rejects, recorded)
     progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
     return kept, rejects
 
 
-def _result(layer: str, name: str, upload: Upload, rows_in: int, rejected: Mapping[str, int]) -> DatasetResult:
-    return DatasetResult(layer, name, upload.key, rows_in, upload.csv_rows, upload.bytes, upload.sha256, rejected)
+def _result(
+    layer: str, name: str, upload: Upload, rows_in: int, rejected: Mapping[str, int], seconds: float | None = None
+) -> DatasetResult:
+    return DatasetResult(
+        layer, name, upload.key, rows_in, upload.csv_rows, upload.bytes, upload.sha256, rejected, seconds
+    )
 
 
 def _require_every_row(silver: DatasetResult, quarantine: DatasetResult, bronze: Recorded | None) -> None:

@@ -40,7 +40,9 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
     problems = [problem for table in tables for problem in _problems(table, sources.get(table.source))]
     if problems:
         message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
-        raise DataRefusedError(message, hint="see SHOPEASE_DATABASE_URL and SHOPEASE_SOURCE_SCHEMA")
+        raise DataRefusedError(
+            message, hint="load a dump with `shopease restore`, or see SHOPEASE_DATABASE_URL and SHOPEASE_SOURCE_SCHEMA"
+        )
     return sources
 
 
@@ -89,6 +91,7 @@ class _Extraction:
         self._snapshot.cancel()
 
     def _copy(self, table: Table, source: SourceTable) -> DatasetResult:
+        started = time.monotonic()
         upload = self._written.upload(table.bronze_key)
         self._progress.start(table.name, source.bytes)
         with self._snapshot.worker() as connection:
@@ -104,7 +107,14 @@ class _Extraction:
             raise DataRefusedError(message)
         self._progress.finish(table.name, f"{copy.rows:,} rows")
         return DatasetResult(
-            BRONZE, table.name, table.bronze_key, copy.rows, upload.csv_rows, upload.bytes, upload.sha256
+            BRONZE,
+            table.name,
+            table.bronze_key,
+            copy.rows,
+            upload.csv_rows,
+            upload.bytes,
+            upload.sha256,
+            seconds=time.monotonic() - started,
         )
 
 

@@ -1,0 +1,201 @@
+"""The commands: options, help, one call, one rendering."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shopease_etl import __version__
+from shopease_etl.session import Session, command, root
+
+app = typer.Typer(
+    name="shopease",
+    epilog="First steps: `shopease sample sales.sql`, `shopease restore sales.sql`, `shopease run-all`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_PIPELINE = "Pipeline"
+_SOURCE = "Source database"
+_LAKE = "Lake"
+
+Names = Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; repeatable.")]
+Dump = Annotated[str, typer.Argument(metavar="DUMP", help="The dump's path.", show_default=False)]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"shopease {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+@root
+def shopease(
+    _context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take a ShopEase PostgreSQL to a bronze, silver and gold data lake, and answer SQL about it."""
+
+
+@app.command("run-all", rich_help_panel=_PIPELINE, epilog="Example: shopease run-all --lake /data/lake --json")
+@command
+def run_all(
+    session: Session,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")
+    ] = False,
+    skip_crawl: Annotated[bool, typer.Option("--skip-crawl", help="Leave the catalog as it is.")] = False,
+    first: Annotated[
+        Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The stage to begin with.")
+    ] = "extract",
+) -> None:
+    """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest."""
+    from shopease_etl import pipeline
+
+    plan = pipeline.plan_all(first, skip_crawl=skip_crawl)
+    if dry_run:
+        pipeline.check_plan(plan, session.settings)
+        session.show_plan(plan)
+    else:
+        session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+
+
+@app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease extract --table customers --table transactions")
+@command
+def extract(
+    session: Session,
+    table: Names = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
+) -> None:
+    """Copy the source's tables to bronze, all from one snapshot, all or none."""
+    from shopease_etl import pipeline
+
+    plan = pipeline.plan_tables("extract", table or (), fail_fast=fail_fast)
+    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+
+
+@app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease clean --table products")
+@command
+def clean(session: Session, table: Names = None) -> None:
+    """Clean bronze into silver; rejected rows go to quarantine with their reason."""
+    from shopease_etl import pipeline
+
+    plan = pipeline.plan_tables("clean", table or ())
+    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+
+
+@app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease aggregate --dataset customer_analytics")
+@command
+def aggregate(
+    session: Session,
+    dataset: Annotated[
+        list[str] | None, typer.Option("--dataset", metavar="NAME", help="Only this dataset; repeatable.")
+    ] = None,
+) -> None:
+    """Build gold from silver as Parquet, and reconcile the two."""
+    from shopease_etl import pipeline
+
+    plan = pipeline.plan_datasets(dataset or ())
+    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+
+
+@app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease crawl")
+@command
+def crawl(session: Session) -> None:
+    """Make the lake's tables and views queryable, and verify that each answers."""
+    from shopease_etl import pipeline
+
+    pipeline.local_lake(session.settings)
+    session.show_run(pipeline.run(pipeline.Plan(("crawl",)), session.settings, session.console.progress))
+
+
+@app.command(rich_help_panel=_LAKE, epilog="Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'")
+@command
+def query(
+    session: Session,
+    sql: Annotated[
+        str | None, typer.Argument(metavar="[SQL]", help="One reading statement.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the statement from a file; - for stdin.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="A query that ships with shopease.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the queries that ship with shopease.")] = False,
+    output_format: Annotated[
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to write the result.")
+    ] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to a file.")] = None,
+) -> None:
+    """Answer one SQL statement of Athena's dialect on the lake."""
+    if listing:
+        session.show_shipped_queries()
+    else:
+        session.show_answer(session.statement(sql, file, name), output_format, output)
+
+
+@app.command(rich_help_panel=_LAKE, epilog="Example: shopease status --json")
+@command
+def status(session: Session) -> None:
+    """Show the lake as it is: datasets, rows, bytes, last runs."""
+    from shopease_etl.stages.status import status
+    from shopease_etl.storage import open_store
+
+    session.show_status(status(open_store(session.settings.lake)))
+
+
+@app.command(rich_help_panel=_SOURCE, epilog="Example: shopease sample sales.sql --scale 0.1 --dirty 0.02")
+@command
+def sample(
+    session: Session,
+    dump: Dump,
+    scale: Annotated[float, typer.Option(help="1 is ShopEase's size; sales and customers grow with it.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 2024,
+    dirty: Annotated[float, typer.Option(help="The share of rows that have something wrong.")] = 0.01,
+) -> None:
+    """Write a realistic ShopEase database as a plain-text dump, dirty rows included."""
+    from shopease_etl.sample import write_sample
+
+    session.show_sample(
+        write_sample(Path(dump), scale=scale, seed=seed, dirty=dirty, progress=session.console.progress)
+    )
+
+
+@app.command(rich_help_panel=_SOURCE, epilog="Example: shopease restore sales_db.dump --clean")
+@command
+def restore(
+    session: Session,
+    dump: Dump,
+    clean: Annotated[bool, typer.Option("--clean", help="Drop what the dump would create, first.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Connections for custom and directory dumps.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Also into a database that is not on this machine.")] = False,
+) -> None:
+    """Load a dump (plain, gzip, zstd, custom, directory, tar; local or s3://) into the source database."""
+    from shopease_etl import pipeline
+    from shopease_etl.stages.restore import restore
+
+    settings, progress = session.settings, session.console.progress
+    with pipeline.source_url(settings) as url:
+        session.show_restore(
+            restore(dump, url, clean=clean, jobs=jobs, force=force, schema=settings.source_schema, progress=progress)
+        )
+
+
+@app.command(rich_help_panel=_SOURCE, epilog="Example: shopease check")
+@command
+def check(session: Session) -> None:
+    """Check settings, connections, rights, versions and disk: each line is ok, or says the fix."""
+    from shopease_etl import pipeline
+    from shopease_etl.stages.check import check
+    from shopease_etl.storage import open_store
+
+    settings = session.settings
+    session.show_checks(check(open_store(settings.lake), settings.home, lambda: pipeline.source_snapshot(settings)))
+
+
+def main() -> None:
+    """The console script."""
+    app()

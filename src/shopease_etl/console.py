@@ -1,0 +1,213 @@
+"""Everything a person or a script sees: results on stdout; messages, progress and logs on stderr."""
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError
+from shopease_etl.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    import rich.console
+    import rich.progress
+
+PLAIN_LINE_SECONDS: Final = 10.0
+PIPED_WIDTH: Final = 10_000
+
+
+class Console:
+    """The two streams of one command."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        self._debug = debug
+        level = logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(self.progress, LiveProgress):
+            self.progress.stop()
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Where stages tell how far they are: a live display on a terminal, plain lines elsewhere."""
+        if self.quiet:
+            return SILENT
+        return LiveProgress(self._stderr) if self._stderr.is_terminal else PlainProgress()
+
+    @cached_property
+    def _stdout(self) -> "rich.console.Console":
+        import rich.console
+
+        piped = None if sys.stdout.isatty() else PIPED_WIDTH
+        return rich.console.Console(width=piped, highlight=False, markup=False, emoji=False)
+
+    @cached_property
+    def _stderr(self) -> "rich.console.Console":
+        import rich.console
+
+        piped = None if sys.stderr.isatty() else PIPED_WIDTH
+        return rich.console.Console(stderr=True, width=piped, highlight=False, markup=False, emoji=False)
+
+    def result(self, document: object, render: Callable[[], Any]) -> None:
+        """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it."""
+        if self.json:
+            print(json.dumps(_plain(document), default=str, ensure_ascii=False))
+        else:
+            self._stdout.print(render())
+
+    def line(self, text: str) -> None:
+        """Put a finished line on stdout."""
+        print(text)
+
+    def message(self, text: str) -> None:
+        """Tell a person something that is not a result."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    def failure(self, error: ShopeaseError) -> None:
+        """Tell what failed and the way out; under `--json` also as the document."""
+        if self._debug:
+            traceback.print_exception(error)
+        print(f"shopease: error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"  hint: {error.hint}", file=sys.stderr)
+        self._failed("failed", str(error), error.hint, error.exit_code)
+
+    def interrupted(self) -> None:
+        """Tell that the command was interrupted and nothing of it stands."""
+        print("shopease: interrupted", file=sys.stderr)
+        self._failed("interrupted", "interrupted", None, INTERRUPTED_EXIT_CODE)
+
+    def _failed(self, status: str, error: str, hint: str | None, exit_code: int) -> None:
+        if self.json:
+            print(json.dumps({"status": status, "error": error, "hint": hint, "exit_code": exit_code}))
+
+
+@dataclass
+class _Task:
+    started: float
+    told: float
+    size: int = 0
+    rows: int = 0
+
+
+class PlainProgress:
+    """A line for each thing done, and one now and then for what takes long; for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, _Task] = {}
+
+    def stage(self, name: str) -> None:
+        """A line with the stage's name."""
+        print(name, file=sys.stderr)
+
+    def start(self, task: str, total_bytes: int | None = None) -> None:  # noqa: ARG002 - a live display needs it
+        """Nothing is printed yet."""
+        now = time.monotonic()
+        self._tasks[task] = _Task(now, now)
+
+    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
+        """A line, if the last one of this task was long ago."""
+        at = self._tasks[task]
+        at.size += size
+        at.rows += rows
+        now = time.monotonic()
+        if now - at.told >= PLAIN_LINE_SECONDS:
+            at.told = now
+            print(f"  {task}: {_amount(at)} so far", file=sys.stderr)
+
+    def finish(self, task: str, note: str = "") -> None:
+        """A line with what was done and how long it took."""
+        at = self._tasks[task]
+        done = ", ".join(part for part in (note, _amount(at) if at.size else "") if part)
+        print(f"  {task}: {done}, {time.monotonic() - at.started:.1f} s", file=sys.stderr)
+
+
+class LiveProgress:
+    """A display that moves, one line for each task under way and one for each done."""
+
+    def __init__(self, console: "rich.console.Console") -> None:
+        from rich import progress
+
+        self._console = console
+        columns = (
+            progress.SpinnerColumn(finished_text="✓" if _can_encode("✓") else "*"),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=20),
+            progress.TextColumn("{task.fields[note]}"),
+            progress.TimeElapsedColumn(),
+        )
+        self._display = progress.Progress(*columns, console=console, transient=False)
+        self._tasks: dict[str, rich.progress.TaskID] = {}
+        self._guard = threading.Lock()
+
+    def stage(self, name: str) -> None:
+        """A heading above the stage's tasks."""
+        self.stop()
+        self._console.print(name, style="bold")
+
+    def start(self, task: str, total_bytes: int | None = None) -> None:
+        """A line with a bar; it pulses where the size is not known."""
+        with self._guard:
+            self._display.start()
+            self._tasks[task] = self._display.add_task(task, total=total_bytes or None, note="")
+
+    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
+        """Move the bar; a guessed total that proves too small grows."""
+        at = self._display.tasks[self._index(task)]
+        done = at.completed + size
+        total = max(at.total, done + 1) if at.total else None
+        note = _bytes(int(done)) if size else f"{rows:,} rows" if rows else at.fields["note"]
+        self._display.update(self._tasks[task], completed=done, total=total, note=note)
+
+    def finish(self, task: str, note: str = "") -> None:
+        """Fill the bar."""
+        self._display.update(self._tasks[task], total=1, completed=1, note=note)
+
+    def stop(self) -> None:
+        """Leave the lines as they are and begin anew below them."""
+        self._display.stop()
+        for task in self._tasks.values():
+            self._display.remove_task(task)
+        self._tasks.clear()
+
+    def _index(self, task: str) -> int:
+        return self._display.task_ids.index(self._tasks[task])
+
+
+def _amount(task: _Task) -> str:
+    return _bytes(task.size) if task.size else f"{task.rows:,} rows"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+
+
+def _can_encode(text: str) -> bool:
+    try:
+        text.encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return os.environ.get("TERM") != "dumb"
+
+
+def _plain(document: object) -> object:
+    if is_dataclass(document) and not isinstance(document, type):
+        return asdict(document)
+    return [_plain(item) for item in document] if isinstance(document, list | tuple) else document

@@ -1,0 +1,157 @@
+"""Results as a person reads them on a terminal."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from shopease_etl.results import CheckLine, DatasetResult, LakeStatus, RunResult
+
+_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "ok": "green",
+    "FAILED": "red",
+    "warning": "yellow",
+}
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
+    """A table whose numbers stand right and whose columns are never cut."""
+    cells = [list(row) for row in rows]
+    drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for index, heading in enumerate(headings):
+        numeric = any(isinstance(row[index], int | float | Decimal) for row in cells)
+        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*(_cell(value) for value in row))
+    return drawn
+
+
+def run_summary(run: RunResult, location: str) -> RenderableType:
+    """What a run did: its datasets, its catalog, its reconciliation, and where to look next."""
+    datasets = [dataset for stage in run.stages for dataset in stage.datasets]
+    parts: list[RenderableType] = []
+    if datasets:
+        headings = ("layer", "dataset", "rows in", "rows out", "rejected", "MB", "seconds")
+        parts.append(table(headings, (_dataset(dataset) for dataset in datasets)))
+    parts += [_rejects(dataset) for dataset in datasets if dataset.rejected]
+    parts += [f"{len(stage.tables)} tables and views answer" for stage in run.stages if stage.tables]
+    if run.reconciliation:
+        parts += ["", _reconciled(run)]
+    times = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages)
+    parts += [f"Run {run.run_id} {run.status}: {times}", f"Manifest: {location}/_runs/{run.run_id}.json"]
+    return Group(*parts)
+
+
+def next_steps(run: RunResult) -> str:
+    """The commands a person may want after a run."""
+    queryable = any(stage.tables for stage in run.stages)
+    return "Next: " + ("shopease query --name revenue-days, " if queryable else "") + "shopease status"
+
+
+def rows_by_table(tables: Iterable[tuple[str, int]]) -> RenderableType:
+    """Tables and how many rows each has."""
+    return table(("table", "rows"), tables)
+
+
+def plan_steps(steps: Iterable[Any]) -> RenderableType:
+    """What a run would read and write."""
+    headings = ("stage", "dataset", "reads", "writes")
+    return table(headings, ((s.stage, s.dataset, "\n".join(s.reads), "\n".join(s.writes)) for s in steps))
+
+
+def lake_status(status: LakeStatus) -> RenderableType:
+    """The datasets of the lake and its last runs."""
+    datasets = (
+        (
+            d.layer,
+            d.name,
+            _known(d.rows),
+            _known(d.rejected),
+            _megabytes(d.bytes),
+            _age(d.modified),
+            d.run_id or "unknown",
+        )
+        for d in status.datasets
+    )
+    runs = (
+        (Text(r.status, _STYLES.get(r.status, "")), r.run_id, ", ".join(r.stages), r.seconds, r.error or "")
+        for r in status.runs
+    )
+    headings = ("layer", "dataset", "rows", "rejected", "MB", "changed", "run")
+    return Group(
+        table(headings, datasets, title=f"Lake {status.location}"),
+        table(("status", "run", "stages done", "seconds", "error"), runs, title="Last runs"),
+    )
+
+
+def check_lines(lines: Iterable[CheckLine]) -> RenderableType:
+    """Each thing checked, with the fix where it needs one."""
+    return table(
+        ("", "what", "found", "fix"), ((_verdict(line), line.name, line.detail, line.fix or "") for line in lines)
+    )
+
+
+def _verdict(line: CheckLine) -> Text:
+    word = "FAILED" if line.exit_code else "warning" if line.warning else "ok"
+    return Text(word, _STYLES[word])
+
+
+def _dataset(dataset: DatasetResult) -> tuple[object, ...]:
+    seconds = "" if dataset.seconds is None else f"{dataset.seconds:.2f}"
+    rejected = dataset.rows_rejected if dataset.layer == "silver" else ""
+    return (
+        dataset.layer,
+        dataset.name,
+        dataset.rows_in,
+        dataset.rows_out,
+        rejected,
+        _megabytes(dataset.bytes),
+        seconds,
+    )
+
+
+def _rejects(dataset: DatasetResult) -> str:
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in sorted(dataset.rejected.items()))
+    return f"Rejected from {dataset.name}: {rules}"
+
+
+def _reconciled(run: RunResult) -> Text:
+    sums = run.reconciliation
+    agrees = bool(sums["agrees"])
+    money = (
+        f", {sums['silver_transactions']:,} sales for {sums['silver_revenue']:,}" if "silver_revenue" in sums else ""
+    )
+    words = f"Reconciled: every row is accounted for{money} in silver and gold alike" if agrees else "NOT RECONCILED"
+    return Text(words, "green" if agrees else "red")
+
+
+def _cell(value: object) -> RenderableType:
+    if value is None:
+        return Text("NULL", "dim")
+    if isinstance(value, Text):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)
+
+
+def _known(value: int | None) -> object:
+    return "?" if value is None else value
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.2f}"
+
+
+def _age(modified: float) -> str:
+    return datetime.fromtimestamp(modified, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,224 @@
+"""What every command has: the options that stand anywhere, the settings, the console, and true exit codes."""
+
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shopease_etl.console import Console
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shopease_etl.pipeline import Plan
+    from shopease_etl.results import CheckLine, LakeStatus, RunResult
+    from shopease_etl.sample import SampleResult
+    from shopease_etl.settings import Settings
+    from shopease_etl.stages.restore import RestoreResult
+
+_PANEL = "Everywhere"
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """The options that stand before or after any command's name."""
+
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document as stdout's last line.", rich_help_panel=_PANEL)
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.", rich_help_panel=_PANEL)] = (
+        False
+    )
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more.", rich_help_panel=_PANEL)] = False
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Tell everything, with tracebacks.", rich_help_panel=_PANEL)
+    ] = False
+    lake: Annotated[
+        str | None, typer.Option(help="The lake: a folder, or s3://BUCKET/PREFIX.", rich_help_panel=_PANEL)
+    ] = None
+    database_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The source database, or `embedded`.", rich_help_panel=_PANEL)
+    ] = None
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of the embedded database and the catalog.", rich_help_panel=_PANEL)
+    ] = None
+
+    def over(self, other: "Everywhere | None") -> "Everywhere":
+        """These options, and where one was not given, the other's."""
+        given = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
+        return replace(other or Everywhere(), **given)
+
+
+class Session:
+    """One command's run: settings read at first use, and the console."""
+
+    def __init__(self, options: Everywhere) -> None:
+        self._options = options
+        self.console = Console(json=options.json, quiet=options.quiet, verbose=options.verbose, debug=options.debug)
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The settings, with the flags over the environment."""
+        from shopease_etl.settings import load
+
+        return load(lake=self._options.lake, database_url=self._options.database_url, home=self._options.home)
+
+    def show_run(self, run: "RunResult") -> None:
+        """A run's summary, and what to do next."""
+        from shopease_etl import rendering
+
+        self.console.result(run, lambda: rendering.run_summary(run, self.settings.lake))
+        if not self.console.json:
+            self.console.message(rendering.next_steps(run))
+
+    def show_plan(self, plan: "Plan") -> None:
+        """What a run would read and write."""
+        from shopease_etl import rendering
+
+        steps = plan.steps()
+        self.console.result(steps, lambda: rendering.plan_steps(steps))
+
+    def show_status(self, status: "LakeStatus") -> None:
+        """The lake as it is."""
+        from shopease_etl import rendering
+
+        self.console.result(status, lambda: rendering.lake_status(status))
+
+    def show_sample(self, result: "SampleResult") -> None:
+        """What was written, and how to load it."""
+        from shopease_etl import rendering
+
+        self.console.result(result, lambda: rendering.rows_by_table(result.tables))
+        self.console.message(f"Wrote {result.path}, {result.bytes / 1e6:,.1f} MB. Next: shopease restore {result.path}")
+
+    def show_restore(self, result: "RestoreResult") -> None:
+        """What the database holds now."""
+        from shopease_etl import rendering
+
+        self.console.result(result, lambda: rendering.rows_by_table(result.tables))
+        self.console.message(
+            f"Restored a {result.format} dump, {result.bytes / 1e6:,.1f} MB in {result.seconds:.1f} s. "
+            "Next: shopease run-all"
+        )
+
+    def show_checks(self, checks: "Iterable[CheckLine]") -> None:
+        """Each line, and an exit code that is not 0 if one failed."""
+        from shopease_etl import rendering
+
+        lines = tuple(checks)
+        self.console.result(lines, lambda: rendering.check_lines(lines))
+        if worst := max(line.exit_code for line in lines):
+            raise typer.Exit(worst)
+
+    def show_shipped_queries(self) -> None:
+        """The queries that ship with the tool."""
+        from shopease_etl import rendering
+        from shopease_etl.stages.query import shipped_queries
+
+        queries = shipped_queries()
+        self.console.result(
+            queries, lambda: rendering.table(("name", "answers"), ((q.name, q.description) for q in queries))
+        )
+
+    def statement(self, sql: str | None, file: Path | None, name: str | None) -> str:
+        """The one statement that was given, as text, in a file, or by a shipped query's name.
+
+        Raises:
+            ConfigurationError: none or several were given, or the file cannot be read.
+        """
+        from shopease_etl.stages.query import shipped_query
+
+        if sum(given is not None for given in (sql, file, name)) != 1:
+            message = "give one statement: as an argument, with --file, or with --name"
+            raise ConfigurationError(message, hint="`shopease query --list` shows the names")
+        if name is not None:
+            return shipped_query(name, self.settings.glue_database).sql
+        return sql if sql is not None else _text(file)
+
+    def show_answer(self, sql: str, output_format: str, output: Path | None) -> None:
+        """Run the statement on the local lake and write its rows to stdout or to a file."""
+        from shopease_etl import answers, pipeline
+        from shopease_etl.stages.query import query
+
+        settings = self.settings
+        lake, catalog = pipeline.local_lake(settings), pipeline.catalog_file(settings)
+        with query(sql, lake=lake, catalog_file=catalog, max_memory=settings.max_memory) as result:
+            answers.write(result.reader, self.console, output_format, output)
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that stand everywhere; it gets a Session in their place."""
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **arguments: Any) -> None:
+        options = _taken_from(arguments).over(ctx.obj)
+        _guarded(Session(options), lambda session: function(session, **arguments))
+
+    return _with_everywhere(run, function)
+
+
+def root(function: Callable[..., None]) -> Callable[..., None]:
+    """Give the program itself the options that stand everywhere; they reach its commands."""
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **arguments: Any) -> None:
+        ctx.obj = _taken_from(arguments)
+        function(ctx, **arguments)
+
+    return _with_everywhere(run, function)
+
+
+def _taken_from(arguments: dict[str, Any]) -> Everywhere:
+    return Everywhere(**{field.name: arguments.pop(field.name) for field in fields(Everywhere)})
+
+
+def _with_everywhere(run: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
+    """Let Typer see the function's own parameters but the first, and those of Everywhere."""
+    own = list(inspect.signature(function).parameters.values())[1:]
+    options = [*own, *inspect.signature(Everywhere).parameters.values()]
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    run.__signature__ = inspect.Signature([context, *keywords])  # type: ignore[attr-defined]
+    return run
+
+
+def _text(file: Path | None) -> str:
+    if file is None or str(file) == "-":
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot read {file}: {error}"
+        raise ConfigurationError(message) from error
+
+
+def _guarded(session: Session, work: Callable[[Session], None]) -> None:
+    """Turn what the work raises into a message and the exit code that tells it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with session.console:
+            work(session)
+    except ShopeaseError as error:
+        session.console.failure(error)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        session.console.interrupted()
+        raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except Exception as error:
+        session.console.failure(ShopeaseError(f"{type(error).__name__}: {error}", hint="run it again with --debug"))
+        raise typer.Exit(1) from error
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
