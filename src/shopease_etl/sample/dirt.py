@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final
 
 import polars as pl
@@ -10,11 +11,14 @@ from shopease_etl.sample.draws import Draws
 
 ROW: Final = "row"
 KIND: Final = "dirt"
+_STRIDE: Final = 7_919
+_FARTHEST: Final = 997
+"""A copy stands at most so many rows behind its original; the stride makes the distance differ from copy to copy."""
 
 
 @dataclass(frozen=True)
 class Dirt:
-    """A kind of dirt: its weight among the kinds, the new values, and whether the row first becomes a copy of another."""
+    """A kind of dirt: its weight among the kinds, the new values, and whether the row is first made a copy."""
 
     kind: str
     weight: int
@@ -27,7 +31,7 @@ def strew(rows: int, kinds: Sequence[Dirt], rate: float, draws: Draws) -> pl.Dat
     counts = _counts(rows, kinds, rate)
     total = sum(counts)
     codes = [code for code, count in enumerate(counts, 1) for _ in range(count)]
-    starts = pl.Series([number * rows // total for number in range(total + 1)], dtype=pl.Int64)
+    starts = pl.Series([number * rows // max(total, 1) for number in range(total + 1)], dtype=pl.Int64)
     widths = starts.diff(null_behavior="drop")
     return pl.DataFrame(
         {
@@ -54,8 +58,8 @@ def _counts(rows: int, kinds: Sequence[Dirt], rate: float) -> list[int]:
     if rate == 0:
         return [0] * len(kinds)
     spare = max(0, int(rows * rate) - len(kinds))
-    weight = sum(kind.weight for kind in kinds)
-    return [1 + spare * kind.weight // weight for kind in kinds]
+    reach = [0, *accumulate(kind.weight for kind in kinds)]
+    return [1 + spare * after // reach[-1] - spare * before // reach[-1] for before, after in pairwise(reach)]
 
 
 def _copying(kinds: Sequence[Dirt]) -> list[int]:
@@ -69,7 +73,8 @@ def _copied(coded: pl.DataFrame, kinds: Sequence[Dirt]) -> pl.DataFrame:
     if copies.is_empty() or clean.is_empty():
         return coded
     near = clean[ROW].search_sorted(copies[ROW]).cast(pl.Int64)
-    sources = (near - 1 - copies[ROW] % 997 % near.clip(1, None)).clip(0, None)
+    back = copies[ROW] * _STRIDE % _FARTHEST % near.clip(1, None)
+    sources = (near - 1 - back).clip(0, None)
     filled = clean.select(pl.all().gather(sources)).with_columns(copies[ROW], copies[KIND])
     return pl.concat([coded.filter(~copying), filled]).sort(ROW)
 

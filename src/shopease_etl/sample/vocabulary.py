@@ -3,21 +3,31 @@
 from dataclasses import dataclass
 from typing import Final
 
-FIRST_NAMES: Final = tuple(
+
+def _words(listing: str) -> tuple[str, ...]:
+    return tuple(listing.split())
+
+
+FIRST_STORE_ID: Final = 101
+FIRST_PRODUCT_ID: Final = 10_001
+FIRST_CUSTOMER_ID: Final = 100_001
+FIRST_SALE_ID: Final = 10_000_001
+
+FIRST_NAMES: Final = _words(
     """James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph
     Jessica Thomas Sarah Christopher Karen Charles Lisa Daniel Nancy Matthew Betty Anthony Sandra Mark Ashley Donald
     Emily Steven Kimberly Andrew Donna Paul Michelle Joshua Carol Kenneth Amanda Kevin Melissa Brian Deborah George
     Stephanie Timothy Rebecca Ronald Laura Jason Sharon Edward Cynthia Jeffrey Kathleen Ryan Amy Jacob Angela Gary
-    Priya Wei Carlos Maria Ahmed Fatima Olga Hiroshi Amara Kwame""".split()
+    Priya Wei Carlos Maria Ahmed Fatima Olga Hiroshi Amara Kwame"""
 )
-LAST_NAMES: Final = tuple(
+LAST_NAMES: Final = _words(
     """Smith Johnson Williams Brown Jones Garcia Miller Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson
     Anderson Thomas Taylor Moore Jackson Martin Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis Robinson
     Walker Young Allen King Wright Scott Torres Nguyen Hill Flores Green Adams Nelson Baker Hall Rivera Campbell
     Mitchell Carter Roberts Gomez Phillips Evans Turner Diaz Parker Cruz Edwards Collins Reyes Stewart Morris Morales
     Murphy Cook Rogers Gutierrez Ortiz Morgan Cooper Peterson Bailey Reed Kelly Howard Ramos Kim Cox Ward Richardson
     Watson Brooks Chavez Wood Patel Bennett Gray Mendoza Ruiz Hughes Price Alvarez Castillo Sanders O'Brien Smith-Jones
-    McDonald""".split()
+    McDonald"""
 )
 FIRST_NAMES_BEYOND_ASCII: Final = (
     *(("José", "jose"), ("Zoë", "zoe"), ("Łukasz", "lukasz"), ("Renée", "renee"), ("Björn", "bjorn")),
@@ -29,9 +39,9 @@ LAST_NAMES_BEYOND_ASCII: Final = (
 )
 MAIL_DOMAINS: Final = ("example.com", "mail.example.com", "example.net", "example.org")
 
-STREETS: Final = tuple(
+STREETS: Final = _words(
     """Oak Maple Cedar Pine Elm Washington Lake Hill Park Main Church Walnut Spring Ridge Franklin Highland Sunset
-    Jackson Lincoln Madison River Willow Jefferson Adams Chestnut Broad Center Union""".split()
+    Jackson Lincoln Madison River Willow Jefferson Adams Chestnut Broad Center Union"""
 )
 STREET_TYPES: Final = ("St", "Ave", "Rd", "Dr", "Ln", "Blvd", "Ct", "Way")
 UNITS: Final = ("", "", "", "", "", "", ", Apt 3B", ", Apt 12", " Unit 4", ", Suite 210")
@@ -39,7 +49,7 @@ UNITS: Final = ("", "", "", "", "", "", ", Apt 3B", ", Apt 12", " Unit 4", ", Su
 
 @dataclass(frozen=True)
 class Shop:
-    """A store: where it stands, its share of customers in percent, who runs it, and the places its customers live in."""
+    """A store: where it stands, its share of customers in percent, who runs it, and where its customers live."""
 
     name: str
     share: int
@@ -171,8 +181,8 @@ CATEGORIES: Final = (
     Category(
         "Sports & Outdoors",
         ("Ridgeline", "Summit Co", "Aquaventure", "Pacer", "Wildfern"),
-        _goods("""Yoga Mat 29, Two-Person Tent 179, Sleeping Bag 89, Water Bottle 19, Dumbbell Pair 59, Camping Stove 49,
-            Bike Helmet 55, Resistance Bands 17, Daypack 65, Trekking Poles 45"""),
+        _goods("""Yoga Mat 29, Two-Person Tent 179, Sleeping Bag 89, Water Bottle 19, Dumbbell Pair 59, Daypack 65,
+            Bike Helmet 55, Resistance Bands 17, Camping Stove 49, Trekking Poles 45"""),
         "Light, tough and weatherproof.",
         _OUTDOORS,
     ),
@@ -209,8 +219,8 @@ CATEGORIES: Final = (
     Category(
         "Office Supplies",
         ("Deskmate", "Inkwell", "Clarity", "Staplewood", "Northgate"),
-        _goods("""Gel Pens 7, Notebook Pack 12, Office Chair 189, Paper Shredder 79, Desk Organizer 24, Label Printer 59,
-            Sticky Notes 5, Backpack 49, Whiteboard 45, Printer Paper 9"""),
+        _goods("""Gel Pens 7, Notebook Pack 12, Office Chair 189, Paper Shredder 79, Desk Organizer 24, Backpack 49,
+            Sticky Notes 5, Label Printer 59, Whiteboard 45, Printer Paper 9"""),
         "For home, school and office.",
         _SCHOOL,
     ),
