@@ -140,7 +140,7 @@ def open_store(lake: str) -> Store:
     if lake.startswith("s3://"):
         from shopease_etl.storage.s3 import S3Store
 
-        bucket, _, prefix = lake.removeprefix("s3://").strip("/").partition("/")
+        bucket, _, prefix = lake.removeprefix("s3://").rstrip("/").partition("/")
         if not bucket:
             message = f"the lake {lake!r} names no bucket"
             raise ConfigurationError(message, hint="write it as s3://BUCKET or s3://BUCKET/PREFIX")

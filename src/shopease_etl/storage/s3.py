@@ -48,7 +48,7 @@ class S3Store:
     def client(self) -> Any:
         """The boto3 client, made at first use; safe to share between threads."""
         with _translated(self.location):
-            return boto3.client("s3", config=_CLIENT)
+            return boto3.session.Session().client("s3", config=_CLIENT)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

@@ -1,0 +1,114 @@
+"""What tests share: an embedded server for the session, and fresh databases on it."""
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import psycopg
+import pytest
+
+from shopease_etl import embedded
+from shopease_etl.embedded import locks
+
+_NUMBERS = itertools.count(1)
+
+
+def eventually(claim: Callable[[], object], seconds: float = 30) -> None:
+    """Waits until the claim holds; fails where it does not within the time."""
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def is_stopped(home: Path) -> bool:
+    """Whether neither server nor supervisor of a home is alive."""
+    base = home / "postgres"
+    names = ("server.lock", "supervisor.lock")
+    return not base.exists() or not any(locks.is_held(base / name) for name in names if (base / name).exists())
+
+
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """A home that user nobody can reach, unlike pytest's folders; it is removed once its server has stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="shopease-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    home = folder / "home"
+    try:
+        yield home
+        eventually(lambda: is_stopped(home))
+    finally:
+        if (home / "postgres").is_symlink():
+            shutil.rmtree((home / "postgres").resolve())
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with temporary_home() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """The URL of a database on the session's embedded server."""
+    with temporary_home() as folder, embedded.running(folder) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(database_url: str) -> Iterator[str]:
+    """The URL of a database of this test's own."""
+    name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield database_url.replace("/sales_db?", f"/{name}?")
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of a real S3 server in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        eventually(lambda: _listens(port))
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+
+
+@pytest.fixture
+def new_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Makes buckets on the S3 server, to which AWS's own variables point."""
+    environment = {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def make() -> str:
+        name = f"bucket-{os.getpid()}-{next(_NUMBERS)}"
+        boto3.client("s3").create_bucket(Bucket=name)
+        return name
+
+    return make
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,162 @@
+"""What every store promises, held to both kinds of it."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shopease_etl.errors import ConfigurationError, UnreachableError
+from shopease_etl.lake import publication
+from shopease_etl.storage import Store, Upload, open_store, put_stream
+from shopease_etl.storage.local import LocalStore
+from shopease_etl.storage.s3 import PART_BYTES, S3Store
+
+KEY = "bronze/customers/customers.csv"
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of each kind."""
+    if request.param == "local":
+        return open_store(str(tmp_path / "lake"))
+    new_bucket: Callable[[], str] = request.getfixturevalue("new_bucket")
+    return open_store(f"s3://{new_bucket()}/some/prefix")
+
+
+def unfinished(store: Store) -> list[object]:
+    """Half-written objects, as the store itself tells of them."""
+    if isinstance(store, LocalStore):
+        return [path for path in store.root.rglob("*") if "_staging" in path.parts]
+    assert isinstance(store, S3Store)
+    uploads: list[object] = store.client.list_multipart_uploads(Bucket=store.bucket).get("Uploads", [])
+    return uploads
+
+
+def test_an_object_is_read_as_it_was_written(store: Store) -> None:
+    upload = put_stream(store, KEY, [b"a,b\n", b'1,"x\n', b'y"\n'])
+    assert store.read(KEY) == b'a,b\n1,"x\ny"\n'
+    assert upload.csv_rows == 1
+    assert upload.sha256 == hashlib.sha256(store.read(KEY)).hexdigest()
+    found = store.find(KEY)
+    assert found is not None
+    assert (found.key, found.bytes) == (KEY, upload.bytes)
+    assert unfinished(store) == []
+
+
+def test_parts_of_an_object_can_be_read(store: Store) -> None:
+    put_stream(store, KEY, [b"0123456789"])
+    assert store.read(KEY, start=-1) == b"9"
+    assert store.read(KEY, start=2, length=3) == b"234"
+    assert store.read(KEY, length=2) == b"01"
+
+
+def test_large_objects_go_in_parts(store: Store) -> None:
+    chunk = bytes(range(256)) * 4096
+    chunks = [chunk] * (2 * PART_BYTES // len(chunk) + 1)
+    put_stream(store, KEY, chunks)
+    assert store.read(KEY) == b"".join(chunks)
+
+
+def test_nobody_sees_an_object_before_it_is_published(store: Store) -> None:
+    put_stream(store, KEY, [b"old"])
+    upload = store.upload(KEY)
+    upload.write(b"new")
+    upload.complete()
+    assert store.read(KEY) == b"old"
+    upload.publish()
+    assert store.read(KEY) == b"new"
+
+
+def test_a_stream_that_breaks_changes_nothing_and_leaves_nothing(store: Store) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * (PART_BYTES + 1)
+        raise KeyboardInterrupt
+
+    put_stream(store, KEY, [b"old"])
+    with pytest.raises(KeyboardInterrupt):
+        put_stream(store, KEY, broken())
+    assert store.read(KEY) == b"old"
+    assert unfinished(store) == []
+
+
+def test_objects_of_a_publication_appear_together_or_not_at_all(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), publication(store) as written:
+        for key in ("a/1", "a/2"):
+            written.upload(key).write(b"x")
+        raise ZeroDivisionError
+    assert list(store.list("a/")) == []
+    assert unfinished(store) == []
+    with publication(store) as written:
+        for key in ("a/1", "a/2"):
+            written.upload(key).write(b"x")
+        assert list(store.list("a/")) == []
+    assert [item.key for item in store.list("a/")] == ["a/1", "a/2"]
+
+
+def test_missing_objects(store: Store) -> None:
+    assert store.find("no/such") is None
+    assert list(store.list("no/")) == []
+    store.delete("no/such")
+    with pytest.raises(UnreachableError, match="no/such"):
+        store.read("no/such")
+
+
+def test_deleting(store: Store) -> None:
+    put_stream(store, KEY, [b"x"])
+    store.delete(KEY)
+    assert store.find(KEY) is None
+
+
+def test_a_store_in_order_passes_its_check(store: Store) -> None:
+    store.check()
+    assert unfinished(store) == []
+
+
+def test_sweeping_removes_what_a_killed_run_left(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    upload: Upload = store.upload(KEY)
+    upload.write(b"half")
+    upload.complete()
+    assert unfinished(store)
+    store.sweep()
+    assert unfinished(store) == []
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnreachableError, match="cannot write to") as caught:
+        open_store(str(tmp_path / "file" / "lake")).check()
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.usefixtures("new_bucket")
+def test_a_bucket_that_is_not_there_is_told() -> None:
+    with pytest.raises(UnreachableError, match="s3://no-such-bucket is not there") as caught:
+        open_store("s3://no-such-bucket").check()
+    assert caught.value.hint
+
+
+def test_missing_credentials_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with pytest.raises(UnreachableError, match="no AWS credentials"):
+        open_store("s3://bucket").check()
+
+
+def test_an_endpoint_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    with pytest.raises(UnreachableError, match="cannot reach s3://bucket"):
+        open_store("s3://bucket").check()
+
+
+@pytest.mark.parametrize("lake", ["s3://", "s3:///x", "gs://bucket", "https://x"])
+def test_a_lake_that_is_none_is_refused(lake: str) -> None:
+    with pytest.raises(ConfigurationError):
+        open_store(lake)
