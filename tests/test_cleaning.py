@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shopease_etl import cleaning
-from shopease_etl.cleaning import ROW
-from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, PRODUCTS, TRANSACTIONS, Table
+from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, PRODUCTS, ROW, TRANSACTIONS, Table
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
 dirty_texts = (

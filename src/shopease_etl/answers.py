@@ -44,7 +44,7 @@ def _to_stdout(reader: pa.RecordBatchReader, console: Console, output_format: st
         write_json(reader, sys.stdout)
     else:
         rows = [tuple(row.values()) for batch in reader for row in batch.to_pylist()]
-        console.result(rows, lambda: table(reader.schema.names, rows))
+        console.result(rows, lambda: table(reader.schema.names, rows, grouped=False))
         console.message(f"{len(rows):,} rows")
 
 

@@ -11,11 +11,10 @@ from typing import Any, Final
 import narwhals.stable.v2 as nw
 
 from shopease_etl import grammar
-from shopease_etl.tables import BIGINT, MONEY, REJECTION_COLUMNS, STRING, TIMESTAMP, TRANSACTIONS, Table
+from shopease_etl.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, TIMESTAMP, TRANSACTIONS, Table
 
 Frame = nw.LazyFrame[Any]
 
-ROW: Final = "shopease:row"
 REASON: Final = "shopease:reason"
 _CLEAN: Final = "shopease:clean:"
 _PARSED: Final = "shopease:parsed:"

@@ -11,10 +11,10 @@ from typing import Any, Final
 import polars as pl
 
 from shopease_etl import tables
-from shopease_etl.cleaning import ROW
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.results import Recorded, RunResult
 from shopease_etl.storage import Store, Upload, put_stream
+from shopease_etl.tables import ROW
 
 _MADE_BY: Final = {tables.BRONZE: "extract", tables.SILVER: "clean", tables.GOLD: "aggregate"}
 

@@ -255,7 +255,7 @@ class _Run:
             max_memory=settings.max_memory,
             progress=self.progress,
         )
-        return StageResult("crawl", time.monotonic() - started, tables=found.catalogued)
+        return StageResult("crawl", round(time.monotonic() - started, 3), tables=found.catalogued)
 
 
 def _reconciliation(stages: Sequence[StageResult]) -> dict[str, object]:

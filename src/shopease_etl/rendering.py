@@ -22,15 +22,17 @@ _STYLES = {
 }
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    """A table whose numbers stand right and whose columns are never cut."""
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, grouped: bool = True
+) -> Table:
+    """A table whose numbers stand right and whose columns are never cut; `grouped` writes 1000 as 1,000."""
     cells = [list(row) for row in rows]
     drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for index, heading in enumerate(headings):
         numeric = any(isinstance(row[index], int | float | Decimal) for row in cells)
         drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        drawn.add_row(*(_cell(value) for value in row))
+        drawn.add_row(*(_cell(value, grouped) for value in row))
     return drawn
 
 
@@ -105,7 +107,7 @@ def _verdict(line: CheckLine) -> Text:
 
 
 def _dataset(dataset: DatasetResult) -> tuple[object, ...]:
-    seconds = "" if dataset.seconds is None else f"{dataset.seconds:.2f}"
+    seconds = "" if dataset.seconds is None else dataset.seconds
     rejected = dataset.rows_rejected if dataset.layer == "silver" else ""
     return (
         dataset.layer,
@@ -133,24 +135,24 @@ def _reconciled(run: RunResult) -> Text:
     return Text(words, "green" if agrees else "red")
 
 
-def _cell(value: object) -> RenderableType:
+def _cell(value: object, grouped: bool) -> RenderableType:
     if value is None:
         return Text("NULL", "dim")
     if isinstance(value, Text):
         return value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)
+    if isinstance(value, int | float | Decimal) and grouped:
+        return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    return str(value)
 
 
 def _known(value: int | None) -> object:
     return "?" if value is None else value
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.2f}"
+def _megabytes(size: int) -> float:
+    return size / 1e6
 
 
 def _age(modified: float) -> str:

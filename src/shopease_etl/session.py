@@ -73,10 +73,11 @@ class Session:
         return load(lake=self._options.lake, database_url=self._options.database_url, home=self._options.home)
 
     def show_run(self, run: "RunResult") -> None:
-        """A run's summary, and what to do next."""
+        """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
         from shopease_etl import rendering
 
-        self.console.result(run, lambda: rendering.run_summary(run, self.settings.lake))
+        if self.console.json or not self.console.quiet:
+            self.console.result(run, lambda: rendering.run_summary(run, self.settings.lake))
         if not self.console.json:
             self.console.message(rendering.next_steps(run))
 

@@ -19,6 +19,9 @@ TIMESTAMP: Final = "timestamp"
 
 REJECTION_COLUMNS: Final = ("rejected_rule", "run_id")
 
+# The column by which a frame numbers the rows of bronze.
+ROW: Final = "shopease:row"
+
 
 @dataclass(frozen=True)
 class Column:

@@ -39,7 +39,7 @@ def aggregate(
             _write(dataset, frames[dataset.table.name], written, rows_in=totals["transactions"]) for dataset in datasets
         )
         progress.finish("gold", f"{len(results)} datasets, revenue {totals['revenue']:,}")
-    return StageResult("aggregate", time.monotonic() - started, results, reconciliation)
+    return StageResult("aggregate", round(time.monotonic() - started, 3), results, reconciliation)
 
 
 def reconcile(totals: Totals, datasets: Sequence[GoldDataset], frames: Mapping[str, pl.DataFrame]) -> dict[str, object]:

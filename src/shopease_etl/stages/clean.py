@@ -12,7 +12,7 @@ from shopease_etl.lake import Publication, publication, reading, require_columns
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
-from shopease_etl.tables import QUARANTINE, REJECTION_COLUMNS, SILVER, Table
+from shopease_etl.tables import QUARANTINE, REJECTION_COLUMNS, ROW, SILVER, Table
 
 
 def clean(
@@ -33,7 +33,7 @@ def clean(
             for table in tables
         ]
     datasets = tuple(dataset for pair in results for dataset in pair)
-    return StageResult("clean", time.monotonic() - started, datasets)
+    return StageResult("clean", round(time.monotonic() - started, 3), datasets)
 
 
 def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded]) -> pl.LazyFrame:
@@ -56,7 +56,7 @@ def _clean_table(
     with reading(table.bronze_key, written):
         frame = nw.from_native(bronze)
         losers = cleaning.duplicate_rows(frame, table).to_native().collect(engine="streaming")
-        halves = cleaning.clean(frame, table, losers[cleaning.ROW].to_list(), run_id)
+        halves = cleaning.clean(frame, table, losers[ROW].to_list(), run_id)
         rejected = halves.rejected.to_native()
         *_, rules, total = pl.collect_all(
             [
@@ -68,7 +68,7 @@ def _clean_table(
             engine="streaming",
         )
     rows_in, by_rule = total.item(), dict(rules.iter_rows())
-    seconds = time.monotonic() - started
+    seconds = round(time.monotonic() - started, 3)
     kept = _result(SILVER, table.name, silver, rows_in, by_rule, seconds)
     rejects = _result(QUARANTINE, table.name, quarantine, sum(by_rule.values()), {})
     _require_every_row(kept, rejects, recorded)

