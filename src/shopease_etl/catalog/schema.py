@@ -1,0 +1,210 @@
+"""Tables and typed views of the catalog, made from real headers and Parquet schemas: for Glue and for local lakes."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from shopease_etl.errors import DataRefusedError
+from shopease_etl.tables import (
+    BIGINT,
+    BRONZE,
+    CLEANED_TABLES,
+    DATE,
+    GOLD,
+    GOLD_TABLES,
+    INT,
+    QUARANTINE,
+    SILVER,
+    STRING,
+    TABLES,
+    TIMESTAMP,
+    Column,
+    Table,
+)
+
+MADE_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", GOLD: "aggregate"}
+
+# The contract's one grammar of numbers and timestamps; an offset is cut off, as the text is in business time already.
+_SIGNED_DIGITS: Final = r"^\s*([+-]?[0-9]+)\s*$"
+_DECIMAL: Final = r"^\s*([+-]?[0-9]+([.][0-9]+)?)\s*$"
+_DATE: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME: Final = "([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?"
+_TIMESTAMP: Final = f"^({_DATE}([ T]{_TIME})?)([+-][0-9]{{2}}(:?[0-9]{{2}}){{0,2}})?$"
+
+_ARROW_TYPES: Final = {
+    pa.bool_(): "boolean",
+    pa.int8(): "tinyint",
+    pa.int16(): "smallint",
+    pa.int32(): INT,
+    pa.int64(): BIGINT,
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.date32(): DATE,
+    pa.string(): STRING,
+    pa.large_string(): STRING,
+    pa.string_view(): STRING,
+    pa.timestamp("ms"): TIMESTAMP,
+    pa.timestamp("us"): TIMESTAMP,
+}
+
+
+@dataclass(frozen=True)
+class CatalogTable:
+    """A table over the one file in a folder of the lake."""
+
+    name: str
+    key: str
+    columns: tuple[Column, ...]
+
+    @property
+    def folder(self) -> str:
+        """The key of the folder, with its closing slash: what Glue takes as location."""
+        return self.key.rpartition("/")[0] + "/"
+
+    @property
+    def layer(self) -> str:
+        """The layer that the file belongs to."""
+        return self.key.partition("/")[0]
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the file is Parquet rather than CSV."""
+        return self.layer == GOLD
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes the file."""
+        return f"shopease {MADE_BY[self.layer]}"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns in the file's order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class CatalogView:
+    """A typed view: its base table and its definition, a SELECT in Athena's SQL."""
+
+    name: str
+    base: str
+    columns: tuple[Column, ...]
+    sql: str
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns in order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that the lake may hold: its table's name and the key of its file."""
+
+    name: str
+    key: str
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the file is Parquet rather than CSV."""
+        return self.key.startswith(f"{GOLD}/")
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes the file."""
+        return f"shopease {MADE_BY[self.key.partition('/')[0]]}"
+
+
+DATASETS: Final = (
+    *(Dataset(f"{BRONZE}_{table.name}", table.bronze_key) for table in TABLES),
+    *(Dataset(f"{SILVER}_{table.name}", table.silver_key) for table in CLEANED_TABLES),
+    *(Dataset(f"{QUARANTINE}_{table.name}", table.quarantine_key) for table in CLEANED_TABLES),
+    *(Dataset(gold.name, gold.key) for gold in GOLD_TABLES),
+)
+
+
+def csv_header(key: str, head: bytes, *, is_whole_file: bool = False) -> tuple[str, ...] | None:
+    """The names in a CSV's first record, quoted or not; None where `head`, the file's beginning, is too short."""
+    end = _record_end(head)
+    if end is None and not (is_whole_file and head.count(b'"') % 2 == 0):
+        return None
+    try:
+        return tuple(next(csv.reader(io.StringIO(head[:end].decode("utf-8"), newline=""), strict=True), ()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataRefusedError(f"the header of {key} cannot be read: {error}") from error
+
+
+def _record_end(head: bytes) -> int | None:
+    end = head.find(b"\n")
+    while end >= 0 and head.count(b'"', 0, end) % 2:
+        end = head.find(b"\n", end + 1)
+    return end if end >= 0 else None
+
+
+def csv_table(dataset: Dataset, header: Sequence[str]) -> CatalogTable:
+    """The raw table of a CSV: every column a string, named as in the header."""
+    return _table(dataset, tuple(Column(name, STRING) for name in header))
+
+
+def parquet_table(dataset: Dataset, schema: pa.Schema) -> CatalogTable:
+    """The table of a Parquet file with the file's types; DataRefusedError for a type that Athena cannot read."""
+    return _table(dataset, tuple(Column(field.name, _athena_type(dataset, field)) for field in schema))
+
+
+def _table(dataset: Dataset, columns: tuple[Column, ...]) -> CatalogTable:
+    if not columns:
+        raise DataRefusedError(f"{dataset.key} has no columns")
+    seen: set[str] = set()
+    for column in columns:
+        if column.name.lower() in seen or not column.name:
+            raise DataRefusedError(f"{dataset.key} names the column {column.name!r} twice (Athena ignores case) or not")
+        seen.add(column.name.lower())
+    return CatalogTable(dataset.name, dataset.key, columns)
+
+
+def _athena_type(dataset: Dataset, field: "pa.Field[pa.DataType]") -> str:
+    if isinstance(field.type, pa.Decimal128Type):
+        return f"decimal({field.type.precision},{field.type.scale})"
+    if field.type not in _ARROW_TYPES:
+        raise DataRefusedError(f"{dataset.key}: Athena cannot read column {field.name} of Parquet type {field.type}")
+    return _ARROW_TYPES[field.type]
+
+
+def base_of(table: Table) -> str:
+    """The name of the raw table under a source table's typed view: silver where there is one, else bronze."""
+    return f"{SILVER if table.key else BRONZE}_{table.name}"
+
+
+def typed_view(table: Table, base: CatalogTable, database: str) -> CatalogView:
+    """The typed view over a raw table: known columns by the contract's types, further columns as strings."""
+    types = {column.name: column.type for column in (*table.columns, *table.calculated)}
+    columns = tuple(Column(name, types.get(name, STRING)) for name in base.column_names)
+    projection = ",\n  ".join(f"{_typed(column)} AS {quoted(column.name)}" for column in columns)
+    sql = f"SELECT\n  {projection}\nFROM {quoted(database)}.{quoted(base.name)}"
+    return CatalogView(table.name, base.name, columns, sql)
+
+
+def quoted(identifier: str) -> str:
+    """An identifier in double quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _typed(column: Column) -> str:
+    """A text column cast so that '' and what does not parse are NULL, on Trino and DuckDB alike."""
+    name = quoted(column.name)
+    if column.type == STRING:
+        return f"NULLIF({name}, '')"
+    if column.type in {BIGINT, INT}:
+        whole = f"regexp_extract({name}, '{_SIGNED_DIGITS}', 1)"
+        return f"TRY_CAST({whole} AS {'integer' if column.type == INT else column.type})"
+    if column.type == DATE:
+        return f"TRY_CAST(regexp_extract({name}, '^{_DATE}$') AS date)"
+    if column.type == TIMESTAMP:
+        # Trino's cast does not know the T. Plain timestamp keeps milliseconds on Athena, whose views are not proven to
+        # take timestamp(6); DuckDB keeps microseconds, and the raw tables hold the text as it was.
+        return f"TRY_CAST(replace(regexp_extract({name}, '{_TIMESTAMP}', 1), 'T', ' ') AS timestamp)"
+    return f"TRY_CAST(regexp_extract({name}, '{_DECIMAL}', 1) AS {column.type})"

@@ -1,0 +1,100 @@
+"""Makes the lake queryable: catalogues what is there, and proves by a query that each table and view answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shopease_etl.catalog.local import LocalCatalog, read_table, save
+from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, base_of, quoted, typed_view
+from shopease_etl.errors import ShopeaseError
+from shopease_etl.progress import SILENT, Progress
+from shopease_etl.stages.query import open_engine
+from shopease_etl.tables import TABLES
+
+if TYPE_CHECKING:
+    from shopease_etl.engines.duckdb import Engine
+
+_TASK = "crawl"
+
+
+@dataclass(frozen=True)
+class Catalogued:
+    """A table or view that answers: `kind` is one of the two words."""
+
+    name: str
+    kind: str
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class CrawlResult:
+    """What is queryable now, and the tables and views that are not, with the reason for each."""
+
+    database: str
+    catalog_file: Path
+    catalogued: tuple[Catalogued, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def crawl(
+    lake: Path,
+    catalog_file: Path,
+    database: str,
+    *,
+    max_memory: int | None = None,
+    progress: Progress = SILENT,
+) -> CrawlResult:
+    """Catalogues a local lake; the former catalog stays as it was unless every table and view there is answers."""
+    catalog, skipped = discover(lake, database)
+    if not catalog.tables:
+        raise ShopeaseError(f"there is nothing to catalogue in {lake}", hint="run `shopease run-all`")
+    progress.start(_TASK)
+    with open_engine(catalog, lake, max_memory=max_memory) as engine:
+        catalogued = _verified(engine, catalog, progress)
+    save(catalog, catalog_file)
+    progress.finish(_TASK, f"{len(catalogued)} tables and views")
+    return CrawlResult(database, catalog_file, catalogued, skipped)
+
+
+def discover(lake: Path, database: str) -> tuple[LocalCatalog, tuple[tuple[str, str], ...]]:
+    """The tables and views that the lake's files allow now, and those that are missing with the reason."""
+    found = {dataset: read_table(lake, dataset) for dataset in DATASETS}
+    tables = {table.name: table for table in found.values() if table is not None}
+    skipped = [
+        (dataset.name, f"no {dataset.key} (`{dataset.made_by}` makes it)") for dataset in DATASETS if not found[dataset]
+    ]
+    views = []
+    for table in TABLES:
+        if (base := tables.get(base_of(table))) is None:
+            skipped.append((table.name, f"a view on {base_of(table)}, which is missing"))
+        else:
+            views.append(typed_view(table, base, database))
+    return LocalCatalog(database, str(lake.resolve()), tuple(tables.values()), tuple(views)), tuple(skipped)
+
+
+def _verified(engine: "Engine", catalog: LocalCatalog, progress: Progress) -> tuple[Catalogued, ...]:
+    rows: dict[str, int] = {}
+    results = []
+    for table in catalog.tables:
+        _check_columns(engine, catalog.database, table)
+        rows[table.name] = _count(engine, catalog.database, table.name)
+        results.append(Catalogued(table.name, "table", len(table.columns), rows[table.name]))
+        progress.advance(_TASK, rows=rows[table.name])
+    for view in catalog.views:
+        _check_columns(engine, catalog.database, view)
+        results.append(Catalogued(view.name, "view", len(view.columns), rows[view.base]))
+    return tuple(results)
+
+
+def _check_columns(engine: "Engine", database: str, entry: CatalogTable | CatalogView) -> None:
+    sql = f"SELECT * FROM {quoted(database)}.{quoted(entry.name)} LIMIT 1"  # noqa: S608 - identifiers are quoted
+    reader = engine.query(sql)
+    reader.read_all()
+    if tuple(reader.schema.names) != entry.column_names:
+        raise ShopeaseError(f"{entry.name} answers with the columns {', '.join(reader.schema.names)}")
+
+
+def _count(engine: "Engine", database: str, name: str) -> int:
+    answer = engine.query(f"SELECT COUNT(*) AS n FROM {quoted(database)}.{quoted(name)}").read_all()  # noqa: S608
+    return int(answer.column("n")[0].as_py())

@@ -1,0 +1,86 @@
+"""A crawl catalogues what is there, says what is not, and leaves the former catalog alone when it fails."""
+
+from pathlib import Path
+
+import pytest
+from hand_made_lake import make_lake
+
+from shopease_etl.catalog.local import load
+from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.stages.crawl import Catalogued, crawl
+from shopease_etl.tables import CUSTOMERS, GOLD_TABLES, PRODUCTS, STORES
+
+DATABASE = "shopease_catalog"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return make_lake(tmp_path / "lake")
+
+
+def test_everything_in_the_lake_is_catalogued_and_the_rest_told(lake: Path, tmp_path: Path) -> None:
+    result = crawl(lake, tmp_path / "catalog.json", DATABASE)
+    assert Catalogued("bronze_transactions", "table", 16, 100) in result.catalogued
+    assert Catalogued("transactions", "view", 16, 100) in result.catalogued
+    assert Catalogued("customer_analytics", "table", 16, 10) in result.catalogued
+    assert Catalogued("inventory", "view", 7, 0) in result.catalogued
+    assert len(result.catalogued) == 6 + 3 + 1 + 3 + 6
+    assert [name for name, _ in result.skipped] == ["quarantine_products", "quarantine_transactions"]
+    assert "shopease clean" in result.skipped[0][1]
+
+
+def test_a_view_whose_base_is_missing_is_not_catalogued(lake: Path, tmp_path: Path) -> None:
+    (lake / PRODUCTS.silver_key).unlink()
+    result = crawl(lake, tmp_path / "catalog.json", DATABASE)
+    assert "products" not in {entry.name for entry in result.catalogued}
+    assert ("products", "a view on silver_products, which is missing") in result.skipped
+
+
+@pytest.mark.parametrize("folder", ["nothing", "."])
+def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(ShopeaseError, match="nothing to catalogue") as raised:
+        crawl(tmp_path / folder, tmp_path / "catalog.json", DATABASE)
+    assert (raised.value.exit_code, raised.value.hint) == (1, "run `shopease run-all`")
+
+
+@pytest.mark.parametrize(
+    ("key", "cut", "command"),
+    [
+        (GOLD_TABLES[0].key, 30, "shopease aggregate"),
+        (GOLD_TABLES[1].key, 10**9, "shopease aggregate"),
+        (CUSTOMERS.silver_key, 5, "shopease clean"),
+        (CUSTOMERS.bronze_key, 5, "shopease extract"),
+        (STORES.bronze_key, 170, "shopease extract"),
+    ],
+)
+def test_a_file_that_is_cut_off_is_named_and_the_catalog_stays(
+    lake: Path, tmp_path: Path, key: str, cut: int, command: str
+) -> None:
+    crawl(lake, tmp_path / "catalog.json", DATABASE)
+    before = (tmp_path / "catalog.json").read_bytes()
+    path = lake / key
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(ShopeaseError) as raised:
+        crawl(lake, tmp_path / "catalog.json", DATABASE)
+    assert str(path) in str(raised.value)
+    assert command in str(raised.value.hint)
+    assert (tmp_path / "catalog.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "no columns"), (b"a,A\n", "twice"), (b"\xff,b\n", "header"), (b'a,"b\n1,2\n', "middle of a quoted name")],
+)
+def test_a_header_that_cannot_be_catalogued_is_refused(lake: Path, tmp_path: Path, content: bytes, reason: str) -> None:
+    (lake / STORES.bronze_key).write_bytes(content)
+    with pytest.raises(DataRefusedError, match=reason):
+        crawl(lake, tmp_path / "catalog.json", DATABASE)
+
+
+def test_the_catalog_holds_what_was_found(lake: Path, tmp_path: Path) -> None:
+    crawl(lake, tmp_path / "catalog.json", DATABASE)
+    catalog = load(tmp_path / "catalog.json")
+    assert catalog.lake == str(lake.resolve())
+    (stores,) = (table for table in catalog.tables if table.name == "bronze_stores")
+    assert (stores.folder, stores.key) == ("bronze/stores/", "bronze/stores/stores.csv")
+    assert {column.type for column in stores.columns} == {"string"}
