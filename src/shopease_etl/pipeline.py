@@ -205,7 +205,7 @@ class _Run:
                 self.store, self.plan.cleaned_tables, self.run_id, recorded=recorded, progress=self.progress
             ),
             "aggregate": lambda: aggregate(self.store, self.plan.datasets, recorded=recorded, progress=self.progress),
-            "crawl": self._crawl,
+            "crawl": lambda: self._crawl(recorded),
         }
         for name in self.plan.stages:
             self.progress.stage(name)
@@ -241,7 +241,7 @@ class _Run:
             self.source = SourceInfo(moment.host, moment.database, moment.server_version, moment.id, rows)
         return result
 
-    def _crawl(self) -> StageResult:
+    def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:
         if not isinstance(self.store, LocalStore):
             self.progress.start("crawl")
             self.progress.finish("crawl", "skipped: this version catalogs local lakes only")
@@ -252,6 +252,7 @@ class _Run:
             self.store.root,
             catalog_file(settings),
             settings.glue_database,
+            recorded=recorded,
             max_memory=settings.max_memory,
             progress=self.progress,
         )

@@ -7,7 +7,8 @@ from hand_made_lake import make_lake
 
 from shopease_etl.catalog.local import load
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.stages.crawl import Catalogued, crawl
+from shopease_etl.results import CatalogEntry, Recorded
+from shopease_etl.stages.crawl import crawl
 from shopease_etl.tables import CUSTOMERS, GOLD_TABLES, PRODUCTS, STORES
 
 DATABASE = "shopease_catalog"
@@ -20,13 +21,25 @@ def lake(tmp_path: Path) -> Path:
 
 def test_everything_in_the_lake_is_catalogued_and_the_rest_told(lake: Path, tmp_path: Path) -> None:
     result = crawl(lake, tmp_path / "catalog.json", DATABASE)
-    assert Catalogued("bronze_transactions", "table", 16, 100) in result.catalogued
-    assert Catalogued("transactions", "view", 16, 100) in result.catalogued
-    assert Catalogued("customer_analytics", "table", 16, 10) in result.catalogued
-    assert Catalogued("inventory", "view", 7, 0) in result.catalogued
+    assert CatalogEntry("bronze_transactions", "table", 16, 100) in result.catalogued
+    assert CatalogEntry("transactions", "view", 16, 100) in result.catalogued
+    assert CatalogEntry("customer_analytics", "table", 16, 10) in result.catalogued
+    assert CatalogEntry("inventory", "view", 7, 0) in result.catalogued
     assert len(result.catalogued) == 6 + 3 + 1 + 3 + 6
     assert [name for name, _ in result.skipped] == ["quarantine_products", "quarantine_transactions"]
     assert "shopease clean" in result.skipped[0][1]
+
+
+def test_recorded_rows_are_taken_where_the_size_is_the_recorded_one(lake: Path, tmp_path: Path) -> None:
+    size = (lake / CUSTOMERS.silver_key).stat().st_size
+    recorded = {
+        CUSTOMERS.silver_key: Recorded(size, 4321, 0, "run"),
+        CUSTOMERS.bronze_key: Recorded(size + 1, 4321, 0, "run"),
+    }
+    result = crawl(lake, tmp_path / "catalog.json", DATABASE, recorded=recorded)
+    rows = {entry.name: entry.rows for entry in result.catalogued}
+    assert rows["silver_customers"] == rows["customers"] == 4321
+    assert rows["bronze_customers"] != 4321
 
 
 def test_a_view_whose_base_is_missing_is_not_catalogued(lake: Path, tmp_path: Path) -> None:

@@ -1,30 +1,24 @@
 """Makes the lake queryable: catalogues what is there, and proves by a query that each table and view answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from shopease_etl.catalog.local import LocalCatalog, read_table, save
 from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, base_of, quoted, typed_view
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.results import CatalogEntry, Recorded
 from shopease_etl.stages.query import open_engine
 from shopease_etl.tables import TABLES
 
 if TYPE_CHECKING:
     from shopease_etl.engines.duckdb import Engine
 
-_TASK = "crawl"
-
-
-@dataclass(frozen=True)
-class Catalogued:
-    """A table or view that answers: `kind` is one of the two words."""
-
-    name: str
-    kind: str
-    columns: int
-    rows: int
+NOTHING_RECORDED: Final[Mapping[str, Recorded]] = MappingProxyType({})
+_TASK: Final = "crawl"
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class CrawlResult:
 
     database: str
     catalog_file: Path
-    catalogued: tuple[Catalogued, ...]
+    catalogued: tuple[CatalogEntry, ...]
     skipped: tuple[tuple[str, str], ...]
 
 
@@ -42,16 +36,20 @@ def crawl(
     catalog_file: Path,
     database: str,
     *,
+    recorded: Mapping[str, Recorded] = NOTHING_RECORDED,
     max_memory: int | None = None,
     progress: Progress = SILENT,
 ) -> CrawlResult:
-    """Catalogues a local lake; the former catalog stays as it was unless every table and view there is answers."""
+    """Catalogues a local lake; the former catalog stays as it was unless every table and view there is answers.
+
+    Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted.
+    """
     catalog, skipped = discover(lake, database)
     if not catalog.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {lake}", hint="run `shopease run-all`")
     progress.start(_TASK)
     with open_engine(catalog, lake, max_memory=max_memory) as engine:
-        catalogued = _verified(engine, catalog, progress)
+        catalogued = _verified(engine, catalog, lake, recorded)
     save(catalog, catalog_file)
     progress.finish(_TASK, f"{len(catalogued)} tables and views")
     return CrawlResult(database, catalog_file, catalogued, skipped)
@@ -73,17 +71,20 @@ def discover(lake: Path, database: str) -> tuple[LocalCatalog, tuple[tuple[str, 
     return LocalCatalog(database, str(lake.resolve()), tuple(tables.values()), tuple(views)), tuple(skipped)
 
 
-def _verified(engine: "Engine", catalog: LocalCatalog, progress: Progress) -> tuple[Catalogued, ...]:
+def _verified(
+    engine: "Engine", catalog: LocalCatalog, lake: Path, recorded: Mapping[str, Recorded]
+) -> tuple[CatalogEntry, ...]:
     rows: dict[str, int] = {}
     results = []
-    for table in catalog.tables:
-        _check_columns(engine, catalog.database, table)
-        rows[table.name] = _count(engine, catalog.database, table.name)
-        results.append(Catalogued(table.name, "table", len(table.columns), rows[table.name]))
-        progress.advance(_TASK, rows=rows[table.name])
-    for view in catalog.views:
-        _check_columns(engine, catalog.database, view)
-        results.append(Catalogued(view.name, "view", len(view.columns), rows[view.base]))
+    entries: tuple[CatalogTable | CatalogView, ...] = (*catalog.tables, *catalog.views)
+    for entry in entries:
+        _check_columns(engine, catalog.database, entry)
+        if isinstance(entry, CatalogTable):
+            known = recorded.get(entry.key)
+            unchanged = known and known.bytes == (lake / entry.key).stat().st_size
+            rows[entry.name] = known.rows if known and unchanged else _count(engine, catalog.database, entry.name)
+        kind, base = ("view", entry.base) if isinstance(entry, CatalogView) else ("table", entry.name)
+        results.append(CatalogEntry(entry.name, kind, len(entry.columns), rows[base]))
     return tuple(results)
 
 

@@ -1,0 +1,41 @@
+"""Advisory file locks, which the operating system drops when their holder dies, however it dies."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+@contextlib.contextmanager
+def held(path: Path, *, shared: bool = False) -> Iterator[int]:
+    """Waits for the lock and holds it; yields its descriptor, through which a child can hold it too."""
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def take(path: Path) -> int | None:
+    """The lock's descriptor, exclusive until it is closed, or None where somebody holds the lock."""
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock at this moment."""
+    descriptor = take(path)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None

