@@ -15,6 +15,9 @@ from shopease_etl.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, T
 
 Frame = nw.LazyFrame[Any]
 
+_DECIMAL: Final = nw.Decimal(38, 2)
+_TOO_LARGE: Final = 10**16
+
 REASON: Final = "shopease:reason"
 _CLEAN: Final = "shopease:clean:"
 _PARSED: Final = "shopease:parsed:"
@@ -58,8 +61,8 @@ def clean(bronze: Frame, table: Table, duplicates: Sequence[int], run_id: str) -
     return Cleaned(
         valid=_silver(judged.filter(nw.col(REASON).is_null()), table, source),
         rejected=rejected.select(
-            *_renamed(source, REJECTION_COLUMNS),
-            *(value.alias(name) for value, name in zip(verdict, REJECTION_COLUMNS, strict=True)),
+            value.alias(name)
+            for value, name in zip((*map(nw.col, source), *verdict), quarantine_columns(source), strict=True)
         ),
     )
 
@@ -76,6 +79,11 @@ def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     taken = {column.name for column in table.calculated}
     known = {column.name for column in table.columns}
     return (*table.silver_order, *(_free_name(name, taken) for name in source if name not in known))
+
+
+def quarantine_columns(source: Sequence[str]) -> tuple[str, ...]:
+    """The columns of quarantine in order: the source's, and why and by which run the row was rejected."""
+    return (*(_free_name(name, REJECTION_COLUMNS) for name in source), *REJECTION_COLUMNS)
 
 
 _RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
@@ -133,11 +141,15 @@ def _keeps(kind: str, column: str) -> nw.Expr:
 
 
 def _standardised(column: str, column_type: str) -> nw.Expr:
-    """Trimmed, inner white space made one space, NULL where nothing is left; names and mail in their case."""
-    text = nw.col(column).str.replace_all(grammar.WHITESPACE, " ").str.strip_chars(" ")
-    if column_type == STRING and column in _UPPERCASE:
+    """Trimmed, NULL where nothing is left; in text inner white space made one space, names and mail in their case."""
+    text = nw.col(column)
+    if column_type != STRING:
+        text = text.str.strip_chars(grammar.WHITESPACE_CHARACTERS)
+        return nw.when(text != "").then(text)
+    text = text.str.replace_all(grammar.WHITESPACE, " ").str.strip_chars(" ")
+    if column in _UPPERCASE:
         text = text.str.to_uppercase()
-    if column_type == STRING and column in _LOWERCASE:
+    if column in _LOWERCASE:
         text = text.str.to_lowercase()
     return nw.when(text != "").then(text)
 
@@ -155,11 +167,12 @@ def _value(column: str, column_type: str) -> nw.Expr:
 
 
 def money(text: nw.Expr) -> nw.Expr:
-    """Text to decimal(18,2), half away from zero, NULL where it is no number; exact however many decimals it has."""
+    """Text to decimal(18,2), exactly half away from zero; NULL where it is no number or too large."""
     number = nw.when(text.str.contains(grammar.NUMBER)).then(text)
-    truncated = number.str.replace(grammar.SURPLUS_DECIMALS, "${1}").cast(nw.Decimal(18, 2))
-    cent = nw.when(number.str.starts_with("-")).then(nw.lit("-0.01")).otherwise(nw.lit("0.01")).cast(nw.Decimal(18, 2))
-    return nw.when(number.str.contains(grammar.ROUNDS_AWAY)).then(truncated + cent).otherwise(truncated)
+    truncated = number.str.replace(grammar.SURPLUS_DECIMALS, "${1}").cast(_DECIMAL)
+    cent = nw.when(number.str.starts_with("-")).then(nw.lit("-0.01")).otherwise(nw.lit("0.01")).cast(_DECIMAL)
+    rounded = nw.when(number.str.contains(grammar.ROUNDS_AWAY)).then(truncated + cent).otherwise(truncated)
+    return nw.when(rounded.abs() < _TOO_LARGE).then(rounded).cast(nw.Decimal(18, 2))
 
 
 def _instant(text: nw.Expr) -> nw.Expr:
@@ -198,10 +211,13 @@ def _silver(valid: Frame, table: Table, source: Sequence[str]) -> Frame:
 
 
 def _written(name: str, column_type: str) -> nw.Expr:
-    """The value as silver holds it: the parsed one where there is one, so that "+007" is 7; else the text as it is."""
-    if column_type == BIGINT:
-        return nw.coalesce(nw.col(_parsed(name)).cast(nw.String()), nw.col(_clean(name)))
-    return nw.col(_parsed(name) if column_type == MONEY else _clean(name))
+    """The value as silver holds it: where it parses the parsed one ("+007" is 7), else the text in one line."""
+    if column_type == MONEY:
+        return nw.col(_parsed(name))
+    if column_type == STRING:
+        return nw.col(_clean(name))
+    text = nw.col(_clean(name)).str.replace_all(grammar.LINE_BREAK, " ")
+    return nw.coalesce(nw.col(_parsed(name)).cast(nw.String()), text) if column_type == BIGINT else text
 
 
 def _calculated() -> dict[str, nw.Expr]:
@@ -219,7 +235,3 @@ def _calculated() -> dict[str, nw.Expr]:
 def _free_name(name: str, taken: Sequence[str] | set[str]) -> str:
     """A source column that bears the name of one of ours travels along as `source_…`."""
     return f"source_{name}" if name in taken else name
-
-
-def _renamed(source: Sequence[str], taken: Sequence[str]) -> list[nw.Expr]:
-    return [nw.col(name).alias(_free_name(name, taken)) for name in source]

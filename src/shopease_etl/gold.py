@@ -51,7 +51,7 @@ def daily_sales_summary(silver: Frames) -> Frame:
         .group_by("transaction_date")
         .agg(
             nw.len().alias("total_transactions"),
-            nw.col("quantity").sum().alias("total_items_sold"),
+            _decimal(nw.col("quantity")).sum().alias("total_items_sold"),
             nw.col("total_amount").sum().alias("total_revenue"),
             _distinct("customer_id").alias("unique_customers"),
             _distinct("product_id").alias("unique_products"),
@@ -70,12 +70,12 @@ def product_performance(silver: Frames) -> Frame:
         .group_by("product_id")
         .agg(
             nw.len().alias("total_orders"),
-            nw.col("quantity").sum().alias("total_quantity_sold"),
+            _decimal(nw.col("quantity")).sum().alias("total_quantity_sold"),
             nw.col("total_amount").sum().alias("total_revenue"),
         )
         .with_columns(
             _average(nw.col("total_revenue"), orders).alias("avg_order_value"),
-            _average(nw.col("total_quantity_sold").cast(_DECIMAL), orders).alias("avg_quantity_per_order"),
+            _average(nw.col("total_quantity_sold"), orders).alias("avg_quantity_per_order"),
         )
         .join(silver["products"], on="product_id", how="left")
     )
@@ -89,7 +89,7 @@ def customer_analytics(silver: Frames) -> Frame:
         .group_by("customer_id")
         .agg(
             nw.len().alias("total_purchases"),
-            nw.col("quantity").sum().alias("total_items_bought"),
+            _decimal(nw.col("quantity")).sum().alias("total_items_bought"),
             nw.col("total_amount").sum().alias("total_spent"),
             nw.col("transaction_date").min().alias("first_purchase_date"),
             nw.col("transaction_date").max().alias("last_purchase_date"),
@@ -177,11 +177,19 @@ def _distinct(column: str) -> nw.Expr:
 
 
 def _average(total: nw.Expr, count: nw.Expr) -> nw.Expr:
-    """total ÷ count to the cent, half up (no total is negative), in whole cents: decimal division is not exact."""
-    cents = (total * 100).cast(nw.Int64())
-    number = count.cast(nw.Int64())
-    rounded = (2 * cents + number) // (2 * number)
-    return rounded.cast(nw.Decimal(38, 0)) * nw.lit("0.01").cast(_DECIMAL)
+    """Decimal total ÷ count to the cent, half up (no total is negative), in integers: decimal division is inexact."""
+    whole, number = _integer(total), _integer(count)
+    cents = _integer((total - _decimal(whole)) * 100)
+    rest = 100 * (whole % number) + cents
+    return _decimal(whole // number) + _decimal((2 * rest + number) // (2 * number)) * nw.lit("0.01").cast(_DECIMAL)
+
+
+def _integer(value: nw.Expr) -> nw.Expr:
+    return value.cast(nw.Int64())
+
+
+def _decimal(value: nw.Expr) -> nw.Expr:
+    return value.cast(nw.Decimal(38, 0))
 
 
 def _day_number(date: nw.Expr) -> nw.Expr:

@@ -3,6 +3,7 @@
 from typing import Final
 
 WHITESPACE: Final = r"[ \t\n\r\f\x0B\x{A0}]+"
+WHITESPACE_CHARACTERS: Final = " \t\n\r\f\x0b\u00a0"
 LINE_BREAK: Final = r"\r\n|\r|\n"
 
 # Eighteen digits are what a 64-bit integer and decimal(18,2) hold with certainty; what is longer does not parse.

@@ -1,6 +1,7 @@
 """The lake's layers: datasets read as frames, written aside, published together, and the manifests of runs."""
 
 import json
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,10 @@ from shopease_etl import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.results import Recorded, RunResult
 from shopease_etl.storage import Store, Upload, put_stream
+from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import ROW
 
+HEADER_BYTES: Final = 65_536
 _MADE_BY: Final = {tables.BRONZE: "extract", tables.SILVER: "clean", tables.GOLD: "aggregate"}
 
 
@@ -69,13 +72,26 @@ def scan_csv(store: Store, key: str, recorded: Mapping[str, Recorded]) -> pl.Laz
         DataRefusedError: the object is missing, cut short, or not the size in bytes that its run recorded.
     """
     _require_whole(store, key, recorded)
+    names = list(_header(store, key))
     return pl.scan_csv(
         store.uri(key),
         infer_schema=False,
         row_index_name=ROW,
+        # Polars leaves doubled quotes in a name as they stand in the file.
+        with_column_names=lambda _: names,
         glob=False,
         storage_options=dict(store.storage_options()) or None,
     )
+
+
+def _header(store: Store, key: str) -> tuple[str, ...]:
+    length = HEADER_BYTES
+    while (names := csv_header(key, head := store.read(key, length=length))) is None and len(head) == length:
+        length *= 8
+    if not names or len(set(names)) < len(names):
+        message = f"the header of {key} " + ("names a column twice" if names else "cannot be read")
+        raise DataRefusedError(message, hint=_remake(key))
+    return names
 
 
 def require_columns(frame: pl.LazyFrame, table: tables.Table, key: str) -> None:
@@ -93,6 +109,9 @@ def reading(key: str, written: Publication | None = None) -> Iterator[None]:
     """Translate what Polars raises while it reads a dataset, and writes others, into our errors."""
     try:
         yield
+    except pl.exceptions.InvalidOperationError as error:
+        message = f"{key} holds a value that does not fit its column: {_first_line(error)}"
+        raise DataRefusedError(message) from error
     except pl.exceptions.PolarsError as error:
         if written and (failure := written.failure()):
             raise failure from error
@@ -176,4 +195,4 @@ def _remake(key: str) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return re.sub(r"shopease:\w+:", "", lines[0]) if lines else type(error).__name__

@@ -4,8 +4,9 @@ import pyarrow as pa
 import pytest
 import sqlglot
 
-from shopease_etl.catalog.schema import DATASETS, Dataset, csv_header, csv_table, parquet_table, typed_view
+from shopease_etl.catalog.schema import DATASETS, Dataset, csv_table, parquet_table, typed_view
 from shopease_etl.errors import DataRefusedError
+from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import GOLD_TABLES, TRANSACTIONS
 
 GOLD = Dataset("daily_sales_summary", GOLD_TABLES[0].key)

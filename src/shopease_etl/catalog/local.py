@@ -17,11 +17,11 @@ from shopease_etl.catalog.schema import (
     CatalogTable,
     CatalogView,
     Dataset,
-    csv_header,
     csv_table,
     parquet_table,
 )
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
+from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import Column
 
 SCHEMA_VERSION: Final = 1

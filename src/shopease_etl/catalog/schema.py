@@ -1,13 +1,12 @@
 """Tables and typed views of the catalog, made from real headers and Parquet schemas: for Glue and for local lakes."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
+from shopease_etl import grammar
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.tables import (
     BIGINT,
@@ -17,6 +16,7 @@ from shopease_etl.tables import (
     GOLD,
     GOLD_TABLES,
     INT,
+    MONEY,
     QUARANTINE,
     SILVER,
     STRING,
@@ -27,13 +27,6 @@ from shopease_etl.tables import (
 )
 
 MADE_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", GOLD: "aggregate"}
-
-# The contract's one grammar of numbers and timestamps; an offset is cut off, as the text is in business time already.
-_SIGNED_DIGITS: Final = r"^\s*([+-]?[0-9]+)\s*$"
-_DECIMAL: Final = r"^\s*([+-]?[0-9]+([.][0-9]+)?)\s*$"
-_DATE: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_TIME: Final = "([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?"
-_TIMESTAMP: Final = f"^({_DATE}([ T]{_TIME})?)([+-][0-9]{{2}}(:?[0-9]{{2}}){{0,2}})?$"
 
 _ARROW_TYPES: Final = {
     pa.bool_(): "boolean",
@@ -127,24 +120,6 @@ DATASETS: Final = (
 )
 
 
-def csv_header(key: str, head: bytes, *, is_whole_file: bool = False) -> tuple[str, ...] | None:
-    """The names in a CSV's first record, quoted or not; None where `head`, the file's beginning, is too short."""
-    end = _record_end(head)
-    if end is None and not (is_whole_file and head.count(b'"') % 2 == 0):
-        return None
-    try:
-        return tuple(next(csv.reader(io.StringIO(head[:end].decode("utf-8"), newline=""), strict=True), ()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataRefusedError(f"the header of {key} cannot be read: {error}") from error
-
-
-def _record_end(head: bytes) -> int | None:
-    end = head.find(b"\n")
-    while end >= 0 and head.count(b'"', 0, end) % 2:
-        end = head.find(b"\n", end + 1)
-    return end if end >= 0 else None
-
-
 def csv_table(dataset: Dataset, header: Sequence[str]) -> CatalogTable:
     """The raw table of a CSV: every column a string, named as in the header."""
     return _table(dataset, tuple(Column(name, STRING) for name in header))
@@ -183,7 +158,9 @@ def typed_view(table: Table, base: CatalogTable, database: str) -> CatalogView:
     """The typed view over a raw table: known columns by the contract's types, further columns as strings."""
     types = {column.name: column.type for column in (*table.columns, *table.calculated)}
     columns = tuple(Column(name, types.get(name, STRING)) for name in base.column_names)
-    projection = ",\n  ".join(f"{_typed(column)} AS {quoted(column.name)}" for column in columns)
+    projection = ",\n  ".join(
+        f"{_typed(column, is_trimmed=bool(table.key))} AS {quoted(column.name)}" for column in columns
+    )
     sql = f"SELECT\n  {projection}\nFROM {quoted(database)}.{quoted(base.name)}"
     return CatalogView(table.name, base.name, columns, sql)
 
@@ -193,18 +170,19 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def _typed(column: Column) -> str:
-    """A text column cast so that '' and what does not parse are NULL, on Trino and DuckDB alike."""
+def _typed(column: Column, *, is_trimmed: bool) -> str:
+    """A text column as a value by the contract's grammar, on Trino and DuckDB alike; what does not parse is NULL."""
     name = quoted(column.name)
     if column.type == STRING:
         return f"NULLIF({name}, '')"
+    text = name if is_trimmed else f"regexp_replace({name}, '^{grammar.WHITESPACE}|{grammar.WHITESPACE}$', '')"
     if column.type in {BIGINT, INT}:
-        whole = f"regexp_extract({name}, '{_SIGNED_DIGITS}', 1)"
+        whole = f"regexp_extract({text}, '{grammar.INTEGER}')"
         return f"TRY_CAST({whole} AS {'integer' if column.type == INT else column.type})"
-    if column.type == DATE:
-        return f"TRY_CAST(regexp_extract({name}, '^{_DATE}$') AS date)"
-    if column.type == TIMESTAMP:
-        # Trino's cast does not know the T. Plain timestamp keeps milliseconds on Athena, whose views are not proven to
-        # take timestamp(6); DuckDB keeps microseconds, and the raw tables hold the text as it was.
-        return f"TRY_CAST(replace(regexp_extract({name}, '{_TIMESTAMP}', 1), 'T', ' ') AS timestamp)"
-    return f"TRY_CAST(regexp_extract({name}, '{_DECIMAL}', 1) AS {column.type})"
+    if column.type == MONEY:
+        return f"TRY_CAST(regexp_extract({text}, '{grammar.NUMBER}') AS {MONEY})"
+    # Trino's cast knows neither the T nor an offset, and the text is in business time already. Plain timestamp keeps
+    # milliseconds on Athena, whose views are not proven to take timestamp(6); the raw tables hold the text as it was.
+    stamp = f"regexp_extract({text}, '{grammar.TIMESTAMP}')"
+    local = f"replace(regexp_extract({stamp}, '^[0-9-]{{10}}([ T][0-9:.]+)?'), 'T', ' ')"
+    return f"TRY_CAST({local} AS {column.type})"

@@ -25,7 +25,8 @@ _BATCH_ROWS: Final = 65_536
 _REASON_LENGTH: Final = 500
 _CSV_OPTIONS: Final = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
-    "strict_mode = true, null_padding = false, hive_partitioning = false, max_line_size = 16777216, buffer_size = 33554432"
+    "strict_mode = true, null_padding = false, hive_partitioning = false, "
+    "max_line_size = 16777216, buffer_size = 33554432"
 )
 _MISSING_NAME: Final = re.compile(r'(?:with name|[Cc]olumn) "?([^"\s]+)"? (?:does not exist|not found|must appear)')
 _MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")

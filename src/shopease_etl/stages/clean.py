@@ -39,7 +39,18 @@ def clean(
 def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded]) -> pl.LazyFrame:
     frame = scan_csv(store, table.bronze_key, recorded)
     require_columns(frame, table, table.bronze_key)
+    _require_usable_names(frame, table)
     return frame
+
+
+def _require_usable_names(frame: pl.LazyFrame, table: Table) -> None:
+    """Silver and quarantine add columns; with theirs every name must be one line and stand once."""
+    source = [name for name in frame.collect_schema().names() if name != ROW]
+    for names in (cleaning.silver_columns(table, source), cleaning.quarantine_columns(source)):
+        bad = next((name for name in names if names.count(name) > 1 or "\n" in name or "\r" in name), None)
+        if bad is not None:
+            message = f"{table.bronze_key}: the column {bad!r} would stand twice, or its name has a line break"
+            raise DataRefusedError(message, hint=f"rename it in the source table {table.source}")
 
 
 def _clean_table(

@@ -1,4 +1,9 @@
-"""Counting CSV records from their bytes, as they stream by."""
+"""CSV by its bytes: the names in a header, and records counted as they stream by."""
+
+import csv
+import io
+
+from shopease_etl.errors import DataRefusedError
 
 
 class RowCounter:
@@ -16,3 +21,21 @@ class RowCounter:
         parts = chunk.split(b'"')
         self.records += sum(part.count(b"\n") for part in parts[int(self._quoted) :: 2])
         self._quoted ^= len(parts) % 2 == 0
+
+
+def csv_header(key: str, head: bytes, *, is_whole_file: bool = False) -> tuple[str, ...] | None:
+    """The names in a CSV's first record, quoted or not; None where `head`, the file's beginning, is too short."""
+    end = _record_end(head)
+    if end is None and not (is_whole_file and head.count(b'"') % 2 == 0):
+        return None
+    try:
+        return tuple(next(csv.reader(io.StringIO(head[:end].decode("utf-8"), newline=""), strict=True), ()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataRefusedError(f"the header of {key} cannot be read: {error}") from error
+
+
+def _record_end(head: bytes) -> int | None:
+    end = head.find(b"\n")
+    while end >= 0 and head.count(b'"', 0, end) % 2:
+        end = head.find(b"\n", end + 1)
+    return end if end >= 0 else None

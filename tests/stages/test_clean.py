@@ -1,0 +1,68 @@
+"""Cleaning refuses what it cannot take, before it changes anything."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from shopease_etl.errors import DataRefusedError
+from shopease_etl.results import Recorded
+from shopease_etl.stages.clean import clean
+from shopease_etl.storage import Store, open_store, put_stream
+from shopease_etl.tables import PRODUCTS
+
+HEADER = b"product_id,product_name,category,price,created_at,updated_at"
+ROW = b"1,Tea,food,2.50,2024-01-01,2024-01-01"
+NOTHING: Mapping[str, Recorded] = {}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A lake whose silver must stay as it is."""
+    store = open_store(str(tmp_path))
+    put_stream(store, PRODUCTS.silver_key, [b"former\n"])
+    yield store
+    assert store.read(PRODUCTS.silver_key) == b"former\n"
+
+
+@pytest.mark.parametrize(
+    ("bronze", "reason"),
+    [
+        (b"", "cut short"),
+        (HEADER, "cut short"),
+        (HEADER + b"\n" + ROW, "cut short"),
+        (HEADER + b"\n" + ROW + b',"x\n', "cannot be read"),
+        (HEADER + b"\n" + ROW + b",surplus\n", "more fields"),
+        (HEADER.replace(b",price", b"") + b"\n", "lacks the column price"),
+        (HEADER.replace(b"price", b"prize").replace(b"category,", b"") + b"\n", "lacks the columns category, price"),
+        (HEADER + b",x,x\n", "names a column twice"),
+        (HEADER + b",rejected_rule,source_rejected_rule\n", "'source_rejected_rule' would stand twice"),
+        (HEADER + b',"a\nb"\n', "has a line break"),
+        (HEADER + b"\n" + ROW.replace(b"Tea", b"T\xffea") + b"\n", "utf-8"),
+    ],
+)
+def test_bronze_that_cannot_be_cleaned_is_refused(store: Store, bronze: bytes, reason: str) -> None:
+    put_stream(store, PRODUCTS.bronze_key, [bronze])
+    with pytest.raises(DataRefusedError, match=reason) as caught:
+        clean(store, [PRODUCTS], "run", recorded=NOTHING)
+    assert PRODUCTS.bronze_key in str(caught.value)
+
+
+def test_bronze_that_is_missing_is_told(store: Store) -> None:
+    with pytest.raises(DataRefusedError, match="is not in the lake") as caught:
+        clean(store, [PRODUCTS], "run", recorded=NOTHING)
+    assert caught.value.hint == "make it again: `shopease extract`"
+
+
+def test_bronze_of_another_size_than_recorded_is_refused(store: Store) -> None:
+    upload = put_stream(store, PRODUCTS.bronze_key, [HEADER + b"\n" + ROW + b"\n"])
+    recorded = {PRODUCTS.bronze_key: Recorded(upload.bytes + 40, 2, 0, "earlier")}
+    with pytest.raises(DataRefusedError, match="the run earlier wrote"):
+        clean(store, [PRODUCTS], "run", recorded=recorded)
+
+
+def test_bronze_with_other_rows_than_recorded_is_refused(store: Store) -> None:
+    upload = put_stream(store, PRODUCTS.bronze_key, [HEADER + b"\n" + ROW + b"\n"])
+    recorded = {PRODUCTS.bronze_key: Recorded(upload.bytes, 2, 0, "earlier")}
+    with pytest.raises(DataRefusedError, match="1 rows in bronze, but the run earlier wrote 2"):
+        clean(store, [PRODUCTS], "run", recorded=recorded)
