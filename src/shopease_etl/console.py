@@ -40,6 +40,10 @@ class Console:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let the live display come to rest, so that what is printed next stands below it."""
         if isinstance(self.progress, LiveProgress):
             self.progress.stop()
 
@@ -66,6 +70,7 @@ class Console:
 
     def result(self, document: object, render: Callable[[], Any]) -> None:
         """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it."""
+        self._settle()
         if self.json:
             print(json.dumps(_plain(document), default=str, ensure_ascii=False))
         else:
@@ -140,25 +145,16 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A display that moves, one line for each task under way and one for each done."""
+    """A display that moves, for each stage one, with a line for each task under way or done."""
 
     def __init__(self, console: "rich.console.Console") -> None:
-        from rich import progress
-
         self._console = console
-        columns = (
-            progress.SpinnerColumn(finished_text="✓" if _can_encode("✓") else "*"),
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=20),
-            progress.TextColumn("{task.fields[note]}"),
-            progress.TimeElapsedColumn(),
-        )
-        self._display = progress.Progress(*columns, console=console, transient=False)
+        self._display = self._new_display()
         self._tasks: dict[str, rich.progress.TaskID] = {}
         self._guard = threading.Lock()
 
     def stage(self, name: str) -> None:
-        """A heading above the stage's tasks."""
+        """A heading, and a new display below it."""
         self.stop()
         self._console.print(name, style="bold")
 
@@ -170,25 +166,35 @@ class LiveProgress:
 
     def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
         """Move the bar; a guessed total that proves too small grows."""
-        at = self._display.tasks[self._index(task)]
-        done = at.completed + size
-        total = max(at.total, done + 1) if at.total else None
-        note = _bytes(int(done)) if size else f"{rows:,} rows" if rows else at.fields["note"]
-        self._display.update(self._tasks[task], completed=done, total=total, note=note)
+        with self._guard:
+            at = self._display.tasks[self._display.task_ids.index(self._tasks[task])]
+            done = at.completed + size
+            total = max(at.total, done + 1) if at.total else None
+            note = _bytes(int(done)) if size else f"{rows:,} rows" if rows else at.fields["note"]
+            self._display.update(self._tasks[task], completed=done, total=total, note=note)
 
     def finish(self, task: str, note: str = "") -> None:
         """Fill the bar."""
-        self._display.update(self._tasks[task], total=1, completed=1, note=note)
+        with self._guard:
+            self._display.update(self._tasks[task], total=1, completed=1, note=note)
 
     def stop(self) -> None:
-        """Leave the lines as they are and begin anew below them."""
+        """Leave the lines as they are; what comes next begins below them."""
         self._display.stop()
-        for task in self._tasks.values():
-            self._display.remove_task(task)
+        self._display = self._new_display()
         self._tasks.clear()
 
-    def _index(self, task: str) -> int:
-        return self._display.task_ids.index(self._tasks[task])
+    def _new_display(self) -> "rich.progress.Progress":
+        from rich import progress
+
+        columns = (
+            progress.SpinnerColumn(finished_text="✓" if _can_encode("✓") else "*"),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=20),
+            progress.TextColumn("{task.fields[note]}"),
+            progress.TimeElapsedColumn(),
+        )
+        return progress.Progress(*columns, console=self._console)
 
 
 def _amount(task: _Task) -> str:

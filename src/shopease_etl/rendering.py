@@ -79,7 +79,6 @@ def lake_status(status: LakeStatus) -> RenderableType:
             _known(d.rejected),
             _megabytes(d.bytes),
             _age(d.modified),
-            d.run_id or "unknown",
         )
         for d in status.datasets
     )
@@ -87,7 +86,7 @@ def lake_status(status: LakeStatus) -> RenderableType:
         (Text(r.status, _STYLES.get(r.status, "")), r.run_id, ", ".join(r.stages), r.seconds, r.error or "")
         for r in status.runs
     )
-    headings = ("layer", "dataset", "rows", "rejected", "MB", "changed", "run")
+    headings = ("layer", "dataset", "rows", "rejected", "MB", "changed (UTC)")
     return Group(
         table(headings, datasets, title=f"Lake {status.location}"),
         table(("status", "run", "stages done", "seconds", "error"), runs, title="Last runs"),
@@ -156,4 +155,4 @@ def _megabytes(size: int) -> float:
 
 
 def _age(modified: float) -> str:
-    return datetime.fromtimestamp(modified, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(modified, UTC).strftime("%Y-%m-%d %H:%M")

@@ -137,6 +137,11 @@ COMMIT;
 """
 
 
+PROGRAM = b"""CREATE TABLE x (a int);
+DO $$BEGIN EXECUTE 'COPY x FROM PROGRAM ''touch pwned'''; END$$;
+"""
+
+
 def content(url: str) -> list[object]:
     with psycopg.connect(url) as connection:
         rows: list[object] = [*connection.execute("SELECT customer_id, note FROM customers ORDER BY 1")]
@@ -338,6 +343,7 @@ def test_s3_that_cannot_be_reached(bucket: str, empty_database: str, monkeypatch
             'invalid input.*COPY a, line 2, column b: "x"',
             1,
         ),
+        (PROGRAM, "permission denied to COPY", 1),
         (b"SELECT 1 FROM nowhere;\n", 'relation "nowhere" does not exist', 1),
     ],
 )
@@ -373,7 +379,7 @@ def test_truncated_archive(dumps: Path, tmp_path: Path, empty_database: str, nam
 @pytest.mark.parametrize("kept", [0, 15, -9])
 def test_damaged_directory(source: str, tmp_path: Path, empty_database: str, kept: int, compression: str) -> None:
     bad = tmp_path / "folder"
-    options = ["-Fd", f"--compress={compression}", "-f", bad]
+    options: list[str | Path] = ["-Fd", f"--compress={compression}", "-f", bad]
     subprocess.run([embedded.binaries() / "pg_dump", "-d", source, *options], check=True)
     rows = max(bad.glob("[0-9]*.dat*"), key=lambda file: file.stat().st_size)
     rows.write_bytes(rows.read_bytes()[:kept])

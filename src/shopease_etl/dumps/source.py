@@ -107,9 +107,9 @@ def opened(location: str) -> Iterator[Dump]:
             stack.callback(source.close)
             yield _identify(source, name, size, None, stack)
         elif Path(location).is_dir():
-            yield _directory(Path(location), name)
+            yield _directory(Path(location).absolute(), name)
         else:
-            path = Path(location)
+            path = Path(location).absolute()  # pg_restore would take -x.dump for an option
             try:
                 file = stack.enter_context(path.open("rb"))
             except OSError as error:
