@@ -1,17 +1,18 @@
 """The commands: options, help, one call, one rendering."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from shopease_etl import __version__
-from shopease_etl.session import Session, command, root
+from shopease_etl.session import Session, command, root, run_program
 
 app = typer.Typer(
     name="shopease",
     epilog="First steps: `shopease sample sales.sql`, `shopease restore sales.sql`, `shopease run-all`.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -33,12 +34,14 @@ def _version(asked: bool) -> None:
 @app.callback()
 @root
 def shopease(
-    _context: typer.Context,
-    version: Annotated[
+    context: typer.Context,
+    _shown: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Take a ShopEase PostgreSQL to a bronze, silver and gold data lake, and answer SQL about it."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("run-all", rich_help_panel=_PIPELINE, epilog="Example: shopease run-all --lake /data/lake --json")
@@ -198,4 +201,4 @@ def check(session: Session) -> None:
 
 def main() -> None:
     """The console script."""
-    app()
+    sys.exit(run_program(app))

@@ -1,25 +1,37 @@
 """The lake's layers: datasets read as frames, written aside, published together, and the manifests of runs."""
 
 import json
+import logging
 import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
 
 from shopease_etl import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.results import Recorded, RunResult
+from shopease_etl.results import Recorded, RunResult, RunSummary
 from shopease_etl.storage import Store, Upload, put_stream
 from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import ROW
 
+log = logging.getLogger(__name__)
+
 HEADER_BYTES: Final = 65_536
 _MADE_BY: Final = {tables.BRONZE: "extract", tables.SILVER: "clean", tables.GOLD: "aggregate"}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run's manifest tells: how it went, and by key what it recorded of the objects that it wrote."""
+
+    run: RunSummary
+    recorded: Mapping[str, Recorded]
 
 
 class Publication:
@@ -72,16 +84,16 @@ def scan_csv(store: Store, key: str, recorded: Mapping[str, Recorded]) -> pl.Laz
         DataRefusedError: the object is missing, cut short, or not the size in bytes that its run recorded.
     """
     _require_whole(store, key, recorded)
-    names = list(_header(store, key))
-    return pl.scan_csv(
+    frame = pl.scan_csv(
         store.uri(key),
         infer_schema=False,
         row_index_name=ROW,
-        # Polars leaves doubled quotes in a name as they stand in the file.
-        with_column_names=lambda _: names,
         glob=False,
         storage_options=dict(store.storage_options()) or None,
     )
+    # Polars leaves doubled quotes in a name as they stand in the file.
+    wrong = {name.replace('"', '""'): name for name in _header(store, key) if '"' in name}
+    return frame.rename(wrong)
 
 
 def _header(store: Store, key: str) -> tuple[str, ...]:
@@ -132,16 +144,29 @@ def write_manifest(store: Store, run: RunResult) -> str:
     return key
 
 
-def manifests(store: Store) -> Iterator[dict[str, Any]]:
+def manifests(store: Store) -> Iterator[Manifest]:
     """The manifests of the lake's runs, latest first; a file that is not one is passed over."""
     keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
     for key in sorted(keys, reverse=True):
         try:
-            manifest = json.loads(store.read(key))
-        except ValueError:
-            continue
-        if isinstance(manifest, dict) and "stages" in manifest:
-            yield manifest
+            yield _manifest(json.loads(store.read(key)))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            log.warning("%s is not a manifest of a run, and is passed over", key)
+
+
+def _manifest(document: Any) -> Manifest:
+    started, finished = (datetime.fromisoformat(document[name]) for name in ("started_at", "finished_at"))
+    run_id = str(document["run_id"])
+    recorded = {
+        str(item["key"]): Recorded(
+            int(item["bytes"]), int(item["rows_out"]), sum(map(int, item["rejected"].values())), run_id
+        )
+        for stage in document["stages"]
+        for item in stage["datasets"]
+    }
+    stages = tuple(str(stage["name"]) for stage in document["stages"])
+    seconds = (finished - started).total_seconds()
+    return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded)
 
 
 def recorded_datasets(store: Store) -> dict[str, Recorded]:
@@ -149,10 +174,7 @@ def recorded_datasets(store: Store) -> dict[str, Recorded]:
     keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")}
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
-        for dataset in (dataset for stage in manifest["stages"] for dataset in stage["datasets"]):
-            rejected = sum(dataset["rejected"].values())
-            record = Recorded(dataset["bytes"], dataset["rows_out"], rejected, manifest["run_id"])
-            found.setdefault(dataset["key"], record)
+        found = {**manifest.recorded, **found}
         if keys <= found.keys():
             break
     return found

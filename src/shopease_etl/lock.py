@@ -22,14 +22,21 @@ def held(path: Path, run_id: str) -> Iterator[None]:
         UnreachableError: the file cannot be made.
     """
     with _acquired(path) as file:
-        holder = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
-        file.truncate(0)
-        file.write(json.dumps(holder).encode())
-        file.flush()
         try:
+            _write_holder(file, run_id)
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _write_holder(file: BinaryIO, run_id: str) -> None:
+    holder = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+    try:
+        os.truncate(file.fileno(), 0)
+        os.write(file.fileno(), json.dumps(holder).encode())
+    except OSError as error:
+        message = f"cannot write the lock: {error.strerror}"
+        raise UnreachableError(message) from error
 
 
 @contextmanager

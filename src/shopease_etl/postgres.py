@@ -152,22 +152,32 @@ def connect(url: str, timezone: str = "UTC") -> Iterator[psycopg.Connection]:
         UnreachableError: the server cannot be reached or refuses the login.
         ConfigurationError: the URL is not one.
     """
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        message = f"the database URL is not valid: {_first_line(error)}"
-        raise ConfigurationError(message, hint="write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None
+    parameters(url)
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="shopease")
     except psycopg.OperationalError as error:
         message = f"cannot connect to the database: {_first_line(error)}"
         raise UnreachableError(message, hint="see SHOPEASE_DATABASE_URL, or run `shopease check`") from error
-    with connection:
-        try:
-            connection.execute(_session(timezone))
-            yield connection
-        except psycopg.Error as error:
-            raise _translated(error, "the database") from error
+    try:
+        connection.execute(_session(timezone))
+        yield connection
+    except psycopg.Error as error:
+        raise _translated(error, "the database") from error
+    finally:
+        connection.close()
+
+
+def parameters(url: str) -> dict[str, str]:
+    """The connection parameters that a libpq URL or conninfo string gives.
+
+    Raises:
+        ConfigurationError: it is neither; the message tells nothing of it, as it may hold a password.
+    """
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except psycopg.ProgrammingError:
+        message = "the database URL is not valid"
+        raise ConfigurationError(message, hint="write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None
 
 
 def _session(timezone: str) -> sql.Composed:
@@ -207,5 +217,5 @@ def _translated(error: psycopg.Error, doing: str) -> ShopeaseError:
 def _first_line(error: psycopg.Error) -> str:
     """The server's own words, without psycopg's list of attempts and the notes below them."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    server = [line for line in lines if "FATAL:" in line or line.startswith("- ")]
-    return (server or lines or [type(error).__name__])[-1].removeprefix("- ")
+    telling = [line for line in lines if "FATAL:" in line] or [line for line in lines if " failed: " in line]
+    return (telling or lines or [type(error).__name__])[0].removeprefix("- ")

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from shopease_etl.console import Console
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError
@@ -200,6 +201,17 @@ def _text(file: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot read {file}: {error}"
         raise ConfigurationError(message) from error
+
+
+def run_program(app: typer.Typer) -> int:
+    """Run the program; what Typer refuses is told as any other error is. Returns the exit code."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        message = " ".join(error.format_message().replace("Value error, ", "").split())
+        usage = ConfigurationError(message.rstrip("."), hint="see `shopease --help`, or that of the command")
+        Console(json="--json" in sys.argv).failure(usage)
+        return usage.exit_code
 
 
 def _guarded(session: Session, work: Callable[[Session], None]) -> None:

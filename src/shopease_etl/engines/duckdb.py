@@ -12,7 +12,7 @@ import pyarrow as pa
 from shopease_etl.engines.athena_sql import names_in, place_of, translate
 from shopease_etl.engines.csv_files import what_is_cut_off
 from shopease_etl.engines.trino_semantics import MACROS
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
 try:
     import duckdb
@@ -21,6 +21,7 @@ except ModuleNotFoundError as missing:
 
 _Result = TypeVar("_Result")
 
+_WRONG_SQL: Final = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 _BATCH_ROWS: Final = 65_536
 _REASON_LENGTH: Final = 500
 _CSV_OPTIONS: Final = (
@@ -173,7 +174,8 @@ class Engine:
             return self._unknown_table(table[1].strip('"'), sql)
         name = _MISSING_NAME.search(message)
         place = place_of(sql, name[1]) if name else None
-        return ShopeaseError(f"DuckDB: {_reason(message)}" + (f" at {place}" if place else ""))
+        kind = ConfigurationError if isinstance(error, _WRONG_SQL) else ShopeaseError
+        return kind(f"DuckDB: {_reason(message)}" + (f" at {place}" if place else ""))
 
     def _unknown_table(self, name: str, sql: str) -> ShopeaseError:
         if (broken := self._broken.get(name.rpartition(".")[2].lower())) is not None:
@@ -181,13 +183,13 @@ class Engine:
         rows = self._connection.execute(translate("SHOW TABLES", self._database)).fetchall()
         known = ", ".join(str(row[0]) for row in rows) or "none"
         place = place_of(sql, name)
-        return ShopeaseError(
+        return ConfigurationError(
             f"there is no table {name}" + (f" at {place}" if place else ""), hint=f"there are these tables: {known}"
         )
 
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
-    return ShopeaseError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to make it again")
+    return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to make it again")
 
 
 def _reason(message: str) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shopease_etl.errors import ShopeaseError
+from shopease_etl.errors import UnreachableError
 
 _NEEDS_QUOTES: Final = '^$|[",\r\n]'
 
@@ -86,7 +86,7 @@ def write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
         rows = _write_parquet(reader, temporary)
         temporary.replace(path)
     except OSError as error:
-        raise ShopeaseError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UnreachableError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

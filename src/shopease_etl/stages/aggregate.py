@@ -90,6 +90,7 @@ def _build(
 
 def _write(dataset: GoldDataset, frame: pl.DataFrame, written: Publication, *, rows_in: int) -> DatasetResult:
     upload = written.upload(dataset.table.key)
-    frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
+    with reading(dataset.table.key, written):
+        frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
     name = dataset.table.name
     return DatasetResult(tables.GOLD, name, dataset.table.key, rows_in, frame.height, upload.bytes, upload.sha256)

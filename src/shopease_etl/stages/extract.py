@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Final
 
-from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake import Publication, publication
 from shopease_etl.postgres import CopyOut, Snapshot, SourceTable
 from shopease_etl.progress import SILENT, Progress
@@ -23,6 +23,7 @@ def extract(
     """Stream the tables to bronze; no bronze object changes unless every table arrived whole.
 
     Raises:
+        UnreachableError: the user of the URL may not read a table.
         DataRefusedError: a table or column is missing, or bytes and COPY disagree about the rows.
         ShopeaseError: tables failed; the one error names them all.
     """
@@ -37,6 +38,10 @@ def extract(
 def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTable]:
     """The source's tables by name, all of them there, readable, and with the columns that later stages need."""
     sources = snapshot.tables([table.source for table in tables])
+    unreadable = [source.name for source in sources.values() if not source.readable]
+    if unreadable:
+        message = f"the source {snapshot.database} does not let this user read {', '.join(unreadable)}"
+        raise UnreachableError(message, hint=f"GRANT SELECT ON {', '.join(unreadable)} TO the user of the URL")
     problems = [problem for table in tables for problem in _problems(table, sources.get(table.source))]
     if problems:
         message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
@@ -49,8 +54,6 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
 def _problems(table: Table, source: SourceTable | None) -> list[str]:
     if source is None:
         return [f"table {table.source} is missing"]
-    if not source.readable:
-        return [f"table {table.source} may not be read by this user"]
     return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
 
 

@@ -10,14 +10,13 @@ from typing import Final
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from shopease_etl.dumps import load, source
 from shopease_etl.dumps.plain import PlainDump
 from shopease_etl.dumps.rules import Rules
 from shopease_etl.embedded.programs import find_tool, version
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.postgres import connect
+from shopease_etl.postgres import connect, parameters
 from shopease_etl.progress import SILENT, Progress
 
 _PARALLEL: Final = (source.CUSTOM, source.DIRECTORY)
@@ -97,11 +96,8 @@ def _run_script(opened: source.Dump, target: load.Target, rules: Rules, *, tls: 
 
 def _refuse_remote(database_url: str, *, force: bool) -> bool:
     """Whether the database is on this machine; ConfigurationError where it is not, or may not be, without `force`."""
-    try:
-        parameters = conninfo_to_dict(database_url)
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"the database URL is not one: {str(error).strip()}") from error
-    given = {key: str(parameters.get(key) or os.environ.get(name, "")) for key, name in _PLACE.items()}
+    named = parameters(database_url)
+    given = {key: named.get(key) or os.environ.get(name, "") for key, name in _PLACE.items()}
     remote = [host for key in ("host", "hostaddr") for host in given[key].split(",") if not _is_local(host)]
     if given["service"]:
         remote.append(f"the service {given['service']}")

@@ -2,17 +2,15 @@
 
 import itertools
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
 
 from shopease_etl import lake, tables
-from shopease_etl.results import DatasetStatus, LakeStatus, RunSummary
+from shopease_etl.results import DatasetStatus, LakeStatus
 from shopease_etl.storage import Store
 
 
 def status(store: Store, *, runs: int = 10) -> LakeStatus:
     """Look at what is in the lake and what the last `runs` manifests tell of it."""
-    summaries = tuple(_summary(manifest) for manifest in itertools.islice(lake.manifests(store), runs))
+    summaries = tuple(manifest.run for manifest in itertools.islice(lake.manifests(store), runs))
     return LakeStatus(store.location, tuple(_datasets(store)), summaries)
 
 
@@ -33,14 +31,3 @@ def _datasets(store: Store) -> Iterator[DatasetStatus]:
                 modified=item.modified,
                 run_id=known.run_id if known else None,
             )
-
-
-def _summary(manifest: dict[str, Any]) -> RunSummary:
-    started, finished = (datetime.fromisoformat(manifest[name]) for name in ("started_at", "finished_at"))
-    return RunSummary(
-        run_id=manifest["run_id"],
-        status=manifest["status"],
-        stages=tuple(stage["name"] for stage in manifest["stages"]),
-        seconds=(finished - started).total_seconds(),
-        error=manifest["error"],
-    )
