@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
@@ -15,6 +15,7 @@ from shopease_etl.storage import Store
 from shopease_etl.tables import BRONZE, Table
 
 CONNECTIONS: Final = 2
+WAKE_SECONDS: Final = 0.2
 
 
 def extract(
@@ -69,23 +70,26 @@ class _Extraction:
 
     def run(self, pairs: Sequence[tuple[Table, SourceTable]]) -> tuple[DatasetResult, ...]:
         largest_first = sorted(pairs, key=lambda pair: -pair[1].bytes)
+        until = FIRST_EXCEPTION if self._fail_fast else ALL_COMPLETED
         with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="extract") as pool:
             futures = {table.name: pool.submit(self._copy, table, source) for table, source in largest_first}
             try:
-                if self._fail_fast:
-                    wait(futures.values(), return_when=FIRST_EXCEPTION)
-                    self._raise_first(futures)
-                wait(futures.values())
+                while not self._is_over(futures.values()):
+                    # Polars' handler restarts a wait that SIGINT breaks off: this thread must wake to see the signal.
+                    wait(futures.values(), timeout=WAKE_SECONDS, return_when=until)
             except BaseException:
                 self._stop(futures)
                 raise
         _raise_all(futures)
         return tuple(futures[table.name].result() for table, _ in pairs)
 
-    def _raise_first(self, futures: dict[str, Future[DatasetResult]]) -> None:
-        for future in futures.values():
-            if future.done():
+    def _is_over(self, futures: Collection[Future[DatasetResult]]) -> bool:
+        """Whether all are done; with `fail_fast` the first failure is raised."""
+        done = [future for future in futures if future.done()]
+        if self._fail_fast:
+            for future in done:
                 future.result()
+        return len(done) == len(futures)
 
     def _stop(self, futures: dict[str, Future[DatasetResult]]) -> None:
         self._stopped.set()
