@@ -2,10 +2,9 @@
 
 import contextlib
 import io
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 import pyarrow as pa
 
@@ -13,6 +12,8 @@ from shopease_etl.console import Console
 from shopease_etl.engines.formats import write_csv, write_json, write_parquet
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.rendering import table
+
+_WRITERS: Final = {"csv": write_csv, "json": write_json}
 
 
 def write(reader: pa.RecordBatchReader, console: Console, output_format: str, output: Path | None) -> None:
@@ -38,10 +39,9 @@ def _to_stdout(reader: pa.RecordBatchReader, console: Console, output_format: st
     if output_format == "parquet":
         message = "Parquet is not for a terminal"
         raise ConfigurationError(message, hint="name a file: --output answer.parquet")
-    if output_format == "csv":
-        write_csv(reader, sys.stdout)
-    elif output_format == "json":
-        write_json(reader, sys.stdout)
+    if output_format in _WRITERS:
+        with console.results() as stdout:
+            _WRITERS[output_format](reader, stdout)
     else:
         rows = [tuple(row.values()) for batch in reader for row in batch.to_pylist()]
         console.result(rows, lambda: table(reader.schema.names, rows, grouped=False))
@@ -55,7 +55,7 @@ def _to_file(reader: pa.RecordBatchReader, output_format: str, output: Path) -> 
     if output_format == "parquet":
         return write_parquet(reader, output)
     with _whole(output) as stream:
-        return (write_csv if output_format == "csv" else write_json)(reader, stream)
+        return _WRITERS[output_format](reader, stream)
 
 
 @contextlib.contextmanager

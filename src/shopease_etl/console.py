@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
-from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -71,14 +72,39 @@ class Console:
     def result(self, document: object, render: Callable[[], Any]) -> None:
         """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it."""
         self._settle()
-        if self.json:
-            print(json.dumps(_plain(document), default=str, ensure_ascii=False))
-        else:
-            self._stdout.print(render())
+        with self.results() as stdout:
+            if self.json:
+                print(json.dumps(_plain(document), default=str, ensure_ascii=False), file=stdout)
+            else:
+                self._stdout.print(render())
+
+    @contextmanager
+    def results(self) -> Iterator[TextIO]:
+        """Stdout, for results.
+
+        Raises:
+            UnreachableError: there is no room for them; nothing more is written.
+        """
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.abandon_stdout()
+            message = f"cannot write to stdout: {error.strerror}"
+            raise UnreachableError(message) from error
+
+    def abandon_stdout(self) -> None:
+        """Let what is still to be written go nowhere: nobody can read it."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
     def line(self, text: str) -> None:
         """Put a finished line on stdout."""
-        print(text)
+        with self.results() as stdout:
+            print(text, file=stdout)
 
     def message(self, text: str) -> None:
         """Tell a person something that is not a result."""
@@ -101,7 +127,9 @@ class Console:
 
     def _failed(self, status: str, error: str, hint: str | None, exit_code: int) -> None:
         if self.json:
-            print(json.dumps({"status": status, "error": error, "hint": hint, "exit_code": exit_code}))
+            document = {"status": status, "error": error, "hint": hint, "exit_code": exit_code}
+            with suppress(UnreachableError, BrokenPipeError), self.results() as stdout:
+                print(json.dumps(document), file=stdout)
 
 
 @dataclass

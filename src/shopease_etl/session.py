@@ -226,8 +226,11 @@ def _guarded(session: Session, work: Callable[[Session], None]) -> None:
     except KeyboardInterrupt:
         session.console.interrupted()
         raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
-    except (typer.Exit, BrokenPipeError):
+    except typer.Exit:
         raise
+    except BrokenPipeError as error:
+        session.console.abandon_stdout()
+        raise typer.Exit(1) from error
     except Exception as error:
         session.console.failure(ShopeaseError(f"{type(error).__name__}: {error}", hint="run it again with --debug"))
         raise typer.Exit(1) from error
