@@ -132,12 +132,15 @@ def query(
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to write the result.")
     ] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to a file.")] = None,
+    max_scan: Annotated[
+        str | None, typer.Option("--max-scan", metavar="SIZE", help="Refuse to read more than this, such as 10MB.")
+    ] = None,
 ) -> None:
     """Answer one SQL statement of Athena's dialect on the lake."""
     if listing:
         session.show_shipped_queries()
     else:
-        session.show_answer(session.statement(sql, file, name), output_format, output)
+        session.show_answer(session.statement(sql, file, name), output_format, output, max_scan)
 
 
 @app.command(rich_help_panel=_LAKE, epilog="Example: shopease status --json")

@@ -146,14 +146,20 @@ class Session:
             return shipped_query(name, self.settings.glue_database).sql
         return sql if sql is not None else _text(file)
 
-    def show_answer(self, sql: str, output_format: str, output: Path | None) -> None:
+    def show_answer(self, sql: str, output_format: str, output: Path | None, max_scan: str | None) -> None:
         """Run the statement on the local lake and write its rows to stdout or to a file."""
         from shopease_etl import answers, pipeline
+        from shopease_etl.settings import size
         from shopease_etl.stages.query import query
 
         settings = self.settings
-        lake, catalog = pipeline.local_lake(settings), pipeline.catalog_file(settings)
-        with query(sql, lake=lake, catalog_file=catalog, max_memory=settings.max_memory) as result:
+        with query(
+            sql,
+            lake=pipeline.local_lake(settings),
+            catalog_file=pipeline.catalog_file(settings),
+            max_memory=settings.max_memory,
+            max_scan=size(max_scan) if max_scan else None,
+        ) as result:
             answers.write(result.reader, self.console, output_format, output)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import ByteSize, Field, ValidationError, field_validator
+from pydantic import ByteSize, Field, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shopease_etl.errors import ConfigurationError
@@ -76,6 +76,19 @@ def load(**flags: Any) -> Settings:
         reason = str(first["msg"]).removeprefix("Value error, ")
         message = f"{PREFIX}{name.upper()} is not valid: {reason}"
         raise ConfigurationError(message) from None
+
+
+def size(text: str) -> int:
+    """A number of bytes, such as 10MB or 1GiB, as settings write it.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        message = f"{text!r} is not a size"
+        raise ConfigurationError(message, hint="write it as 10MB or 1GiB") from None
 
 
 def _refuse_unknown() -> None:

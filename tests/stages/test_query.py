@@ -21,7 +21,7 @@ from hand_made_lake import (
     timestamp,
 )
 
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.stages.crawl import crawl
 from shopease_etl.stages.query import query, shipped_queries, shipped_query
 from shopease_etl.tables import GOLD_TABLES, STORES, TRANSACTIONS
@@ -288,3 +288,14 @@ def test_columns_that_changed_since_the_crawl_are_not_read_under_wrong_names(tmp
     with pytest.raises(ShopeaseError, match="other columns") as raised:
         answer(tmp_path / "lake", "SELECT store_id FROM stores")
     assert raised.value.hint == "run `shopease crawl`"
+
+
+def test_a_statement_that_names_larger_files_than_allowed_is_refused(lake: Path) -> None:
+    catalog = lake.parent / "catalog.json"
+    size = (lake / TRANSACTIONS.silver_key).stat().st_size
+    sql = "SELECT COUNT(*) FROM shopease_catalog.transactions"
+    with query(sql, lake=lake, catalog_file=catalog, max_scan=size) as result:
+        assert result.reader.read_all().num_rows == 1
+    with pytest.raises(DataRefusedError, match=f"may read {size:,} bytes") as caught:
+        query(sql, lake=lake, catalog_file=catalog, max_scan=size - 1)
+    assert caught.value.exit_code == 3

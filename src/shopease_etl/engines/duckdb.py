@@ -131,13 +131,21 @@ class Engine:
             schema = schema.set(index, schema.field(index).with_type(pa.int64()))
         return pa.RecordBatchReader.from_batches(schema, self._batches(sql, reader, schema))
 
-    def _check_whole(self, sql: str) -> None:
-        """Refuses a CSV that was cut off: DuckDB's serial reader silently drops a last field that is not closed."""
+    def bytes_named(self, sql: str) -> int:
+        """The size of all files that the statement names: the most that it reads."""
+        return sum(self._files[name][0].stat().st_size for name in self._tables_in(sql))
+
+    def _tables_in(self, sql: str) -> list[str]:
+        """The tables over files that the statement names, itself or by way of a view."""
         names = names_in(sql)
         names |= {name for view, bases in self._views.items() if view.lower() in names for name in bases}
-        for name, has_line_breaks in self._csv_files.items():
+        return [name for name in self._files if name.lower() in names]
+
+    def _check_whole(self, sql: str) -> None:
+        """Refuses a CSV that was cut off: DuckDB's serial reader silently drops a last field that is not closed."""
+        for name in self._tables_in(sql):
             path, made_by = self._files[name]
-            if name.lower() in names and (reason := what_is_cut_off(path, count_quotes=has_line_breaks)):
+            if name in self._csv_files and (reason := what_is_cut_off(path, count_quotes=self._csv_files[name])):
                 raise _unreadable(path, reason, made_by)
 
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shopease_etl.catalog.local import LocalCatalog, load, read_table
 from shopease_etl.catalog.schema import CatalogTable, Dataset
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.tables import SILVER
 
 if TYPE_CHECKING:
@@ -43,10 +43,20 @@ class QueryResult:
         self.engine.close()
 
 
-def query(sql: str, *, lake: Path, catalog_file: Path, max_memory: int | None = None) -> QueryResult:
-    """Runs one reading statement of Athena's SQL on a local lake; use the result as a context manager."""
+def query(
+    sql: str, *, lake: Path, catalog_file: Path, max_memory: int | None = None, max_scan: int | None = None
+) -> QueryResult:
+    """Runs one reading statement of Athena's SQL on a local lake; use the result as a context manager.
+
+    It is refused if the files that it names are larger than `max_scan` bytes.
+    """
     engine = open_engine(load(catalog_file), lake, max_memory=max_memory)
     try:
+        if max_scan is not None and (size := engine.bytes_named(sql)) > max_scan:
+            raise DataRefusedError(
+                f"the statement may read {size:,} bytes, more than the {max_scan:,} of --max-scan",
+                hint="gold is smaller than silver, and silver's columns are all in one file",
+            )
         reader = engine.query(sql)
     except BaseException:
         engine.close()
