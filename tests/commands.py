@@ -1,0 +1,150 @@
+"""The real command line as a process of its own, with a folder and an environment of its own."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from shopease_etl.sample import write_sample
+from shopease_etl.stages.restore import restore
+
+SHOPEASE = str(Path(sys.executable).with_name("shopease"))
+SCALE = 0.01
+PROMISED = "shopease: error: "
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        """What `--json` put on the last line of stdout."""
+        return json.loads(self.stdout.splitlines()[-1])
+
+    def done(self) -> Self:
+        """It ended well."""
+        assert self.code == 0, self
+        assert PROMISED not in self.stderr
+        return self
+
+    def failed(self, code: int, *words: str) -> Self:
+        """It ended with this code and one line that holds the words; after it comes at most a hint."""
+        lines = self.stderr.splitlines()
+        told = [number for number, line in enumerate(lines) if line.startswith(PROMISED)]
+        assert (self.code, len(told)) == (code, 1), self
+        rest = lines[told[0] + 1 :]
+        assert len(rest) <= 1, self
+        assert all(line.startswith("  hint: ") for line in rest), self
+        assert [word for word in words if word not in lines[told[0]]] == [], self
+        assert "Traceback" not in self.stderr
+        return self
+
+
+@dataclass(frozen=True)
+class Shop:
+    """One user of the command line: a working folder, and settings that nothing else reaches."""
+
+    folder: Path
+    database_url: str = "embedded"
+    lake: str = "lake"
+    more: Mapping[str, str] = field(default_factory=dict)
+    wrapper: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of the user's commands; of ours only AWS's variables, which tests set."""
+        ours = {name: value for name, value in os.environ.items() if name.startswith("AWS_") or name == "PATH"}
+        settings = {"DATABASE_URL": self.database_url, "LAKE": self.lake, "HOME": str(self.folder / "home")}
+        named = {f"SHOPEASE_{name}": value for name, value in settings.items()}
+        return {**ours, "HOME": str(self.folder), "LANG": "C.UTF-8", **named, **self.more}
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """A command under way."""
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        settings: dict[str, Any] = {"cwd": self.folder, "env": self.environment, "text": True, **streams, **options}
+        return subprocess.Popen([*self.wrapper, SHOPEASE, *arguments], **settings)
+
+    def run(self, *arguments: str, stdin: str = "", **options: Any) -> Ended:
+        """A command from its start to its end."""
+        with self.start(*arguments, **options) as process:
+            return end(process, stdin)
+
+
+def end(process: subprocess.Popen[str], stdin: str = "", seconds: float = 60) -> Ended:
+    """Wait until a command has ended, and no longer than this."""
+    try:
+        stdout, stderr = process.communicate(stdin, timeout=seconds)
+    finally:
+        process.kill()
+    return Ended(process.returncode, stdout, stderr)
+
+
+def execute(url: str, *statements: str) -> None:
+    """Change a source database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def database(server: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a database of its own, a copy of the template."""
+    name = f"shop_{uuid4().hex}"
+    execute(server, f'CREATE DATABASE {name} TEMPLATE "{template}"')
+    try:
+        yield server.replace("/sales_db?", f"/{name}?")
+    finally:
+        execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def sample_database(server: str, folder: Path) -> Iterator[str]:
+    """The URL of a database with a small, dirty sample of sales."""
+    dump = folder / "sample.sql"
+    write_sample(dump, scale=SCALE)
+    with database(server) as url:
+        restore(str(dump), url)
+        yield url
+
+
+@contextmanager
+def copy_of(url: str) -> Iterator[str]:
+    """The URL of a copy of a database that nobody is connected to."""
+    name = conninfo_to_dict(url)["dbname"]
+    with database(url.replace(f"/{name}?", "/sales_db?"), str(name)) as copy:
+        yield copy
+
+
+def count(url: str, rows: str) -> int:
+    """How many rows there are of a table, with or without a condition."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(f"SELECT count(*) FROM {rows}".encode()).fetchone()
+        assert row
+        return int(row[0])
+
+
+def hashes(lake: Path) -> dict[str, str]:
+    """The lake's datasets by key with the hash of their bytes; manifests are no datasets, leftovers are."""
+    files = (path for path in sorted(lake.rglob("*")) if path.is_file())
+    named = ((path.relative_to(lake).as_posix(), path) for path in files)
+    return {key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in named if not is_manifest(key)}
+
+
+def is_manifest(key: str) -> bool:
+    """Whether a key of the lake is that of a run's manifest."""
+    return key.startswith("_runs/") and key.endswith(".json")
