@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
 from commands import Shop, copy_of, count, database, execute, hashes, is_manifest, sample_database
-from shopease_etl import __version__, pipeline
+from shopease_etl import __version__, pipeline, plan
 from shopease_etl.lake import scan_csv
 from shopease_etl.results import RunResult
 from shopease_etl.settings import Settings, load
@@ -75,7 +75,7 @@ def given_settings(url: str, folder: Path, **more: str) -> Settings:
 
 def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
     """The run that brings the named tables to bronze, in this process."""
-    return pipeline.run(pipeline.plan_tables("extract", names), given_settings(url, folder, **more))
+    return pipeline.run(plan.plan_tables("extract", names), given_settings(url, folder, **more))
 
 
 def read(folder: Path, key: str) -> pl.DataFrame:
@@ -146,12 +146,12 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def test_silver_and_gold_do_not_depend_on_the_run(sales: str, tmp_path: Path) -> None:
     chosen = given_settings(sales, tmp_path)
-    whole = pipeline.run(pipeline.plan_all(), chosen)
+    whole = pipeline.run(plan.plan_all(), chosen)
     first = hashes(tmp_path / "lake")
     assert set(first) == KEYS
     for stage in ("extract", "clean"):
-        pipeline.run(pipeline.plan_tables(stage, ()), chosen)
-    pipeline.run(pipeline.plan_datasets(()), chosen)
+        pipeline.run(plan.plan_tables(stage, ()), chosen)
+    pipeline.run(plan.plan_datasets(()), chosen)
     second = hashes(tmp_path / "lake")
     assert {key for key in KEYS if first[key] != second[key]} == {table.quarantine_key for table in CLEANED_TABLES}
     assert {item.key: item.sha256 for stage in whole.stages for item in stage.datasets} == first
@@ -179,7 +179,7 @@ def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
 
 
 def test_the_manifest_tells_the_bytes_and_every_row(sales: str, tmp_path: Path) -> None:
-    run = pipeline.run(pipeline.plan_all(skip_crawl=True), given_settings(sales, tmp_path))
+    run = pipeline.run(plan.plan_all(skip_crawl=True), given_settings(sales, tmp_path))
     lake = tmp_path / "lake"
     by_key = {item.key: item for stage in run.stages for item in stage.datasets}
     assert set(by_key) == KEYS
@@ -196,7 +196,7 @@ def test_the_manifest_tells_the_bytes_and_every_row(sales: str, tmp_path: Path) 
 
 
 def test_the_sums_agree_to_the_cent(sales: str, tmp_path: Path) -> None:
-    run = pipeline.run(pipeline.plan_all(skip_crawl=True), given_settings(sales, tmp_path))
+    run = pipeline.run(plan.plan_all(skip_crawl=True), given_settings(sales, tmp_path))
     silver = read(tmp_path, TRANSACTIONS.silver_key)
     revenue = sum(map(Decimal, silver["total_amount"]), Decimal(0))
     sums = run.reconciliation
@@ -284,7 +284,7 @@ def test_extra_columns_travel_and_order_does_not_matter(bare: str, tmp_path: Pat
         "(now(), E'two\\nlines', 'A@X.ORG', ' ann  lee ', 1, 'c', 's', 7, now(), ' kept ')",
         "INSERT INTO customers (customer_id, run_id) VALUES (2, 8)",
     )
-    run = pipeline.run(pipeline.plan_all(), given_settings(bare, tmp_path))
+    run = pipeline.run(plan.plan_all(), given_settings(bare, tmp_path))
     silver = read(tmp_path, CUSTOMERS.silver_key)
     assert silver.columns == read(tmp_path, CUSTOMERS.bronze_key).columns
     row = silver.row(0, named=True)
@@ -314,7 +314,7 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
         "INSERT INTO sale_transactions VALUES (1, 1, 1, 1, 1, 1, 'x', 'y', '2024-03-01 03:00:00+00', now()), "
         "(2, 1, 1, 1, 1, 1, 'x', 'y', '2024-07-01 03:59:59.5+00', now())",
     )
-    pipeline.run(pipeline.plan_all(), given_settings(bare, tmp_path, business_timezone="America/New_York"))
+    pipeline.run(plan.plan_all(), given_settings(bare, tmp_path, business_timezone="America/New_York"))
     silver = read(tmp_path, TRANSACTIONS.silver_key)
     assert silver["transaction_date"].to_list() == ["2024-02-29", "2024-06-30"]
     assert silver.select("year", "month", "day").row(0) == ("2024", "2", "29")

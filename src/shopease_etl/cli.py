@@ -58,8 +58,9 @@ def run_all(
 ) -> None:
     """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest."""
     from shopease_etl import pipeline
+    from shopease_etl.plan import plan_all
 
-    plan = pipeline.plan_all(first, skip_crawl=skip_crawl)
+    plan = plan_all(first, skip_crawl=skip_crawl)
     if dry_run:
         pipeline.check_plan(plan, session.settings)
         session.show_plan(plan)
@@ -76,8 +77,9 @@ def extract(
 ) -> None:
     """Copy the source's tables to bronze, all from one snapshot, all or none."""
     from shopease_etl import pipeline
+    from shopease_etl.plan import plan_tables
 
-    plan = pipeline.plan_tables("extract", table or (), fail_fast=fail_fast)
+    plan = plan_tables("extract", table or (), fail_fast=fail_fast)
     session.show_run(pipeline.run(plan, session.settings, session.console.progress))
 
 
@@ -86,8 +88,9 @@ def extract(
 def clean(session: Session, table: Names = None) -> None:
     """Clean bronze into silver; rejected rows go to quarantine with their reason."""
     from shopease_etl import pipeline
+    from shopease_etl.plan import plan_tables
 
-    plan = pipeline.plan_tables("clean", table or ())
+    plan = plan_tables("clean", table or ())
     session.show_run(pipeline.run(plan, session.settings, session.console.progress))
 
 
@@ -101,8 +104,9 @@ def aggregate(
 ) -> None:
     """Build gold from silver as Parquet, and reconcile the two."""
     from shopease_etl import pipeline
+    from shopease_etl.plan import plan_datasets
 
-    plan = pipeline.plan_datasets(dataset or ())
+    plan = plan_datasets(dataset or ())
     session.show_run(pipeline.run(plan, session.settings, session.console.progress))
 
 
@@ -111,9 +115,10 @@ def aggregate(
 def crawl(session: Session) -> None:
     """Make the lake's tables and views queryable, and verify that each answers."""
     from shopease_etl import pipeline
+    from shopease_etl.plan import Plan
 
     pipeline.local_lake(session.settings)
-    session.show_run(pipeline.run(pipeline.Plan(("crawl",)), session.settings, session.console.progress))
+    session.show_run(pipeline.run(Plan(("crawl",)), session.settings, session.console.progress))
 
 
 @app.command(rich_help_panel=_LAKE, epilog="Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'")

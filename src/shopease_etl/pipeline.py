@@ -1,6 +1,6 @@
-"""The ordered stages and what surrounds them: the plan, the lake's lock, the manifest, reconciliation."""
+"""A plan carried out: the stages in order, and around them the lake's lock, the manifest, reconciliation."""
 
-import difflib
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from shopease_etl import __version__, gold, lock, tables
+from shopease_etl import __version__, lock, tables
 from shopease_etl.catalog.local import catalog_path
-from shopease_etl.errors import ConfigurationError, ShopeaseError
-from shopease_etl.gold import GoldDataset
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.lake import recorded_datasets, write_manifest
+from shopease_etl.plan import Plan
 from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, RunResult, SourceInfo, StageResult
@@ -26,94 +26,21 @@ from shopease_etl.stages.crawl import crawl
 from shopease_etl.stages.extract import extract, resolve
 from shopease_etl.storage import Store, open_store
 from shopease_etl.storage.local import LocalStore
-from shopease_etl.tables import Table
 
-STAGES: Final = ("extract", "clean", "aggregate", "crawl")
+log = logging.getLogger(__name__)
+
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
 
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One dataset of one stage: what is read and what is written, as keys of the lake or tables of the source."""
-
-    stage: str
-    dataset: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run will do: the stages in order, on which tables and gold datasets."""
-
-    stages: tuple[str, ...]
-    tables: tuple[Table, ...] = tables.TABLES
-    datasets: tuple[GoldDataset, ...] = gold.GOLD
-    fail_fast: bool = False
-
-    def steps(self) -> tuple[Step, ...]:
-        """The plan's work, dataset by dataset."""
-        return tuple(step for stage in self.stages for step in self._steps(stage))
-
-    def _steps(self, stage: str) -> Iterator[Step]:
-        if stage == "extract":
-            yield from (Step(stage, t.name, (t.source,), (t.bronze_key,)) for t in self.tables)
-        elif stage == "clean":
-            yield from (
-                Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key)) for t in self.cleaned_tables
-            )
-        elif stage == "aggregate":
-            silver = {table.name: table.silver_key for table in tables.CLEANED_TABLES}
-            yield from (
-                Step(stage, d.table.name, tuple(silver[name] for name in d.table.inputs), (d.table.key,))
-                for d in self.datasets
-            )
-        else:
-            yield Step(stage, "catalog", ("the lake's headers and schemas",), ("tables and views",))
-
-    @property
-    def cleaned_tables(self) -> tuple[Table, ...]:
-        """The plan's tables that have a silver form."""
-        return tuple(table for table in self.tables if table.key)
-
-
-def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False) -> Plan:
-    """A plan of one stage on the named tables (all, where none is named), by the lake's or the source's name.
-
-    Raises:
-        ConfigurationError: a name is no table of the stage.
-    """
-    offered = tables.CLEANED_TABLES if stage == "clean" else tables.TABLES
-    by_name = {name: table for table in offered for name in (table.source, table.name)}
-    chosen = {_named(name, by_name, "table").name for name in names} or {table.name for table in offered}
-    return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast)
-
-
-def plan_datasets(names: Sequence[str]) -> Plan:
-    """A plan of `aggregate` for the named gold datasets (all, where none is named).
-
-    Raises:
-        ConfigurationError: a name is no gold dataset.
-    """
-    by_name = {dataset.table.name: dataset for dataset in gold.GOLD}
-    chosen = [_named(name, by_name, "dataset") for name in names] or gold.GOLD
-    return Plan(("aggregate",), datasets=tuple(dataset for dataset in gold.GOLD if dataset in chosen))
-
-
-def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
-    """A plan of all stages from the first to do."""
-    stages = STAGES[STAGES.index(first_stage) :]
-    return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
-
 
 def check_plan(plan: Plan, settings: Settings) -> None:
     """Raise what a run of the plan would raise at its start: settings, connections, tables and columns."""
-    open_store(settings.lake)
+    open_store(settings.lake).check()
     if "extract" in plan.stages:
+        if settings.database_url == EMBEDDED and not (settings.home / "postgres").exists():
+            message = f"there is no embedded database in {settings.home} yet"
+            raise DataRefusedError(message, hint="load a dump with `shopease restore`")
         with source_snapshot(settings) as moment:
             resolve(moment, plan.tables)
 
@@ -133,11 +60,8 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
         job = _Run(plan, settings, store, run_id, progress)
         try:
             job.execute()
-        except KeyboardInterrupt:
-            job.record(INTERRUPTED, "interrupted")
-            raise
-        except ShopeaseError as error:
-            job.record(FAILED, str(error))
+        except BaseException as error:
+            job.record_end(error)
             raise
         return job.record(SUCCEEDED, None)
 
@@ -232,6 +156,14 @@ class _Run:
         write_manifest(self.store, result)
         return result
 
+    def record_end(self, error: BaseException) -> None:
+        """Write the manifest of a run that did not succeed, if it can be written; the error is what counts."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        try:
+            self.record(INTERRUPTED if interrupted else FAILED, "interrupted" if interrupted else str(error))
+        except ShopeaseError as failure:
+            log.warning("the run's manifest could not be written: %s", failure)
+
     def _extract(self) -> StageResult:
         with source_snapshot(self.settings) as moment:
             result = extract(
@@ -289,15 +221,6 @@ def _lock_path(store: Store, settings: Settings) -> Path:
     if isinstance(store, LocalStore):
         return store.root / tables.RUNS / ".lock"
     return settings.home / "locks" / f"{sha256(store.location.encode()).hexdigest()[:16]}.lock"
-
-
-def _named(name: str, offered: Mapping[str, _T], kind: str) -> _T:
-    if name in offered:
-        return offered[name]
-    close = difflib.get_close_matches(name, offered, 1)
-    message = f"there is no {kind} {name!r}"
-    names = ", ".join(sorted(offered))
-    raise ConfigurationError(message, hint=f"did you mean {close[0]}?" if close else f"there are {names}")
 
 
 def _now() -> str:

@@ -173,11 +173,14 @@ def parameters(url: str) -> dict[str, str]:
     Raises:
         ConfigurationError: it is neither; the message tells nothing of it, as it may hold a password.
     """
+    message = "the database URL is not valid"
     try:
-        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
+        named = {name: str(value) for name, value in conninfo_to_dict(url).items()}
     except psycopg.ProgrammingError:
-        message = "the database URL is not valid"
         raise ConfigurationError(message, hint="write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None
+    if "@" in named.get("host", "").lstrip("@"):
+        raise ConfigurationError(message, hint="write an @ in the user or the password as %40")
+    return named
 
 
 def _session(timezone: str) -> sql.Composed:

@@ -20,7 +20,7 @@ from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, Shope
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shopease_etl.pipeline import Plan
+    from shopease_etl.plan import Plan
     from shopease_etl.results import CheckLine, LakeStatus, RunResult
     from shopease_etl.sample import SampleResult
     from shopease_etl.settings import Settings

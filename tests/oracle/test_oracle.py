@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
-from shopease_etl import embedded, pipeline
+from shopease_etl import embedded, pipeline, plan
 from shopease_etl.results import DatasetResult, RunResult
 from shopease_etl.sample import write_sample
 from shopease_etl.settings import load
@@ -135,7 +135,7 @@ def outcome(
     lake = folder / "lake"
     with filled(scenario, database_url, folder) as (url, database):
         settings = load(home=folder, lake=str(lake), database_url=url, business_timezone=scenario.timezone)
-        run = pipeline.run(pipeline.plan_all(skip_crawl=True), settings)
+        run = pipeline.run(plan.plan_all(skip_crawl=True), settings)
         database.execute(sql.SQL("SET TimeZone = {}").format(scenario.timezone))
         for script in SCRIPTS:
             execute(database, script)

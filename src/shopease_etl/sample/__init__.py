@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, cast
 import polars as pl
 
 from shopease_etl import tables
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.sample import dump, goods, people
 from shopease_etl.sample.dirt import ROW, copying_rows, soil, strew
@@ -122,7 +122,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
             with suppress(OSError):
                 partial.unlink()
     except OSError as error:
-        raise ShopeaseError(f"cannot write the sample to {path}: {error.strerror or error}") from error
+        raise UnreachableError(f"cannot write the sample to {path}: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -95,7 +95,9 @@ class _Extraction:
         self._stopped.set()
         for future in futures.values():
             future.cancel()
-        self._snapshot.cancel()
+        while not all(future.done() for future in futures.values()):
+            self._snapshot.cancel()
+            wait(futures.values(), timeout=WAKE_SECONDS)
 
     def _copy(self, table: Table, source: SourceTable) -> DatasetResult:
         started = time.monotonic()

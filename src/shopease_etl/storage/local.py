@@ -12,6 +12,7 @@ from shopease_etl.errors import UnreachableError
 from shopease_etl.storage import StoredObject, Upload
 
 STAGING: Final = "_staging"
+_HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
 
 
 class LocalStore:
@@ -22,13 +23,12 @@ class LocalStore:
         self.location = str(self.root)
 
     def check(self) -> None:
-        """Raise UnreachableError unless the folder can be made and written to."""
-        with _translated("write to", self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / STAGING / uuid4().hex
-            probe.parent.mkdir(exist_ok=True)
-            probe.touch()
-            _remove(probe)
+        """Raise UnreachableError unless the folder, or what is to hold it, can be written to; changes nothing."""
+        there = next(path for path in (self.root, *self.root.parents) if path.exists())
+        if not there.is_dir():
+            raise _unwritable(self.root, f"{there} is not a folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise _unwritable(self.root, f"Permission denied in {there}")
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
@@ -141,4 +141,8 @@ def _translated(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         message = f"cannot {action} {path}: {error.strerror or error}"
-        raise UnreachableError(message, hint="set SHOPEASE_LAKE to a folder that can be written") from error
+        raise UnreachableError(message, hint=_HINT) from error
+
+
+def _unwritable(path: Path, reason: str) -> UnreachableError:
+    return UnreachableError(f"cannot write to {path}: {reason}", hint=_HINT)
