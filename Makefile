@@ -15,6 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
+	@mkdir -p dumps
 	$(BIN)/shopease sample dumps/sales_db.dump --scale $(DEMO_SCALE)
 	$(BIN)/shopease restore dumps/sales_db.dump --clean
 	$(BIN)/shopease run-all
