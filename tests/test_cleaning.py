@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shopease_etl import cleaning
+from shopease_etl.stages.clean import part
 from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, PRODUCTS, ROW, TRANSACTIONS, Table
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
@@ -34,12 +35,10 @@ def bronze(rows: list[dict[str, str | None]], table: Table) -> pl.DataFrame:
 
 
 def cleaned(frame: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
-    lazy = nw.from_native(frame.lazy())
-    duplicates = cleaning.duplicate_rows(lazy, table).to_native().collect()[ROW].to_list()
-    halves = cleaning.clean(lazy, table, duplicates, "run")
-    valid: pl.DataFrame = halves.valid.to_native().collect()
-    rejected: pl.DataFrame = halves.rejected.to_native().collect()
-    return valid, rejected
+    parted = part(frame.lazy(), table, "run")
+    assert parted.rows == frame.height
+    assert sum(parted.rules.values()) == parted.quarantine.collect().height
+    return parted.silver.collect(), parted.quarantine.collect()
 
 
 def read_again(silver: pl.DataFrame) -> pl.DataFrame:

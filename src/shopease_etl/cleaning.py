@@ -5,7 +5,6 @@ the grammar are the contract's ("Silver", "What parses").
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import narwhals.stable.v2 as nw
@@ -18,53 +17,58 @@ Frame = nw.LazyFrame[Any]
 _DECIMAL: Final = nw.Decimal(38, 2)
 _TOO_LARGE: Final = 10**16
 
-REASON: Final = "shopease:reason"
+KEY: Final = "shopease:key"
+RULE: Final = "shopease:rule"
 _CLEAN: Final = "shopease:clean:"
 _PARSED: Final = "shopease:parsed:"
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """The two halves of a table, both in bronze's order: rows that passed, and rows rejected with `rejected_rule`."""
+def judged(bronze: Frame, table: Table) -> Frame:
+    """For every row of bronze its number (`ROW`), its parsed key (`KEY`) and the first rule that it breaks (`RULE`)."""
+    rule: nw.Expr = nw.lit(None, dtype=nw.String())
+    for name, keeps in reversed(rules(table)):
+        rule = nw.when(~keeps.fill_null(False)).then(nw.lit(name)).otherwise(rule)  # noqa: FBT003
+    return _read(bronze, table).select(ROW, nw.col(_parsed(_key(table))).alias(KEY), rule.alias(RULE))
 
-    valid: Frame
-    rejected: Frame
+
+def contenders(verdicts: Frame) -> Frame:
+    """Of what `judged` gives, the `ROW` and `KEY` of rows that break no rule and share their key with another one."""
+    passed = verdicts.filter(nw.col(RULE).is_null()).select(ROW, KEY)
+    return passed.filter(nw.col(KEY).is_duplicated())
 
 
-def duplicate_rows(bronze: Frame, table: Table) -> Frame:
-    """The numbers (`ROW`) of otherwise valid rows that lose against another row of the same key.
+def losers(contending: Frame, table: Table) -> Frame:
+    """Of bronze's rows that contend for their `KEY`, those that lose it: `ROW` and `RULE`.
 
     The latest `updated_at` stays, then the latest `created_at`, then the first row; what is NULL or does not parse is
-    older than any time. Keys that occur once never leave the aggregation, so memory is that of the keys.
+    older than any time.
     """
-    key = _parsed(_key(table))
-    columns = (ROW, key, _clean("updated_at"), _clean("created_at"))
-    passed = _judged(bronze, table).filter(nw.col(REASON).is_null()).select(*columns)
-    repeated = passed.group_by(key).agg(nw.len().alias("rows")).filter(nw.col("rows") > 1).select(key)
-    contenders = passed.join(repeated, on=key, how="semi").with_columns(
+    timed = _read(contending, table).with_columns(
         (-_instant(nw.col(_clean("updated_at")))).alias("updated"),
         (-_instant(nw.col(_clean("created_at")))).alias("created"),
     )
-    placed = contenders.with_row_index("place", order_by=["updated", "created", ROW])
-    best = nw.col("place").min().over(key)
-    return placed.filter(nw.col("place") > best).select(ROW)
+    placed = timed.select(ROW, KEY, "updated", "created").with_row_index("place", order_by=["updated", "created", ROW])
+    beaten = placed.filter(nw.col("place") > nw.col("place").min().over(KEY))
+    return beaten.select(ROW, nw.lit(f"duplicate_{table.key}").alias(RULE))
 
 
-def clean(bronze: Frame, table: Table, duplicates: Sequence[int], run_id: str) -> Cleaned:
-    """Part a table into silver and quarantine, given the rows that `duplicate_rows` found."""
-    source = [name for name in bronze.collect_schema().names() if name != ROW]
-    loses = nw.col(ROW).is_in(duplicates) & nw.col(REASON).is_null()
-    rule = nw.when(loses).then(nw.lit(f"duplicate_{table.key}")).otherwise(nw.col(REASON))
-    judged = _judged(bronze, table).with_columns(rule.alias(REASON))
-    rejected = judged.filter(~nw.col(REASON).is_null())
-    verdict = (nw.col(REASON), nw.lit(run_id))
-    return Cleaned(
-        valid=_silver(judged.filter(nw.col(REASON).is_null()), table, source),
-        rejected=rejected.select(
-            value.alias(name)
-            for value, name in zip((*map(nw.col, source), *verdict), quarantine_columns(source), strict=True)
-        ),
-    )
+def silver(valid: Frame, table: Table) -> Frame:
+    """Silver's columns of the rows of bronze that broke no rule."""
+    source = _source(valid)
+    known = {column.name: column.type for column in table.columns}
+    columns = {name: _written(name, known[name]) for name in source if name in known}
+    columns |= _calculated() if table == TRANSACTIONS else {}
+    extras = [name for name in source if name not in known]
+    taken = set(columns)
+    columns |= {_free_name(name, taken): nw.col(name).str.replace_all(grammar.LINE_BREAK, " ") for name in extras}
+    return _read(valid, table).select(columns[name].alias(name) for name in silver_columns(table, source))
+
+
+def quarantine(rejected: Frame, run_id: str) -> Frame:
+    """Quarantine's columns of the rows that broke the rule in `RULE`: as they were, and why and in which run."""
+    source = [name for name in _source(rejected) if name != RULE]
+    values = (*map(nw.col, source), nw.col(RULE), nw.lit(run_id))
+    return rejected.select(value.alias(name) for value, name in zip(values, quarantine_columns(source), strict=True))
 
 
 def rules(table: Table) -> tuple[tuple[str, nw.Expr], ...]:
@@ -115,24 +119,20 @@ def _key(table: Table) -> str:
     return table.key
 
 
-def _judged(bronze: Frame, table: Table) -> Frame:
-    """Bronze with the standardised text and the parsed value of every known column, and the first rule broken."""
-    present = set(bronze.collect_schema().names())
-    parsed = {name for _, name in _RULES[table.name]} | {*table.columns_of_type(BIGINT), *table.columns_of_type(MONEY)}
-    standardised = bronze.with_columns(
-        _standardised(column.name, column.type).alias(_clean(column.name))
-        for column in table.columns
-        if column.name in present
-    )
-    values = standardised.with_columns(
+def _source(bronze: Frame) -> list[str]:
+    return [name for name in bronze.collect_schema().names() if name != ROW]
+
+
+def _read(bronze: Frame, table: Table) -> Frame:
+    """Bronze with the standardised text of every known column, and the parsed value of those that have one."""
+    present = [column for column in table.columns if column.name in _source(bronze)]
+    ruled = {name for _, name in _RULES[table.name]}
+    standardised = bronze.with_columns(_standardised(c.name, c.type).alias(_clean(c.name)) for c in present)
+    return standardised.with_columns(
         _value(column.name, column.type).alias(_parsed(column.name))
-        for column in table.columns
-        if column.name in parsed and column.name in present
+        for column in present
+        if column.type in {BIGINT, MONEY} or column.name in ruled
     )
-    reason: nw.Expr = nw.lit(None, dtype=nw.String())
-    for name, keeps in reversed(rules(table)):
-        reason = nw.when(~keeps.fill_null(False)).then(nw.lit(name)).otherwise(reason)  # noqa: FBT003
-    return values.with_columns(reason.alias(REASON))
 
 
 def _keeps(kind: str, column: str) -> nw.Expr:
@@ -198,16 +198,6 @@ def _day_number(stamp: nw.Expr) -> nw.Expr:
     year = _number(stamp, 0, 4) - nw.when(month <= 2).then(nw.lit(1)).otherwise(nw.lit(0))
     of_year = (153 * ((month + 9) % 12) + 2) // 5 + _number(stamp, 8) - 1
     return 365 * year + year // 4 - year // 100 + year // 400 + of_year
-
-
-def _silver(valid: Frame, table: Table, source: Sequence[str]) -> Frame:
-    known = {column.name: column.type for column in table.columns}
-    columns = {name: _written(name, known[name]) for name in source if name in known}
-    columns |= _calculated() if table == TRANSACTIONS else {}
-    extras = [name for name in source if name not in known]
-    taken = set(columns)
-    columns |= {_free_name(name, taken): nw.col(name).str.replace_all(grammar.LINE_BREAK, " ") for name in extras}
-    return valid.select(columns[name].alias(name) for name in silver_columns(table, source))
 
 
 def _written(name: str, column_type: str) -> nw.Expr:

@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, cast
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl import cleaning
+from shopease_etl.cleaning import RULE
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake import Publication, publication, reading, require_columns, scan_csv
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
-from shopease_etl.tables import QUARANTINE, REJECTION_COLUMNS, ROW, SILVER, Table
+from shopease_etl.tables import QUARANTINE, ROW, SILVER, Table
 
 
 def clean(
@@ -53,6 +56,41 @@ def _require_usable_names(frame: pl.LazyFrame, table: Table) -> None:
             raise DataRefusedError(message, hint=f"rename it in the source table {table.source}")
 
 
+@dataclass(frozen=True)
+class Parted:
+    """A table's rows of bronze in its two halves, in bronze's order; `rules` counts the rejected ones."""
+
+    silver: pl.LazyFrame
+    quarantine: pl.LazyFrame
+    rows: int
+    rules: Mapping[str, int]
+
+
+def part(bronze: pl.LazyFrame, table: Table, run_id: str) -> Parted:
+    """Judge every row, then part the rows by the verdicts; only verdicts are held in memory, never the rows.
+
+    Joins that keep bronze's order part the rows, so that they stream however many are rejected.
+    """
+    judged = cleaning.judged(nw.from_native(bronze), table).to_native().collect(engine="streaming")
+    rivals = cleaning.contenders(nw.from_native(judged.lazy())).to_native().collect(engine="streaming")
+    contending = _among(bronze, rivals)
+    lost = cleaning.losers(nw.from_native(contending), table).to_native().collect(engine="streaming")
+    verdicts = pl.concat([judged.filter(pl.col(RULE).is_not_null()).select(ROW, RULE), lost])
+    valid = bronze.join(verdicts.lazy(), on=ROW, how="anti", maintain_order="left")
+    return Parted(
+        silver=cleaning.silver(nw.from_native(valid), table).to_native(),
+        quarantine=cleaning.quarantine(nw.from_native(_among(bronze, verdicts)), run_id).to_native(),
+        rows=judged.height,
+        rules=dict(verdicts.group_by(RULE).len().sort(RULE).iter_rows()),
+    )
+
+
+def _among(bronze: pl.LazyFrame, rows: pl.DataFrame) -> pl.LazyFrame:
+    """Those rows of bronze, with what is known of them; where there are none bronze is not read."""
+    found = bronze if rows.height else bronze.clear()
+    return found.join(rows.lazy(), on=ROW, how="inner", maintain_order="left")
+
+
 def _clean_table(
     bronze: pl.LazyFrame,
     table: Table,
@@ -65,23 +103,12 @@ def _clean_table(
     progress.start(table.name)
     silver, quarantine = written.upload(table.silver_key), written.upload(table.quarantine_key)
     with reading(table.bronze_key, written):
-        frame = nw.from_native(bronze)
-        losers = cleaning.duplicate_rows(frame, table).to_native().collect(engine="streaming")
-        halves = cleaning.clean(frame, table, losers[ROW].to_list(), run_id)
-        rejected = halves.rejected.to_native()
-        *_, rules, total = pl.collect_all(
-            [
-                halves.valid.to_native().sink_csv(silver, lazy=True),
-                rejected.sink_csv(quarantine, lazy=True),
-                rejected.group_by(REJECTION_COLUMNS[0]).len().sort(REJECTION_COLUMNS[0]),
-                bronze.select(pl.len()),
-            ],
-            engine="streaming",
-        )
-    rows_in, by_rule = total.item(), dict(rules.iter_rows())
+        parted = part(bronze, table, run_id)
+        for frame, upload in ((parted.silver, silver), (parted.quarantine, quarantine)):
+            frame.sink_csv(cast("IO[bytes]", upload), engine="streaming")
     seconds = round(time.monotonic() - started, 3)
-    kept = _result(SILVER, table.name, silver, rows_in, by_rule, seconds)
-    rejects = _result(QUARANTINE, table.name, quarantine, sum(by_rule.values()), {})
+    kept = _result(SILVER, table.name, silver, parted.rows, parted.rules, seconds)
+    rejects = _result(QUARANTINE, table.name, quarantine, sum(parted.rules.values()), {})
     _require_every_row(kept, rejects, recorded)
     progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
     return kept, rejects
