@@ -54,14 +54,15 @@ def main() -> None:
             runs.append(seconds)
             stages.append(by_stage)
     limit = statistics.median(limits)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e6
     print("| median of", ROUNDS, "rounds | seconds | ÷ COPY to /dev/null |\n|---|---|---|")
     print(f"| COPY of six tables to /dev/null | {limit:.2f} | 1.0 |")
     for name in stages[0]:
         seconds = statistics.median(by_stage[name] for by_stage in stages)
         print(f"| {name} | {seconds:.2f} | {seconds / limit:.1f} |")
     print(f"| run-all, the whole process | {statistics.median(runs):.2f} | {statistics.median(runs) / limit:.1f} |")
-    print(f"\nPeak memory: {peak:.0f} MB")
+    print(f"\nPeak memory, the largest of the rounds: {peak:.0f} MB")
 
 
 if __name__ == "__main__":
