@@ -31,12 +31,12 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m cogapp --check -I . README.md docs/COMMANDS.md
+	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md
 
 format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-	$(BIN)/python -m cogapp -r README.md docs/COMMANDS.md
+	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md
 
 measure: $(BIN)/.runs ## Time and peak memory of run-all on the demonstration's database
 	$(BIN)/python benchmarks/run_all.py

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from shopease_etl.stages.restore import RestoreResult
 
 _PANEL = "Everywhere"
+
+# Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds, longer
+# than a stage takes, so that each stage would add to what the one before it used.
+_ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,7 @@ def _text(file: Path | None) -> str:
 
 def run_program(app: typer.Typer) -> int:
     """Run the program; what Typer refuses is told as any other error is. Returns the exit code."""
+    os.environ.setdefault(*_ALLOCATOR)
     try:
         return int(app(standalone_mode=False) or 0)
     except TyperException as error:
