@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _PANEL = "Everywhere"
 
-# Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds, longer
-# than a stage takes, so that each stage would add to what the one before it used.
+# Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds,
+# longer than a stage takes, so that each stage would add to what the one before it used.
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
 
 
