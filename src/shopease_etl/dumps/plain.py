@@ -14,14 +14,16 @@ from shopease_etl.errors import DataRefusedError, ShopeaseError
 
 _LONGEST_STATEMENT: Final = 64 << 20
 
+# Only single characters are repeated possessively: before Python 3.11.5 a group that is matches too little. Each
+# alternative begins in its own way, so that there is but one way to match and backtracking finds no other.
 _STRING = rb"'[^']*+'"
-_ESCAPE_STRING = rb"[eE]'(?:[^'\\]|\\.|'')*+'(?:\s*\n\s*'(?:[^'\\]|\\.|'')*+')*+(?!\s*\n\s*')"
+_ESCAPE_STRING = rb"[eE]'(?:[^'\\]|\\.|'')*'(?!')(?:\s*\n\s*'(?:[^'\\]|\\.|'')*'(?!'))*(?!\s*\n\s*')"
 _NAME = rb"(?![eE]')[A-Za-z_\x80-\xff][\w$\x80-\xff]*+"
 _DOLLAR = rb"\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*+)?\$"
-_COMMENT = rb"--[^\n]*+\n|/\*(?:[^*/]|\*(?!/)|/(?!\*))*+\*/"
+_COMMENT = rb"--[^\n]*+\n|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/"
 _OTHER = rb"[^'\"$;\\/A-Za-z_\x80-\xff()-]++|-(?!-)|/(?!\*)"
 
-_GAP: Final = re.compile(rb"(?:\s++|" + _COMMENT + rb")*+", re.S)
+_GAP: Final = re.compile(rb"(?:\s++|" + _COMMENT + rb")*", re.S)
 _TOKEN: Final = re.compile(
     rb"(?P<escape>" + _ESCAPE_STRING + rb")|(?P<word>" + _NAME + rb")|" + _STRING + rb'|"[^"]*+"|'
     rb"(?P<tag>" + _DOLLAR + rb").*?(?P=tag)|" + _COMMENT + rb"|" + _OTHER + rb"|(?P<mark>[();\\])"
@@ -31,7 +33,7 @@ _TOKEN: Final = re.compile(
 # Runs of INSERTs, which may be the whole dump, are passed by one match each megabyte.
 _INSERTS: Final = re.compile(
     rb"(?:(?i:INSERT INTO )(?:" + _ESCAPE_STRING + rb"|" + _NAME + rb"|" + _STRING + rb'|"[^"]*+"|'
-    rb"[^'\"$;\\/A-Za-z_\x80-\xff-]++|-(?!-)|/(?!\*))*+;\r?\n\s*+)++",
+    rb"[^'\"$;\\/A-Za-z_\x80-\xff-]++|-(?!-)|/(?!\*))*;\r?\n\s*+)+",
     re.S,
 )
 _COPY: Final = re.compile(
