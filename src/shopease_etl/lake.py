@@ -121,19 +121,17 @@ def reading(key: str, written: Publication | None = None) -> Iterator[None]:
     """Translate what Polars raises while it reads a dataset, and writes others, into our errors."""
     try:
         yield
-    except pl.exceptions.InvalidOperationError as error:
-        message = f"{key} holds a value that does not fit its column: {_first_line(error)}"
-        raise DataRefusedError(message) from error
-    except pl.exceptions.PolarsError as error:
-        if written and (failure := written.failure()):
-            raise failure from error
-        message = f"{key} cannot be read: {_first_line(error)}"
-        raise DataRefusedError(message, hint=_remake(key)) from error
-    except OSError as error:
-        if written and (failure := written.failure()):
-            raise failure from error
-        message = f"cannot read {key}: {_first_line(error)}"
-        raise UnreachableError(message) from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise (written and written.failure()) or _refusal(key, error) from error
+
+
+def _refusal(key: str, error: Exception) -> ShopeaseError:
+    reason = _first_line(error)
+    if isinstance(error, OSError):
+        return UnreachableError(f"cannot read {key}: {reason}")
+    if isinstance(error, pl.exceptions.InvalidOperationError):
+        return DataRefusedError(f"{key} holds a value that does not fit its column: {reason}")
+    return DataRefusedError(f"{key} cannot be read: {reason}", hint=_remake(key))
 
 
 def write_manifest(store: Store, run: RunResult) -> str:

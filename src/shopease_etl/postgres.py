@@ -221,4 +221,4 @@ def _first_line(error: psycopg.Error) -> str:
     """The server's own words, without psycopg's list of attempts and the notes below them."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "FATAL:" in line] or [line for line in lines if " failed: " in line]
-    return (telling or lines or [type(error).__name__])[0].removeprefix("- ")
+    return (telling or lines or [type(error).__name__])[0].removeprefix("- ").removeprefix("connection failed: ")
