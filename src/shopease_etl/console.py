@@ -121,7 +121,7 @@ class Console:
         self._failed("failed", str(error), error.hint, error.exit_code)
 
     def interrupted(self) -> None:
-        """Tell that the command was interrupted and nothing of it stands."""
+        """Tell that the command was interrupted."""
         print("shopease: interrupted", file=sys.stderr)
         self._failed("interrupted", "interrupted", None, INTERRUPTED_EXIT_CODE)
 

@@ -188,7 +188,8 @@ class _Run:
             max_memory=settings.max_memory,
             progress=self.progress,
         )
-        return StageResult("crawl", round(time.monotonic() - started, 3), tables=found.catalogued)
+        seconds = round(time.monotonic() - started, 3)
+        return StageResult("crawl", seconds, tables=found.catalogued, skipped=dict(found.skipped))
 
 
 def _reconciliation(stages: Sequence[StageResult]) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Results as a person reads them on a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shopease_etl.results import CheckLine, DatasetResult, LakeStatus, RunResult
+from shopease_etl.results import CheckLine, DatasetResult, LakeStatus, RunResult, StageResult
+from shopease_etl.tables import DAILY_SALES_SUMMARY
 
 _STYLES = {
     "succeeded": "green",
@@ -44,7 +45,7 @@ def run_summary(run: RunResult, location: str) -> RenderableType:
         headings = ("layer", "dataset", "rows in", "rows out", "rejected", "MB", "seconds")
         parts.append(table(headings, (_dataset(dataset) for dataset in datasets)))
     parts += [_rejects(dataset) for dataset in datasets if dataset.rejected]
-    parts += [f"{len(stage.tables)} tables and views answer" for stage in run.stages if stage.tables]
+    parts += [part for stage in run.stages if stage.tables for part in _catalogued(stage, listed=not datasets)]
     if run.reconciliation:
         parts += ["", _reconciled(run)]
     times = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages)
@@ -54,7 +55,7 @@ def run_summary(run: RunResult, location: str) -> RenderableType:
 
 def next_steps(run: RunResult) -> str:
     """The commands a person may want after a run."""
-    queryable = any(stage.tables for stage in run.stages)
+    queryable = any(entry.name == DAILY_SALES_SUMMARY.name for stage in run.stages for entry in stage.tables)
     return "Next: " + ("shopease query --name revenue-days, " if queryable else "") + "shopease status"
 
 
@@ -122,6 +123,14 @@ def _dataset(dataset: DatasetResult) -> tuple[object, ...]:
 def _rejects(dataset: DatasetResult) -> str:
     rules = ", ".join(f"{rule} {count:,}" for rule, count in sorted(dataset.rejected.items()))
     return f"Rejected from {dataset.name}: {rules}"
+
+
+def _catalogued(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]:
+    if listed:
+        entries = ((entry.name, entry.kind, entry.columns, entry.rows) for entry in stage.tables)
+        yield table(("name", "kind", "columns", "rows"), entries)
+    yield f"{len(stage.tables)} tables and views answer" if stage.tables[1:] else "1 table answers"
+    yield from (f"Not in the catalog: {name}: {reason}" for name, reason in stage.skipped.items())
 
 
 def _reconciled(run: RunResult) -> Text:

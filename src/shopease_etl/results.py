@@ -39,13 +39,14 @@ class Recorded:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one stage did, in the order it did it."""
+    """What one stage did; `skipped` tells by name why a table or view is not in the catalog."""
 
     name: str
     seconds: float
     datasets: tuple[DatasetResult, ...] = ()
     reconciliation: Mapping[str, object] = field(default_factory=dict)
     tables: tuple["CatalogEntry", ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
