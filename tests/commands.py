@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import uuid4
 
 import psycopg
@@ -21,6 +21,21 @@ from shopease_etl.stages.restore import restore
 SHOPEASE = str(Path(sys.executable).with_name("shopease"))
 SCALE = 0.01
 PROMISED = "shopease: error: "
+FIRST_DAY: Final = ("query", "SELECT min(sales_date) AS day FROM shopease_catalog.daily_sales_summary", "--json")
+CONTRACT_TABLES: Final = (
+    "CREATE TABLE customers (customer_id int, customer_name text, email text, phone text, address text, city text, "
+    "state text, zip_code text, created_at timestamp, updated_at timestamp)",
+    "CREATE TABLE products (product_id int, product_name text, category text, price numeric(10,2), description text, "
+    "created_at timestamp, updated_at timestamp)",
+    "CREATE TABLE stores (store_id int, store_name text, city text, state text, created_at timestamp, "
+    "updated_at timestamp)",
+    "CREATE TABLE inventory (inventory_id int, store_id int, product_id int, quantity int, reorder_level int, "
+    "created_at timestamp, updated_at timestamp)",
+    "CREATE TABLE sales_managers (manager_id int, manager_name text, email text, phone text, store_id int, "
+    "created_at timestamp, updated_at timestamp)",
+    "CREATE TABLE sale_transactions (transaction_id int, store_id int, customer_id int, product_id int, quantity int, "
+    "unit_price numeric(10,2), payment_method text, sales_channel text, created_at timestamp, updated_at timestamp)",
+)
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,12 @@ def hashes(lake: Path) -> dict[str, str]:
     files = (path for path in sorted(lake.rglob("*")) if path.is_file())
     named = ((path.relative_to(lake).as_posix(), path) for path in files)
     return {key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in named if not is_manifest(key)}
+
+
+def leftovers(lake: Path) -> list[str]:
+    """What is neither a dataset nor a manifest."""
+    top = {path.name for path in lake.iterdir()} - {"bronze", "silver", "gold", "quarantine", "_runs"}
+    return sorted(top) + [path.name for path in (lake / "_runs").iterdir() if path.suffix != ".json"]
 
 
 def is_manifest(key: str) -> bool:

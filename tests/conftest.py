@@ -1,4 +1,4 @@
-"""What tests share: an embedded server for the session, and fresh databases on it."""
+"""What tests share: an embedded server for the session and databases on it, an S3 server, a shop, dumps."""
 
 import itertools
 import os
@@ -16,6 +16,8 @@ import boto3
 import psycopg
 import pytest
 
+from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_database
+from dump_files import fill, write_dumps
 from shopease_etl import embedded
 from shopease_etl.embedded import locks
 
@@ -73,6 +75,48 @@ def empty_database(database_url: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}".encode())
         yield database_url.replace("/sales_db?", f"/{name}?")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def sales(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database with sales, which no test changes; a template for others."""
+    with sample_database(database_url, tmp_path_factory.mktemp("sales")) as url:
+        yield url
+
+
+@pytest.fixture
+def bare(database_url: str) -> Iterator[str]:
+    """The URL of a database with the contract's tables, empty."""
+    with database(database_url) as url:
+        execute(url, *CONTRACT_TABLES)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shop(sales: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop with a whole lake, which every test of a module must leave whole."""
+    with copy_of(sales) as url:
+        made = Shop(tmp_path_factory.mktemp("shop"), url)
+        made.run("run-all").done()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def dumped(database_url: str) -> str:
+    """The URL of the database that the dumps are of, which no test changes."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE nasty")
+    url = database_url.replace("/sales_db?", "/nasty?")
+    fill(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def dumps(dumped: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the dump in every format, with owners and rights in it."""
+    folder = tmp_path_factory.mktemp("dumps")
+    write_dumps(dumped, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
-"""The whole pipeline on a real PostgreSQL: what arrives in a lake, on disk and on S3, and what is refused."""
+"""The whole pipeline on a real PostgreSQL: what arrives in a lake, on disk and on S3."""
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,76 +10,14 @@ from typing import Any, Final
 
 import boto3
 import polars as pl
-import psycopg
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from commands import Shop, copy_of, count, database, execute, hashes, is_manifest, sample_database
+from commands import Shop, count, execute, hashes, is_manifest
+from lakes import KEYS, given_settings, read
 from shopease_etl import __version__, pipeline, plan
-from shopease_etl.lake import scan_csv
-from shopease_etl.results import RunResult
-from shopease_etl.settings import Settings, load
-from shopease_etl.storage.local import LocalStore
-from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, GOLD_TABLES, ROW, STORES, TABLES, TRANSACTIONS
+from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, GOLD_TABLES, TABLES, TRANSACTIONS
 
 PASSWORD: Final = "pa55-w0rd-nobody-may-see"
-KEYS: Final = {
-    *(table.bronze_key for table in TABLES),
-    *(key for table in CLEANED_TABLES for key in (table.silver_key, table.quarantine_key)),
-    *(table.key for table in GOLD_TABLES),
-}
-CONTRACT_TABLES: Final = (
-    "CREATE TABLE customers (customer_id int, customer_name text, email text, phone text, address text, city text, "
-    "state text, zip_code text, created_at timestamp, updated_at timestamp)",
-    "CREATE TABLE products (product_id int, product_name text, category text, price numeric(10,2), description text, "
-    "created_at timestamp, updated_at timestamp)",
-    "CREATE TABLE stores (store_id int, store_name text, city text, state text, created_at timestamp, "
-    "updated_at timestamp)",
-    "CREATE TABLE inventory (inventory_id int, store_id int, product_id int, quantity int, reorder_level int, "
-    "created_at timestamp, updated_at timestamp)",
-    "CREATE TABLE sales_managers (manager_id int, manager_name text, email text, phone text, store_id int, "
-    "created_at timestamp, updated_at timestamp)",
-    "CREATE TABLE sale_transactions (transaction_id int, store_id int, customer_id int, product_id int, quantity int, "
-    "unit_price numeric(10,2), payment_method text, sales_channel text, created_at timestamp, updated_at timestamp)",
-)
-
-
-@pytest.fixture(scope="module")
-def sales(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database with sales, which no test changes."""
-    with sample_database(database_url, tmp_path_factory.mktemp("sales")) as url:
-        yield url
-
-
-@pytest.fixture
-def own_sales(sales: str) -> Iterator[str]:
-    """The URL of a copy for one test."""
-    with copy_of(sales) as url:
-        yield url
-
-
-@pytest.fixture
-def bare(database_url: str) -> Iterator[str]:
-    """The URL of a database with the contract's tables, empty."""
-    with database(database_url) as url:
-        execute(url, *CONTRACT_TABLES)
-        yield url
-
-
-def given_settings(url: str, folder: Path, **more: str) -> Settings:
-    return load(database_url=url, lake=str(folder / "lake"), home=folder / "home", **more)
-
-
-def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
-    """The run that brings the named tables to bronze, in this process."""
-    return pipeline.run(plan.plan_tables("extract", names), given_settings(url, folder, **more))
-
-
-def read(folder: Path, key: str) -> pl.DataFrame:
-    """A CSV of the lake as text, as every stage reads it."""
-    return scan_csv(LocalStore(folder / "lake"), key, {}).drop(ROW).collect()
 
 
 def with_password(url: str) -> str:
@@ -211,69 +148,6 @@ def test_the_sums_agree_to_the_cent(sales: str, tmp_path: Path) -> None:
         assert found + sum(map(Decimal, lacking), Decimal(0)) == revenue
 
 
-def test_one_table_alone_leaves_the_others(own_sales: str, tmp_path: Path) -> None:
-    extracted(own_sales, tmp_path)
-    before = hashes(tmp_path / "lake")
-    execute(own_sales, *(f"DELETE FROM {table.source}" for table in TABLES))
-    told = Shop(tmp_path, own_sales).run("extract", "--table", "customers", "--table", "sale_transactions", "--json")
-    assert [item["name"] for item in told.done().document["stages"][0]["datasets"]] == ["customers", "transactions"]
-    after = hashes(tmp_path / "lake")
-    assert {key for key in before if before[key] != after[key]} == {CUSTOMERS.bronze_key, TRANSACTIONS.bronze_key}
-
-
-@pytest.mark.parametrize(
-    ("change", "code", "words"),
-    [
-        ("DROP TABLE stores; DROP TABLE inventory", 3, ("stores", "inventory", "missing")),
-        ("ALTER TABLE products DROP COLUMN price, DROP category", 3, ("products lacks the column price", "category")),
-        ("REVOKE SELECT ON customers FROM shopease", 4, ("customers",)),
-        (
-            "ALTER TABLE customers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
-            "CREATE POLICY positive ON customers USING (customer_id > 0)",
-            4,
-            ("customers", "row-level security"),
-        ),
-    ],
-    ids=["missing table", "missing column", "unreadable", "row-level security"],
-)
-def test_a_source_that_does_not_fit_is_refused_before_anything_is_written(
-    bare: str, tmp_path: Path, change: str, code: int, words: tuple[str, ...]
-) -> None:
-    execute(bare, change)
-    Shop(tmp_path, bare).run("run-all").failed(code, *words)
-    assert hashes(tmp_path / "lake") == {}
-
-
-def test_every_kind_of_table_arrives_with_all_rows_and_columns(bare: str, tmp_path: Path) -> None:
-    execute(
-        bare,
-        "DROP TABLE stores, inventory, products, sales_managers",
-        "CREATE TABLE stores (store_id int, price int, store_name text GENERATED ALWAYS AS ('no ' || store_id) STORED, "
-        "doubled int GENERATED ALWAYS AS (price * 2) VIRTUAL)",
-        "INSERT INTO stores SELECT n, n FROM generate_series(1, 7) n",
-        "CREATE TABLE inventory (inventory_id int, store_id int, quantity int) PARTITION BY RANGE (inventory_id)",
-        "CREATE TABLE inventory_1 PARTITION OF inventory FOR VALUES FROM (1) TO (5)",
-        "CREATE TABLE inventory_2 PARTITION OF inventory DEFAULT",
-        "INSERT INTO inventory SELECT n, n, n FROM generate_series(1, 9) n",
-        "CREATE TABLE sales_managers (manager_id int, manager_name text)",
-        "CREATE TABLE regional_managers (region text) INHERITS (sales_managers)",
-        "INSERT INTO sales_managers VALUES (1, 'Ann'); INSERT INTO regional_managers VALUES (2, 'Bo', 'west')",
-        "CREATE MATERIALIZED VIEW products AS SELECT n AS product_id, 'p' AS product_name, 'c' AS category, "
-        "1.005 AS price, now() AS created_at, now() AS updated_at FROM generate_series(1, 3) n",
-    )
-    extracted(bare, tmp_path)
-    tables = {table.source: read(tmp_path, table.bronze_key) for table in TABLES}
-    assert {name: frame.height for name, frame in tables.items() if frame.height} == {
-        "stores": 7,
-        "inventory": 9,
-        "sales_managers": 2,
-        "products": 3,
-    }
-    assert tables["stores"].rows()[2] == ("3", "3", "no 3", "6")
-    assert sorted(tables["inventory"]["quantity"]) == [str(n) for n in range(1, 10)]
-    assert tables["sales_managers"].columns == ["manager_id", "manager_name"]
-
-
 def test_extra_columns_travel_and_order_does_not_matter(bare: str, tmp_path: Path) -> None:
     execute(
         bare,
@@ -321,73 +195,3 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
     assert read(tmp_path, TRANSACTIONS.bronze_key)["created_at"].to_list() == [
         *("2024-02-29 22:00:00-05", "2024-06-30 23:59:59.5-04"),
     ]
-
-
-def test_all_tables_are_of_one_moment(bare: str, tmp_path: Path) -> None:
-    stopped = threading.Event()
-
-    def sell() -> None:
-        with psycopg.connect(bare) as connection:
-            while not stopped.is_set():
-                connection.execute("INSERT INTO stores SELECT n FROM generate_series(1, 50) n")
-                connection.execute("INSERT INTO inventory SELECT n FROM generate_series(1, 50) n")
-                connection.commit()
-
-    writer = threading.Thread(target=sell)
-    writer.start()
-    try:
-        seen = [_rows_of(extracted(bare, tmp_path, "stores", "inventory")) for _ in range(8)]
-    finally:
-        stopped.set()
-        writer.join()
-    assert [rows for rows in seen if rows["stores"] != rows["inventory"]] == []
-    assert len({rows["stores"] for rows in seen}) > 1
-
-
-def _rows_of(run: RunResult) -> dict[str, int]:
-    return {item.name: item.rows_out for item in run.stages[0].datasets}
-
-
-TRICKY: Final = (
-    *("", " ", "  a ", "\\.", "\\N", "\\", "NULL", '"', '""', ",", "a,b", "\n", "\r", "\r\n", "a\rb", "\\n", "\t"),
-    *("\u2028", "\u0085", "\ufeff", "\x0b", "\x1a", "\x1e", "🛒", "e\u0301", "\U0010ffff", "'", "#", "-", '"\n', ',"'),
-)
-ANY_TEXT: Final = (
-    st.none()
-    | st.sampled_from(TRICKY)
-    | st.lists(st.sampled_from(TRICKY), max_size=4).map("".join)
-    | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
-)
-ROWS: Final = st.lists(st.tuples(ANY_TEXT, ANY_TEXT, ANY_TEXT), min_size=1, max_size=60)
-
-
-@pytest.fixture(scope="module")
-def text_table(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A database whose stores hold nothing but text, and a folder for its lake."""
-    with database(database_url) as url:
-        execute(url, "CREATE TABLE stores (store_name text, store_id text, last text)")
-        yield url, tmp_path_factory.mktemp("text")
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(rows=ROWS)
-def test_any_text_survives_from_copy_to_frame(
-    text_table: tuple[str, Path], rows: list[tuple[str | None, str | None, str | None]]
-) -> None:
-    url, folder = text_table
-    with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE stores")
-        connection.cursor().executemany("INSERT INTO stores VALUES (%s, %s, %s)", rows)
-    run = extracted(url, folder, "stores")
-    assert run.stages[0].datasets[0].rows_out == len(rows)
-    assert read(folder, STORES.bronze_key).rows() == rows
-
-
-def test_every_tricky_text_survives_in_every_column(text_table: tuple[str, Path]) -> None:
-    rows = [(a, b, c) for a in (None, *TRICKY) for b, c in ((a, a), (None, "x"), ("x", None), ("", ""))]
-    url, folder = text_table
-    with psycopg.connect(url) as connection:
-        connection.execute("TRUNCATE stores")
-        connection.cursor().executemany("INSERT INTO stores VALUES (%s, %s, %s)", rows)
-    extracted(url, folder, "stores")
-    assert read(folder, STORES.bronze_key).rows() == rows

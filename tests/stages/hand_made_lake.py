@@ -11,9 +11,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shopease_etl.stages.crawl import crawl
+from shopease_etl.stages.query import query
 from shopease_etl.tables import CUSTOMERS, GOLD_TABLES, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Table
 
 Rows = list[tuple[object, ...]]
+
+DATABASE = "shopease_catalog"
 
 STORE_ROWS: Rows = [
     (1, 'Main, "Old" Town', "Zürich", None, "2020-01-01 00:00:00", "2020-01-01 00:00:00"),
@@ -183,4 +187,18 @@ def timestamp(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def crawled_lake(folder: Path) -> Path:
+    """The lake in a folder whose name is hard to quote, with its catalogue beside it."""
+    lake = make_lake(folder / "it's [a] lake=1")
+    crawl(lake, lake.parent / "catalog.json", DATABASE)
+    return lake
+
+
 Answer = list[tuple[Any, ...]]
+
+
+def answer(lake: Path, sql: str) -> Answer:
+    """The rows that a statement gives on a crawled lake."""
+    with query(sql, lake=lake, catalog_file=lake.parent / "catalog.json") as result:
+        table = result.reader.read_all()
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -1,0 +1,115 @@
+"""Files that are cut, missing or garbage: named with the command that makes them anew, and nothing else is lost."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from commands import FIRST_DAY, Shop, count, hashes, leftovers
+from shopease_etl.tables import CUSTOMERS, DAILY_SALES_SUMMARY, PRODUCTS, TRANSACTIONS
+
+
+@pytest.fixture
+def lake(shop: Shop, tmp_path: Path) -> Path:
+    """A copy of the whole lake that a test may break."""
+    return Path(shutil.copytree(shop.folder / "lake", tmp_path / "lake"))
+
+
+def half(content: bytes) -> bytes:
+    """The first half, in whole lines."""
+    return content[: content.index(b"\n", len(content) // 2) + 1]
+
+
+CUTS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "at a line's end": half,
+    "within a line": lambda content: half(content)[:-9],
+    "within quotes": lambda content: half(content) + b'7,"Ann\n\nLee, 2nd',
+    "at a line break within quotes": lambda content: half(content) + b'7,"Ann\n',
+    "to nothing": lambda _: b"",
+    "to the header": lambda content: content[: content.index(b"\n") + 1],
+}
+# Nothing but the manifest can tell that whole lines are missing; what else is cut must be seen without one.
+TOLD_BY_THE_MANIFEST: Final = ("at a line's end", "to the header")
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_bronze_file_cut_in_half_is_refused(lake: Path, cut: str) -> None:
+    bronze = lake / CUSTOMERS.bronze_key
+    bronze.write_bytes(CUTS[cut](bronze.read_bytes()))
+    if cut not in TOLD_BY_THE_MANIFEST:
+        shutil.rmtree(lake / "_runs")
+    before = hashes(lake)
+    told = Shop(lake.parent).run("clean").failed(3, CUSTOMERS.bronze_key)
+    assert "shopease extract" in told.stderr.splitlines()[-1]
+    assert (hashes(lake), leftovers(lake)) == (before, [])
+
+
+def test_a_missing_bronze_file_is_refused(lake: Path) -> None:
+    (lake / PRODUCTS.bronze_key).unlink()
+    before = hashes(lake)
+    assert "shopease extract" in Shop(lake.parent).run("clean").failed(3, PRODUCTS.bronze_key).stderr
+    assert hashes(lake) == before
+
+
+def test_a_silver_file_cut_in_half_is_refused(lake: Path) -> None:
+    silver = lake / TRANSACTIONS.silver_key
+    silver.write_bytes(half(silver.read_bytes()))
+    before = hashes(lake)
+    assert "shopease clean" in Shop(lake.parent).run("aggregate").failed(3, TRANSACTIONS.silver_key).stderr
+    assert hashes(lake) == before
+
+
+def test_a_truncated_parquet_is_named(lake: Path) -> None:
+    shop = Shop(lake.parent)
+    shop.run("crawl").done()
+    gold = lake / DAILY_SALES_SUMMARY.key
+    gold.write_bytes(gold.read_bytes()[:-100])
+    for command in (FIRST_DAY[:2], ("crawl",)):
+        told = shop.run(*command)
+        assert "shopease aggregate" in told.failed(told.code, DAILY_SALES_SUMMARY.key).stderr
+        assert told.code in {1, 3}
+    assert shop.run("query", "SELECT count(*) FROM shopease_catalog.product_performance").done()
+
+
+GARBAGE: Final = {
+    "not JSON": b"nonsense",
+    "nothing": b"",
+    "binary": bytes(range(256)),
+    "a list": b"[]",
+    "an empty object": b"{}",
+    "no stages": b'{"stages": null}',
+    "a stage of nothing": b'{"stages": [{}]}',
+    "a dataset of nothing": b'{"run_id": "x", "stages": [{"name": "clean", "datasets": [{}]}]}',
+    "a manifest of another kind": b'{"run_id": 1, "status": 2, "stages": [], "started_at": "today", "error": 3}',
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_among_the_manifests_is_passed_over(lake: Path, garbage: str) -> None:
+    (lake / "_runs" / "99990101T000000Z-000000.json").write_bytes(GARBAGE[garbage])
+    status = Shop(lake.parent).run("status", "--json").done().document
+    assert "succeeded" in {run["status"] for run in status["runs"]}
+    assert {dataset["rows"] is None for dataset in status["datasets"]} == {False}
+
+
+def test_garbage_among_the_manifests_does_not_keep_a_run_from_its_work(lake: Path) -> None:
+    for number, content in enumerate(GARBAGE.values()):
+        (lake / "_runs" / f"99990101T000000Z-00000{number}.json").write_bytes(content)
+    Shop(lake.parent).run("clean", "--table", "products").done()
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(b"This is a letter.\n", "no dump"), (b"\x00\x01\x02", "no dump"), (b"", "empty"), (b"\x1f\x8bnonsense", "")],
+    ids=["text", "binary", "empty", "broken gzip"],
+)
+def test_a_dump_that_is_not_one_is_refused(shop: Shop, content: bytes, word: str) -> None:
+    (shop.folder / "sales.dump").write_bytes(content)
+    before = count(shop.database_url, "customers")
+    told = shop.run("restore", "sales.dump")
+    assert told.code in {1, 2}
+    told.failed(told.code, "sales.dump", word)
+    assert count(shop.database_url, "customers") == before

@@ -1,0 +1,33 @@
+"""Runs in this process, and what then lies in the lake."""
+
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from shopease_etl import pipeline, plan
+from shopease_etl.lake import scan_csv
+from shopease_etl.results import RunResult
+from shopease_etl.settings import Settings, load
+from shopease_etl.storage.local import LocalStore
+from shopease_etl.tables import CLEANED_TABLES, GOLD_TABLES, ROW, TABLES
+
+KEYS: Final = {
+    *(table.bronze_key for table in TABLES),
+    *(key for table in CLEANED_TABLES for key in (table.silver_key, table.quarantine_key)),
+    *(table.key for table in GOLD_TABLES),
+}
+
+
+def given_settings(url: str, folder: Path, **more: str) -> Settings:
+    return load(database_url=url, lake=str(folder / "lake"), home=folder / "home", **more)
+
+
+def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
+    """The run that brings the named tables to bronze, in this process."""
+    return pipeline.run(plan.plan_tables("extract", names), given_settings(url, folder, **more))
+
+
+def read(folder: Path, key: str) -> pl.DataFrame:
+    """A CSV of the lake as text, as every stage reads it."""
+    return scan_csv(LocalStore(folder / "lake"), key, {}).drop(ROW).collect()

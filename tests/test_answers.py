@@ -1,0 +1,96 @@
+"""Answers to queries as users of the command line meet them: formats, files, streams, and what is refused."""
+
+import io
+import json
+import re
+from typing import Final
+
+import polars as pl
+import pytest
+
+from commands import Shop, hashes
+from shopease_etl.stages.query import shipped_queries
+
+CONTRACT: Final = (
+    """SELECT sales_date, total_revenue, total_transactions, unique_customers
+FROM shopease_catalog.daily_sales_summary ORDER BY total_revenue DESC LIMIT 10;""",
+    """SELECT product_name, category, total_revenue, total_quantity_sold
+FROM shopease_catalog.product_performance ORDER BY total_revenue DESC LIMIT 10;""",
+    """SELECT s.store_name, COUNT(*) AS transactions, SUM(t.quantity * t.unit_price) AS revenue
+FROM shopease_catalog.transactions t JOIN shopease_catalog.stores s ON t.store_id = s.store_id
+GROUP BY s.store_name ORDER BY revenue DESC;""",
+)
+STORES: Final = "SELECT store_id, state FROM shopease_catalog.stores ORDER BY store_id"
+
+
+@pytest.mark.parametrize("sql", CONTRACT, ids=["revenue days", "best products", "store revenue"])
+def test_the_analysts_queries_are_answered_word_for_word(shop: Shop, sql: str) -> None:
+    told = shop.run("query", sql, "--json").done().document
+    wanted = re.findall(r"(\w+)(?=,|\nFROM)", sql.partition("\nFROM")[0] + "\nFROM")
+    assert list(told["rows"][0]) == wanted
+    assert told["row_count"] == (5 if "GROUP BY" in sql else 10)
+    revenue = [row.get("revenue", row.get("total_revenue")) for row in told["rows"]]
+    assert revenue == sorted(revenue, reverse=True)
+
+
+def test_answers_in_every_format_are_the_same(shop: Shop) -> None:
+    as_csv = pl.read_csv(io.StringIO(shop.run("query", STORES, "--format", "csv").done().stdout))
+    as_json = pl.DataFrame(json.loads(shop.run("query", STORES, "--format", "json").done().stdout))
+    shop.run("query", STORES, "--format", "parquet", "--output", "stores.parquet").done()
+    as_table = shop.run("query", STORES).done()
+    assert as_csv.rows() == as_json.rows() == pl.read_parquet(shop.folder / "stores.parquet").rows()
+    assert [line.split()[0] for line in as_table.stdout.splitlines()[3:-1]] == [str(row[0]) for row in as_csv.rows()]
+    assert as_table.stderr == "5 rows\n"
+
+
+@pytest.mark.parametrize("output_format", ["csv", "json", "parquet"])
+def test_an_answer_that_cannot_be_written_is_exit_4(shop: Shop, output_format: str) -> None:
+    told = shop.run("query", "SELECT 1 AS one", "--format", output_format, "--output", f"nowhere/x.{output_format}")
+    told.failed(4, f"nowhere/x.{output_format}")
+
+
+def test_the_statement_may_come_from_a_file_or_from_stdin(shop: Shop) -> None:
+    (shop.folder / "stores.sql").write_text(f"-- all of them\n{STORES};\n")
+    written = shop.run("query", "--file", "stores.sql", "--format", "csv").done().stdout
+    assert shop.run("query", "-f", "-", "--format", "csv", stdin=STORES).done().stdout == written
+    assert written.startswith("store_id,state\n101,")
+
+
+def test_the_shipped_queries_are_listed(shop: Shop) -> None:
+    listed = shop.run("query", "--list").done().stdout
+    assert [query.name for query in shipped_queries() if query.name not in listed] == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "place"),
+    [
+        ("SELECT\n  nope FROM shopease_catalog.products", "line 2, column 3"),
+        ("SELECT * FROM shopease_catalog.nope", "line 1, column 32"),
+        ("SELEC 1", "line 1, column 1"),
+    ],
+)
+def test_wrong_sql_is_exit_2_and_names_the_place(shop: Shop, sql: str, place: str) -> None:
+    shop.run("query", sql).failed(2, place)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM shopease_catalog.products",
+        "COPY (SELECT 1) TO 'out.csv'",
+    ],
+)
+def test_sql_that_writes_is_refused(shop: Shop, sql: str) -> None:
+    before = hashes(shop.folder)
+    shop.run("query", sql).failed(2, "only reading statements")
+    assert hashes(shop.folder) == before
+
+
+def test_the_reader_of_a_long_answer_may_leave(shop: Shop) -> None:
+    with shop.start("query", "SELECT * FROM shopease_catalog.transactions", "--format", "csv") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert complaint == ""
