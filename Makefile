@@ -8,6 +8,9 @@ DEMO_SCALE ?= 1
 demo: export SHOPEASE_DATABASE_URL := embedded
 demo: export SHOPEASE_HOME := .shopease
 demo: export SHOPEASE_LAKE := lake
+demo: export SHOPEASE_SOURCE_SCHEMA := public
+demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
+demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
 .PHONY: help demo test check format measure clean
 
@@ -23,7 +26,7 @@ demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
 	$(BIN)/shopease query --name best-products
 	$(BIN)/shopease query --name store-revenue
 
-test: $(BIN)/.tests ## Run the tests, on a real PostgreSQL and a real S3 server
+test: $(BIN)/.tests ## Run the tests, on a real PostgreSQL and an S3 emulator
 	$(BIN)/python -m pytest -n auto
 
 check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the code
@@ -41,7 +44,7 @@ format: $(BIN)/.tests ## Put format and generated docs in order
 measure: $(BIN)/.runs ## Time and peak memory of run-all on the demonstration's database
 	$(BIN)/python benchmarks/run_all.py
 
-clean: ## Delete the environment and what the demonstration made
+clean: ## Delete .venv, .shopease (with its database), lake and dumps
 	rm -rf .venv .shopease lake dumps
 
 $(BIN)/.runs: pyproject.toml | $(BIN)/python

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -94,3 +95,23 @@ def test_the_reader_of_a_long_answer_may_leave(shop: Shop) -> None:
         process.stdout.close()
         complaint = process.stderr.read()
     assert complaint == ""
+
+
+def test_two_columns_of_one_name_are_both_drawn(shop: Shop) -> None:
+    told = shop.run("query", "SELECT 1 AS a, 2 AS a").done()
+    assert told.stdout.split()[-2:] == ["1", "2"]
+
+
+def test_a_long_answer_is_drawn_in_part_and_says_so(shop: Shop) -> None:
+    told = shop.run("query", "SELECT transaction_id FROM shopease_catalog.transactions").done()
+    assert len(told.stdout.split()) < 1_010
+    assert "of which the first 1,000 are shown" in told.stderr
+
+
+def test_the_ending_of_a_file_tells_its_format(shop: Shop, tmp_path: Path) -> None:
+    shop.run("query", "SELECT 1 AS a", "--output", str(tmp_path / "a.csv")).done()
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"
+
+
+def test_json_and_another_format_exclude_each_other(shop: Shop) -> None:
+    shop.run("query", "SELECT 1", "--json", "--format", "csv").failed(2, "--json writes its own document")

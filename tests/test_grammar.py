@@ -15,12 +15,16 @@ def parses(pattern: str, text: str) -> bool:
     return bool(pl.select(pl.lit(text).str.contains(pattern)).item())
 
 
-@pytest.mark.parametrize("text", ["0", "12", "+5", "-3", "007", "000000000000000000000000000000012", "9" * 18])
+@pytest.mark.parametrize(
+    "text", ["0", "12", "+5", "-3", "007", "000000000000000000000000000000012", "9" * 18, "9223372036854775807"]
+)
 def test_integers(text: str) -> None:
     assert parses(grammar.INTEGER, text)
 
 
-@pytest.mark.parametrize("text", ["", "1.0", "1e2", "1_000", "1,000", "٣", "--1", "+", " 1", "1 ", "0x1", "9" * 19])
+@pytest.mark.parametrize(
+    "text", ["", "1.0", "1e2", "1_000", "1,000", "٣", "--1", "+", " 1", "1 ", "0x1", "9223372036854775808", "9" * 19]
+)
 def test_not_integers(text: str) -> None:
     assert not parses(grammar.INTEGER, text)
 

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import boto3
 import polars as pl
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from commands import Shop, count, execute, hashes, is_manifest
 from lakes import KEYS, given_settings, read
 from shopease_etl import __version__, pipeline, plan
+from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, GOLD_TABLES, TABLES, TRANSACTIONS
 
 PASSWORD: Final = "pa55-w0rd-nobody-may-see"
@@ -109,7 +111,7 @@ def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
     assert before <= times[0] <= times[1] <= datetime.now(UTC)
     assert f"{times[0]:%Y%m%dT%H%M}" in manifest["run_id"]
     source = manifest["source"]
-    assert source["tables"] == {table.name: count(sales, table.source) for table in TABLES}
+    assert source["tables"] == {table.source: count(sales, table.source) for table in TABLES}
     assert source["database"] == conninfo_to_dict(sales)["dbname"]
     assert source["server_version"][:2].isdigit()
     assert source["snapshot_id"]
@@ -195,3 +197,16 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
     assert read(tmp_path, TRANSACTIONS.bronze_key)["created_at"].to_list() == [
         *("2024-02-29 22:00:00-05", "2024-06-30 23:59:59.5-04"),
     ]
+
+
+def test_run_ids_sort_by_their_start() -> None:
+    made = [pipeline.new_run_id() for _ in range(500)]
+    assert made == sorted(made)
+
+
+def test_a_dry_run_tells_what_the_first_stage_would_lack(tmp_path: Path) -> None:
+    for stage in ("clean", "aggregate"):
+        with pytest.raises(DataRefusedError, match="is not in the lake"):
+            pipeline.check_plan(plan.plan_all(stage), given_settings("postgresql://nowhere/x", tmp_path))
+    with pytest.raises(ConfigurationError, match="nothing to do"):
+        plan.plan_all("crawl", skip_crawl=True)

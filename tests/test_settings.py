@@ -73,3 +73,22 @@ def test_a_misspelt_setting_in_dotenv_is_refused() -> None:
 def test_the_example_file_names_every_setting() -> None:
     named = re.findall(rf"^#?\s*({PREFIX}\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert sorted(named) == sorted(PREFIX + name.upper() for name in Settings.model_fields)
+
+
+def test_the_home_is_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPEASE_HOME", "~/shop")
+    assert load().home == Path.home() / "shop"
+    monkeypatch.setenv("SHOPEASE_HOME", " ")
+    with pytest.raises(ConfigurationError, match="SHOPEASE_HOME is not valid: must not be empty"):
+        load()
+
+
+def test_an_empty_size_is_none_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPEASE_MAX_MEMORY", "")
+    assert load().max_memory is None
+
+
+def test_a_dotenv_that_is_no_text_is_refused() -> None:
+    Path(".env").write_bytes(b"SHOPEASE_LAKE=\xff\n")
+    with pytest.raises(ConfigurationError, match="is not in UTF-8"):
+        load()

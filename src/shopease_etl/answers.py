@@ -13,21 +13,27 @@ from shopease_etl.engines.formats import write_csv, write_json, write_parquet
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.rendering import table
 
+ROWS_DRAWN: Final = 1_000
 _WRITERS: Final = {"csv": write_csv, "json": write_json}
 
 
 def write(reader: pa.RecordBatchReader, console: Console, output_format: str, output: Path | None) -> None:
-    """Write the rows; under `--json` without a file they are part of the one document.
+    """Write the rows; a file's ending tells its format, and without a file `--json` has them in its one document.
 
     Raises:
         ConfigurationError: Parquet without a file, or a table into one.
         UnreachableError: the file cannot be written.
     """
+    if output and output_format == "table" and output.suffix.lstrip(".") in (*_WRITERS, "parquet"):
+        output_format = output.suffix.lstrip(".")
     if output:
         rows = _to_file(reader, output_format, output)
         document = {"output": str(output), "format": output_format, "rows": rows}
         console.result(document, lambda: f"Wrote {rows:,} rows to {output}")
     elif console.json:
+        if output_format != "table":
+            message = f"--json writes its own document, not {output_format}"
+            raise ConfigurationError(message, hint="leave one of the two out, or name a file with --output")
         text = io.StringIO()
         rows = write_json(reader, text)
         console.line(f'{{"row_count": {rows}, "rows": {text.getvalue().replace(chr(10), "")}}}')
@@ -43,9 +49,20 @@ def _to_stdout(reader: pa.RecordBatchReader, console: Console, output_format: st
         with console.results() as stdout:
             _WRITERS[output_format](reader, stdout)
     else:
-        rows = [tuple(row.values()) for batch in reader for row in batch.to_pylist()]
-        console.result(rows, lambda: table(reader.schema.names, rows, grouped=False))
-        console.message(f"{len(rows):,} rows")
+        _draw(reader, console)
+
+
+def _draw(reader: pa.RecordBatchReader, console: Console) -> None:
+    """The first rows as a table, and how many there are."""
+    shown: list[tuple[object, ...]] = []
+    count = 0
+    for batch in reader:
+        few = batch.slice(0, ROWS_DRAWN - len(shown))
+        shown += zip(*(column.to_pylist() for column in few.columns), strict=True)
+        count += batch.num_rows
+    console.result(shown, lambda: table(reader.schema.names, shown, grouped=False))
+    rest = "" if count == len(shown) else f", of which the first {len(shown):,} are shown; --format csv writes all"
+    console.message(f"{count:,} rows{rest}")
 
 
 def _to_file(reader: pa.RecordBatchReader, output_format: str, output: Path) -> int:

@@ -113,7 +113,7 @@ def aggregate(
 @app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease crawl")
 @command
 def crawl(session: Session) -> None:
-    """Make the lake's tables and views queryable, and verify that each answers."""
+    """Make the lake's tables and views queryable, and check each by a query."""
     from shopease_etl import pipeline
     from shopease_etl.plan import Plan
 
@@ -125,9 +125,7 @@ def crawl(session: Session) -> None:
 @command
 def query(
     session: Session,
-    sql: Annotated[
-        str | None, typer.Argument(metavar="[SQL]", help="One reading statement.", show_default=False)
-    ] = None,
+    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One reading statement.", show_default=False)] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Read the statement from a file; - for stdin.")
     ] = None,
@@ -165,7 +163,7 @@ def sample(
     dump: Dump,
     scale: Annotated[float, typer.Option(help="1 is ShopEase's size; sales and customers grow with it.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 2024,
-    dirty: Annotated[float, typer.Option(help="The share of rows that have something wrong.")] = 0.01,
+    dirty: Annotated[float, typer.Option(help="Share of wrong rows; above 0 each kind occurs.")] = 0.01,
 ) -> None:
     """Write a realistic ShopEase database as a plain-text dump, dirty rows included."""
     from shopease_etl.sample import write_sample
@@ -204,7 +202,7 @@ def check(session: Session) -> None:
     from shopease_etl.storage import open_store
 
     settings = session.settings
-    session.show_checks(check(open_store(settings.lake), settings.home, lambda: pipeline.source_snapshot(settings)))
+    session.show_checks(check(open_store(settings.lake), settings.home, lambda: pipeline.existing_source(settings)))
 
 
 def main() -> None:

@@ -148,7 +148,7 @@ class PlainProgress:
 
     def stage(self, name: str) -> None:
         """A line with the stage's name."""
-        print(name, file=sys.stderr)
+        _whole_line(name)
 
     def start(self, task: str, total_bytes: int | None = None) -> None:  # noqa: ARG002 - a live display needs it
         """Nothing is printed yet."""
@@ -163,13 +163,13 @@ class PlainProgress:
         now = time.monotonic()
         if now - at.told >= PLAIN_LINE_SECONDS:
             at.told = now
-            print(f"  {task}: {_amount(at)} so far", file=sys.stderr)
+            _whole_line(f"  {task}: {_amount(at)} so far")
 
     def finish(self, task: str, note: str = "") -> None:
         """A line with what was done and how long it took."""
         at = self._tasks[task]
         done = ", ".join(part for part in (note, _amount(at) if at.size else "") if part)
-        print(f"  {task}: {done}, {time.monotonic() - at.started:.1f} s", file=sys.stderr)
+        _whole_line(f"  {task}: {done}, {time.monotonic() - at.started:.1f} s")
 
 
 class LiveProgress:
@@ -223,6 +223,12 @@ class LiveProgress:
             progress.TimeElapsedColumn(),
         )
         return progress.Progress(*columns, console=self._console)
+
+
+def _whole_line(text: str) -> None:
+    """Line and line end in one write: tasks run in several threads."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _amount(task: _Task) -> str:

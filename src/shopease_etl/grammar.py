@@ -6,8 +6,19 @@ WHITESPACE: Final = r"[ \t\n\r\f\x0B\x{A0}]+"
 WHITESPACE_CHARACTERS: Final = " \t\n\r\f\x0b\u00a0"
 LINE_BREAK: Final = r"\r\n|\r|\n"
 
-# Eighteen digits are what a 64-bit integer and decimal(18,2) hold with certainty; what is longer does not parse.
-INTEGER: Final = r"^[+-]?0*[0-9]{1,18}$"
+
+def _at_most(limit: str) -> str:
+    """As many digits as the limit has, and no greater number."""
+    smaller = (
+        f"{limit[:place]}[0-{int(digit) - 1}][0-9]{{{len(limit) - place - 1}}}"
+        for place, digit in enumerate(limit)
+        if digit != "0"
+    )
+    return f"(?:{'|'.join(smaller)}|{limit})"
+
+
+# What a bigint or a decimal(18,2) cannot hold does not parse.
+INTEGER: Final = rf"^[+-]?0*(?:[0-9]{{1,18}}|{_at_most('9223372036854775807')})$"
 NUMBER: Final = r"^[+-]?0*[0-9]{1,16}(?:\.[0-9]+)?$"
 SURPLUS_DECIMALS: Final = r"(\.[0-9]{2})[0-9]+$"
 ROUNDS_AWAY: Final = r"\.[0-9]{2}[5-9]"

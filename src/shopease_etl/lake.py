@@ -55,9 +55,18 @@ class Publication:
         """Wait until every object has arrived whole, then let readers see them."""
         for upload in self._uploads:
             upload.complete()
+        log.info("publishing %d objects", len(self._uploads))
+        published: list[str] = []
         with _uninterrupted():
-            for upload in self._uploads:
-                upload.publish()
+            try:
+                for upload in self._uploads:
+                    upload.publish()
+                    published.append(upload.key)
+            except ShopeaseError as error:
+                if not published:
+                    raise
+                message = f"{error}; new already: {', '.join(published)}"
+                raise type(error)(message, hint="mend that, and run the stage again") from error
 
     def discard(self) -> None:
         """Leave nothing of what is not published."""
@@ -83,7 +92,7 @@ def scan_csv(store: Store, key: str, recorded: Mapping[str, Recorded]) -> pl.Laz
     Raises:
         DataRefusedError: the object is missing, cut short, or not the size in bytes that its run recorded.
     """
-    _require_whole(store, key, recorded)
+    require_whole(store, key, recorded)
     frame = pl.scan_csv(
         store.uri(key),
         infer_schema=False,
@@ -130,7 +139,9 @@ def _refusal(key: str, error: Exception) -> ShopeaseError:
     if isinstance(error, OSError):
         return UnreachableError(f"cannot read {key}: {reason}")
     if isinstance(error, pl.exceptions.InvalidOperationError):
-        return DataRefusedError(f"{key} holds a value that does not fit its column: {reason}")
+        return DataRefusedError(
+            f"{key} holds a value too large for what is made of it (decimal(18,2) or bigint): {reason}"
+        )
     return DataRefusedError(f"{key} cannot be read: {reason}", hint=_remake(key))
 
 
@@ -169,7 +180,7 @@ def _manifest(document: Any) -> Manifest:
 
 def recorded_datasets(store: Store) -> dict[str, Recorded]:
     """By key, what the latest run that wrote an object recorded of it."""
-    keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")}
+    keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
         found = {**manifest.recorded, **found}
@@ -180,22 +191,31 @@ def recorded_datasets(store: Store) -> dict[str, Recorded]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold an interrupt back until the block has ended: a publication is whole or it is not begun."""
+    """Hold an interrupt back until `deliver_interrupt`: a publication is whole and recorded, or it is not begun."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held: list[int] = []
-    former = {number: signal.signal(number, lambda n, _: held.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    former = {number: signal.signal(number, lambda held, _: _held.append(held)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-    if held:
+
+
+_held: Final[list[int]] = []
+
+
+def deliver_interrupt() -> None:
+    """Raise the KeyboardInterrupt that a publication held back, if there was one."""
+    if _held:
+        _held.clear()
         raise KeyboardInterrupt
 
 
-def _require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> None:
+def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> None:
+    """Raise DataRefusedError if the object is missing, cut short, or not of the size that its run recorded."""
     found = store.find(key)
     if found is None:
         message = f"{key} is not in the lake {store.location}"

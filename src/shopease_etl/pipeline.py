@@ -14,7 +14,7 @@ from typing import Final
 from shopease_etl import __version__, lock, tables
 from shopease_etl.catalog.local import catalog_path
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
-from shopease_etl.lake import recorded_datasets, write_manifest
+from shopease_etl.lake import deliver_interrupt, recorded_datasets, require_whole, write_manifest
 from shopease_etl.plan import Plan
 from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
@@ -29,6 +29,7 @@ from shopease_etl.storage.local import LocalStore
 
 log = logging.getLogger(__name__)
 
+RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
@@ -36,13 +37,15 @@ INTERRUPTED: Final = "interrupted"
 
 def check_plan(plan: Plan, settings: Settings) -> None:
     """Raise what a run of the plan would raise at its start: settings, connections, tables and columns."""
-    open_store(settings.lake).check()
+    store = open_store(settings.lake)
+    store.check()
     if "extract" in plan.stages:
-        if settings.database_url == EMBEDDED and not (settings.home / "postgres").exists():
-            message = f"there is no embedded database in {settings.home} yet"
-            raise DataRefusedError(message, hint="load a dump with `shopease restore`")
-        with source_snapshot(settings) as moment:
+        with existing_source(settings) as moment:
             resolve(moment, plan.tables)
+    else:
+        recorded = recorded_datasets(store)
+        for key in (key for step in plan.steps() if step.stage == plan.stages[0] for key in step.reads):
+            require_whole(store, key, recorded)
 
 
 def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResult:
@@ -52,6 +55,8 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
         LakeLockedError: another run holds the lake.
         ShopeaseError: a stage failed; the stages before it stand.
     """
+    if plan.stages == ("crawl",):
+        local_lake(settings)
     store = open_store(settings.lake)
     store.check()
     run_id = new_run_id()
@@ -68,7 +73,7 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
 
 def new_run_id() -> str:
     """A run id that sorts by its start in UTC."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
 
 
 def catalog_file(settings: Settings) -> Path:
@@ -108,6 +113,20 @@ def source_snapshot(settings: Settings) -> Iterator[Snapshot]:
         yield moment
 
 
+@contextmanager
+def existing_source(settings: Settings) -> Iterator[Snapshot]:
+    """One moment of the source database, for looking only: an embedded one is not made.
+
+    Raises:
+        DataRefusedError: there is no embedded database yet.
+    """
+    if settings.database_url == EMBEDDED and not (settings.home / "postgres").exists():
+        message = f"there is no embedded database in {settings.home} yet"
+        raise DataRefusedError(message, hint="load a dump with `shopease restore`")
+    with source_snapshot(settings) as moment:
+        yield moment
+
+
 @dataclass
 class _Run:
     """A run under way: what it has done so far."""
@@ -132,9 +151,15 @@ class _Run:
             "crawl": lambda: self._crawl(recorded),
         }
         for name in self.plan.stages:
+            if name == "crawl" and not isinstance(self.store, LocalStore):
+                log.warning("the catalog was left out: this version catalogs local lakes only")
+                continue
             self.progress.stage(name)
             result = stages[name]()
+            log.info("%s took %.3f s", name, result.seconds)
             self.stages.append(result)
+            self.record(RUNNING, None)
+            deliver_interrupt()
             recorded |= {
                 item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
                 for item in result.datasets
@@ -169,19 +194,16 @@ class _Run:
             result = extract(
                 moment, self.store, self.plan.tables, fail_fast=self.plan.fail_fast, progress=self.progress
             )
-            rows = {item.name: item.rows_in for item in result.datasets}
+            sources = {table.name: table.source for table in self.plan.tables}
+            rows = {sources[item.name]: item.rows_in for item in result.datasets}
             self.source = SourceInfo(moment.host, moment.database, moment.server_version, moment.id, rows)
         return result
 
     def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:
-        if not isinstance(self.store, LocalStore):
-            self.progress.start("crawl")
-            self.progress.finish("crawl", "skipped: this version catalogs local lakes only")
-            return StageResult("crawl", 0.0)
         started = time.monotonic()
         settings = self.settings
         found = crawl(
-            self.store.root,
+            local_lake(settings),
             catalog_file(settings),
             settings.glue_database,
             recorded=recorded,
@@ -225,4 +247,4 @@ def _lock_path(store: Store, settings: Settings) -> Path:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

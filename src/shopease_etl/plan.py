@@ -52,7 +52,7 @@ class Plan:
                 for d in self.datasets
             )
         else:
-            yield Step(stage, "catalog", ("the lake's headers and schemas",), ("tables and views",))
+            yield Step(stage, "catalog", (), ("tables and views",))
 
     @property
     def cleaned_tables(self) -> tuple[Table, ...]:
@@ -84,7 +84,14 @@ def plan_datasets(names: Sequence[str]) -> Plan:
 
 
 def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
-    """A plan of all stages from the first to do."""
+    """A plan of all stages from the first to do.
+
+    Raises:
+        ConfigurationError: nothing is left to do.
+    """
+    if first_stage == "crawl" and skip_crawl:
+        message = "--from crawl with --skip-crawl leaves nothing to do"
+        raise ConfigurationError(message, hint="leave one of the two out")
     stages = STAGES[STAGES.index(first_stage) :]
     return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
 

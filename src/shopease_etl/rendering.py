@@ -31,7 +31,7 @@ def table(
     drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for index, heading in enumerate(headings):
         numeric = any(isinstance(row[index], int | float | Decimal) for row in cells)
-        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in cells:
         drawn.add_row(*(_cell(value, grouped) for value in row))
     return drawn
@@ -135,12 +135,11 @@ def _catalogued(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]
 
 def _reconciled(run: RunResult) -> Text:
     sums = run.reconciliation
-    agrees = bool(sums["agrees"])
-    money = (
-        f", {sums['silver_transactions']:,} sales for {sums['silver_revenue']:,}" if "silver_revenue" in sums else ""
-    )
-    words = f"Reconciled: every row is accounted for{money} in silver and gold alike" if agrees else "NOT RECONCILED"
-    return Text(words, "green" if agrees else "red")
+    words = "Reconciled: every row is accounted for"
+    if "silver_revenue" in sums:
+        sales, revenue = sums["silver_transactions"], sums["silver_revenue"]
+        words += f", {sales:,} sales for {revenue:,} in silver and gold alike"
+    return Text(words, "green") if sums["agrees"] else Text("NOT RECONCILED", "red")
 
 
 def _cell(value: object, grouped: bool) -> RenderableType:

@@ -99,6 +99,8 @@ class Session:
         from shopease_etl import rendering
 
         self.console.result(status, lambda: rendering.lake_status(status))
+        if not status.datasets and not status.runs:
+            self.console.message(f"There is nothing in {status.location} yet. Next: shopease run-all")
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""

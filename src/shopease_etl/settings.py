@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".shopease"), description="Folder of the embedded database and the local catalog.")
     business_timezone: str = Field("UTC", description="Time zone in which a sale's date is taken.")
     glue_database: str = Field("shopease_catalog", description="Name of the catalog's database.")
-    athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup that queries run in.")
+    athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup that queries will run in.")
     crawlers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("shopease-bronze-crawler", "shopease-silver-crawler", "shopease-gold-crawler"),
         description="The Glue crawlers, parted by commas.",
@@ -52,6 +52,19 @@ class Settings(BaseSettings):
             raise ValueError(message) from None
         return value
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _folder(cls, value: object) -> object:
+        if isinstance(value, str) and not value.strip():
+            message = "must not be empty"
+            raise ValueError(message)
+        return Path(str(value)).expanduser()
+
+    @field_validator("max_memory", mode="before")
+    @classmethod
+    def _unset(cls, value: object) -> object:
+        return value or None
+
     @field_validator("database_url", "source_schema", "lake", "glue_database")
     @classmethod
     def _not_empty(cls, value: str) -> str:
@@ -67,9 +80,12 @@ def load(**flags: Any) -> Settings:
     Raises:
         ConfigurationError: a value is not valid, or a `SHOPEASE_…` variable is no setting.
     """
-    _refuse_unknown()
     try:
+        _refuse_unknown()
         return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except UnicodeDecodeError as error:
+        message = f"{DOTENV} is not in UTF-8"
+        raise ConfigurationError(message) from error
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -63,10 +63,6 @@ class Table:
         """The columns without which a stage cannot do its work."""
         return tuple(column.name for column in self.columns if column.required)
 
-    def columns_of_type(self, column_type: str) -> tuple[str, ...]:
-        """The names of the known columns of one type, in order."""
-        return tuple(column.name for column in self.columns if column.type == column_type)
-
 
 @dataclass(frozen=True)
 class GoldTable:
@@ -206,3 +202,12 @@ CUSTOMER_ANALYTICS = GoldTable(
 )
 
 GOLD_TABLES: Final = (DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, CUSTOMER_ANALYTICS)
+
+# Every object that the layers may hold.
+KEYS: Final = frozenset(
+    (
+        *(table.bronze_key for table in TABLES),
+        *(key for table in CLEANED_TABLES for key in (table.silver_key, table.quarantine_key)),
+        *(gold.key for gold in GOLD_TABLES),
+    )
+)

@@ -12,7 +12,10 @@ CREATE FUNCTION one_line(value text) RETURNS text IMMUTABLE
 RETURN translate(replace(value, E'\r\n', ' '), E'\r\n', '  ');
 
 CREATE FUNCTION parsed_integer(value text) RETURNS bigint IMMUTABLE
-RETURN CASE WHEN trimmed(value) ~ '^[+-]?0*[0-9]{1,18}$' THEN trimmed(value)::bigint END;
+RETURN CASE
+    WHEN trimmed(value) !~ '^[+-]?0*[0-9]{1,19}$' THEN NULL
+    WHEN abs(trimmed(value)::numeric) <= 9223372036854775807 THEN trimmed(value)::bigint
+END;
 
 CREATE FUNCTION parsed_money(value text) RETURNS numeric IMMUTABLE
 RETURN CASE WHEN trimmed(value) ~ '^[+-]?0*[0-9]{1,16}([.][0-9]+)?$' THEN round(trimmed(value)::numeric, 2) END;

@@ -97,3 +97,12 @@ def test_the_catalog_holds_what_was_found(lake: Path, tmp_path: Path) -> None:
     (stores,) = (table for table in catalog.tables if table.name == "bronze_stores")
     assert (stores.folder, stores.key) == ("bronze/stores/", "bronze/stores/stores.csv")
     assert {column.type for column in stores.columns} == {"string"}
+
+
+def test_a_file_that_is_none_of_ours_is_told(lake: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (lake / "bronze" / "stores" / "old.csv").write_text("x\n")
+    (lake / "bronze" / "stores" / "_note").write_text("x\n")
+    crawl(lake, tmp_path / "catalog.json", DATABASE)
+    assert [record.getMessage().partition(" is not of")[0] for record in caplog.records] == [
+        str(lake / "bronze" / "stores" / "old.csv")
+    ]

@@ -144,3 +144,11 @@ def test_a_statement_that_names_larger_files_than_allowed_is_refused(lake: Path)
     with pytest.raises(DataRefusedError, match=f"may read {size:,} bytes") as caught:
         query(sql, lake=lake, catalog_file=catalog, max_scan=size - 1)
     assert caught.value.exit_code == 3
+
+
+def test_a_column_named_like_a_table_is_not_one(lake: Path) -> None:
+    catalog = lake.parent / "catalog.json"
+    sql = "SELECT COUNT(*) AS transactions FROM shopease_catalog.daily_sales_summary"
+    size = sum((lake / gold.key).stat().st_size for gold in GOLD_TABLES)
+    with query(sql, lake=lake, catalog_file=catalog, max_scan=size) as result:
+        assert result.reader.read_all().num_rows == 1

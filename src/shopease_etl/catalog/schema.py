@@ -136,7 +136,10 @@ def _table(dataset: Dataset, columns: tuple[Column, ...]) -> CatalogTable:
     seen: set[str] = set()
     for column in columns:
         if column.name.lower() in seen or not column.name:
-            raise DataRefusedError(f"{dataset.key} names the column {column.name!r} twice (Athena ignores case) or not")
+            reason = "has no name" if not column.name else "stands twice, as Athena sees no difference in case"
+            raise DataRefusedError(
+                f"{dataset.key}: the column {column.name!r} {reason}", hint="rename it in the source"
+            )
         seen.add(column.name.lower())
     return CatalogTable(dataset.name, dataset.key, columns)
 

@@ -38,9 +38,15 @@ def translate(sql: str, database: str) -> str:
     return as_trino_computes(_parsed(sql)).sql("duckdb", unsupported_level=ErrorLevel.IGNORE, comments=False)
 
 
-def names_in(sql: str) -> set[str]:
-    """All words of the SQL in lower case: the tables that it asks for are among them."""
-    return {token.text.lower() for token in _tokens(sql)}
+def tables_in(sql: str) -> set[str]:
+    """The names, in lower case, of the tables and views that a statement reads."""
+    words = sql.split(None, 1)
+    statement = words[1] if len(words) > 1 and words[0].upper() == "EXPLAIN" else sql
+    try:
+        parsed = sqlglot.parse_one(statement, read="athena")
+    except SqlglotError:
+        return set()
+    return {table.name.lower() for table in parsed.find_all(exp.Table)}
 
 
 def place_of(sql: str, name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
-from shopease_etl.engines.athena_sql import names_in, place_of, translate
+from shopease_etl.engines.athena_sql import place_of, tables_in, translate
 from shopease_etl.engines.csv_files import what_is_cut_off
 from shopease_etl.engines.trino_semantics import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
@@ -102,7 +102,7 @@ class Engine:
 
     def add_view(self, name: str, athena_sql: str) -> None:
         """A view from a SELECT in Athena's SQL; where a table under it is broken, the view is broken likewise."""
-        self._views[name] = names_in(athena_sql)
+        self._views[name] = tables_in(athena_sql)
         self._create_view(name, translate(athena_sql, self._database))
 
     def mark_broken(self, name: str, error: ShopeaseError) -> None:
@@ -137,7 +137,7 @@ class Engine:
 
     def _tables_in(self, sql: str) -> list[str]:
         """The tables over files that the statement names, itself or by way of a view."""
-        names = names_in(sql)
+        names = tables_in(sql)
         names |= {name for view, bases in self._views.items() if view.lower() in names for name in bases}
         return [name for name in self._files if name.lower() in names]
 

@@ -48,7 +48,7 @@ def _tried(name: str, look: Callable[[], str]) -> CheckLine:
 
 def _lake(store: Store) -> str:
     store.check()
-    return f"{store.location} can be written"
+    return f"{store.location} {'can be written' if isinstance(store, LocalStore) else 'can be reached'}"
 
 
 def _disk(name: str, folder: Path) -> CheckLine:

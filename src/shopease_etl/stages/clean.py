@@ -1,5 +1,6 @@
 """Bronze to silver and quarantine: every row ends in one of the two."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ def _require_usable_names(frame: pl.LazyFrame, table: Table) -> None:
             raise DataRefusedError(message, hint=f"rename it in the source table {table.source}")
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class Parted:
     """A table's rows of bronze in its two halves, in bronze's order; `rules` counts the rejected ones."""
@@ -76,6 +80,7 @@ def part(bronze: pl.LazyFrame, table: Table, run_id: str) -> Parted:
     contending = _among(bronze, rivals)
     lost = cleaning.losers(nw.from_native(contending), table).to_native().collect(engine="streaming")
     verdicts = pl.concat([judged.filter(pl.col(RULE).is_not_null()).select(ROW, RULE), lost])
+    log.info("%s: %s rows share their key, %s are rejected", table.name, f"{rivals.height:,}", f"{verdicts.height:,}")
     valid = bronze.join(verdicts.lazy(), on=ROW, how="anti", maintain_order="left")
     return Parted(
         silver=cleaning.silver(nw.from_native(valid), table).to_native(),

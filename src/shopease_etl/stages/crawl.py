@@ -1,5 +1,6 @@
 """Makes the lake queryable: catalogues what is there, and proves by a query that each table and view answers."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from shopease_etl.engines.duckdb import Engine
 
 NOTHING_RECORDED: Final[Mapping[str, Recorded]] = MappingProxyType({})
+log = logging.getLogger(__name__)
+
 _TASK: Final = "crawl"
 
 
@@ -44,6 +47,7 @@ def crawl(
 
     Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted.
     """
+    _warn_of_strangers(lake)
     catalog, skipped = discover(lake, database)
     if not catalog.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {lake}", hint="run `shopease run-all`")
@@ -53,6 +57,14 @@ def crawl(
     save(catalog, catalog_file)
     progress.finish(_TASK, f"{len(catalogued)} tables and views")
     return CrawlResult(database, catalog_file, catalogued, skipped)
+
+
+def _warn_of_strangers(lake: Path) -> None:
+    """Athena takes every file in a table's folder for rows, but those whose names begin with _ or a point."""
+    for dataset in DATASETS:
+        for path in sorted((lake / dataset.key).parent.glob("[!._]*")):
+            if path != lake / dataset.key:
+                log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", path, dataset.name)
 
 
 def discover(lake: Path, database: str) -> tuple[LocalCatalog, tuple[tuple[str, str], ...]]:

@@ -1,5 +1,6 @@
 """Source to bronze: every table as COPY gives it, all of one snapshot, published together."""
 
+import logging
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -13,6 +14,8 @@ from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, StageResult
 from shopease_etl.storage import Store
 from shopease_etl.tables import BRONZE, Table
+
+log = logging.getLogger(__name__)
 
 CONNECTIONS: Final = 2
 WAKE_SECONDS: Final = 0.2
@@ -100,6 +103,7 @@ class _Extraction:
             wait(futures.values(), timeout=WAKE_SECONDS)
 
     def _copy(self, table: Table, source: SourceTable) -> DatasetResult:
+        log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
         started = time.monotonic()
         upload = self._written.upload(table.bronze_key)
         self._progress.start(table.name, source.bytes)

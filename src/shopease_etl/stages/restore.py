@@ -1,4 +1,4 @@
-"""Fills the source database from a dump, whole or not at all."""
+"""Fills the source database from a dump: whole or not at all, unless several jobs share the work."""
 
 import ipaddress
 import os

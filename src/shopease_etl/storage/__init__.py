@@ -94,7 +94,7 @@ class Store(Protocol):
     location: str
 
     def check(self) -> None:
-        """Raise UnreachableError unless objects can be written here."""
+        """Raise UnreachableError where it is plain that objects cannot be written here; changes nothing."""
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
@@ -113,9 +113,6 @@ class Store(Protocol):
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
-
-    def delete(self, key: str) -> None:
-        """Delete the object if it is there."""
 
     def sweep(self) -> None:
         """Delete what a killed run left half written; call it only while holding the lake's lock."""

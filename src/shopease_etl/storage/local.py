@@ -69,12 +69,6 @@ class LocalStore:
             file.seek(max(0, size + start) if start < 0 else start)
             return file.read(-1 if length is None else length)
 
-    def delete(self, key: str) -> None:
-        """Delete the object if it is there."""
-        path = self.root / key
-        with _translated("delete", path):
-            path.unlink(missing_ok=True)
-
     def sweep(self) -> None:
         """Delete what a killed run left half written."""
         with _translated("clean up", self.root / STAGING):
@@ -141,7 +135,7 @@ def _translated(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         message = f"cannot {action} {path}: {error.strerror or error}"
-        raise UnreachableError(message, hint=_HINT) from error
+        raise UnreachableError(message, hint=None if action == "read" else _HINT) from error
 
 
 def _unwritable(path: Path, reason: str) -> UnreachableError:

@@ -10,7 +10,13 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
 from shopease_etl.errors import UnreachableError
 from shopease_etl.storage import StoredObject, Upload
@@ -73,7 +79,7 @@ class S3Store:
         return {
             "aws_region": meta.region_name or "us-east-1",
             "aws_endpoint_url": meta.endpoint_url,
-            "aws_allow_http": "true",
+            "allow_http": "true",
         }
 
     def find(self, key: str) -> StoredObject | None:
@@ -105,11 +111,6 @@ class S3Store:
         with _translated(self.uri(key)):
             body: bytes = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **ranged)["Body"].read()
         return body[:length]
-
-    def delete(self, key: str) -> None:
-        """Delete the object if it is there."""
-        with _translated(self.uri(key)):
-            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
 
     def sweep(self) -> None:
         """Nothing to do: what is not completed is no object, and another host's uploads are not ours to abort."""
@@ -205,9 +206,9 @@ def _translated(uri: str) -> Iterator[None]:
         if code in {"404", "NoSuchBucket"}:
             message = f"{uri} is not there: {reason}"
         raise UnreachableError(message, hint=_HINTS.get(code)) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        message = f"no AWS credentials for {uri}"
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
+        message = f"no AWS credentials for {uri}: {error}"
         raise UnreachableError(message, hint=_CREDENTIALS_HINT) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:
         message = f"cannot reach {uri}: {error}"
         raise UnreachableError(message, hint="see AWS_REGION and AWS_ENDPOINT_URL, and the network") from error
