@@ -30,10 +30,10 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".shopease"), description="Folder of the embedded database and the local catalog.")
     business_timezone: str = Field("UTC", description="Time zone in which a sale's date is taken.")
     glue_database: str = Field("shopease_catalog", description="Name of the catalog's database.")
-    athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup that queries will run in.")
+    athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup (not used by this version).")
     crawlers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("shopease-bronze-crawler", "shopease-silver-crawler", "shopease-gold-crawler"),
-        description="The Glue crawlers, parted by commas.",
+        description="The Glue crawlers, parted by commas (not used by this version).",
     )
     max_memory: ByteSize | None = Field(None, description="Memory that a query may use, such as 2GB; unset: no limit.")
 
