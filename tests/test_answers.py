@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -115,3 +116,8 @@ def test_the_ending_of_a_file_tells_its_format(shop: Shop, tmp_path: Path) -> No
 
 def test_json_and_another_format_exclude_each_other(shop: Shop) -> None:
     shop.run("query", "SELECT 1", "--json", "--format", "csv").failed(2, "--json writes its own document")
+
+
+def test_what_the_output_cannot_encode_is_written_as_its_number(shop: Shop) -> None:
+    narrow = replace(shop, more={"PYTHONIOENCODING": "ascii"})
+    assert narrow.run("query", "SELECT 'é' AS a", "--format", "csv").done().stdout == "a\n\\xe9\n"

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -253,3 +254,9 @@ def test_a_run_may_begin_later_and_end_sooner(sold: Shop) -> None:
     run = sold.run("run-all", "--from", "clean", "--skip-crawl", "--json").done().document
     assert [stage["name"] for stage in run["stages"]] == ["clean", "aggregate"]
     assert {key: value for key, value in everything(sold.folder / "lake").items() if "/bronze/" in key} == bronze
+
+
+@pytest.mark.parametrize("arguments", [("query", "--list"), ("sample", "x.sql"), ("status",)])
+def test_a_misspelt_setting_is_refused_by_every_command(shop: Shop, arguments: tuple[str, ...]) -> None:
+    wrong = replace(shop, more={"SHOPEASE_LAK": "x"})
+    wrong.run(*arguments).failed(2, "SHOPEASE_LAK is not a setting")

@@ -1,5 +1,6 @@
 """Everything a person or a script sees: results on stdout; messages, progress and logs on stderr."""
 
+import io
 import json
 import logging
 import os
@@ -33,6 +34,8 @@ class Console:
         self.quiet = quiet
         self._debug = debug
         level = logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
 
     def __enter__(self) -> Self:

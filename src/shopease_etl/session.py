@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from shopease_etl.sample import SampleResult
     from shopease_etl.settings import Settings
     from shopease_etl.stages.restore import RestoreResult
+
+log = logging.getLogger(__name__)
 
 _PANEL = "Everywhere"
 
@@ -77,6 +80,10 @@ class Session:
         from shopease_etl.settings import load
 
         return load(lake=self._options.lake, database_url=self._options.database_url, home=self._options.home)
+
+    def check_settings(self) -> None:
+        """Read the settings, so that a wrong one is refused by every command, even by those that need none."""
+        log.debug("settings: lake %s, home %s", self.settings.lake, self.settings.home)
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
@@ -233,6 +240,7 @@ def _guarded(session: Session, work: Callable[[Session], None]) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with session.console:
+            session.check_settings()
             work(session)
     except ShopeaseError as error:
         session.console.failure(error)
