@@ -23,7 +23,6 @@ from shopease_etl.tables import ROW
 log = logging.getLogger(__name__)
 
 HEADER_BYTES: Final = 65_536
-_MADE_BY: Final = {tables.BRONZE: "extract", tables.SILVER: "clean", tables.GOLD: "aggregate"}
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> N
 
 
 def _remake(key: str) -> str:
-    return f"make it again: `shopease {_MADE_BY.get(key.partition('/')[0], 'run-all')}`"
+    return f"make it again: `shopease {tables.MADE_BY.get(key.partition('/')[0], 'run-all')}`"
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ GOLD: Final = "gold"
 QUARANTINE: Final = "quarantine"
 RUNS: Final = "_runs"
 LAYERS: Final = (BRONZE, SILVER, QUARANTINE, GOLD)
+MADE_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", GOLD: "aggregate"}
 
 BIGINT: Final = "bigint"
 DATE: Final = "date"

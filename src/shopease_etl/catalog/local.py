@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shopease_etl.catalog.schema import (
-    MADE_BY,
     CatalogTable,
     CatalogView,
     Dataset,
@@ -22,7 +21,7 @@ from shopease_etl.catalog.schema import (
 )
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.storage.rows import csv_header
-from shopease_etl.tables import Column
+from shopease_etl.tables import MADE_BY, Column
 
 SCHEMA_VERSION: Final = 1
 _CRAWL: Final = "run `shopease crawl`"

@@ -16,6 +16,7 @@ from shopease_etl.tables import (
     GOLD,
     GOLD_TABLES,
     INT,
+    MADE_BY,
     MONEY,
     QUARANTINE,
     SILVER,
@@ -25,8 +26,6 @@ from shopease_etl.tables import (
     Column,
     Table,
 )
-
-MADE_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", GOLD: "aggregate"}
 
 _ARROW_TYPES: Final = {
     pa.bool_(): "boolean",
