@@ -27,7 +27,7 @@ def judged(bronze: Frame, table: Table) -> Frame:
     """For every row of bronze its number (`ROW`), its parsed key (`KEY`) and the first rule that it breaks (`RULE`)."""
     rule: nw.Expr = nw.lit(None, dtype=nw.String())
     for name, keeps in reversed(rules(table)):
-        rule = nw.when(~keeps.fill_null(False)).then(nw.lit(name)).otherwise(rule)  # noqa: FBT003
+        rule = nw.when(~keeps.fill_null(False)).then(nw.lit(name)).otherwise(rule)  # noqa: FBT003 - a value, no flag
     return _read(bronze, table).select(ROW, nw.col(_parsed(_key(table))).alias(KEY), rule.alias(RULE))
 
 
@@ -62,6 +62,12 @@ def silver(valid: Frame, table: Table) -> Frame:
     taken = set(columns)
     columns |= {_free_name(name, taken): nw.col(name).str.replace_all(grammar.LINE_BREAK, " ") for name in extras}
     return _read(valid, table).select(columns[name].alias(name) for name in silver_columns(table, source))
+
+
+def oversized_sales(bronze: Frame) -> Frame:
+    """The transaction_id of sales whose quantity × unit_price is more than decimal(18,2) holds."""
+    sales = _read(bronze, TRANSACTIONS).filter(_total() >= _TOO_LARGE)
+    return sales.select(nw.col(_parsed("transaction_id")).alias("transaction_id"))
 
 
 def quarantine(rejected: Frame, run_id: str) -> Frame:
@@ -210,11 +216,14 @@ def _written(name: str, column_type: str) -> nw.Expr:
     return nw.coalesce(nw.col(_parsed(name)).cast(nw.String()), text) if column_type == BIGINT else text
 
 
+def _total() -> nw.Expr:
+    return nw.col(_parsed("quantity")).cast(nw.Decimal(38, 0)) * nw.col(_parsed("unit_price")).cast(_DECIMAL)
+
+
 def _calculated() -> dict[str, nw.Expr]:
     created = nw.col(_clean("created_at"))
-    total = nw.col(_parsed("quantity")).cast(nw.Decimal(38, 0)) * nw.col(_parsed("unit_price")).cast(nw.Decimal(38, 2))
     return {
-        "total_amount": total.cast(nw.Decimal(18, 2)),
+        "total_amount": _total().cast(nw.Decimal(18, 2)),
         "transaction_date": created.str.slice(0, 10),
         "year": _number(created, 0, 4),
         "month": _number(created, 5),

@@ -223,7 +223,7 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> N
     if expected and found.bytes != expected.bytes:
         message = f"{key} has {found.bytes:,} bytes, but the run {expected.run_id} wrote {expected.bytes:,}"
         raise DataRefusedError(message, hint=_remake(key))
-    if store.read(key, start=-1) != b"\n":
+    if not found.bytes or store.read(key, start=-1) != b"\n":
         message = f"{key} is cut short: it does not end with a line end"
         raise DataRefusedError(message, hint=_remake(key))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shopease_etl.errors import ConfigurationError, UnreachableError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, UnreachableError
 from shopease_etl.lake import deliver_interrupt, publication, scan_csv
 from shopease_etl.storage import Store, Upload, open_store, put_stream
 from shopease_etl.storage.local import LocalStore
@@ -119,6 +119,12 @@ def test_a_publication_that_breaks_off_says_what_is_new(tmp_path: Path) -> None:
         for key in ("a/1", "a/2"):
             written.upload(key).write(b"x")
     assert unfinished(store) == []
+
+
+def test_an_empty_object_is_no_dataset(store: Store) -> None:
+    put_stream(store, KEY, [])
+    with pytest.raises(DataRefusedError, match="cut short"):
+        scan_csv(store, KEY, {})
 
 
 @pytest.mark.usefixtures("new_bucket")

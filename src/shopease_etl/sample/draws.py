@@ -11,7 +11,7 @@ class Draws:
     """A stream of uniform columns, told apart by the words that seed it."""
 
     def __init__(self, *words: object) -> None:
-        self._random = Random("/".join(str(word) for word in words)).random  # noqa: S311
+        self._random = Random("/".join(str(word) for word in words)).random  # noqa: S311 - no secret
 
     def uniform(self, count: int) -> pl.Series:
         """`count` floats in [0, 1)."""

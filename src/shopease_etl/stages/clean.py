@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, cast
+from typing import IO, Final, cast
 
 import narwhals.stable.v2 as nw
 import polars as pl
@@ -16,7 +16,11 @@ from shopease_etl.lake import Publication, publication, reading, require_columns
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
-from shopease_etl.tables import QUARANTINE, ROW, SILVER, Table
+from shopease_etl.tables import QUARANTINE, ROW, SILVER, TRANSACTIONS, Table
+
+log = logging.getLogger(__name__)
+
+MOST_NAMED: Final = 5
 
 
 def clean(
@@ -55,9 +59,6 @@ def _require_usable_names(frame: pl.LazyFrame, table: Table) -> None:
         if bad is not None:
             message = f"{table.bronze_key}: the column {bad!r} would stand twice, or its name has a line break"
             raise DataRefusedError(message, hint=f"rename it in the source table {table.source}")
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,29 @@ def _clean_table(
     silver, quarantine = written.upload(table.silver_key), written.upload(table.quarantine_key)
     with reading(table.bronze_key, written):
         parted = part(bronze, table, run_id)
-        for frame, upload in ((parted.silver, silver), (parted.quarantine, quarantine)):
-            frame.sink_csv(cast("IO[bytes]", upload), engine="streaming")
+        try:
+            for frame, upload in ((parted.silver, silver), (parted.quarantine, quarantine)):
+                frame.sink_csv(cast("IO[bytes]", upload), engine="streaming")
+        except pl.exceptions.InvalidOperationError:
+            _refuse_oversized(bronze, table)
+            raise
     seconds = round(time.monotonic() - started, 3)
     kept = _result(SILVER, table.name, silver, parted.rows, parted.rules, seconds)
     rejects = _result(QUARANTINE, table.name, quarantine, sum(parted.rules.values()), {})
     _require_every_row(kept, rejects, recorded)
     progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
     return kept, rejects
+
+
+def _refuse_oversized(bronze: pl.LazyFrame, table: Table) -> None:
+    """Name the first sales whose total does not fit, as Polars names neither rows nor the column of silver."""
+    if table != TRANSACTIONS:
+        return
+    found = cleaning.oversized_sales(nw.from_native(bronze)).to_native().head(MOST_NAMED).collect(engine="streaming")
+    if found.height:
+        names = ", ".join(map(str, found.to_series()))
+        message = f"{table.bronze_key}: quantity × unit_price does not fit decimal(18,2) in {table.key} {names}"
+        raise DataRefusedError(message, hint=f"correct {table.source} in the source")
 
 
 def _result(
