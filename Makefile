@@ -26,7 +26,7 @@ demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
 	$(BIN)/shopease query --name best-products
 	$(BIN)/shopease query --name store-revenue
 
-test: $(BIN)/.tests ## Run the tests, on a real PostgreSQL and an S3 emulator
+test: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## Run the tests, on a real PostgreSQL and an emulated AWS
 	$(BIN)/python -m pytest -n auto
 
 check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the code
@@ -35,11 +35,13 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md
+	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
 
 format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md
+	$(BIN)/python -m shopease_etl.catalog.formats > terraform/catalog.json
 
 measure: $(BIN)/.runs ## Time and peak memory of run-all on the demonstration's database
 	$(BIN)/python benchmarks/run_all.py
@@ -54,6 +56,12 @@ $(BIN)/.runs: pyproject.toml | $(BIN)/python
 $(BIN)/.tests: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(BIN)/.runs
+
+# Tools of the tests whose dependencies would not agree with ours have an environment each.
+.venv/%/.made: tests/aws/%.txt | $(BIN)/python
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

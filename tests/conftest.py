@@ -16,6 +16,7 @@ import boto3
 import psycopg
 import pytest
 
+from accounts import Account, new_account, running_emulator, set_environment
 from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_database
 from dump_files import fill, write_dumps
 from shopease_etl import embedded
@@ -130,6 +131,21 @@ def s3_endpoint() -> Iterator[str]:
         eventually(lambda: _listens(port))
         yield f"http://127.0.0.1:{port}"
         server.terminate()
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str]:
+    """The address of ministack, which emulates S3, Glue, Athena and IAM in a process of its own."""
+    with running_emulator() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def account(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """An AWS account of this test's own, to which AWS's own variables point."""
+    made = new_account(emulator)
+    set_environment(monkeypatch, made.environment)
+    return made
 
 
 @pytest.fixture

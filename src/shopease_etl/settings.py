@@ -3,11 +3,20 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import ByteSize, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    ByteSize,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shopease_etl.errors import ConfigurationError
@@ -30,11 +39,21 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".shopease"), description="Folder of the embedded database and the local catalog.")
     business_timezone: str = Field("UTC", description="Time zone in which a sale's date is taken.")
     glue_database: str = Field("shopease_catalog", description="Name of the catalog's database.")
-    athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup (not used by this version).")
+    athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup that queries run in.")
     crawlers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("shopease-bronze-crawler", "shopease-silver-crawler", "shopease-gold-crawler"),
-        description="The Glue crawlers, parted by commas (not used by this version).",
+        description="The Glue crawlers, parted by commas.",
     )
+    query_timeout: PositiveFloat = Field(600, description="Seconds that a query may take.")
+    crawler_timeout: PositiveFloat = Field(1800, description="Seconds to wait for the crawlers.")
+    s3_encryption: Literal["AES256", "aws:kms"] | None = Field(
+        None, description="Encryption to ask of S3 for each object; unset: the bucket's own."
+    )
+    s3_kms_key: str | None = Field(None, description="The KMS key of aws:kms; unset: the account's key for S3.")
+    price_s3_gb_month: NonNegativeFloat = Field(0.023, description="Dollars for a GB in S3 for a month.")
+    price_s3_1000_puts: NonNegativeFloat = Field(0.005, description="Dollars for 1,000 requests that write to S3.")
+    price_glue_dpu_hour: NonNegativeFloat = Field(0.44, description="Dollars for an hour of a Glue crawler's DPU.")
+    price_athena_tb: NonNegativeFloat = Field(5.0, description="Dollars for a TB that Athena scans.")
     max_memory: ByteSize | None = Field(None, description="Memory that a query may use, such as 2GB; unset: no limit.")
 
     @field_validator("crawlers", mode="before")
@@ -60,12 +79,19 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return Path(str(value)).expanduser()
 
-    @field_validator("max_memory", mode="before")
+    @field_validator("max_memory", "s3_encryption", "s3_kms_key", mode="before")
     @classmethod
     def _unset(cls, value: object) -> object:
         return value or None
 
-    @field_validator("database_url", "source_schema", "lake", "glue_database")
+    @model_validator(mode="after")
+    def _key_has_its_encryption(self) -> Self:
+        if self.s3_kms_key and self.s3_encryption != "aws:kms":
+            message = "a key is for SHOPEASE_S3_ENCRYPTION=aws:kms"
+            raise ValueError(message)
+        return self
+
+    @field_validator("database_url", "source_schema", "lake", "glue_database", "athena_workgroup")
     @classmethod
     def _not_empty(cls, value: str) -> str:
         if not value.strip():
@@ -88,7 +114,7 @@ def load(**flags: Any) -> Settings:
         raise ConfigurationError(message) from error
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        name = str(first["loc"][0]) if first["loc"] else "s3_kms_key"
         reason = str(first["msg"]).removeprefix("Value error, ")
         message = f"{PREFIX}{name.upper()} is not valid: {reason}"
         raise ConfigurationError(message) from None

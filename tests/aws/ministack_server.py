@@ -1,0 +1,62 @@
+"""Runs ministack, the emulator of AWS, with two of its Athena's gaps filled; it needs ministack's own environment.
+
+Its Athena forgets views and tells no decimal's scale. Here views are kept and put in place of their names, and decimals
+are told with the scale that their values have. The SQL is still run by DuckDB as it stands.
+"""
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+from ministack.app import main
+from ministack.services import athena
+
+_VIEW = re.compile(r'\s*CREATE\s+OR\s+REPLACE\s+VIEW\s+"?(\w+)"?\."?(\w+)"?\s+AS\s+(.*)', re.IGNORECASE | re.DOTALL)
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+
+_views = athena.AccountScopedDict()
+_run = athena._run_duckdb
+_results = athena._get_query_results
+
+
+async def _run_with_views(query: str, database: str, catalog: str | None = None) -> dict[str, Any]:
+    if made := _VIEW.fullmatch(query):
+        await _run(f"SELECT * FROM ({_expanded(made[3], database)}) LIMIT 0", database, catalog)
+        _views[f"{made[1].lower()}.{made[2].lower()}"] = made[3]
+        return {"columns": [], "column_types": [], "rows": []}
+    results: dict[str, Any] = await _run(_expanded(query, database), database, catalog)
+    for index, kind in enumerate(results["column_types"]):
+        if kind == "decimal":
+            results["column_types"][index] = f"decimal(38,{_scale(row[index] for row in results['rows'])})"
+    return results
+
+
+def _scale(values: Any) -> int:
+    exponents = [value.as_tuple().exponent for value in values if isinstance(value, Decimal)]
+    return max((-exponent for exponent in exponents if isinstance(exponent, int)), default=0)
+
+
+def _expanded(query: str, database: str) -> str:
+    for reference in reversed(athena._table_references(query)):
+        view = _views.get(f"{(reference.database or database).lower()}.{reference.table.lower()}")
+        if view is not None:
+            alias = "" if reference.aliased else f' AS "{reference.table}"'
+            query = f"{query[: reference.start]}({_expanded(view, database)}){alias}{query[reference.end :]}"
+    return query
+
+
+def _results_with_scales(data: dict[str, Any]) -> Any:
+    status, headers, body = _results(data)
+    document = json.loads(body)
+    for column in document.get("ResultSet", {}).get("ResultSetMetadata", {}).get("ColumnInfo", ()):
+        if size := _DECIMAL.fullmatch(column["Type"]):
+            column.update(Type="decimal", Precision=int(size[1]), Scale=int(size[2]))
+    return status, headers, json.dumps(document, ensure_ascii=False).encode()
+
+
+athena._run_duckdb = _run_with_views
+athena._get_query_results = _results_with_scales
+
+if __name__ == "__main__":
+    main()
