@@ -12,10 +12,10 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test check format measure clean
+.PHONY: help demo test check format measure deploy-bucket deploy destroy clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
 	@mkdir -p dumps
@@ -45,6 +45,20 @@ format: $(BIN)/.tests ## Put format and generated docs in order
 
 measure: $(BIN)/.runs ## Time and peak memory of run-all on the demonstration's database
 	$(BIN)/python benchmarks/run_all.py
+
+# Variables of Terraform come from TF_VAR_bucket_name and the like, or from a terraform.tfvars in the folder.
+deploy-bucket: ## Create the lake's bucket on AWS, for who has none (TF_VAR_bucket_name=...)
+	terraform -chdir=terraform/bucket init -input=false
+	terraform -chdir=terraform/bucket apply
+
+deploy: ## Create or update catalog, crawlers, workgroup, rights and alerts over a bucket
+	terraform -chdir=terraform init -input=false
+	terraform -chdir=terraform apply
+	@echo 'The settings of shopease for it: terraform -chdir=terraform output -raw environment'
+
+destroy: ## Remove from AWS what `make deploy` made; the bucket and its data stay
+	terraform -chdir=terraform destroy
+	@echo 'The bucket and the data in it are as they were.'
 
 clean: ## Delete .venv, .shopease (with its database), lake and dumps
 	rm -rf .venv .shopease lake dumps

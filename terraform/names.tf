@@ -1,0 +1,27 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+# ARNs are written out rather than taken from the resources, so that a plan shows the policies as they will be.
+locals {
+  account_id = data.aws_caller_identity.current.account_id
+  arn        = "arn:${data.aws_partition.current.partition}"
+  regional   = "${var.aws_region}:${local.account_id}"
+
+  folder     = var.prefix == "" ? "" : "${var.prefix}/"
+  lake       = "s3://${var.bucket_name}/${local.folder}"
+  bucket_arn = "${local.arn}:s3:::${var.bucket_name}"
+  lake_arn   = "${local.bucket_arn}/${local.folder}"
+
+  catalog_arns = [
+    "${local.arn}:glue:${local.regional}:catalog",
+    "${local.arn}:glue:${local.regional}:database/${var.database_name}",
+    "${local.arn}:glue:${local.regional}:table/${var.database_name}/*",
+  ]
+  crawler_arns  = [for name in values(var.crawler_names) : "${local.arn}:glue:${local.regional}:crawler/${name}"]
+  workgroup_arn = "${local.arn}:athena:${local.regional}:workgroup/${var.workgroup_name}"
+  topic_arn     = "${local.arn}:sns:${local.regional}:${var.project}-alerts"
+
+  # A list of one or none, for what exists only with a customer key.
+  kms_keys = var.kms_key_arn == null ? [] : [var.kms_key_arn]
+}

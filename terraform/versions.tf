@@ -1,0 +1,19 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+}
+
+# Credentials come from AWS's own variables and files, as they do for shopease.
+provider "aws" {
+  region = var.aws_region
+
+  default_tags {
+    tags = { Project = var.project, ManagedBy = "terraform" }
+  }
+}
