@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from shopease_etl.engines.athena_sql import translate
+from shopease_etl.engines.athena_sql import reading_statement, translate
 from shopease_etl.engines.duckdb import Engine
 from shopease_etl.errors import ConfigurationError
 
@@ -121,45 +121,45 @@ def test_reading_statements_pass_and_run(engine: Engine, sql: str) -> None:
     engine.query(sql).read_all()
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "",
-        "  ;; -- nothing",
-        "INSERT INTO t SELECT 1",
-        "CREATE TABLE t AS SELECT 1",
-        "CREATE VIEW v AS SELECT 1",
-        "DROP TABLE t",
-        "DELETE FROM t",
-        "UPDATE t SET a = 1",
-        "MERGE INTO t USING s ON 1 = 1 WHEN MATCHED THEN DELETE",
-        "ALTER TABLE t ADD COLUMN x int",
-        "COPY t TO '/tmp/x'",
-        "COPY (SELECT 1) TO '/tmp/x'",
-        "ATTACH '/tmp/x'",
-        "PRAGMA threads",
-        "SET threads = 1",
-        "RESET threads",
-        "USE other",
-        "INSTALL httpfs",
-        "LOAD httpfs",
-        "CALL pragma_version()",
-        "EXPORT DATABASE '/tmp/x'",
-        "UNLOAD (SELECT 1) TO 's3://b/x'",
-        "PREPARE p FROM SELECT 1",
-        "EXECUTE p",
-        "MSCK REPAIR TABLE t",
-        "VACUUM",
-        "SELECT 1 INTO t",
-        "WITH a AS (INSERT INTO t SELECT 1) SELECT 1",
-        "SELECT 1; SELECT 2",
-        "SELECT 1; DROP TABLE t",
-        "EXPLAIN DROP TABLE t",
-        "EXPLAIN ANALYZE SELECT 1",
-        "SHOW CREATE VIEW v",
-        "FROM t",
-    ],
-)
+REFUSED = [
+    "",
+    "  ;; -- nothing",
+    "INSERT INTO t SELECT 1",
+    "CREATE TABLE t AS SELECT 1",
+    "CREATE VIEW v AS SELECT 1",
+    "DROP TABLE t",
+    "DELETE FROM t",
+    "UPDATE t SET a = 1",
+    "MERGE INTO t USING s ON 1 = 1 WHEN MATCHED THEN DELETE",
+    "ALTER TABLE t ADD COLUMN x int",
+    "COPY t TO '/tmp/x'",
+    "COPY (SELECT 1) TO '/tmp/x'",
+    "ATTACH '/tmp/x'",
+    "PRAGMA threads",
+    "SET threads = 1",
+    "RESET threads",
+    "USE other",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "CALL pragma_version()",
+    "EXPORT DATABASE '/tmp/x'",
+    "UNLOAD (SELECT 1) TO 's3://b/x'",
+    "PREPARE p FROM SELECT 1",
+    "EXECUTE p",
+    "MSCK REPAIR TABLE t",
+    "VACUUM",
+    "SELECT 1 INTO t",
+    "WITH a AS (INSERT INTO t SELECT 1) SELECT 1",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; DROP TABLE t",
+    "EXPLAIN DROP TABLE t",
+    "EXPLAIN ANALYZE SELECT 1",
+    "SHOW CREATE VIEW v",
+    "FROM t",
+]
+
+
+@pytest.mark.parametrize("sql", REFUSED)
 def test_all_else_is_refused_as_wrong_usage(sql: str) -> None:
     with pytest.raises(ConfigurationError, match="only reading statements are let through") as raised:
         translate(sql, "shopease_catalog")
@@ -193,3 +193,38 @@ def test_sql_that_does_not_parse_is_told_with_its_place(sql: str, place: str) ->
 def test_formats_that_cannot_be_had_name_those_that_can(sql: str) -> None:
     with pytest.raises(ConfigurationError, match="format\\("):
         translate(sql, "shopease_catalog")
+
+
+@pytest.mark.parametrize("sql", [sql for sql in REFUSED if not sql.startswith("SHOW")])
+def test_what_writes_is_not_sent_to_athena(sql: str) -> None:
+    with pytest.raises(ConfigurationError, match="only reading statements are let through"):
+        reading_statement(sql)
+
+
+@pytest.mark.parametrize(
+    ("before", "sql", "after"),
+    [
+        ("", "SELECT 1", ""),
+        ("/* DROP TABLE x; */ ;", "SELECT ';'", ";; -- done"),
+        ("-- café\n ", "SELECT 'é' FROM", "\n;"),
+        ("", "SELECT * FROM t MATCH_RECOGNIZE (", ""),
+        ("", "(SELECT 1)", ""),
+        ("", "TABLE t", ";"),
+        ("", "EXPLAIN (TYPE VALIDATE, FORMAT JSON) SELECT 1", ""),
+        ("-- x\n", "SHOW CREATE TABLE t", "; -- x"),
+        ("", "SHOW PARTITIONS t", ""),
+        ("", "DESCRIBE `a-b`.t", ""),
+    ],
+)
+def test_what_reads_is_sent_to_athena_as_it_stands(before: str, sql: str, after: str) -> None:
+    assert reading_statement(before + sql + after) == (sql, len(before))
+
+
+def test_explaining_what_writes_is_not_sent_either() -> None:
+    with pytest.raises(ConfigurationError, match=r"begins with INSERT at line 2, column 1: INSERT"):
+        reading_statement("EXPLAIN (TYPE VALIDATE)\nINSERT INTO t SELECT 1")
+
+
+def test_quotes_that_are_never_closed_are_told_before_anything_is_sent() -> None:
+    with pytest.raises(ConfigurationError, match=r"' is never closed, at line 1, column 8"):
+        reading_statement("SELECT 'x")

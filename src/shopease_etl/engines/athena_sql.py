@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from contextlib import suppress
 from typing import Final
 
 from shopease_etl.errors import ConfigurationError
@@ -23,6 +24,7 @@ _NAME: Final = r'(?:[`"]?(?P<database>[\w-]+)[`"]?\.)?[`"]?(?P<table>[\w-]+)[`"]
 _SHOW_TABLES: Final = re.compile(r'SHOW\s+TABLES(?:\s+(?:IN|FROM)\s+[`"]?(?P<database>[\w-]+)[`"]?)?', re.IGNORECASE)
 _SHOW_COLUMNS: Final = re.compile(rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+{_NAME}", re.IGNORECASE)
 _DESCRIBE: Final = re.compile(rf"DESC(?:RIBE)?\s+{_NAME}", re.IGNORECASE)
+_EXPLAIN_OPTIONS: Final = re.compile(r"\s*\(\s*(?:FORMAT|TYPE)\b[^()]*\)", re.IGNORECASE)
 
 
 def translate(sql: str, database: str) -> str:
@@ -36,6 +38,33 @@ def translate(sql: str, database: str) -> str:
     if keyword in {"SHOW", "DESCRIBE", "DESC"}:
         return _metadata_query(sql, sql[first.start : last.end + 1], database, first)
     return as_trino_computes(_parsed(sql)).sql("duckdb", unsupported_level=ErrorLevel.IGNORE, comments=False)
+
+
+def reading_statement(sql: str) -> tuple[str, int]:
+    """The one reading statement as it stands, without comments around it, and where it begins.
+
+    ConfigurationError for what writes; whether the rest is right is Athena's to say.
+    """
+    first, last = _only_statement(sql)
+    _refuse_writing(sql)
+    return sql[first.start : last.end + 1], first.start
+
+
+def _refuse_writing(sql: str) -> None:
+    first, _ = _only_statement(sql)
+    keyword = first.text.upper()
+    if keyword not in _FIRST_WORDS:
+        raise _refusal(f"this one begins with {keyword}", sql, first.start)
+    if keyword == "EXPLAIN":
+        end = first.end + 1
+        if options := _EXPLAIN_OPTIONS.match(sql, end):
+            end = options.end()
+        _refuse_writing(" " * end + sql[end:])
+    elif keyword not in {"SHOW", "DESCRIBE", "DESC"}:
+        with suppress(SqlglotError):
+            for statement in sqlglot.parse(sql, read="athena"):
+                if statement is not None and (writing := statement.find(*_WRITING)) is not None:
+                    raise _refusal(f"this one holds {writing.key.upper()}", sql, None)
 
 
 def tables_in(sql: str) -> set[str]:
@@ -61,16 +90,21 @@ def place_of(sql: str, name: str) -> str | None:
 def _only_statement(sql: str) -> tuple[Token, Token]:
     """The first and last token of the one statement that there must be."""
     tokens = _tokens(sql)
-    while tokens and tokens[-1].text == ";":
+    while tokens and _ends_statement(tokens[-1]):
         tokens.pop()
-    while tokens and tokens[0].text == ";":
+    while tokens and _ends_statement(tokens[0]):
         tokens.pop(0)
     if not tokens:
         raise ConfigurationError(f"there is no SQL statement; only reading statements are let through: {_READING}")
     for token, following in itertools.pairwise(tokens):
-        if token.text == ";" and token.token_type == sqlglot.TokenType.SEMICOLON:
+        if _ends_statement(token):
             raise _refusal("one statement at a time, a second one begins here", sql, following.start)
     return tokens[0], tokens[-1]
+
+
+def _ends_statement(token: Token) -> bool:
+    """A semicolon, not a string that holds one."""
+    return token.text == ";" and token.token_type == sqlglot.TokenType.SEMICOLON
 
 
 def _tokens(sql: str) -> list[Token]:

@@ -1,7 +1,9 @@
 """DuckDB over one local lake, shut in there: CSV and Parquet files as tables, and Athena's SQL on them."""
 
+import math
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -37,9 +39,17 @@ class Engine:
     """A connection that reads one lake's files and nothing else; it answers as Athena does, as far as DuckDB can."""
 
     def __init__(
-        self, lake: Path, database: str, *, max_memory: int | None = None, temporary: Path | None = None
+        self,
+        lake: Path,
+        database: str,
+        *,
+        max_memory: int | None = None,
+        timeout: float | None = None,
+        temporary: Path | None = None,
     ) -> None:
         self._database = database
+        self._timeout = timeout
+        self._deadline = math.inf
         self._files: dict[str, tuple[Path, str]] = {}
         self._csv_files: dict[str, bool] = {}
         self._views: dict[str, set[str]] = {}
@@ -120,7 +130,11 @@ class Engine:
             self.mark_broken(name, self._refused(error, select))
 
     def query(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one reading statement, one at a time; batches come as they are read, and Ctrl-C stops it at once."""
+        """Runs one reading statement, one at a time; batches come as they are read.
+
+        Ctrl-C stops it at once, and so does the end of the time that a statement may take.
+        """
+        self._deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
         translated = translate(sql, self._database)
         self._check_whole(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
@@ -130,6 +144,12 @@ class Engine:
         for index in bigints:
             schema = schema.set(index, schema.field(index).with_type(pa.int64()))
         return pa.RecordBatchReader.from_batches(schema, self._batches(sql, reader, schema))
+
+    def scan_limit(self) -> None:
+        """DuckDB has none."""
+
+    def scan(self) -> None:
+        """Reading files of one's own is not paid for."""
 
     def bytes_named(self, sql: str) -> int:
         """The size of all files that the statement names: the most that it reads."""
@@ -159,13 +179,21 @@ class Engine:
         try:
             # a signal may have come to another thread: this one must wake now and then to see it
             while not wait([future], timeout=0.1).done:
-                pass
+                self._stop_late(future)
             return future.result()
         except KeyboardInterrupt:
             self._stop(future)
             raise
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise self._refused(error, sql) from error
+
+    def _stop_late(self, future: Future[_Result]) -> None:
+        if time.monotonic() > self._deadline:
+            self._stop(future)
+            raise ShopeaseError(
+                f"the statement took longer than {self._timeout:g} s, and was stopped",
+                hint="SHOPEASE_QUERY_TIMEOUT sets the seconds that a query may take",
+            )
 
     def _stop(self, future: Future[_Result]) -> None:
         future.cancel()

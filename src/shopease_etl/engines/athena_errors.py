@@ -1,0 +1,183 @@
+"""Why Athena did not run a statement, in our exceptions, with the place in the SQL."""
+
+import itertools
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from shopease_etl.aws import code_of
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
+
+_REASON_LENGTH: Final = 500
+_PLACE: Final = re.compile(r"^(?P<code>(?:FAILED: )?(?:\w+:? )?)line (?P<line>\d+):(?P<column>\d+):?\s*")
+_NO_WORKGROUP: Final = "run `make deploy` to make it, or set SHOPEASE_ATHENA_WORKGROUP to one that exists"
+_AGAIN: Final = "try again later"
+_NEEDS_RIGHT: Final = "give the credentials in use {right} (terraform/ makes a policy with all that shopease needs)"
+_BAD_DATA: Final = "run `shopease run-all` to make the lake's files again"
+_TOO_MUCH: Final = "ask for fewer columns or days, or ask gold, which is smaller than silver"
+_NO_TABLE: Final = "`SHOW TABLES` tells those that there are; `shopease crawl` makes them"
+_NAMED_RIGHT: Final = re.compile(r"not authorized to perform:? ([\w-]+:\w+)")
+_CUTOFF: Final = re.compile(r"bytes scanned limit", re.IGNORECASE)
+_SYSTEM: Final = 1
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of failure: Athena's numbers for it, what its text looks like where no number tells, and our error."""
+
+    numbers: Container[int]
+    text: re.Pattern[str]
+    error: type[ShopeaseError]
+    hint: str | None = None
+
+
+# The numbers: https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
+_INTERNAL: Final = _Kind(
+    {*range(100, 1000), 1010, 1012, 1013, 1700, 1701, 9999},
+    re.compile("INTERNAL_ERROR|internal error", re.IGNORECASE),
+    UnreachableError,
+    _AGAIN,
+)
+_UNKNOWN: Final = _Kind((), re.compile(""), ShopeaseError)
+_BY_CODE: Final = (
+    _Kind(
+        {1001, 1002, 1004, 1005, 1007},
+        re.compile(r"^(?:HIVE_BAD_DATA|HIVE_PARTITION_SCHEMA_MISMATCH|HIVE_INVALID_|ICEBERG_BAD_DATA)"),
+        DataRefusedError,
+        _BAD_DATA,
+    ),
+    _Kind(
+        {1110},
+        re.compile("^(?:TABLE_NOT_FOUND|SCHEMA_NOT_FOUND|Entity Not Found)"),
+        ConfigurationError,
+        _NO_TABLE,
+    ),
+    _Kind(
+        {1006, 1107, 1200, 1201, 1202, 1300, 1301, 1303},
+        re.compile(
+            rf"{_PLACE.pattern}|^(?:SYNTAX_ERROR|\w+_NOT_FOUND|TYPE_MISMATCH|AMBIGUOUS_|MISSING_|NOT_SUPPORTED"
+            "|mismatched input|no viable alternative|extraneous input|Queries of this type)"
+        ),
+        ConfigurationError,
+    ),
+)
+_BY_WORDS: Final = (
+    _Kind(
+        {*range(1400, 1407), 1602},
+        re.compile("throttl|rate exceeded|slow ?down|too ?many ?requests", re.IGNORECASE),
+        UnreachableError,
+        _AGAIN,
+    ),
+    _Kind(
+        {1500, 1501},
+        re.compile("access ?denied|permission|not authorized to perform", re.IGNORECASE),
+        UnreachableError,
+        _NEEDS_RIGHT,
+    ),
+    _Kind(
+        range(9),
+        re.compile(r"query exhausted resources|EXCEEDED_\w*MEMORY", re.IGNORECASE),
+        DataRefusedError,
+        _TOO_MUCH,
+    ),
+    _Kind((), re.compile("^(?:HIVE|ICEBERG)_"), DataRefusedError, _BAD_DATA),
+    _INTERNAL,
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is sent to Athena, and where it begins in the text that it was written in."""
+
+    text: str
+    written: str
+    start: int = 0
+
+    def place(self, line: int, column: int) -> str:
+        """Athena's place as one in the written text: `line 2, column 8: the line`."""
+        before = self.written[: self.start]
+        if line == 1:
+            column += self.start - (before.rfind("\n") + 1)
+        line += before.count("\n")
+        lines = self.written.split("\n")
+        told = f": {lines[line - 1].strip()[:120]}" if line <= len(lines) else ""
+        return f"line {line}, column {column}{told}"
+
+
+def workgroup_refusal(error: UnreachableError, workgroup: str) -> ShopeaseError:
+    """Why GetWorkGroup gave none: AWS's one code for a workgroup that is not there is InvalidRequestException."""
+    if code_of(error.__cause__) != "InvalidRequestException":
+        return error
+    return UnreachableError(f"Athena has no workgroup {workgroup}: {_message_of(error)}", hint=_NO_WORKGROUP)
+
+
+def disabled(workgroup: str) -> ShopeaseError:
+    """What a workgroup that is turned off answers to."""
+    hint = "turn it on in Athena, or set SHOPEASE_ATHENA_WORKGROUP to one that is"
+    return UnreachableError(f"the Athena workgroup {workgroup} is disabled", hint=hint)
+
+
+def submission_refusal(error: UnreachableError, statement: Statement, workgroup: str) -> ShopeaseError:
+    """Why StartQueryExecution took no statement."""
+    code, reason = code_of(error.__cause__), _message_of(error)
+    if code == "TooManyRequestsException":
+        told = f"Athena takes no more queries now, and still did not after several tries: {reason}"
+        return UnreachableError(told, hint=_AGAIN)
+    if code != "InvalidRequestException":
+        return error
+    if re.search(r"workgroup .*not found", reason, re.IGNORECASE):
+        return workgroup_refusal(error, workgroup)
+    if re.search(r"output (?:location|bucket)", reason, re.IGNORECASE):
+        hint = f"give the workgroup {workgroup} a result location that the credentials may write to"
+        return UnreachableError(f"Athena cannot keep the result: {_one_line(reason)}", hint=hint)
+    return ConfigurationError(_with_place(reason, statement), hint=_kind_of(reason, {}).hint)
+
+
+def failure(
+    execution: Mapping[str, Any], statement: Statement, workgroup: str, cutoff: int | None = None
+) -> ShopeaseError:
+    """Why a statement FAILED or was CANCELLED; the exit code is the one that the local engine has for the like."""
+    status = execution["Status"]
+    error = status.get("AthenaError") or {}
+    reasons = [text for text in (status.get("StateChangeReason"), error.get("ErrorMessage")) if text]
+    reason = next((text for text in reasons if _PLACE.search(text)), reasons[0] if reasons else status["State"])
+    told = _with_place(reason, statement)
+    if _CUTOFF.search(reason):
+        limit = "" if cutoff is None else f" of {cutoff:,} bytes"
+        hint = f"{_TOO_MUCH}; the limit{limit} is BytesScannedCutoffPerQuery of the workgroup {workgroup}"
+        return DataRefusedError(told, hint=hint)
+    if status["State"] == "CANCELLED":
+        return ShopeaseError(told, hint="it was stopped by someone else, or by Athena")
+    kind = _kind_of(reason, error)
+    right = _NAMED_RIGHT.search(reason)
+    needed = right[1] if right else "what it names"
+    return kind.error(told, hint=None if kind.hint is None else kind.hint.format(right=needed))
+
+
+def _kind_of(reason: str, error: Mapping[str, Any]) -> _Kind:
+    """The code that a text begins with is sure; other words may be the data's or a column's, so a number beats them."""
+    by_code = (kind for kind in _BY_CODE if kind.text.search(reason))
+    by_number = (kind for kind in (*_BY_CODE, *_BY_WORDS) if error.get("ErrorType") in kind.numbers)
+    by_words = (kind for kind in _BY_WORDS if kind.text.search(reason))
+    unknown = _INTERNAL if error.get("ErrorCategory") == _SYSTEM else _UNKNOWN
+    return next(itertools.chain(by_code, by_number, by_words), unknown)
+
+
+def _message_of(error: UnreachableError) -> str:
+    cause = error.__cause__
+    return str(cause.response.get("Error", {}).get("Message", "")) if isinstance(cause, ClientError) else str(error)
+
+
+def _with_place(reason: str, statement: Statement) -> str:
+    found = _PLACE.search(reason)
+    if found is None:
+        return f"Athena: {_one_line(reason)}"
+    place = statement.place(int(found["line"]), int(found["column"]))
+    return f"Athena: {_one_line(found['code'] + reason[found.end() :])} at {place}"
+
+
+def _one_line(reason: str) -> str:
+    return " ".join(reason.split())[:_REASON_LENGTH]
