@@ -76,8 +76,8 @@ def running_emulator(**more: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     own = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"}
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([str(python), str(_SERVER)], env={**kept, **own, **more}, **streams) as server:
+    command, nowhere = [str(python), str(_SERVER)], subprocess.DEVNULL
+    with subprocess.Popen(command, env={**kept, **own, **more}, stdout=nowhere, stderr=nowhere) as server:
         endpoint = f"http://127.0.0.1:{port}"
         try:
             _wait_until_healthy(endpoint, server)

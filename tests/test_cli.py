@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "query": ("query", "SELECT store_id, store_name FROM shopease_catalog.stores ORDER BY store_id"),
     "status": ("status",),
     "check": ("check",),
+    "cost": ("cost",),
+    "cleanup": ("cleanup", "--all", "--dry-run"),
     "run-all": ("run-all",),
 }
 

@@ -1,49 +1,74 @@
-"""AWS's clients, and what AWS refuses told in our words, with the fix."""
+"""AWS's clients, objects read to their end, and what AWS refuses told in our words, with the fix."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from random import SystemRandom
 from typing import Any, Final
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    LoginError,
+    NoAuthTokenError,
     NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
     TokenRetrievalError,
 )
 
 from shopease_etl.errors import UnreachableError
 
-# Standard mode tries again after 5xx, SlowDown, throttling and lost connections, with jittered exponential backoff.
-_CLIENT: Final = Config(
-    retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10, read_timeout=60, max_pool_connections=16
-)
+ATTEMPTS: Final = 6
+PIECE: Final = 256 * 1024
+_BROKEN_BODY: Final = (HTTPClientError, IncompleteReadError, OSError)
+_FIRST_PAUSE: Final = 0.2
+
 _CREDENTIALS: Final = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _EXPIRED: Final = "the credentials have expired: log in again, as with `aws sso login`"
 _CLOCK: Final = "set this machine's clock: AWS refuses signatures that are minutes off"
+_BUSY: Final = "AWS asks for fewer requests, and still did after several tries: try again later"
+_FAULT: Final = "this is a fault on AWS's side that outlasted several tries: try again later"
+_NETWORK: Final = "see AWS_REGION and AWS_ENDPOINT_URL, and the network"
+_DAMAGED: Final = "the bytes were changed on their way: run the command again"
 _NO_BUCKET: Final = "create the bucket, or set SHOPEASE_LAKE to one that exists"
+_KEY: Final = "set SHOPEASE_S3_KMS_KEY to an enabled key in the bucket's region"
 _HINTS: Final = {
     "NoSuchBucket": _NO_BUCKET,
     "404": _NO_BUCKET,
-    "ExpiredToken": _EXPIRED,
-    "ExpiredTokenException": _EXPIRED,
-    "InvalidAccessKeyId": _CREDENTIALS,
-    "InvalidClientTokenId": _CREDENTIALS,
-    "InvalidToken": _CREDENTIALS,
-    "SignatureDoesNotMatch": _CREDENTIALS,
-    "UnrecognizedClientException": _CREDENTIALS,
-    "RequestTimeTooSkewed": _CLOCK,
-    "RequestExpired": _CLOCK,
+    "400": "a HEAD's refusal has no words; most often the credentials have expired, or AWS_REGION is wrong",
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
+    **dict.fromkeys(("InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken"), _CREDENTIALS),
+    **dict.fromkeys(("SignatureDoesNotMatch", "UnrecognizedClientException"), _CREDENTIALS),
+    "AuthorizationHeaderMalformed": _CREDENTIALS,
     "InvalidSignatureException": f"{_CREDENTIALS}; or {_CLOCK}",
-    "SlowDown": "S3 asks for fewer requests, and still did after several tries: try again later",
-    "ThrottlingException": "AWS asks for fewer requests, and still did after several tries: try again later",
+    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
+    **dict.fromkeys(("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "429"), _BUSY),
+    **dict.fromkeys(("InternalError", "InternalServiceException", "ServiceUnavailable", "500", "503"), _FAULT),
+    **dict.fromkeys(("KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException"), _KEY),
+    "PreconditionFailed": "it was replaced while it was read: run the command again",
+    **dict.fromkeys(("BadDigest", "XAmzContentSHA256Mismatch"), _DAMAGED),
 }
+_MISSING: Final = {"404", "NoSuchBucket", "NoSuchKey"}
 _DENIED: Final = {"AccessDenied", "AccessDeniedException", "403"}
-_MOVED: Final = {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+_MOVED: Final = {
+    "PermanentRedirect",
+    "301",
+    "307",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+}
 
 # Calls whose right has another name than the call.
 _RIGHTS: Final = {
@@ -57,22 +82,92 @@ _RIGHTS: Final = {
     "ListParts": "s3:ListMultipartUploadParts",
     "DeleteObjects": "s3:DeleteObject",
 }
-_SERVICES: Final = {
-    **dict.fromkeys(("GetDatabase", "GetTables", "CreateTable", "UpdateTable"), "glue"),
-    **dict.fromkeys(("StartCrawler", "StopCrawler", "GetCrawler"), "glue"),
-    **dict.fromkeys(("StartQueryExecution", "StopQueryExecution", "GetQueryExecution"), "athena"),
-    **dict.fromkeys(("GetQueryResults", "GetWorkGroup"), "athena"),
-}
+_SERVICES: Final = (
+    ("glue", re.compile("Crawler|Crawls|Database|Table|Partition|Classifier")),
+    ("athena", re.compile("Query|WorkGroup|DataCatalog|PreparedStatement")),
+    ("sts", re.compile("CallerIdentity|AssumeRole")),
+)
 _NAMED_RIGHT: Final = re.compile(r"not authorized to perform:? ([\w-]+:\w+)")
 
 
-def client(service: str) -> Any:
+def client(service: str, what: str | None = None, *, region: str | None = None) -> Any:
     """A boto3 client that tries again, with credentials, region and endpoint from AWS's own settings.
 
-    A new session looks for them anew: boto3's default one would keep what it found first.
+    An error names `what` it is wanted for, in place of the service. A new session looks for them anew: boto3's default
+    one would keep what it found first.
     """
-    with refusals(service):
-        return boto3.session.Session().client(service, config=_CLIENT)
+    with refusals(what or service):
+        session = botocore.session.Session()
+        # Standard mode tries again after 5xx, throttling and lost connections, with jittered exponential backoff.
+        attempts = session.get_config_variable("max_attempts") or ATTEMPTS
+        config = Config(
+            retries={"total_max_attempts": attempts}, connect_timeout=10, read_timeout=60, max_pool_connections=16
+        )
+        return boto3.session.Session(botocore_session=session).client(service, region_name=region, config=config)
+
+
+class ObjectBody:
+    """An S3 object's bytes as a stream that takes up again where its connection broke off, which boto3 does not.
+
+    What is read is one version of the object: one that was replaced meanwhile is refused. `size` is the number of
+    bytes from `span` (an HTTP range, such as `bytes=5-`) or of the whole object. Open it within `refusals`, or be
+    ready for ClientError; `read` raises UnreachableError.
+    """
+
+    def __init__(self, s3: Any, bucket: str, key: str, span: str | None = None) -> None:
+        self._get = s3.get_object
+        self._target = {"Bucket": bucket, "Key": key}
+        self._uri = f"s3://{bucket}/{key}"
+        answer = self._get(**self._target, **({"Range": span} if span else {}))
+        self._body = answer["Body"]
+        self._version = {"IfMatch": answer["ETag"]}
+        self._next = _first_byte(answer)
+        self.size = int(answer["ContentLength"])
+        self._end = self._next + self.size
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, `size` of them unless the object ends; all that are left where it is negative."""
+        until = self._end if size < 0 else min(self._end, self._next + size)
+        pieces = []
+        with refusals(self._uri):
+            while self._next < until:
+                pieces.append(self._piece(min(PIECE, until - self._next)))
+                self._next += len(pieces[-1])
+            if self._next == self._end:
+                self._body.read(1)  # boto3 compares the checksum of a whole object only when it finds the end
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._body.close()
+
+    def _piece(self, size: int) -> bytes:
+        for attempt in range(1, ATTEMPTS + 1):
+            broken: Exception = IncompleteReadError(actual_bytes=self._next, expected_bytes=self._end)
+            try:
+                if piece := self._body.read(size):
+                    return bytes(piece)
+            except _BROKEN_BODY as error:
+                broken = error
+            if attempt < ATTEMPTS:
+                _pause(attempt)
+                self._reopen()
+        message = f"{self._uri} broke off while it was read, {ATTEMPTS} times: {_told(broken)}"
+        raise UnreachableError(message, hint=_NETWORK) from broken
+
+    def _reopen(self) -> None:
+        self._body.close()
+        span = f"bytes={self._next}-{self._end - 1}"
+        self._body = self._get(**self._target, **self._version, Range=span)["Body"]
+
+
+def _first_byte(answer: Mapping[str, Any]) -> int:
+    return int(answer.get("ContentRange", "bytes 0-").split()[1].partition("-")[0])
+
+
+def _pause(attempt: int) -> None:
+    """Wait as botocore does between its tries: a random share of a time that doubles."""
+    time.sleep(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
 
 
 def code_of(error: BaseException | None) -> str:
@@ -86,32 +181,58 @@ def refusals(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _refusal(what, error) from error
+        raise refusal(what, error) from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise UnreachableError(f"no AWS credentials for {what}: {error}", hint=_CREDENTIALS) from error
-    except TokenRetrievalError as error:
-        raise UnreachableError(f"the AWS credentials for {what} cannot be had: {error}", hint=_EXPIRED) from error
+    except (TokenRetrievalError, CredentialRetrievalError, NoAuthTokenError, SSOError, LoginError) as error:
+        raise UnreachableError(
+            f"the AWS credentials for {what} cannot be had: {_told(error)}", hint=_EXPIRED
+        ) from error
+    except FlexibleChecksumError as error:
+        raise UnreachableError(f"{what} arrived damaged: {_told(error)}", hint=_DAMAGED) from error
+    except NoRegionError as error:
+        raise UnreachableError(f"no AWS region for {what}", hint="set AWS_REGION") from error
+    except ParamValidationError as error:
+        raise UnreachableError(f"{what} cannot be: {_told(error)}", hint="see the names in the settings") from error
     except (BotoCoreError, ValueError) as error:
-        hint = "see AWS_REGION and AWS_ENDPOINT_URL, and the network"
-        raise UnreachableError(f"cannot reach {what}: {error}", hint=hint) from error
+        raise UnreachableError(f"cannot reach {what}: {_told(error)}", hint=_NETWORK) from error
 
 
-def _refusal(what: str, error: ClientError) -> UnreachableError:
+def _told(error: Exception) -> str:
+    """On one line."""
+    return " ".join(str(error).split())
+
+
+def refusal(what: str, error: ClientError) -> UnreachableError:
+    """What AWS answered, in our words."""
     code = code_of(error)
     reason = str(error.response.get("Error", {}).get("Message") or code)
-    if code in {"404", "NoSuchBucket"}:
-        return UnreachableError(f"{what} is not there: {reason}", hint=_HINTS[code])
+    if code in _MISSING:
+        return UnreachableError(f"{what} is not there: {reason}", hint=_HINTS.get(code))
     if code in _DENIED:
-        right = _right(error, reason)
-        told = "" if right in reason else f": the credentials in use lack {right}"
-        hint = f"give them {right} (terraform/ makes a policy with all that shopease needs)"
-        return UnreachableError(f"AWS refuses {what}{told}: {reason}", hint=hint)
-    if code in _MOVED:
-        region = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
+        return _denial(what, error, reason)
+    region = _region_of(error)
+    if code in _MOVED and (region or code != "AuthorizationHeaderMalformed"):
         hint = f"set AWS_REGION to {region or 'the region of the bucket'}"
         return UnreachableError(f"{what} is in another region: {reason}", hint=hint)
     told = reason if reason.startswith(code) else f"{code}: {reason}"
     return UnreachableError(f"AWS refuses {what}: {told}", hint=_HINTS.get(code))
+
+
+def _denial(what: str, error: ClientError, reason: str) -> UnreachableError:
+    right = _right(error, reason)
+    told = "" if right in reason else f": the credentials in use lack {right}"
+    listing = ", and s3:ListBucket, without which S3 does not tell that an object is missing"
+    more = listing if error.operation_name in {"HeadObject", "GetObject"} else ""
+    hint = f"give them {right}{more} (terraform/ makes a policy with all that shopease needs)"
+    return UnreachableError(f"AWS refuses {what}{told}: {reason}", hint=hint)
+
+
+def _region_of(error: ClientError) -> str | None:
+    """The bucket's own region, where S3's refusal tells it."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    told = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    return str(told) if told else None
 
 
 def _right(error: ClientError, reason: str) -> str:
@@ -120,4 +241,4 @@ def _right(error: ClientError, reason: str) -> str:
     named = _NAMED_RIGHT.search(reason)
     if named:
         return named[1]
-    return _RIGHTS.get(call) or f"{_SERVICES.get(call, 's3')}:{call}"
+    return _RIGHTS.get(call) or f"{next((name for name, calls in _SERVICES if calls.search(call)), 's3')}:{call}"

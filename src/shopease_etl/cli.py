@@ -110,15 +110,20 @@ def aggregate(
     session.show_run(pipeline.run(plan, session.settings, session.console.progress))
 
 
-@app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease crawl")
+@app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease crawl --crawlers")
 @command
-def crawl(session: Session) -> None:
-    """Make the lake's tables and views queryable, and check each by a query."""
+def crawl(
+    session: Session,
+    crawlers: Annotated[
+        bool, typer.Option("--crawlers", help="Also run the Glue crawlers, and wait for them (lakes on S3).")
+    ] = False,
+) -> None:
+    """Make the lake's tables and views queryable, in Glue or locally, and check each by a query."""
     from shopease_etl import pipeline
     from shopease_etl.plan import Plan
 
-    pipeline.local_lake(session.settings)
-    session.show_run(pipeline.run(Plan(("crawl",)), session.settings, session.console.progress))
+    plan = Plan(("crawl",), crawlers=crawlers)
+    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
 
 
 @app.command(rich_help_panel=_LAKE, epilog="Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'")
@@ -138,22 +143,80 @@ def query(
     max_scan: Annotated[
         str | None, typer.Option("--max-scan", metavar="SIZE", help="Refuse to read more than this, such as 10MB.")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Stop it then.", show_default="the setting"),
+    ] = None,
 ) -> None:
-    """Answer one SQL statement of Athena's dialect on the lake."""
+    """Answer one SQL statement of Athena's dialect: through Athena (lakes on S3) or DuckDB."""
     if listing:
         session.show_shipped_queries()
     else:
-        session.show_answer(session.statement(sql, file, name), output_format, output, max_scan)
+        session.show_answer(session.statement(sql, file, name), output_format, output, max_scan, timeout)
+
+
+@app.command(rich_help_panel=_LAKE, epilog="Example: shopease cleanup --uploads --dry-run")
+@command
+def cleanup(
+    session: Session,
+    uploads: Annotated[
+        bool, typer.Option("--uploads", help="Abort unfinished uploads that killed runs left behind.")
+    ] = False,
+    older_than: Annotated[
+        float,
+        typer.Option("--older-than", metavar="HOURS", min=0, help="Uploads begun before that; a run may own younger."),
+    ] = 24.0,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option("--layer", metavar="NAME", help="Delete this layer's datasets; repeatable."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all layers and the manifests.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete unfinished uploads, layers, or all that is the lake's own; lists it first, and asks."""
+    from shopease_etl import pipeline
+
+    chosen = pipeline.find_garbage(
+        session.settings, uploads=uploads, older_than=older_than * 3600, layers=layer or (), everything=everything
+    )
+    session.clean_up(chosen, lambda: pipeline.delete_garbage(session.settings, chosen), dry_run=dry_run, yes=yes)
+
+
+@app.command(rich_help_panel=_LAKE, epilog="Example: shopease cost --runs 30 --crawls 30")
+@command
+def cost(
+    session: Session,
+    runs: Annotated[int, typer.Option("--runs", min=0, help="Runs in a month.")] = 30,
+    crawls: Annotated[int, typer.Option("--crawls", min=0, help="Crawls of all Glue crawlers in a month.")] = 0,
+    queries: Annotated[int, typer.Option("--queries", min=0, help="Queries that read all of a layer, each.")] = 100,
+) -> None:
+    """Show what the lake costs a month on AWS: storage, uploads, crawlers, queries."""
+    from shopease_etl import pipeline
+    from shopease_etl.stages.cost import cost
+
+    settings = session.settings
+    store = pipeline.lake_store(settings)
+    session.show_cost(
+        cost(
+            store,
+            pipeline.prices(settings),
+            runs=runs,
+            crawlers=len(settings.crawlers),
+            crawls=crawls,
+            queries=queries,
+        )
+    )
 
 
 @app.command(rich_help_panel=_LAKE, epilog="Example: shopease status --json")
 @command
 def status(session: Session) -> None:
     """Show the lake as it is: datasets, rows, bytes, last runs."""
+    from shopease_etl import pipeline
     from shopease_etl.stages.status import status
-    from shopease_etl.storage import open_store
 
-    session.show_status(status(open_store(session.settings.lake)))
+    session.show_status(status(pipeline.lake_store(session.settings)))
 
 
 @app.command(rich_help_panel=_SOURCE, epilog="Example: shopease sample sales.sql --scale 0.1 --dirty 0.02")
@@ -199,10 +262,11 @@ def check(session: Session) -> None:
     """Check settings, connections, rights, versions and disk: each line is ok, or says the fix."""
     from shopease_etl import pipeline
     from shopease_etl.stages.check import check
-    from shopease_etl.storage import open_store
 
     settings = session.settings
-    session.show_checks(check(open_store(settings.lake), settings.home, lambda: pipeline.existing_source(settings)))
+    store = pipeline.lake_store(settings)
+    warehouse = pipeline.warehouse(settings, store)
+    session.show_checks(check(store, warehouse, settings.home, lambda: pipeline.existing_source(settings)))
 
 
 def main() -> None:

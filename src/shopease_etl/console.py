@@ -37,6 +37,9 @@ class Console:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+        # their debugging shows every header of every request, session tokens among them
+        for name in ("boto3", "botocore", "urllib3"):
+            logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +169,8 @@ class PlainProgress:
         now = time.monotonic()
         if now - at.told >= PLAIN_LINE_SECONDS:
             at.told = now
-            _whole_line(f"  {task}: {_amount(at)} so far")
+            amount = _amount(at) if at.size or at.rows else f"{now - at.started:.0f} s"
+            _whole_line(f"  {task}: {amount} so far")
 
     def finish(self, task: str, note: str = "") -> None:
         """A line with what was done and how long it took."""

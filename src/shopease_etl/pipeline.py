@@ -9,23 +9,37 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shopease_etl import __version__, lock, tables
 from shopease_etl.catalog.local import catalog_path
+from shopease_etl.costs import Prices
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.lake import deliver_interrupt, recorded_datasets, require_whole, write_manifest
 from shopease_etl.plan import Plan
 from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.results import DatasetResult, Recorded, RunResult, SourceInfo, StageResult
+from shopease_etl.results import CrawlerRun, DatasetResult, Recorded, RunResult, SourceInfo, StageResult
 from shopease_etl.settings import EMBEDDED, Settings
 from shopease_etl.stages.aggregate import aggregate
 from shopease_etl.stages.clean import clean
-from shopease_etl.stages.crawl import crawl
+from shopease_etl.stages.cleanup import (
+    Garbage,
+    OrphanedUploads,
+    abort_uploads,
+    delete_objects,
+    orphaned_uploads,
+    owned_objects,
+)
+from shopease_etl.stages.crawl import crawl, no_crawlers
 from shopease_etl.stages.extract import extract, resolve
-from shopease_etl.storage import Store, open_store
+from shopease_etl.storage import Encryption, Store, open_store
 from shopease_etl.storage.local import LocalStore
+from shopease_etl.warehouse import Warehouse
+from shopease_etl.warehouse.local import LocalWarehouse
+
+if TYPE_CHECKING:
+    from shopease_etl.catalog.crawlers import Crawlers
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +51,8 @@ INTERRUPTED: Final = "interrupted"
 
 def check_plan(plan: Plan, settings: Settings) -> None:
     """Raise what a run of the plan would raise at its start: settings, connections, tables and columns."""
-    store = open_store(settings.lake)
-    store.check()
+    store = lake_store(settings)
+    _check_ahead(plan, settings, store)
     if "extract" in plan.stages:
         with existing_source(settings) as moment:
             resolve(moment, plan.tables)
@@ -55,10 +69,8 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
         LakeLockedError: another run holds the lake.
         ShopeaseError: a stage failed; the stages before it stand.
     """
-    if plan.stages == ("crawl",):
-        local_lake(settings)
-    store = open_store(settings.lake)
-    store.check()
+    store = lake_store(settings)
+    _check_ahead(plan, settings, store)
     run_id = new_run_id()
     with lock.held(_lock_path(store, settings), run_id):
         store.sweep()
@@ -71,27 +83,86 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
         return job.record(SUCCEEDED, None)
 
 
+def find_garbage(
+    settings: Settings, *, uploads: bool, older_than: float, layers: Sequence[str], everything: bool
+) -> Garbage:
+    """What `cleanup` was asked to delete, listed; `older_than` is in seconds.
+
+    Raises:
+        ConfigurationError: nothing was asked for.
+    """
+    if not (uploads or layers or everything):
+        message = "say what to clean up: --uploads, --layer NAME or --all"
+        raise ConfigurationError(message, hint="--dry-run only lists it")
+    store = lake_store(settings)
+    store.check()
+    orphans = orphaned_uploads(store, older_than=older_than) if uploads else OrphanedUploads((), 0, 0)
+    chosen = tables.LAYERS if everything else layers
+    return Garbage(store.location, orphans, owned_objects(store, chosen, everything=everything))
+
+
+def delete_garbage(settings: Settings, garbage: Garbage) -> None:
+    """Delete what was listed, while no run has the lake.
+
+    Raises:
+        LakeLockedError: a run holds the lake.
+    """
+    store = lake_store(settings)
+    with lock.held(_lock_path(store, settings), "cleanup"):
+        abort_uploads(store, garbage.uploads.uploads)
+        delete_objects(store, garbage.datasets.objects)
+
+
 def new_run_id() -> str:
     """A run id that sorts by its start in UTC."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
 
 
-def catalog_file(settings: Settings) -> Path:
-    """Where the local catalog of the settings' lake is kept."""
-    return catalog_path(settings.home, settings.glue_database, local_lake(settings))
+def lake_store(settings: Settings) -> Store:
+    """The settings' lake, encrypted as they say."""
+    algorithm = settings.s3_encryption
+    return open_store(settings.lake, Encryption(algorithm, settings.s3_kms_key) if algorithm else None)
 
 
-def local_lake(settings: Settings) -> Path:
-    """The lake's folder.
-
-    Raises:
-        ConfigurationError: the lake is on S3, where this version has no catalog.
-    """
-    store = open_store(settings.lake)
+def warehouse(settings: Settings, store: Store, *, timeout: float | None = None) -> Warehouse:
+    """Where the lake's tables are registered and SQL on them is run; `timeout` is the seconds a query may take."""
+    seconds = timeout or settings.query_timeout
     if isinstance(store, LocalStore):
-        return store.root
-    message = f"the lake {store.location} is on S3, and this version catalogs and queries local lakes only"
-    raise ConfigurationError(message, hint="set SHOPEASE_LAKE to a folder")
+        path = catalog_path(settings.home, settings.glue_database, store.root)
+        return LocalWarehouse(store, path, settings.glue_database, settings.max_memory, seconds)
+    # boto3 is slow to import: only lakes on S3 pay
+    from shopease_etl.warehouse.aws import AwsWarehouse
+
+    return AwsWarehouse(store, settings.glue_database, settings.athena_workgroup, seconds)
+
+
+def prices(settings: Settings) -> Prices:
+    """What AWS asks, as the settings tell."""
+    return Prices(
+        settings.price_s3_gb_month,
+        settings.price_s3_1000_puts,
+        settings.price_glue_dpu_hour,
+        settings.price_athena_tb,
+    )
+
+
+def _check_ahead(plan: Plan, settings: Settings, store: Store) -> None:
+    """Raise before anything is written what would stop the run at its end."""
+    if plan.crawlers and isinstance(store, LocalStore):
+        message = f"Glue's crawlers are for lakes on S3, and {store.location} is a folder"
+        raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
+    store.check()
+    if "crawl" in plan.stages:
+        warehouse(settings, store).check()
+    if plan.crawlers:
+        _crawlers(settings).check()
+
+
+def _crawlers(settings: Settings) -> "Crawlers":
+    # boto3 is slow to import: only who asks for them pays
+    from shopease_etl.catalog.crawlers import Crawlers
+
+    return Crawlers(settings.crawlers, timeout=settings.crawler_timeout)
 
 
 @contextmanager
@@ -151,9 +222,6 @@ class _Run:
             "crawl": lambda: self._crawl(recorded),
         }
         for name in self.plan.stages:
-            if name == "crawl" and not isinstance(self.store, LocalStore):
-                log.warning("the catalog was left out: this version catalogs local lakes only")
-                continue
             self.progress.stage(name)
             result = stages[name]()
             log.info("%s took %.3f s", name, result.seconds)
@@ -201,17 +269,24 @@ class _Run:
 
     def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:
         started = time.monotonic()
-        settings = self.settings
         found = crawl(
-            local_lake(settings),
-            catalog_file(settings),
-            settings.glue_database,
+            self.store,
+            warehouse(self.settings, self.store),
             recorded=recorded,
-            max_memory=settings.max_memory,
+            run_crawlers=self._run_crawlers if self.plan.crawlers else no_crawlers,
             progress=self.progress,
         )
-        seconds = round(time.monotonic() - started, 3)
-        return StageResult("crawl", seconds, tables=found.catalogued, skipped=dict(found.skipped))
+        return StageResult(
+            "crawl",
+            round(time.monotonic() - started, 3),
+            tables=found.catalogued,
+            skipped=found.skipped,
+            crawlers=found.crawlers,
+            scan=found.scan,
+        )
+
+    def _run_crawlers(self) -> tuple[CrawlerRun, ...]:
+        return _crawlers(self.settings).run(self.progress)
 
 
 def _reconciliation(stages: Sequence[StageResult]) -> dict[str, object]:

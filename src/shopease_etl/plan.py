@@ -33,6 +33,7 @@ class Plan:
     tables: tuple[Table, ...] = tables.TABLES
     datasets: tuple[GoldDataset, ...] = gold.GOLD
     fail_fast: bool = False
+    crawlers: bool = False
 
     def steps(self) -> tuple[Step, ...]:
         """The plan's work, dataset by dataset."""

@@ -10,7 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shopease_etl.costs import MonthlyCost, Prices, dollars
 from shopease_etl.results import CheckLine, DatasetResult, LakeStatus, RunResult, StageResult
+from shopease_etl.stages.cleanup import Garbage
 from shopease_etl.tables import DAILY_SALES_SUMMARY
 
 _STYLES = {
@@ -37,7 +39,7 @@ def table(
     return drawn
 
 
-def run_summary(run: RunResult, location: str) -> RenderableType:
+def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType:
     """What a run did: its datasets, its catalog, its reconciliation, and where to look next."""
     datasets = [dataset for stage in run.stages for dataset in stage.datasets]
     parts: list[RenderableType] = []
@@ -48,6 +50,8 @@ def run_summary(run: RunResult, location: str) -> RenderableType:
     parts += [part for stage in run.stages if stage.tables for part in _catalogued(stage, listed=not datasets)]
     if run.reconciliation:
         parts += ["", _reconciled(run)]
+    if location.startswith("s3://"):
+        parts.append(_run_cost(run, prices))
     times = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages)
     parts += [f"Run {run.run_id} {run.status}: {times}", f"Manifest: {location}/_runs/{run.run_id}.json"]
     return Group(*parts)
@@ -94,6 +98,30 @@ def lake_status(status: LakeStatus) -> RenderableType:
     )
 
 
+def monthly_cost(cost: MonthlyCost) -> RenderableType:
+    """What each part of a lake costs, and all of it."""
+    rows = [(line.name, line.basis, dollars(line.dollars)) for line in cost.lines]
+    total = f"In all {dollars(cost.dollars)} a month"
+    return Group(table(("what", "reckoned with", "a month"), rows, title=f"Lake {cost.location}"), total)
+
+
+def garbage(found: Garbage) -> RenderableType:
+    """What a cleanup would delete."""
+    uploads = (("upload", upload.key, "", _age(upload.started)) for upload in found.uploads.uploads)
+    objects = (("object", item.key, item.bytes, _age(item.modified)) for item in found.datasets.objects)
+    if not found.count:
+        return f"Nothing of {found.location} is to be deleted"
+    return table(("what", "key", "bytes", "since (UTC)"), (*objects, *uploads), title=f"Lake {found.location}")
+
+
+def left_alone(found: Garbage) -> str:
+    """What a cleanup leaves where it is."""
+    strays = found.uploads.strays + found.datasets.strays
+    told = [f"{found.uploads.younger} younger uploads, see --older-than"] if found.uploads.younger else []
+    told += [f"{strays} that are not of the lake's layout"] if strays else []
+    return f"Left alone: {'; '.join(told)}" if told else ""
+
+
 def check_lines(lines: Iterable[CheckLine]) -> RenderableType:
     """Each thing checked, with the fix where it needs one."""
     return table(
@@ -126,7 +154,10 @@ def _rejects(dataset: DatasetResult) -> str:
 
 
 def _catalogued(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]:
-    if listed:
+    if listed and any(entry.change for entry in stage.tables):
+        changes = ((entry.name, entry.kind, entry.columns, entry.rows, entry.change) for entry in stage.tables)
+        yield table(("name", "kind", "columns", "rows", "in Glue"), changes)
+    elif listed:
         entries = ((entry.name, entry.kind, entry.columns, entry.rows) for entry in stage.tables)
         yield table(("name", "kind", "columns", "rows"), entries)
     yield f"{len(stage.tables)} tables and views answer" if stage.tables[1:] else "1 table answers"
@@ -140,6 +171,17 @@ def _reconciled(run: RunResult) -> Text:
         sales, revenue = sums["silver_transactions"], sums["silver_revenue"]
         words += f", {sales:,} sales for {revenue:,} in silver and gold alike"
     return Text(words, "green") if sums["agrees"] else Text("NOT RECONCILED", "red")
+
+
+def _run_cost(run: RunResult, prices: Prices) -> str:
+    sizes = [dataset.bytes for stage in run.stages for dataset in stage.datasets]
+    scanned = sum(stage.scan.charged for stage in run.stages if stage.scan)
+    parts = [f"{dollars(prices.uploads(sizes))} for uploads"] if sizes else []
+    parts += [f"{dollars(prices.scan(scanned))} for queries"] if scanned else []
+    parts += [f"{dollars(prices.storage(sum(sizes)))} a month to store what it wrote"] if sizes else []
+    crawls = sum(len(stage.crawlers) for stage in run.stages)
+    parts += [f"{dollars(crawls * prices.crawl())} at least for {crawls} crawlers"] if crawls else []
+    return f"Cost of this run: {', '.join(parts) or 'nothing'}; `shopease cost` shows a month"
 
 
 def _cell(value: object, grouped: bool) -> RenderableType:

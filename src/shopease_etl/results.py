@@ -47,16 +47,39 @@ class StageResult:
     reconciliation: Mapping[str, object] = field(default_factory=dict)
     tables: tuple["CatalogEntry", ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    crawlers: tuple["CrawlerRun", ...] = ()
+    scan: "Scan | None" = None
 
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A table or view that was made queryable and answered."""
+    """A table or view that was made queryable and answered.
+
+    `change` is created, updated or unchanged, and None where the whole catalog is written anew.
+    """
 
     name: str
     kind: str
     columns: int
     rows: int
+    change: str | None = None
+
+
+@dataclass(frozen=True)
+class CrawlerRun:
+    """A Glue crawler's run that ended well; `attached` where it was running already."""
+
+    name: str
+    seconds: float
+    attached: bool
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What statements scanned on Athena, in bytes, and the bytes that are charged for it."""
+
+    bytes: int
+    charged: int
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -22,10 +22,12 @@ from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, Shope
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shopease_etl.costs import MonthlyCost
     from shopease_etl.plan import Plan
     from shopease_etl.results import CheckLine, LakeStatus, RunResult
     from shopease_etl.sample import SampleResult
     from shopease_etl.settings import Settings
+    from shopease_etl.stages.cleanup import Garbage
     from shopease_etl.stages.restore import RestoreResult
 
 log = logging.getLogger(__name__)
@@ -87,10 +89,11 @@ class Session:
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
-        from shopease_etl import rendering
+        from shopease_etl import pipeline, rendering
 
         if self.console.json or not self.console.quiet:
-            self.console.result(run, lambda: rendering.run_summary(run, self.settings.lake))
+            prices = pipeline.prices(self.settings)
+            self.console.result(run, lambda: rendering.run_summary(run, self.settings.lake, prices))
         if not self.console.json:
             self.console.message(rendering.next_steps(run))
 
@@ -108,6 +111,40 @@ class Session:
         self.console.result(status, lambda: rendering.lake_status(status))
         if not status.datasets and not status.runs:
             self.console.message(f"There is nothing in {status.location} yet. Next: shopease run-all")
+
+    def show_cost(self, cost: "MonthlyCost") -> None:
+        """What the lake costs a month."""
+        from shopease_etl import rendering
+
+        self.console.result(cost, lambda: rendering.monthly_cost(cost))
+        where = "" if cost.location.startswith("s3://") else "This lake is a folder: so much it would cost on S3. "
+        self.console.message(f"{where}Former versions of objects are not counted. SHOPEASE_PRICE_… set the prices.")
+
+    def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
+        """List what was found, and delete it if that is wanted.
+
+        Raises:
+            ConfigurationError: nobody can be asked.
+        """
+        from shopease_etl import rendering
+
+        if not self.console.json:
+            self.console.result(garbage, lambda: rendering.garbage(garbage))
+        if told := rendering.left_alone(garbage):
+            self.console.message(told)
+        is_wanted = not dry_run and bool(garbage.count) and (yes or self._agrees(garbage))
+        if is_wanted:
+            delete()
+            kept = " Former versions stay as long as the bucket keeps them." if garbage.on_s3 else ""
+            self.console.message(f"Deleted {garbage.told}.{kept}")
+        if self.console.json:
+            self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "")
+
+    def _agrees(self, garbage: "Garbage") -> bool:
+        if not sys.stdin.isatty():
+            message = "nothing was deleted, for there is nobody to ask"
+            raise ConfigurationError(message, hint="--yes deletes without asking")
+        return typer.confirm(f"Delete {garbage.told}?", err=True)
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
@@ -160,21 +197,20 @@ class Session:
             return shipped_query(name, self.settings.glue_database).sql
         return sql if sql is not None else _text(file)
 
-    def show_answer(self, sql: str, output_format: str, output: Path | None, max_scan: str | None) -> None:
-        """Run the statement on the local lake and write its rows to stdout or to a file."""
-        from shopease_etl import answers, pipeline
+    def show_answer(
+        self, sql: str, output_format: str, output: Path | None, max_scan: str | None, timeout: float | None
+    ) -> None:
+        """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
+        from shopease_etl import answers, costs, pipeline
         from shopease_etl.settings import size
         from shopease_etl.stages.query import query
 
-        settings = self.settings
-        with query(
-            sql,
-            lake=pipeline.local_lake(settings),
-            catalog_file=pipeline.catalog_file(settings),
-            max_memory=settings.max_memory,
-            max_scan=size(max_scan) if max_scan else None,
-        ) as result:
+        limit = size(max_scan) if max_scan else None
+        warehouse = pipeline.warehouse(self.settings, pipeline.lake_store(self.settings), timeout=timeout)
+        with query(sql, warehouse, max_scan=limit) as result:
             answers.write(result.reader, self.console, output_format, output)
+            if scan := result.engine.scan():
+                self.console.message(costs.told(scan, self.settings.price_athena_tb))
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,7 +1,9 @@
-"""Runs ministack, the emulator of AWS, with two of its Athena's gaps filled; it needs ministack's own environment.
+"""Runs ministack, the emulator of AWS, with a few of its gaps filled; it needs ministack's own environment.
 
-Its Athena forgets views and tells no decimal's scale. Here views are kept and put in place of their names, and decimals
-are told with the scale that their values have. The SQL is still run by DuckDB as it stands.
+Its IAM takes a crawler or a database that a call names for a table, and a query for anything; here they have the ARNs
+that AWS documents. Its Athena forgets views, tells no decimal's scale, and cannot read line breaks inside quotes. Here
+views are kept and put in place of their names, decimals are told with the scale that their values have, and CSV is read
+by one thread. The SQL is still run by DuckDB as it stands.
 """
 
 import json
@@ -10,14 +12,17 @@ from decimal import Decimal
 from typing import Any
 
 from ministack.app import main
+from ministack.core import iam_actions
 from ministack.services import athena
 
 _VIEW = re.compile(r'\s*CREATE\s+OR\s+REPLACE\s+VIEW\s+"?(\w+)"?\."?(\w+)"?\s+AS\s+(.*)', re.IGNORECASE | re.DOTALL)
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 _views = athena.AccountScopedDict()
+_arn = iam_actions.extract_resource_arn
 _run = athena._run_duckdb
 _results = athena._get_query_results
+_relation = athena._table_relation
 
 
 async def _run_with_views(query: str, database: str, catalog: str | None = None) -> dict[str, Any]:
@@ -46,6 +51,10 @@ def _expanded(query: str, database: str) -> str:
     return query
 
 
+def _relation_read_serially(table: dict[str, Any], files: list[str]) -> str:
+    return str(_relation(table, files)).replace("null_padding = true", "null_padding = true, parallel = false")
+
+
 def _results_with_scales(data: dict[str, Any]) -> Any:
     status, headers, body = _results(data)
     document = json.loads(body)
@@ -55,7 +64,20 @@ def _results_with_scales(data: dict[str, Any]) -> Any:
     return status, headers, json.dumps(document, ensure_ascii=False).encode()
 
 
+def _documented_arn(service: str, method: str, path: str, headers: dict[str, str], body: bytes, *more: Any) -> Any:
+    arn = _arn(service, method, path, headers, body, *more)
+    call = headers.get("x-amz-target", "").rpartition(".")[2]
+    if service == "glue" and call.endswith(("Crawler", "Database")):
+        return arn.replace(":table/", ":crawler/" if call.endswith("Crawler") else ":database/", 1)
+    if service == "athena" and arn == "*":
+        execution = athena._executions.get(json.loads(body or b"{}").get("QueryExecutionId"))
+        return athena._arn_workgroup(execution["WorkGroup"]) if execution else arn
+    return arn
+
+
+iam_actions.extract_resource_arn = _documented_arn
 athena._run_duckdb = _run_with_views
+athena._table_relation = _relation_read_serially
 athena._get_query_results = _results_with_scales
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A small lake made by hand: CSV as COPY writes it, Parquet with pyarrow, and the same rows as Python values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,9 +11,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shopease_etl.stages.crawl import crawl
-from shopease_etl.stages.query import query
+from shopease_etl.results import Recorded
+from shopease_etl.stages.crawl import NOTHING_RECORDED, CrawlResult, crawl
+from shopease_etl.stages.query import QueryResult, query
+from shopease_etl.storage.local import LocalStore
 from shopease_etl.tables import CUSTOMERS, GOLD_TABLES, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Table
+from shopease_etl.warehouse.local import LocalWarehouse
 
 Rows = list[tuple[object, ...]]
 
@@ -187,10 +190,32 @@ def timestamp(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def warehouse(lake: Path, catalog_file: Path, database: str = DATABASE) -> LocalWarehouse:
+    """The warehouse of a lake in a folder."""
+    return LocalWarehouse(LocalStore(lake), catalog_file, database)
+
+
+def catalogue(
+    lake: Path,
+    catalog_file: Path,
+    database: str = DATABASE,
+    recorded: Mapping[str, Recorded] = NOTHING_RECORDED,
+) -> CrawlResult:
+    """Crawls a lake in a folder."""
+    return crawl(LocalStore(lake), warehouse(lake, catalog_file, database), recorded=recorded)
+
+
+def asked(
+    sql: str, lake: Path, catalog_file: Path, *, max_scan: int | None = None, database: str = DATABASE
+) -> QueryResult:
+    """A statement under way on a lake in a folder."""
+    return query(sql, warehouse(lake, catalog_file, database), max_scan=max_scan)
+
+
 def crawled_lake(folder: Path) -> Path:
     """The lake in a folder whose name is hard to quote, with its catalogue beside it."""
     lake = make_lake(folder / "it's [a] lake=1")
-    crawl(lake, lake.parent / "catalog.json", DATABASE)
+    catalogue(lake, lake.parent / "catalog.json")
     return lake
 
 
@@ -199,6 +224,6 @@ Answer = list[tuple[Any, ...]]
 
 def answer(lake: Path, sql: str) -> Answer:
     """The rows that a statement gives on a crawled lake."""
-    with query(sql, lake=lake, catalog_file=lake.parent / "catalog.json") as result:
+    with asked(sql, lake, lake.parent / "catalog.json") as result:
         table = result.reader.read_all()
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from hand_made_lake import (
-    DATABASE,
     EXTRA_COLUMN,
     STORE_ROWS,
     Answer,
     answer,
+    asked,
+    catalogue,
     crawled_lake,
     make_lake,
     put,
@@ -19,8 +20,6 @@ from hand_made_lake import (
 )
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.stages.crawl import crawl
-from shopease_etl.stages.query import query
 from shopease_etl.tables import GOLD_TABLES, STORES, TRANSACTIONS
 
 
@@ -66,7 +65,7 @@ def test_values_that_do_not_parse_are_null_in_views(tmp_path: Path) -> None:
     values = [("7", 7), (" +7 ", 7), ("7.0", None), ("1e3", None), ("1_000", None), ("x", None), ("9" * 30, None)]
     lines = "".join(f'"{text}",n,"2024-02-31 00:00:00"\n' for text, _ in values)
     put(tmp_path / "lake", STORES.bronze_key, f"store_id,store_name,created_at\n{lines}")
-    crawl(tmp_path / "lake", tmp_path / "catalog.json", DATABASE)
+    catalogue(tmp_path / "lake", tmp_path / "catalog.json")
     found = answer(tmp_path / "lake", "SELECT store_id, created_at FROM stores")
     assert found == [(number, None) for _, number in values]
 
@@ -75,7 +74,7 @@ def test_line_breaks_that_look_like_rows_stay_in_their_field(tmp_path: Path) -> 
     trap = "\n".join(f'{n},""fake"",x' for n in range(3000))
     body = "".join(f'{n},"{trap}",c\n' for n in range(1200))
     put(tmp_path / "lake", STORES.bronze_key, f"store_id,store_name,city\n{body}")
-    crawl(tmp_path / "lake", tmp_path / "catalog.json", DATABASE)
+    catalogue(tmp_path / "lake", tmp_path / "catalog.json")
     found = answer(tmp_path / "lake", "SELECT COUNT(*), SUM(store_id), MIN(length(store_name)) FROM stores")
     assert found == [(1200, 1199 * 600, len(trap) - 2 * 3000)]
 
@@ -107,7 +106,7 @@ def test_an_unknown_table_lists_those_there_are(ask: Ask) -> None:
 
 def test_a_broken_file_fails_only_the_queries_that_ask_for_it(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake")
-    crawl(lake, tmp_path / "catalog.json", DATABASE)
+    catalogue(lake, tmp_path / "catalog.json")
     daily, products, customers = (lake / dataset.key for dataset in GOLD_TABLES)
     daily.write_bytes(daily.read_bytes()[:-20])
     products.unlink()
@@ -128,7 +127,7 @@ def test_a_broken_file_fails_only_the_queries_that_ask_for_it(tmp_path: Path) ->
 
 def test_columns_that_changed_since_the_crawl_are_not_read_under_wrong_names(tmp_path: Path) -> None:
     put(tmp_path / "lake", STORES.bronze_key, "store_id,store_name\n1,a\n")
-    crawl(tmp_path / "lake", tmp_path / "catalog.json", DATABASE)
+    catalogue(tmp_path / "lake", tmp_path / "catalog.json")
     put(tmp_path / "lake", STORES.bronze_key, "store_name,store_id\na,1\n")
     with pytest.raises(ShopeaseError, match="other columns") as raised:
         answer(tmp_path / "lake", "SELECT store_id FROM stores")
@@ -139,10 +138,10 @@ def test_a_statement_that_names_larger_files_than_allowed_is_refused(lake: Path)
     catalog = lake.parent / "catalog.json"
     size = (lake / TRANSACTIONS.silver_key).stat().st_size
     sql = "SELECT COUNT(*) FROM shopease_catalog.transactions"
-    with query(sql, lake=lake, catalog_file=catalog, max_scan=size) as result:
+    with asked(sql, lake, catalog, max_scan=size) as result:
         assert result.reader.read_all().num_rows == 1
     with pytest.raises(DataRefusedError, match=f"may read {size:,} bytes") as caught:
-        query(sql, lake=lake, catalog_file=catalog, max_scan=size - 1)
+        asked(sql, lake, catalog, max_scan=size - 1)
     assert caught.value.exit_code == 3
 
 
@@ -150,5 +149,5 @@ def test_a_column_named_like_a_table_is_not_one(lake: Path) -> None:
     catalog = lake.parent / "catalog.json"
     sql = "SELECT COUNT(*) AS transactions FROM shopease_catalog.daily_sales_summary"
     size = sum((lake / gold.key).stat().st_size for gold in GOLD_TABLES)
-    with query(sql, lake=lake, catalog_file=catalog, max_scan=size) as result:
+    with asked(sql, lake, catalog, max_scan=size) as result:
         assert result.reader.read_all().num_rows == 1

@@ -14,13 +14,14 @@ from hand_made_lake import (
     TRANSACTIONS_FRAME,
     Answer,
     answer,
+    asked,
+    catalogue,
     crawled_lake,
     gold,
 )
 
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.stages.crawl import crawl
-from shopease_etl.stages.query import query, shipped_queries, shipped_query
+from shopease_etl.stages.query import shipped_queries, shipped_query
 
 CONTRACT = {
     "revenue-days": """SELECT sales_date, total_revenue, total_transactions, unique_customers
@@ -159,9 +160,9 @@ def test_the_contracts_queries_ship_word_for_word(name: str) -> None:
 
 
 def test_shipped_queries_follow_another_database_name(lake: Path, tmp_path: Path) -> None:
-    crawl(lake, tmp_path / "catalog.json", "other-name")
+    catalogue(lake, tmp_path / "catalog.json", "other-name")
     for entry in shipped_queries("other-name"):
-        with query(entry.sql, lake=lake, catalog_file=tmp_path / "catalog.json") as result:
+        with asked(entry.sql, lake, tmp_path / "catalog.json", database="other-name") as result:
             assert result.reader.read_all().num_rows > 0
 
 

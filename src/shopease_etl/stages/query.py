@@ -3,18 +3,12 @@
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import pyarrow as pa
 
-from shopease_etl.catalog.local import LocalCatalog, load, read_table
-from shopease_etl.catalog.schema import CatalogTable, Dataset
-from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
-from shopease_etl.tables import SILVER
-
-if TYPE_CHECKING:
-    from shopease_etl.engines.duckdb import Engine
+from shopease_etl.errors import ConfigurationError, DataRefusedError
+from shopease_etl.warehouse import SqlEngine, Warehouse
 
 _DATABASE: Final = "shopease_catalog"
 
@@ -34,7 +28,7 @@ class QueryResult:
 
     columns: tuple[str, ...]
     reader: pa.RecordBatchReader
-    engine: "Engine"
+    engine: SqlEngine
 
     def __enter__(self) -> Self:
         return self
@@ -43,20 +37,17 @@ class QueryResult:
         self.engine.close()
 
 
-def query(
-    sql: str, *, lake: Path, catalog_file: Path, max_memory: int | None = None, max_scan: int | None = None
-) -> QueryResult:
-    """Runs one reading statement of Athena's SQL on a local lake; use the result as a context manager.
+def query(sql: str, warehouse: Warehouse, *, max_scan: int | None = None) -> QueryResult:
+    """Run one reading statement of Athena's SQL; use the result as a context manager.
 
-    It is refused if the files that it names are larger than `max_scan` bytes.
+    Raises:
+        DataRefusedError: it may scan more than `max_scan` bytes, by the size of the files that it names, and the
+            engine would not stop it there itself.
     """
-    engine = open_engine(load(catalog_file), lake, max_memory=max_memory)
+    engine = warehouse.engine()
     try:
-        if max_scan is not None and (size := engine.bytes_named(sql)) > max_scan:
-            raise DataRefusedError(
-                f"the statement may read {size:,} bytes, more than the {max_scan:,} of --max-scan",
-                hint="gold is smaller than silver, and silver's columns are all in one file",
-            )
+        if max_scan is not None:
+            _refuse_large_scan(engine, sql, max_scan)
         reader = engine.query(sql)
     except BaseException:
         engine.close()
@@ -64,40 +55,15 @@ def query(
     return QueryResult(tuple(reader.schema.names), reader, engine)
 
 
-def open_engine(catalog: LocalCatalog, lake: Path, *, max_memory: int | None = None) -> "Engine":
-    """DuckDB with the catalog's tables and views; a broken or changed file fails only the queries that ask for it."""
-    # duckdb and sqlglot are an extra, and slow to import: only who asks for them pays
-    from shopease_etl.engines.duckdb import Engine
-
-    engine = Engine(lake, catalog.database, max_memory=max_memory)
-    for table in catalog.tables:
-        try:
-            _check_unchanged(table, lake)
-        except ShopeaseError as error:
-            engine.mark_broken(table.name, error)
-            continue
-        add_table(engine, table, lake)
-    for view in catalog.views:
-        engine.add_view(view.name, view.sql)
-    return engine
-
-
-def add_table(engine: "Engine", table: CatalogTable, lake: Path) -> None:
-    """Makes the table's file queryable under the table's name."""
-    path = lake.resolve() / table.key
-    if table.is_parquet:
-        engine.add_parquet(table.name, path, made_by=table.made_by)
-    else:
-        has_line_breaks = table.layer != SILVER
-        engine.add_csv(table.name, path, table.column_names, made_by=table.made_by, has_line_breaks=has_line_breaks)
-
-
-def _check_unchanged(table: CatalogTable, lake: Path) -> None:
-    found = read_table(lake, Dataset(table.name, table.key))
-    if found is None:
-        raise ShopeaseError(f"{lake / table.key} is not there", hint=f"run `{table.made_by}` to make it again")
-    if found != table:
-        raise ShopeaseError(f"{lake / table.key} has other columns than its catalog", hint="run `shopease crawl`")
+def _refuse_large_scan(engine: SqlEngine, sql: str, max_scan: int) -> None:
+    limit = engine.scan_limit()
+    if limit is not None and limit <= max_scan:
+        return
+    if (size := engine.bytes_named(sql)) > max_scan:
+        raise DataRefusedError(
+            f"the statement may read {size:,} bytes, more than the {max_scan:,} of --max-scan",
+            hint="gold is smaller than silver, and silver's columns are all in one file",
+        )
 
 
 @cache

@@ -1,10 +1,10 @@
 """Where the lake's objects live: one interface, a local folder or S3 behind it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.storage.rows import RowCounter
@@ -33,6 +33,23 @@ class StoredObject:
     key: str
     bytes: int
     modified: float
+
+
+@dataclass(frozen=True)
+class UnfinishedUpload:
+    """An object half written: its key, the store's own name of the upload, and its start in seconds since 1970."""
+
+    key: str
+    upload_id: str
+    started: float
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """What S3 is asked to encrypt each object with; without a key, aws:kms takes the account's own for S3."""
+
+    algorithm: Literal["AES256", "aws:kms"]
+    kms_key: str | None = None
 
 
 class Upload:
@@ -114,6 +131,15 @@ class Store(Protocol):
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
 
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, every one that can be; one that is not there is no error."""
+
+    def unfinished_uploads(self) -> Iterable[UnfinishedUpload]:
+        """What is half written, be it by a run that is at work or by one that was killed."""
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Delete what is half written; harmless where it is gone."""
+
     def sweep(self) -> None:
         """Delete what a killed run left half written; call it only while holding the lake's lock."""
 
@@ -132,8 +158,8 @@ def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
     return upload
 
 
-def open_store(lake: str) -> Store:
-    """The store that a lake setting names: `s3://BUCKET[/PREFIX]` or a local folder."""
+def open_store(lake: str, encryption: Encryption | None = None) -> Store:
+    """The store that a lake setting names: `s3://BUCKET[/PREFIX]`, or a local folder, which is never encrypted."""
     if lake.startswith("s3://"):
         from shopease_etl.storage.s3 import S3Store
 
@@ -141,7 +167,7 @@ def open_store(lake: str) -> Store:
         if not bucket:
             message = f"the lake {lake!r} names no bucket"
             raise ConfigurationError(message, hint="write it as s3://BUCKET or s3://BUCKET/PREFIX")
-        return S3Store(bucket, prefix)
+        return S3Store(bucket, prefix, encryption)
     if "://" in lake:
         message = f"the lake {lake!r} is neither a folder nor an s3:// address"
         raise ConfigurationError(message, hint="set SHOPEASE_LAKE to a folder or to s3://BUCKET[/PREFIX]")

@@ -2,14 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from shopease_etl.errors import UnreachableError
-from shopease_etl.storage import StoredObject, Upload
+from shopease_etl.storage import StoredObject, UnfinishedUpload, Upload
 
 STAGING: Final = "_staging"
 _HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
@@ -32,7 +33,8 @@ class LocalStore:
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
-        return Upload(key, _FileSink(self.root / STAGING / uuid4().hex, self.root / key))
+        staged = f"{quote(key, safe='')}.{uuid4().hex}"
+        return Upload(key, _FileSink(self.root / STAGING / staged, self.root / key))
 
     def uri(self, key: str) -> str:
         """The object's path."""
@@ -68,6 +70,28 @@ class LocalStore:
             size = path.stat().st_size
             file.seek(max(0, size + start) if start < 0 else start)
             return file.read(-1 if length is None else length)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, and the folders that they leave empty; one that is not there is no error."""
+        for key in keys:
+            path = self.root / key
+            with _translated("delete", path):
+                path.unlink(missing_ok=True)
+            for folder in path.parents[: len(path.relative_to(self.root).parts) - 1]:
+                _remove_if_empty(folder)
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """The files of `_staging`, whose names tell the keys that they were meant for."""
+        with _translated("read", self.root / STAGING):
+            staged = sorted((self.root / STAGING).glob("*.*"))
+        for path in staged:
+            with _translated("read", path), suppress(FileNotFoundError):  # published meanwhile
+                yield UnfinishedUpload(unquote(path.stem), path.name, path.stat().st_mtime)
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Delete what is half written; harmless where it is gone."""
+        with _translated("delete", self.root / STAGING / upload.upload_id):
+            _remove(self.root / STAGING / upload.upload_id)
 
     def sweep(self) -> None:
         """Delete what a killed run left half written."""
@@ -115,10 +139,12 @@ class _FileSink:
 def _remove(staged: Path) -> None:
     """Delete a staged file, and the staging folder with the last of them."""
     staged.unlink(missing_ok=True)
-    try:
-        staged.parent.rmdir()
-    except OSError:
-        return
+    _remove_if_empty(staged.parent)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -135,7 +161,7 @@ def _translated(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         message = f"cannot {action} {path}: {error.strerror or error}"
-        raise UnreachableError(message, hint=None if action == "read" else _HINT) from error
+        raise UnreachableError(message, hint=_HINT if action == "write" else None) from error
 
 
 def _unwritable(path: Path, reason: str) -> UnreachableError:

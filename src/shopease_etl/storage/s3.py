@@ -1,60 +1,34 @@
-"""The lake on S3: multipart uploads that stay invisible until they are completed."""
+"""The lake on S3: objects below a prefix of a bucket."""
 
-import logging
-import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
+from botocore.exceptions import ClientError
 
+from shopease_etl import aws
+from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
 from shopease_etl.errors import UnreachableError
-from shopease_etl.storage import StoredObject, Upload
+from shopease_etl.storage import Encryption, StoredObject, UnfinishedUpload, Upload
+from shopease_etl.storage.multipart import CONCURRENT_PARTS, MultipartSink
 
-log = logging.getLogger(__name__)
-
-PART_BYTES: Final = 8 * 1024 * 1024
-PARTS_BEFORE_GROWTH: Final = 1_000
-CONCURRENT_PARTS: Final = 4
-_CLIENT = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
-_CREDENTIALS_HINT: Final = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-_HINTS: Final = {
-    "NoSuchBucket": "create the bucket, or set SHOPEASE_LAKE to one that exists",
-    "404": "create the bucket, or set SHOPEASE_LAKE to one that exists",
-    "AccessDenied": "the credentials in use lack the right for this; see `aws sts get-caller-identity`",
-    "403": "the credentials in use lack the right for this; see `aws sts get-caller-identity`",
-    "ExpiredToken": "the session's credentials have expired: log in again",
-    "InvalidAccessKeyId": _CREDENTIALS_HINT,
-    "SignatureDoesNotMatch": _CREDENTIALS_HINT,
-    "PermanentRedirect": "the bucket is in another region: set AWS_REGION to it",
-    "301": "the bucket is in another region: set AWS_REGION to it",
-    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
-}
+KEYS_PER_DELETE: Final = 1_000
 
 
 class S3Store:
     """Objects below a prefix of a bucket; credentials, region and endpoint come from AWS's own settings."""
 
-    def __init__(self, bucket: str, prefix: str = "") -> None:
+    def __init__(self, bucket: str, prefix: str = "", encryption: Encryption | None = None) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.location = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self.encryption = encryption
 
     @cached_property
     def client(self) -> Any:
         """The boto3 client, made at first use; safe to share between threads."""
-        with _translated(self.location):
-            return boto3.session.Session().client("s3", config=_CLIENT)
+        return aws.client("s3", self.location)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -62,153 +36,130 @@ class S3Store:
 
     def check(self) -> None:
         """Raise UnreachableError unless the bucket is there and may be used."""
-        with _translated(self.location):
-            self.client.head_bucket(Bucket=self.bucket)
+        with refusals(self.location):
+            try:
+                self.client.head_bucket(Bucket=self.bucket)
+            except ClientError:
+                # The refusal of a HEAD has no body; this needs the same right, and is told the reason.
+                self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+                raise
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
-        return Upload(key, _MultipartSink(self.client, self._pool, self.bucket, self.prefix + key))
+        return Upload(key, MultipartSink(self.client, self._pool, self._target(key), self._encrypted()))
 
     def uri(self, key: str) -> str:
         """The object's s3:// address."""
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
     def storage_options(self) -> Mapping[str, str]:
-        """Region and endpoint as boto3 found them; credentials reach Polars through boto3's own chain."""
-        meta = self.client.meta
+        """The bucket's region, and the endpoint; credentials reach Polars through boto3's own chain."""
+        endpoint = self._regional_endpoint
         return {
-            "aws_region": meta.region_name or "us-east-1",
-            "aws_endpoint_url": meta.endpoint_url,
-            "allow_http": "true",
+            "aws_region": self._region,
+            "aws_endpoint_url": endpoint,
+            "allow_http": "true" if endpoint.startswith("http://") else "false",
         }
 
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""
-        uri = self.uri(key)
         try:
-            with _translated(uri):
-                head = self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)
+            with refusals(self.uri(key)):
+                head = self.client.head_object(**self._target(key))
         except UnreachableError as error:
-            if isinstance(error.__cause__, ClientError) and _code(error.__cause__) in {"404", "NoSuchKey"}:
+            if code_of(error.__cause__) in {"404", "NoSuchKey"}:
                 return None
             raise
         return StoredObject(key, head["ContentLength"], head["LastModified"].timestamp())
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects below a prefix, by key."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
-        with _translated(self.uri(prefix)):
-            for page in pages:
+        with refusals(self.uri(prefix)):
+            pages = self.client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
                 for item in page.get("Contents", ()):
-                    key = item["Key"].removeprefix(self.prefix)
-                    yield StoredObject(key, item["Size"], item["LastModified"].timestamp())
+                    yield StoredObject(self._own(item["Key"]), item["Size"], item["LastModified"].timestamp())
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
         span = f"bytes={start}-" if start >= 0 else f"bytes={start}"
-        span += str(start + length - 1) if length is not None and start >= 0 else ""
-        ranged = {"Range": span} if start or length is not None else {}
-        with _translated(self.uri(key)):
-            body: bytes = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **ranged)["Body"].read()
-        return body[:length]
+        span += str(start + max(length, 1) - 1) if length is not None and start >= 0 else ""
+        try:
+            with refusals(self.uri(key)):
+                body = ObjectBody(
+                    self.client, self.bucket, self.prefix + key, span if start or length is not None else None
+                )
+        except UnreachableError as error:
+            if code_of(error.__cause__) == "InvalidRange":
+                return b""
+            raise
+        try:
+            return body.read(-1 if length is None else length)
+        finally:
+            body.close()
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, every one that can be; UnreachableError names the first that cannot."""
+        refused: list[Mapping[str, str]] = []
+        for start in range(0, len(keys), KEYS_PER_DELETE):
+            some = [{"Key": self.prefix + key} for key in keys[start : start + KEYS_PER_DELETE]]
+            named = {"Objects": some, "Quiet": True}
+            with refusals(self.location):
+                refused += self.client.delete_objects(Bucket=self.bucket, Delete=named).get("Errors", ())
+        if refused:
+            raise self._undeleted(refused)
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """Multipart uploads below the prefix that are neither completed nor aborted."""
+        with refusals(self.location):
+            pages = self.client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
+                for item in page.get("Uploads", ()):
+                    yield UnfinishedUpload(self._own(item["Key"]), item["UploadId"], item["Initiated"].timestamp())
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Delete what is half written; harmless where it is gone."""
+        try:
+            with refusals(self.uri(upload.key)):
+                self.client.abort_multipart_upload(**self._target(upload.key), UploadId=upload.upload_id)
+        except UnreachableError as error:
+            if code_of(error.__cause__) != "NoSuchUpload":
+                raise
 
     def sweep(self) -> None:
         """Nothing to do: what is not completed is no object, and another host's uploads are not ours to abort."""
 
+    def _target(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.prefix + key}
 
-class _MultipartSink:
-    """One multipart upload: parts go up from a bounded number of threads while the next bytes come in."""
+    def _own(self, key: str) -> str:
+        return key.removeprefix(self.prefix)
 
-    def __init__(self, client: Any, pool: ThreadPoolExecutor, bucket: str, key: str) -> None:
-        self._client = client
-        self._pool = pool
-        self._target = {"Bucket": bucket, "Key": key}
-        self._uri = f"s3://{bucket}/{key}"
-        self._buffer = bytearray()
-        self._parts: list[Future[dict[str, Any]]] = []
-        self._slots = threading.BoundedSemaphore(CONCURRENT_PARTS)
-        self._published = False
-        with _translated(self._uri):
-            created = client.create_multipart_upload(**self._target, ChecksumAlgorithm="CRC32")
-        self._upload = {**self._target, "UploadId": created["UploadId"]}
+    def _encrypted(self) -> dict[str, str]:
+        if self.encryption is None:
+            return {}
+        key = {"SSEKMSKeyId": self.encryption.kms_key} if self.encryption.kms_key else {}
+        return {"ServerSideEncryption": self.encryption.algorithm, **key}
 
-    def write(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= self._part_bytes():
-            size = self._part_bytes()
-            self._send(bytes(memoryview(self._buffer)[:size]))
-            del self._buffer[:size]
+    @cached_property
+    def _region(self) -> str:
+        """The bucket's own: boto3 follows S3 there, Polars does not. Refusals tell it too; not every server does."""
+        with refusals(self.location):
+            try:
+                answer = self.client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                answer = error.response
+        told = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+        return str(told or self.client.meta.region_name or "us-east-1")
 
-    def complete(self) -> None:
-        if self._buffer or not self._parts:
-            self._send(bytes(self._buffer))
-            self._buffer.clear()
-        with _translated(self._uri):
-            for part in self._parts:
-                part.result()
+    @cached_property
+    def _regional_endpoint(self) -> str:
+        meta = self.client.meta
+        same = self._region == meta.region_name
+        return str(meta.endpoint_url if same else aws.client("s3", region=self._region).meta.endpoint_url)
 
-    def publish(self) -> None:
-        parts = [part.result() for part in self._parts]
-        with _translated(self._uri):
-            self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts})
-        self._published = True
-
-    def discard(self) -> None:
-        if self._published:
-            return
-        for part in self._parts:
-            part.cancel()
-        for part in self._parts:
-            if not part.cancelled():
-                part.exception()
-        try:
-            with _translated(self._uri):
-                self._client.abort_multipart_upload(**self._upload)
-        except UnreachableError as error:
-            log.warning("an unfinished upload stays behind: %s", error)
-
-    def _part_bytes(self) -> int:
-        """S3 takes 10,000 parts: doubling the size every thousand reaches its largest object."""
-        return PART_BYTES << (len(self._parts) // PARTS_BEFORE_GROWTH)
-
-    def _send(self, body: bytes) -> None:
-        self._raise_failure()
-        self._slots.acquire()
-        self._parts.append(self._pool.submit(self._put, len(self._parts) + 1, body))
-
-    def _put(self, number: int, body: bytes) -> dict[str, Any]:
-        try:
-            answer = self._client.upload_part(**self._upload, PartNumber=number, Body=body, ChecksumAlgorithm="CRC32")
-        finally:
-            self._slots.release()
-        checksum = {"ChecksumCRC32": answer["ChecksumCRC32"]} if "ChecksumCRC32" in answer else {}
-        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
-
-    def _raise_failure(self) -> None:
-        with _translated(self._uri):
-            for part in self._parts:
-                if part.done():
-                    part.result()
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-@contextmanager
-def _translated(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = _code(error)
-        reason = error.response.get("Error", {}).get("Message") or code
-        message = f"S3 refuses {uri}: {code}: {reason}" if code != reason else f"S3 refuses {uri}: {code}"
-        if code in {"404", "NoSuchBucket"}:
-            message = f"{uri} is not there: {reason}"
-        raise UnreachableError(message, hint=_HINTS.get(code)) from error
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        message = f"no AWS credentials for {uri}: {error}"
-        raise UnreachableError(message, hint=_CREDENTIALS_HINT) from error
-    except (BotoCoreError, ValueError) as error:
-        message = f"cannot reach {uri}: {error}"
-        raise UnreachableError(message, hint="see AWS_REGION and AWS_ENDPOINT_URL, and the network") from error
+    def _undeleted(self, refused: Sequence[Mapping[str, str]]) -> UnreachableError:
+        first = ClientError({"Error": dict(refused[0])}, "DeleteObjects")
+        told = refusal(f"s3://{self.bucket}/{refused[0]['Key']}", first)
+        more = f" (and {len(refused) - 1:,} more)" if refused[1:] else ""
+        return UnreachableError(f"not deleted{more}: {told}", hint=told.hint)

@@ -1,0 +1,125 @@
+"""An object on its way to S3: parts that nobody sees until the upload is completed, or aborted."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+from uuid import uuid4
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shopease_etl.aws import code_of, refusals
+from shopease_etl.errors import UnreachableError
+
+log = logging.getLogger(__name__)
+
+PART_BYTES: Final = 8 * 1024 * 1024
+PARTS_BEFORE_GROWTH: Final = 1_000
+CONCURRENT_PARTS: Final = 4
+UPLOAD_ID: Final = "shopease-upload"
+
+
+def part_bytes(parts: int) -> int:
+    """The size of the part after so many: S3 takes 10,000, and doubling every thousand reaches its largest object."""
+    return PART_BYTES << (parts // PARTS_BEFORE_GROWTH)
+
+
+class MultipartSink:
+    """One multipart upload: parts go up from a bounded number of threads while the next bytes come in.
+
+    Memory holds at most `CONCURRENT_PARTS` parts on their way and the next one as it fills.
+    """
+
+    def __init__(
+        self, client: Any, pool: ThreadPoolExecutor, target: Mapping[str, str], options: Mapping[str, str]
+    ) -> None:
+        self._client = client
+        self._pool = pool
+        self._target = dict(target)
+        self._uri = "s3://{Bucket}/{Key}".format(**target)
+        self._id = uuid4().hex
+        self._buffer = bytearray()
+        self._bytes = 0
+        self._parts: list[Future[dict[str, Any]]] = []
+        self._failure: BaseException | None = None
+        self._slots = threading.BoundedSemaphore(CONCURRENT_PARTS)
+        self._published = False
+        with refusals(self._uri):
+            created = client.create_multipart_upload(
+                **self._target, **options, ChecksumAlgorithm="CRC32", Metadata={UPLOAD_ID: self._id}
+            )
+        self._upload = {**self._target, "UploadId": created["UploadId"]}
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; waits while as many parts as may be are on their way."""
+        self._buffer += data
+        while len(self._buffer) >= (size := part_bytes(len(self._parts))):
+            self._send(bytes(memoryview(self._buffer)[:size]))
+            del self._buffer[:size]
+
+    def complete(self) -> None:
+        """Return when all bytes have arrived; S3 has compared each part's checksum."""
+        if self._buffer or not self._parts:
+            self._send(bytes(self._buffer))
+            self._buffer.clear()
+        with refusals(self._uri):
+            for part in self._parts:
+                part.result()
+
+    def publish(self) -> None:
+        """Complete the upload; S3 compares the object's size with ours."""
+        parts = [part.result() for part in self._parts]
+        with refusals(self._uri):
+            try:
+                self._client.complete_multipart_upload(
+                    **self._upload, MultipartUpload={"Parts": parts}, MpuObjectSize=self._bytes
+                )
+            except (ClientError, BotoCoreError):
+                if not self._is_there():
+                    raise
+        self._published = True
+
+    def discard(self) -> None:
+        """Abort the upload unless it is published; a warning tells of one that cannot be aborted now."""
+        if self._published:
+            return
+        for part in self._parts:
+            part.cancel()
+        for part in self._parts:
+            if not part.cancelled():
+                part.exception()
+        try:
+            with refusals(self._uri):
+                self._client.abort_multipart_upload(**self._upload)
+        except UnreachableError as error:
+            if code_of(error.__cause__) != "NoSuchUpload":
+                log.warning("an unfinished upload stays behind: %s", error)
+
+    def _is_there(self) -> bool:
+        """Whether the object is the one of this upload: S3 may have completed it, and only the answer was lost."""
+        try:
+            head = self._client.head_object(**self._target)
+        except (ClientError, BotoCoreError):
+            return False
+        return bool(head.get("Metadata", {}).get(UPLOAD_ID) == self._id)
+
+    def _send(self, body: bytes) -> None:
+        self._slots.acquire()
+        if self._failure:
+            self._slots.release()
+            with refusals(self._uri):
+                raise self._failure
+        self._bytes += len(body)
+        self._parts.append(self._pool.submit(self._put, len(self._parts) + 1, body))
+
+    def _put(self, number: int, body: bytes) -> dict[str, Any]:
+        try:
+            answer = self._client.upload_part(**self._upload, PartNumber=number, Body=body, ChecksumAlgorithm="CRC32")
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            self._slots.release()
+        checksum = {"ChecksumCRC32": answer["ChecksumCRC32"]} if "ChecksumCRC32" in answer else {}
+        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}

@@ -1,0 +1,103 @@
+"""A local lake's warehouse: its catalog in a file, DuckDB for SQL."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shopease_etl.catalog.discovery import read_table
+from shopease_etl.catalog.local import LocalCatalog, load, save
+from shopease_etl.catalog.schema import CatalogTable, CatalogView, Dataset
+from shopease_etl.errors import ShopeaseError
+from shopease_etl.storage.local import LocalStore
+from shopease_etl.tables import SILVER
+
+if TYPE_CHECKING:
+    from shopease_etl.engines.duckdb import Engine
+
+
+@dataclass(frozen=True)
+class LocalWarehouse:
+    """Tables over a lake's files, listed in a JSON file under the home folder."""
+
+    store: LocalStore
+    catalog_file: Path
+    database: str
+    max_memory: int | None = None
+    timeout: float | None = None
+
+    concurrency: int = 1
+
+    @property
+    def place(self) -> str:
+        """The catalog's file."""
+        return str(self.catalog_file)
+
+    def check(self) -> None:
+        """Nothing can be missing: a catalog is a file that is written whole."""
+
+    @contextmanager
+    def registering(
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
+    ) -> Iterator["LocalRegistration"]:
+        """Open an engine on the tables and views; the former catalog stays until they are kept."""
+        catalog = LocalCatalog(self.database, self.store.location, tuple(tables), tuple(views))
+        engine = self._engine(catalog)
+        try:
+            yield LocalRegistration(engine, catalog, self.catalog_file)
+        finally:
+            engine.close()
+
+    def engine(self) -> "Engine":
+        """DuckDB on the catalog's tables; a broken or changed file fails only the queries that ask for it."""
+        return self._engine(load(self.catalog_file))
+
+    def _engine(self, catalog: LocalCatalog) -> "Engine":
+        # duckdb and sqlglot are an extra, and slow to import: only who asks for them pays
+        from shopease_etl.engines.duckdb import Engine
+
+        engine = Engine(self.store.root, catalog.database, max_memory=self.max_memory, timeout=self.timeout)
+        for table in catalog.tables:
+            try:
+                self._check_unchanged(table)
+            except ShopeaseError as error:
+                engine.mark_broken(table.name, error)
+                continue
+            self._add(engine, table)
+        for view in catalog.views:
+            engine.add_view(view.name, view.sql)
+        return engine
+
+    def _add(self, engine: "Engine", table: CatalogTable) -> None:
+        path = self.store.root / table.key
+        if table.is_parquet:
+            engine.add_parquet(table.name, path, made_by=table.made_by)
+        else:
+            has_line_breaks = table.layer != SILVER
+            engine.add_csv(table.name, path, table.column_names, made_by=table.made_by, has_line_breaks=has_line_breaks)
+
+    def _check_unchanged(self, table: CatalogTable) -> None:
+        uri = self.store.uri(table.key)
+        if self.store.find(table.key) is None:
+            raise ShopeaseError(f"{uri} is not there", hint=f"run `{table.made_by}` to make it again")
+        if read_table(self.store, Dataset(table.name, table.key)) != table:
+            raise ShopeaseError(f"{uri} has other columns than its catalog", hint="run `shopease crawl`")
+
+
+@dataclass(frozen=True)
+class LocalRegistration:
+    """An engine on tables and views that nobody else sees before they are kept."""
+
+    engine: "Engine"
+    catalog: LocalCatalog
+    catalog_file: Path
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+    def drifts(self) -> Sequence[str]:
+        """Nobody else can have changed what nobody else sees."""
+        return ()
+
+    def keep(self) -> None:
+        """Write the catalog in place of the former one."""
+        save(self.catalog, self.catalog_file)

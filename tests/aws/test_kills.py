@@ -1,0 +1,108 @@
+"""A run on S3 that is killed leaves each layer as it was, or as the stage that was done left it; nothing is to mend."""
+
+import hashlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from accounts import Account, new_account, set_environment
+from commands import Shop, copy_of, end, execute
+from shopease_etl.tables import BRONZE, GOLD, KEYS, QUARANTINE, SILVER
+
+# A line on stderr, which one of them, and the layers that are new by then; None where they are just becoming so.
+MOMENTS = (
+    ("extract", 1, ()),
+    ("  transactions:", 1, ()),
+    ("publishing 6 objects", 1, None),
+    ("extract took", 1, (BRONZE,)),
+    ("rows share their key", 1, (BRONZE,)),
+    ("  transactions:", 2, (BRONZE,)),
+    ("publishing 6 objects", 2, None),
+    ("clean took", 1, (BRONZE, SILVER, QUARANTINE)),
+    ("  gold:", 1, None),
+    ("aggregate took", 1, (BRONZE, SILVER, QUARANTINE, GOLD)),
+)
+DAYS = ("query", "SELECT SUM(total_transactions) AS n FROM shopease_catalog.daily_sales_summary", "--json")
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A shop on S3 whose source goes on changing, and its bucket."""
+
+    shop: Shop
+    account: Account
+    bucket: str
+
+    def hashes(self) -> dict[str, str]:
+        """The datasets by key, but for the run's id in quarantine."""
+        client = self.account.client("s3")
+        found = {}
+        for key in KEYS:
+            data = client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            lines = [line.rpartition(b",")[0] for line in data.splitlines()] if key.startswith(QUARANTINE) else [data]
+            found[key] = hashlib.sha256(b"\n".join(lines)).hexdigest()
+        return found
+
+    def uploads(self) -> list[str]:
+        """Unfinished uploads."""
+        found = self.account.client("s3").list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        return [upload["Key"] for upload in found]
+
+
+@pytest.fixture(scope="module")
+def lake(emulator: str, sales: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    with copy_of(sales) as url, pytest.MonkeyPatch.context() as patch:
+        account = new_account(emulator)
+        set_environment(patch, account.environment)
+        bucket = account.new_bucket()
+        account.new_catalog(bucket)
+        yield Lake(Shop(tmp_path_factory.mktemp("killed"), url, f"s3://{bucket}"), account, bucket)
+
+
+def change(url: str) -> None:
+    """Give every dataset other bytes."""
+    for table, key in (("customers", "customer_id"), ("products", "product_id"), ("stores", "store_id")):
+        execute(url, f"UPDATE {table} SET updated_at = updated_at + interval '1 day' WHERE {key} IS NOT NULL")
+    for table in ("inventory", "sales_managers", "sale_transactions"):
+        execute(url, f"UPDATE {table} SET updated_at = coalesce(updated_at, now()) + interval '1 day'")
+    execute(
+        url,
+        "UPDATE sale_transactions SET unit_price = unit_price + 1 WHERE unit_price > 0",
+        "UPDATE products SET product_name = product_name || '!' WHERE trim(product_name) <> ''",
+        "UPDATE customers SET city = city || '!'",
+    )
+
+
+def kill_at(shop: Shop, line: str, occurrence: int) -> None:
+    """Kill a run when this line has come on stderr so many times."""
+    with shop.start("run-all", "--verbose") as process:
+        assert process.stderr
+        for text in process.stderr:
+            occurrence -= line in text
+            if not occurrence:
+                break
+        process.send_signal(signal.SIGKILL)
+        assert end(process).code == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("line", "occurrence", "done"), MOMENTS)
+def test_a_killed_run_leaves_whole_layers(lake: Lake, line: str, occurrence: int, done: tuple[str, ...] | None) -> None:
+    lake.shop.run("run-all").done()
+    before = lake.hashes()
+    change(lake.shop.database_url)
+    kill_at(lake.shop, line, occurrence)
+    left = lake.hashes()
+    (answer,) = lake.shop.run(*DAYS).done().document["rows"]
+    assert answer["n"] > 0
+    lake.shop.run("run-all").done()
+    after = lake.hashes()
+    for key in sorted(KEYS):
+        assert before[key] != after[key] or key.startswith(QUARANTINE), key
+        expected = (
+            {before[key], after[key]} if done is None else {(after if key.split("/")[0] in done else before)[key]}
+        )
+        assert left[key] in expected, key
+    lake.shop.run("cleanup", "--uploads", "--older-than", "0", "--yes").done()
+    assert lake.uploads() == []
