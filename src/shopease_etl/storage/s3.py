@@ -83,7 +83,7 @@ class S3Store:
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
         span = f"bytes={start}-" if start >= 0 else f"bytes={start}"
-        span += str(start + max(length, 1) - 1) if length is not None and start >= 0 else ""
+        span += str(start + length - 1) if length is not None and start >= 0 else ""
         try:
             with refusals(self.uri(key)):
                 body = ObjectBody(
