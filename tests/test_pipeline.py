@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 import polars as pl
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -31,8 +30,8 @@ def with_password(url: str) -> str:
 class Bucket:
     """A lake on S3 from outside."""
 
-    def __init__(self, name: str, prefix: str) -> None:
-        self._client = boto3.client("s3")
+    def __init__(self, account: Account, name: str, prefix: str) -> None:
+        self._client = account.client("s3")
         self._name = name
         self._prefix = prefix
 
@@ -63,7 +62,7 @@ def test_a_folder_and_s3_hold_the_same_and_no_secret(sales: str, tmp_path: Path,
     local, remote = (Shop(tmp_path, with_password(sales), lake) for lake in ("lake", f"s3://{bucket}/some/prefix"))
     runs = [shop.run("run-all", "--json", "--debug").done() for shop in (local, remote)]
     lake = {path.relative_to(tmp_path / "lake").as_posix(): path.read_bytes() for path in _files(tmp_path / "lake")}
-    there = Bucket(bucket, "some/prefix/")
+    there = Bucket(account, bucket, "some/prefix/")
     objects = there.objects()
     assert there.uploads() == []
     for found in (lake, objects):
