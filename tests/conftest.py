@@ -21,6 +21,7 @@ from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_d
 from dump_files import fill, write_dumps
 from shopease_etl import embedded
 from shopease_etl.embedded import locks
+from shopease_etl.storage import LakeStore, open_store
 
 _NUMBERS = itertools.count(1)
 
@@ -167,6 +168,15 @@ def new_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[]
         return name
 
     return make
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> LakeStore:
+    """An empty store of each kind."""
+    if request.param == "local":
+        return open_store(str(tmp_path / "lake"))
+    made: Callable[[], str] = request.getfixturevalue("new_bucket")
+    return open_store(f"s3://{made()}/some/prefix")
 
 
 def _listens(port: int) -> bool:

@@ -9,7 +9,9 @@ from shopease_etl import pipeline, plan
 from shopease_etl.lake import scan_csv
 from shopease_etl.results import RunResult
 from shopease_etl.settings import Settings, load
+from shopease_etl.storage import Store
 from shopease_etl.storage.local import LocalStore
+from shopease_etl.storage.s3 import S3Store
 from shopease_etl.tables import CLEANED_TABLES, GOLD_TABLES, ROW, TABLES
 
 KEYS: Final = {
@@ -17,6 +19,15 @@ KEYS: Final = {
     *(key for table in CLEANED_TABLES for key in (table.silver_key, table.quarantine_key)),
     *(table.key for table in GOLD_TABLES),
 }
+
+
+def unfinished(store: Store) -> list[object]:
+    """Half-written objects, as the store itself tells of them."""
+    if isinstance(store, LocalStore):
+        return [path for path in store.root.rglob("*") if "_staging" in path.parts]
+    assert isinstance(store, S3Store)
+    uploads: list[object] = store.client.list_multipart_uploads(Bucket=store.bucket).get("Uploads", [])
+    return uploads
 
 
 def given_settings(url: str, folder: Path, **more: str) -> Settings:

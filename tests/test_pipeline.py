@@ -105,7 +105,7 @@ def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
     assert manifest == told
     assert list(manifest) == [
         *("run_id", "status", "started_at", "finished_at", "shopease_version", "stages", "reconciliation"),
-        *("source", "error", "schema_version"),
+        *("source", "error", "published", "schema_version"),
     ]
     assert (manifest["schema_version"], manifest["status"], manifest["error"]) == (1, "succeeded", None)
     assert manifest["shopease_version"] == __version__

@@ -5,7 +5,7 @@ import logging
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from shopease_etl import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.results import Recorded, RunResult, RunSummary
 from shopease_etl.storage import Store, Upload, put_stream
+from shopease_etl.storage.pending import PendingStore
 from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import ROW
 
@@ -34,7 +35,7 @@ class Manifest:
 
 
 class Publication:
-    """Objects written by one stage, which readers see all together or not at all."""
+    """Objects written by one stage, which are whole all together or not at all."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -51,21 +52,11 @@ class Publication:
         return next((upload.failure for upload in self._uploads if upload.failure), None)
 
     def publish(self) -> None:
-        """Wait until every object has arrived whole, then let readers see them."""
+        """Wait until every object has arrived whole, then let the store's readers see them."""
         for upload in self._uploads:
             upload.complete()
-        log.info("publishing %d objects", len(self._uploads))
-        published: list[str] = []
-        with _uninterrupted():
-            try:
-                for upload in self._uploads:
-                    upload.publish()
-                    published.append(upload.key)
-            except ShopeaseError as error:
-                if not published:
-                    raise
-                message = f"{error}; new already: {', '.join(published)}"
-                raise type(error)(message, hint="mend that, and run the stage again") from error
+        for upload in self._uploads:
+            upload.publish()
 
     def discard(self) -> None:
         """Leave nothing of what is not published."""
@@ -75,7 +66,10 @@ class Publication:
 
 @contextmanager
 def publication(store: Store) -> Iterator[Publication]:
-    """Publish what the block wrote when it ends well; on any exception nothing changes and nothing is left."""
+    """Publish to the store what the block wrote when it ends well; on any exception nothing is left of it.
+
+    In a run the store is a `PendingStore`, whose objects only the run itself sees; `publish_run` is for all others.
+    """
     written = Publication(store)
     try:
         yield written
@@ -97,7 +91,7 @@ def scan_csv(store: Store, key: str, recorded: Mapping[str, Recorded]) -> pl.Laz
         infer_schema=False,
         row_index_name=ROW,
         glob=False,
-        storage_options=dict(store.storage_options()) or None,
+        storage_options=dict(store.storage_options(key)) or None,
     )
     # Polars leaves doubled quotes in a name as they stand in the file.
     wrong = {name.replace('"', '""'): name for name in _header(store, key) if '"' in name}
@@ -171,6 +165,7 @@ def _manifest(document: Any) -> Manifest:
         )
         for stage in document["stages"]
         for item in stage["datasets"]
+        if document.get("published", True)
     }
     stages = tuple(str(stage["name"]) for stage in document["stages"])
     seconds = (finished - started).total_seconds()
@@ -186,6 +181,18 @@ def recorded_datasets(store: Store) -> dict[str, Recorded]:
         if keys <= found.keys():
             break
     return found
+
+
+def publish_run(pending: PendingStore, record: Callable[[], object]) -> None:
+    """Let everybody see what a run wrote, all at once, and with it the manifest that `record` writes.
+
+    An interrupt is held back meanwhile, until `deliver_interrupt`.
+    """
+    with _uninterrupted():
+        log.info("publishing %d objects", pending.waiting)
+        pending.intend()
+        record()
+        pending.publish()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from shopease_etl import __version__, lock, tables
 from shopease_etl.catalog.local import catalog_path
 from shopease_etl.costs import Prices
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
-from shopease_etl.lake import deliver_interrupt, recorded_datasets, require_whole, write_manifest
+from shopease_etl.lake import deliver_interrupt, publish_run, recorded_datasets, require_whole, write_manifest
 from shopease_etl.plan import Plan
 from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
@@ -33,8 +33,9 @@ from shopease_etl.stages.cleanup import (
 )
 from shopease_etl.stages.crawl import crawl, no_crawlers
 from shopease_etl.stages.extract import extract, resolve
-from shopease_etl.storage import Encryption, Store, open_store
+from shopease_etl.storage import Encryption, LakeStore, Store, open_store
 from shopease_etl.storage.local import LocalStore
+from shopease_etl.storage.pending import PendingStore
 from shopease_etl.warehouse import Warehouse
 from shopease_etl.warehouse.local import LocalWarehouse
 
@@ -73,14 +74,22 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
     _check_ahead(plan, settings, store)
     run_id = new_run_id()
     with lock.held(_lock_path(store, settings), run_id):
-        store.sweep()
+        _recover(store)
         job = _Run(plan, settings, store, run_id, progress)
         try:
             job.execute()
         except BaseException as error:
+            job.pending.discard()
             job.record_end(error)
             raise
         return job.record(SUCCEEDED, None)
+
+
+def _recover(store: LakeStore) -> None:
+    """Finish or clear away what a command left that died; the lake's lock is held."""
+    if keys := store.recover():
+        log.warning("a run died while it published; its objects are all published now: %s", ", ".join(keys))
+    store.sweep()
 
 
 def find_garbage(
@@ -109,6 +118,7 @@ def delete_garbage(settings: Settings, garbage: Garbage) -> None:
     """
     store = lake_store(settings)
     with lock.held(_lock_path(store, settings), "cleanup"):
+        _recover(store)
         abort_uploads(store, garbage.uploads.uploads)
         delete_objects(store, garbage.datasets.objects)
 
@@ -118,7 +128,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
 
 
-def lake_store(settings: Settings) -> Store:
+def lake_store(settings: Settings) -> LakeStore:
     """The settings' lake, encrypted as they say."""
     algorithm = settings.s3_encryption
     return open_store(settings.lake, Encryption(algorithm, settings.s3_kms_key) if algorithm else None)
@@ -204,34 +214,56 @@ class _Run:
 
     plan: Plan
     settings: Settings
-    store: Store
+    store: LakeStore
     run_id: str
     progress: Progress
     started_at: str = field(default_factory=lambda: _now())
     stages: list[StageResult] = field(default_factory=list)
     source: SourceInfo | None = None
+    is_published: bool = False
+
+    def __post_init__(self) -> None:
+        later = {key for step in self.plan.steps() for key in step.reads}
+        self.pending = PendingStore(self.store, _private_path(self.store, self.settings, "spool"), later)
 
     def execute(self) -> None:
+        """Carry the stages out, and publish what they wrote all at once."""
+        self.pending.discard()
         recorded = recorded_datasets(self.store)
         stages: dict[str, Callable[[], StageResult]] = {
             "extract": self._extract,
             "clean": lambda: clean(
-                self.store, self.plan.cleaned_tables, self.run_id, recorded=recorded, progress=self.progress
+                self.pending, self.plan.cleaned_tables, self.run_id, recorded=recorded, progress=self.progress
             ),
-            "aggregate": lambda: aggregate(self.store, self.plan.datasets, recorded=recorded, progress=self.progress),
+            "aggregate": lambda: aggregate(self.pending, self.plan.datasets, recorded=recorded, progress=self.progress),
             "crawl": lambda: self._crawl(recorded),
         }
         for name in self.plan.stages:
+            if name == "crawl":
+                self._publish()
             self.progress.stage(name)
             result = stages[name]()
             log.info("%s took %.3f s", name, result.seconds)
             self.stages.append(result)
             self.record(RUNNING, None)
-            deliver_interrupt()
             recorded |= {
                 item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
                 for item in result.datasets
             }
+        self._publish()
+
+    def _publish(self) -> None:
+        """Let readers see what the stages so far wrote."""
+        if not self.pending.waiting or self.is_published:
+            return
+        try:
+            self.is_published = True
+            publish_run(self.pending, lambda: self.record(RUNNING, None))
+        except BaseException:
+            self.is_published = bool(self.pending.published)
+            raise
+        self.pending.discard()
+        deliver_interrupt()
 
     def record(self, status: str, error: str | None) -> RunResult:
         """Write the manifest."""
@@ -245,6 +277,7 @@ class _Run:
             stages=tuple(self.stages),
             reconciliation=_reconciliation(self.stages),
             error=error,
+            published=self.is_published or not any(stage.datasets for stage in self.stages),
         )
         write_manifest(self.store, result)
         return result
@@ -260,7 +293,7 @@ class _Run:
     def _extract(self) -> StageResult:
         with source_snapshot(self.settings) as moment:
             result = extract(
-                moment, self.store, self.plan.tables, fail_fast=self.plan.fail_fast, progress=self.progress
+                moment, self.pending, self.plan.tables, fail_fast=self.plan.fail_fast, progress=self.progress
             )
             sources = {table.name: table.source for table in self.plan.tables}
             rows = {sources[item.name]: item.rows_in for item in result.datasets}
@@ -318,7 +351,12 @@ def _lock_path(store: Store, settings: Settings) -> Path:
     """In a local lake itself; for a lake elsewhere in the home, where it parts the runs of this machine."""
     if isinstance(store, LocalStore):
         return store.root / tables.RUNS / ".lock"
-    return settings.home / "locks" / f"{sha256(store.location.encode()).hexdigest()[:16]}.lock"
+    return _private_path(store, settings, "locks").with_suffix(".lock")
+
+
+def _private_path(store: Store, settings: Settings, folder: str) -> Path:
+    """The lake's own path in a folder of the home."""
+    return settings.home / folder / sha256(store.location.encode()).hexdigest()[:16]
 
 
 def _now() -> str:

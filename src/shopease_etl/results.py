@@ -95,7 +95,10 @@ class SourceInfo:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run and how it ended; the manifest is this, written down."""
+    """A run and how it ended; the manifest is this, written down.
+
+    `published` tells whether readers see what its stages wrote.
+    """
 
     run_id: str
     status: str
@@ -106,6 +109,7 @@ class RunResult:
     reconciliation: Mapping[str, object]
     source: SourceInfo | None = None
     error: str | None = None
+    published: bool = True
     schema_version: int = 1
 
 

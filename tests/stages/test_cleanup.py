@@ -20,7 +20,7 @@ from shopease_etl.stages.cleanup import (
     orphaned_uploads,
     owned_objects,
 )
-from shopease_etl.storage import Store, UnfinishedUpload, Upload, open_store, put_stream
+from shopease_etl.storage import LakeStore, UnfinishedUpload, Upload, open_store, put_stream
 
 MANIFEST: Final = "_runs/20260102T030405.000006Z-0abc.json"
 STRAYS: Final = ("bronze/customers/mine.csv", "gold/notes.txt", "silver/customers/customers_cleaned.csv.bak")
@@ -29,7 +29,7 @@ ALL: Final = tables.LAYERS
 
 
 @pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> LakeStore:
     """An empty store of each kind."""
     if request.param == "local":
         return open_store(str(tmp_path / "lake"))
@@ -37,18 +37,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return open_store(f"s3://{account.new_bucket()}/some/prefix")
 
 
-def filled(store: Store) -> Store:
+def filled(store: LakeStore) -> LakeStore:
     """The store with a whole lake, manifests, and what others put beside it."""
     for key in (*tables.KEYS, MANIFEST, *OTHERS):
         put_stream(store, key, [key.encode()])
     return store
 
 
-def keys(store: Store) -> set[str]:
+def keys(store: LakeStore) -> set[str]:
     return {item.key for item in store.list("")}
 
 
-def test_everything_is_what_the_lake_owns_and_no_more(store: Store) -> None:
+def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
     found = owned_objects(filled(store), ALL, everything=True)
     assert {item.key for item in found.objects} == {*tables.KEYS, MANIFEST}
     assert found.bytes == sum(map(len, (*tables.KEYS, MANIFEST)))
@@ -59,7 +59,7 @@ def test_everything_is_what_the_lake_owns_and_no_more(store: Store) -> None:
     assert owned_objects(store, ALL, everything=True).objects == ()
 
 
-def test_layers_are_deleted_apart_and_keep_the_manifests(store: Store) -> None:
+def test_layers_are_deleted_apart_and_keep_the_manifests(store: LakeStore) -> None:
     found = owned_objects(filled(store), [tables.SILVER, tables.GOLD], everything=False)
     assert {item.key for item in found.objects} == {key for key in tables.KEYS if key.startswith(("silver/", "gold/"))}
     assert found.strays == 2
@@ -68,12 +68,12 @@ def test_layers_are_deleted_apart_and_keep_the_manifests(store: Store) -> None:
     assert keys(store) == {*tables.KEYS, MANIFEST, *OTHERS} - gone
 
 
-def test_no_layer_is_nothing(store: Store) -> None:
+def test_no_layer_is_nothing(store: LakeStore) -> None:
     found = owned_objects(filled(store), [], everything=False)
     assert (found.objects, found.bytes, found.strays) == ((), 0, 0)
 
 
-def test_a_layer_that_is_none_is_refused(store: Store) -> None:
+def test_a_layer_that_is_none_is_refused(store: LakeStore) -> None:
     with pytest.raises(ConfigurationError, match="athena-results is no layer"):
         owned_objects(store, ["athena-results"], everything=False)
 
@@ -102,7 +102,7 @@ def test_what_is_made_of_another_goes_first_and_manifests_last(tmp_path: Path, l
 
 
 @pytest.mark.parametrize("key", OTHERS)
-def test_what_is_not_the_lakes_own_is_never_deleted(store: Store, key: str) -> None:
+def test_what_is_not_the_lakes_own_is_never_deleted(store: LakeStore, key: str) -> None:
     put_stream(store, key, [b"mine"])
     put_stream(store, MANIFEST, [b"{}"])
     with pytest.raises(ConfigurationError, match="stays"):
@@ -120,7 +120,7 @@ def test_only_datasets_and_manifests_are_own(key: str) -> None:
 
 
 @pytest.fixture
-def begun(store: Store) -> Iterator[Callable[[str], Upload]]:
+def begun(store: LakeStore) -> Iterator[Callable[[str], Upload]]:
     """Begins uploads that nobody ends."""
     uploads: list[Upload] = []
 
@@ -134,7 +134,7 @@ def begun(store: Store) -> Iterator[Callable[[str], Upload]]:
         upload.discard()
 
 
-def test_only_our_own_old_uploads_are_aborted(store: Store, begun: Callable[[str], Upload]) -> None:
+def test_only_our_own_old_uploads_are_aborted(store: LakeStore, begun: Callable[[str], Upload]) -> None:
     ours = ("bronze/customers/customers.csv", MANIFEST)
     for key in (*ours, "mine/x"):
         begun(key)
@@ -149,13 +149,13 @@ def test_only_our_own_old_uploads_are_aborted(store: Store, begun: Callable[[str
 
 
 @pytest.mark.usefixtures("store")
-def test_an_upload_is_young_by_the_clock(store: Store, begun: Callable[[str], Upload]) -> None:
+def test_an_upload_is_young_by_the_clock(store: LakeStore, begun: Callable[[str], Upload]) -> None:
     begun(MANIFEST)
     assert orphaned_uploads(store, older_than=3600).younger == 1
     assert orphaned_uploads(store, older_than=-3600).younger == 0
 
 
-def test_uploads_of_others_are_never_aborted(store: Store, begun: Callable[[str], Upload]) -> None:
+def test_uploads_of_others_are_never_aborted(store: LakeStore, begun: Callable[[str], Upload]) -> None:
     begun("mine/x")
     begun(MANIFEST)
     with pytest.raises(ConfigurationError, match="stays"):

@@ -1,7 +1,6 @@
 """What every store promises, held to both kinds of it."""
 
 import hashlib
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,35 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lakes import unfinished
 from shopease_etl.errors import ConfigurationError, DataRefusedError, UnreachableError
-from shopease_etl.lake import deliver_interrupt, publication, scan_csv
-from shopease_etl.storage import Store, Upload, open_store, put_stream
-from shopease_etl.storage.local import LocalStore
+from shopease_etl.lake import publication, scan_csv
+from shopease_etl.storage import LakeStore, Upload, open_store, put_stream
 from shopease_etl.storage.multipart import PART_BYTES
-from shopease_etl.storage.s3 import S3Store
 
 KEY = "bronze/customers/customers.csv"
 
 
-@pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of each kind."""
-    if request.param == "local":
-        return open_store(str(tmp_path / "lake"))
-    new_bucket: Callable[[], str] = request.getfixturevalue("new_bucket")
-    return open_store(f"s3://{new_bucket()}/some/prefix")
-
-
-def unfinished(store: Store) -> list[object]:
-    """Half-written objects, as the store itself tells of them."""
-    if isinstance(store, LocalStore):
-        return [path for path in store.root.rglob("*") if "_staging" in path.parts]
-    assert isinstance(store, S3Store)
-    uploads: list[object] = store.client.list_multipart_uploads(Bucket=store.bucket).get("Uploads", [])
-    return uploads
-
-
-def test_an_object_is_read_as_it_was_written(store: Store) -> None:
+def test_an_object_is_read_as_it_was_written(store: LakeStore) -> None:
     upload = put_stream(store, KEY, [b"a,b\n", b'1,"x\n', b'y"\n'])
     assert store.read(KEY) == b'a,b\n1,"x\ny"\n'
     assert upload.csv_rows == 1
@@ -48,7 +28,7 @@ def test_an_object_is_read_as_it_was_written(store: Store) -> None:
     assert unfinished(store) == []
 
 
-def test_parts_of_an_object_can_be_read(store: Store) -> None:
+def test_parts_of_an_object_can_be_read(store: LakeStore) -> None:
     put_stream(store, KEY, [b"0123456789"])
     assert store.read(KEY, start=-1) == b"9"
     assert store.read(KEY, start=2, length=3) == b"234"
@@ -57,21 +37,21 @@ def test_parts_of_an_object_can_be_read(store: Store) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(-15, 15), length=st.none() | st.integers(0, 15))
-def test_a_span_is_read_as_a_slice_of_the_whole(store: Store, start: int, length: int | None) -> None:
+def test_a_span_is_read_as_a_slice_of_the_whole(store: LakeStore, start: int, length: int | None) -> None:
     data = b"0123456789"
     if store.find(KEY) is None:
         put_stream(store, KEY, [data])
     assert store.read(KEY, start, length) == data[start:][:length]
 
 
-def test_large_objects_go_in_parts(store: Store) -> None:
+def test_large_objects_go_in_parts(store: LakeStore) -> None:
     chunk = bytes(range(256)) * 4096
     chunks = [chunk] * (2 * PART_BYTES // len(chunk) + 1)
     put_stream(store, KEY, chunks)
     assert store.read(KEY) == b"".join(chunks)
 
 
-def test_nobody_sees_an_object_before_it_is_published(store: Store) -> None:
+def test_nobody_sees_an_object_before_it_is_published(store: LakeStore) -> None:
     put_stream(store, KEY, [b"old"])
     upload = store.upload(KEY)
     upload.write(b"new")
@@ -81,7 +61,7 @@ def test_nobody_sees_an_object_before_it_is_published(store: Store) -> None:
     assert store.read(KEY) == b"new"
 
 
-def test_a_stream_that_breaks_changes_nothing_and_leaves_nothing(store: Store) -> None:
+def test_a_stream_that_breaks_changes_nothing_and_leaves_nothing(store: LakeStore) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * (PART_BYTES + 1)
         raise KeyboardInterrupt
@@ -93,7 +73,7 @@ def test_a_stream_that_breaks_changes_nothing_and_leaves_nothing(store: Store) -
     assert unfinished(store) == []
 
 
-def test_objects_of_a_publication_appear_together_or_not_at_all(store: Store) -> None:
+def test_objects_of_a_publication_appear_together_or_not_at_all(store: LakeStore) -> None:
     with pytest.raises(ZeroDivisionError), publication(store) as written:
         for key in ("a/1", "a/2"):
             written.upload(key).write(b"x")
@@ -107,33 +87,7 @@ def test_objects_of_a_publication_appear_together_or_not_at_all(store: Store) ->
     assert [item.key for item in store.list("a/")] == ["a/1", "a/2"]
 
 
-def test_an_interrupt_waits_until_a_publication_is_whole(store: Store) -> None:
-    with publication(store) as written:
-        first, second = written.upload("a/1"), written.upload("a/2")
-        publish = first.publish
-
-        def interrupted() -> None:
-            signal.raise_signal(signal.SIGINT)
-            publish()
-
-        first.publish = interrupted  # type: ignore[method-assign]
-        second.write(b"x")
-    assert [item.key for item in store.list("a/")] == ["a/1", "a/2"]
-    with pytest.raises(KeyboardInterrupt):
-        deliver_interrupt()
-    deliver_interrupt()
-
-
-def test_a_publication_that_breaks_off_says_what_is_new(tmp_path: Path) -> None:
-    store = open_store(str(tmp_path))
-    (tmp_path / "a" / "2").mkdir(parents=True)
-    with pytest.raises(UnreachableError, match=r"new already: a/1$"), publication(store) as written:
-        for key in ("a/1", "a/2"):
-            written.upload(key).write(b"x")
-    assert unfinished(store) == []
-
-
-def test_an_empty_object_is_no_dataset(store: Store) -> None:
+def test_an_empty_object_is_no_dataset(store: LakeStore) -> None:
     put_stream(store, KEY, [])
     with pytest.raises(DataRefusedError, match="cut short"):
         scan_csv(store, KEY, {})
@@ -154,19 +108,19 @@ def test_polars_reads_with_the_credentials_of_a_profile(
     assert scan_csv(fresh, KEY, {}).collect().height == 1
 
 
-def test_missing_objects(store: Store) -> None:
+def test_missing_objects(store: LakeStore) -> None:
     assert store.find("no/such") is None
     assert list(store.list("no/")) == []
     with pytest.raises(UnreachableError, match="no/such"):
         store.read("no/such")
 
 
-def test_a_store_in_order_passes_its_check(store: Store) -> None:
+def test_a_store_in_order_passes_its_check(store: LakeStore) -> None:
     store.check()
     assert unfinished(store) == []
 
 
-def test_deleting_leaves_what_was_not_named(store: Store) -> None:
+def test_deleting_leaves_what_was_not_named(store: LakeStore) -> None:
     for key in (KEY, "bronze/customers/mine.txt", "gold/x/data.parquet"):
         put_stream(store, key, [b"x"])
     store.delete([KEY, "gold/x/data.parquet", "gold/y/none"])
@@ -174,7 +128,7 @@ def test_deleting_leaves_what_was_not_named(store: Store) -> None:
     store.delete([])
 
 
-def test_what_is_half_written_is_told_and_can_be_aborted(store: Store) -> None:
+def test_what_is_half_written_is_told_and_can_be_aborted(store: LakeStore) -> None:
     uploads = {key: store.upload(key) for key in (KEY, "gold/100% of $/data+é.parquet")}
     for begun in uploads.values():
         begun.write(b"x" * (PART_BYTES + 1))

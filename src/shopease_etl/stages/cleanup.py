@@ -8,7 +8,7 @@ from typing import Final
 
 from shopease_etl import tables
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.storage import Store, StoredObject, UnfinishedUpload
+from shopease_etl.storage import LakeStore, StoredObject, UnfinishedUpload
 
 # What is made of another goes first, and last the manifests: those that are left tell what was there.
 DELETE_ORDER: Final = (tables.GOLD, tables.SILVER, tables.QUARANTINE, tables.BRONZE, tables.RUNS)
@@ -65,7 +65,7 @@ def is_own(key: str) -> bool:
     return key in tables.KEYS or _MANIFEST.fullmatch(key) is not None
 
 
-def orphaned_uploads(store: Store, *, older_than: float, now: float | None = None) -> OrphanedUploads:
+def orphaned_uploads(store: LakeStore, *, older_than: float, now: float | None = None) -> OrphanedUploads:
     """Uploads to the lake's own keys that began more than `older_than` seconds before `now`, in seconds since 1970.
 
     The younger ones are left alone: a run may be writing them.
@@ -77,7 +77,7 @@ def orphaned_uploads(store: Store, *, older_than: float, now: float | None = Non
     return OrphanedUploads(old, younger=len(own) - len(old), strays=len(found) - len(own))
 
 
-def abort_uploads(store: Store, uploads: Iterable[UnfinishedUpload]) -> None:
+def abort_uploads(store: LakeStore, uploads: Iterable[UnfinishedUpload]) -> None:
     """Delete what `orphaned_uploads` found.
 
     Raises:
@@ -90,7 +90,7 @@ def abort_uploads(store: Store, uploads: Iterable[UnfinishedUpload]) -> None:
         store.abort(upload)
 
 
-def owned_objects(store: Store, layers: Sequence[str], *, everything: bool) -> OwnedObjects:
+def owned_objects(store: LakeStore, layers: Sequence[str], *, everything: bool) -> OwnedObjects:
     """The layers' datasets, and with `everything` the manifests of runs too, in the order of their deletion.
 
     Hidden files, such as the lock in `_runs`, are neither the lake's objects nor strays.
@@ -101,7 +101,7 @@ def owned_objects(store: Store, layers: Sequence[str], *, everything: bool) -> O
     return OwnedObjects(own, sum(item.bytes for item in own), strays)
 
 
-def delete_objects(store: Store, objects: Iterable[StoredObject]) -> None:
+def delete_objects(store: LakeStore, objects: Iterable[StoredObject]) -> None:
     """Delete what `owned_objects` found, one layer after the other, so that an interruption leaves the manifests.
 
     Raises:

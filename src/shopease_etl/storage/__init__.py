@@ -4,10 +4,13 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.storage.rows import RowCounter
+
+# What a store needs to publish an object whose writer has died, as JSON has it.
+Ticket = Mapping[str, Any]
 
 
 class Sink(Protocol):
@@ -24,6 +27,9 @@ class Sink(Protocol):
 
     def discard(self) -> None:
         """Leave nothing behind; harmless after `publish`."""
+
+    def ticket(self) -> Ticket:
+        """What `LakeStore.recover` needs to publish the object, once it is complete, in this sink's place."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +125,8 @@ class Store(Protocol):
     def uri(self, key: str) -> str:
         """The object's address as Polars reads it."""
 
-    def storage_options(self) -> Mapping[str, str]:
-        """What Polars needs besides the address."""
+    def storage_options(self, key: str) -> Mapping[str, str]:
+        """What Polars needs besides the object's address."""
 
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""
@@ -130,6 +136,22 @@ class Store(Protocol):
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
+
+
+class LakeStore(Store, Protocol):
+    """A store with what only those need who hold the lake's lock."""
+
+    def sink(self, key: str) -> Sink:
+        """Begin to write an object; it stays invisible until published."""
+
+    def intend(self, tickets: Sequence[Ticket]) -> None:
+        """Write down what is about to be published together, so that `recover` can go on with it."""
+
+    def settle(self) -> None:
+        """Forget what was written down: all of it is published, or none."""
+
+    def recover(self) -> tuple[str, ...]:
+        """Publish the rest of what a command that died was about to publish together; returns the keys of all."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, every one that can be; one that is not there is no error."""
@@ -141,7 +163,7 @@ class Store(Protocol):
         """Delete what is half written; harmless where it is gone."""
 
     def sweep(self) -> None:
-        """Delete what a killed run left half written; call it only while holding the lake's lock."""
+        """Delete what a killed run left half written; `recover` comes before it."""
 
 
 def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
@@ -158,7 +180,7 @@ def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
     return upload
 
 
-def open_store(lake: str, encryption: Encryption | None = None) -> Store:
+def open_store(lake: str, encryption: Encryption | None = None) -> LakeStore:
     """The store that a lake setting names: `s3://BUCKET[/PREFIX]`, or a local folder, which is never encrypted."""
     if lake.startswith("s3://"):
         from shopease_etl.storage.s3 import S3Store

@@ -1,5 +1,6 @@
 """The lake in a local folder: objects are files, written aside, synced, and renamed into place."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +11,10 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from shopease_etl.errors import UnreachableError
-from shopease_etl.storage import StoredObject, UnfinishedUpload, Upload
+from shopease_etl.storage import StoredObject, Ticket, UnfinishedUpload, Upload
 
 STAGING: Final = "_staging"
+_JOURNAL: Final = "journal"
 _HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
 
 
@@ -33,14 +35,17 @@ class LocalStore:
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
-        staged = f"{quote(key, safe='')}.{uuid4().hex}"
-        return Upload(key, _FileSink(self.root / STAGING / staged, self.root / key))
+        return Upload(key, self.sink(key))
+
+    def sink(self, key: str) -> "FileSink":
+        """Begin to write an object; it stays invisible until published."""
+        return FileSink(self.root, key)
 
     def uri(self, key: str) -> str:
         """The object's path."""
         return str(self.root / key)
 
-    def storage_options(self) -> Mapping[str, str]:
+    def storage_options(self, key: str) -> Mapping[str, str]:  # noqa: ARG002 - a store may have some in several places
         """A local file needs none."""
         return {}
 
@@ -93,6 +98,37 @@ class LocalStore:
         with _translated("delete", self.root / STAGING / upload.upload_id):
             _remove(self.root / STAGING / upload.upload_id)
 
+    def intend(self, tickets: Sequence[Ticket]) -> None:
+        """Write down what is about to be published together; it is on the disk when this returns."""
+        journal = self.root / STAGING / _JOURNAL
+        part = journal.with_name(f"{_JOURNAL}-part")
+        with _translated("write", journal):
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("w", encoding="utf-8") as file:
+                json.dump(list(tickets), file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(journal)
+            _sync_folder(journal.parent)
+
+    def settle(self) -> None:
+        """Forget what was written down."""
+        _remove(self.root / STAGING / _JOURNAL)
+
+    def recover(self) -> tuple[str, ...]:
+        """Rename the rest of what a command that died was about to publish together; returns the keys of all."""
+        journal = self.root / STAGING / _JOURNAL
+        if not journal.exists():
+            return ()
+        with _translated("read", journal):
+            tickets = json.loads(journal.read_text(encoding="utf-8"))
+        for ticket in tickets:
+            staged = self.root / STAGING / ticket["staged"]
+            if staged.exists():
+                _put_in_place(staged, self.root / ticket["key"])
+        self.settle()
+        return tuple(ticket["key"] for ticket in tickets)
+
     def sweep(self) -> None:
         """Delete what a killed run left half written."""
         with _translated("clean up", self.root / STAGING):
@@ -100,40 +136,53 @@ class LocalStore:
                 shutil.rmtree(self.root / STAGING)
 
 
-class _FileSink:
-    """A file written aside and renamed into its place."""
+class FileSink:
+    """A file written aside, at `staged`, and renamed into its place."""
 
-    def __init__(self, staged: Path, target: Path) -> None:
-        self._staged = staged
-        self._target = target
+    def __init__(self, root: Path, key: str) -> None:
+        self.staged = root / STAGING / f"{quote(key, safe='')}.{uuid4().hex}"
+        self._key = key
+        self._target = root / key
         self._file = self._open()
 
     def _open(self) -> BinaryIO:
         with _translated("write", self._target):
-            self._staged.parent.mkdir(parents=True, exist_ok=True)
-            return self._staged.open("wb", buffering=0)
+            self.staged.parent.mkdir(parents=True, exist_ok=True)
+            return self.staged.open("wb", buffering=0)
 
     def write(self, data: bytes) -> None:
+        """Take the next bytes."""
         with _translated("write", self._target):
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
 
     def complete(self) -> None:
+        """Return when all bytes are on the disk."""
         with _translated("write", self._target):
             os.fsync(self._file.fileno())
             self._file.close()
 
     def publish(self) -> None:
-        with _translated("write", self._target):
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._staged.replace(self._target)
-            _sync_folder(self._target.parent)
-        _remove(self._staged)
+        """Rename the file into its place."""
+        _put_in_place(self.staged, self._target)
 
     def discard(self) -> None:
+        """Delete the file, unless it is published."""
         self._file.close()
-        _remove(self._staged)
+        _remove(self.staged)
+
+    def ticket(self) -> Ticket:
+        """The staged file's name, and its key."""
+        return {"staged": self.staged.name, "key": self._key}
+
+
+def _put_in_place(staged: Path, target: Path) -> None:
+    with _translated("write", target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(target)
+        _sync_folder(target.parent)
+    _remove(staged)
 
 
 def _remove(staged: Path) -> None:

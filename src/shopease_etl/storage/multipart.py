@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shopease_etl.aws import code_of, refusals
 from shopease_etl.errors import UnreachableError
+from shopease_etl.storage import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +70,9 @@ class MultipartSink:
 
     def publish(self) -> None:
         """Complete the upload; S3 compares the object's size with ours."""
-        parts = [part.result() for part in self._parts]
         with refusals(self._uri):
             try:
-                self._client.complete_multipart_upload(
-                    **self._upload, MultipartUpload={"Parts": parts}, MpuObjectSize=self._bytes
-                )
+                self._client.complete_multipart_upload(**self.ticket())
             except (ClientError, BotoCoreError):
                 if not self._is_there():
                     raise
@@ -95,6 +93,11 @@ class MultipartSink:
         except UnreachableError as error:
             if code_of(error.__cause__) != "NoSuchUpload":
                 log.warning("an unfinished upload stays behind: %s", error)
+
+    def ticket(self) -> Ticket:
+        """What completes the upload, in another process too."""
+        parts = [part.result() for part in self._parts]
+        return {**self._upload, "MultipartUpload": {"Parts": parts}, "MpuObjectSize": self._bytes}
 
     def _is_there(self) -> bool:
         """Whether the object is the one of this upload: S3 may have completed it, and only the answer was lost."""

@@ -1,5 +1,6 @@
 """The lake on S3: objects below a prefix of a bucket."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -10,10 +11,11 @@ from botocore.exceptions import ClientError
 from shopease_etl import aws
 from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
 from shopease_etl.errors import UnreachableError
-from shopease_etl.storage import Encryption, StoredObject, UnfinishedUpload, Upload
+from shopease_etl.storage import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload, put_stream
 from shopease_etl.storage.multipart import CONCURRENT_PARTS, MultipartSink
 
 KEYS_PER_DELETE: Final = 1_000
+JOURNAL: Final = "_runs/.publishing"
 
 
 class S3Store:
@@ -46,13 +48,17 @@ class S3Store:
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
-        return Upload(key, MultipartSink(self.client, self._pool, self._target(key), self._encrypted()))
+        return Upload(key, self.sink(key))
+
+    def sink(self, key: str) -> MultipartSink:
+        """Begin to write an object; it stays invisible until published."""
+        return MultipartSink(self.client, self._pool, self._target(key), self._encrypted())
 
     def uri(self, key: str) -> str:
         """The object's s3:// address."""
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
-    def storage_options(self) -> Mapping[str, str]:
+    def storage_options(self, key: str = "") -> Mapping[str, str]:  # noqa: ARG002 - the same for all keys
         """The bucket's region, and the endpoint; credentials reach Polars through boto3's own chain."""
         endpoint = self._regional_endpoint
         return {
@@ -122,6 +128,33 @@ class S3Store:
         try:
             with refusals(self.uri(upload.key)):
                 self.client.abort_multipart_upload(**self._target(upload.key), UploadId=upload.upload_id)
+        except UnreachableError as error:
+            if code_of(error.__cause__) != "NoSuchUpload":
+                raise
+
+    def intend(self, tickets: Sequence[Ticket]) -> None:
+        """Write down what is about to be published together, in an object that Athena and Glue do not see."""
+        put_stream(self, JOURNAL, [json.dumps(list(tickets)).encode()])
+
+    def settle(self) -> None:
+        """Forget what was written down."""
+        self.delete([JOURNAL])
+
+    def recover(self) -> tuple[str, ...]:
+        """Complete the rest of the uploads that a command that died was about to complete; returns the keys of all."""
+        if self.find(JOURNAL) is None:
+            return ()
+        tickets = json.loads(self.read(JOURNAL))
+        for ticket in tickets:
+            self._complete(ticket)
+        self.settle()
+        return tuple(self._own(ticket["Key"]) for ticket in tickets)
+
+    def _complete(self, ticket: Ticket) -> None:
+        """Complete an upload; harmless where that was done before."""
+        try:
+            with refusals(self.uri(self._own(ticket["Key"]))):
+                self.client.complete_multipart_upload(**ticket)
         except UnreachableError as error:
             if code_of(error.__cause__) != "NoSuchUpload":
                 raise
