@@ -68,7 +68,7 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
 
     Raises:
         LakeLockedError: another run holds the lake.
-        ShopeaseError: a stage failed; the stages before it stand.
+        ShopeaseError: a stage failed; what it and the stages before it wrote is not published.
     """
     store = lake_store(settings)
     _check_ahead(plan, settings, store)

@@ -118,7 +118,9 @@ class Session:
 
         self.console.result(cost, lambda: rendering.monthly_cost(cost))
         where = "" if cost.location.startswith("s3://") else "This lake is a folder: so much it would cost on S3. "
-        self.console.message(f"{where}Former versions of objects are not counted. SHOPEASE_PRICE_… set the prices.")
+        self.console.message(f"{where}Former versions of objects are not counted.")
+        self.console.message("Prices are the settings SHOPEASE_PRICE_…, by default those of us-east-1 in AWS's lists:")
+        self.console.message("  https://aws.amazon.com/s3/pricing/, .../glue/pricing/, .../athena/pricing/")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
         """List what was found, and delete it if that is wanted.
@@ -137,6 +139,8 @@ class Session:
             delete()
             kept = " Former versions stay as long as the bucket keeps them." if garbage.on_s3 else ""
             self.console.message(f"Deleted {garbage.told}.{kept}")
+        elif garbage.count and not dry_run:
+            self.console.message("Nothing was deleted.")
         if self.console.json:
             self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "")
 
