@@ -2,7 +2,9 @@
 
 from typing import Final
 
-WHITESPACE: Final = r"[ \t\n\r\f\x0B\x{A0}]+"
+# The no-break space is itself: Athena's engine (Joni, in Java's syntax) takes \x{A0} for the letters x, {, A, 0 and },
+# RE2 knows no \u00A0, and \xA0 is a byte to some.
+WHITESPACE: Final = "[ \\t\\n\\r\\f\\x0B\u00a0]+"
 WHITESPACE_CHARACTERS: Final = " \t\n\r\f\x0b\u00a0"
 LINE_BREAK: Final = r"\r\n|\r|\n"
 

@@ -22,7 +22,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_polars_reads(lake: Path, table: Table) -> pl.DataFrame:
-    """The file under a view with the contract's types; a timestamp is the local time that is written."""
+    """The file under a view with the contract's types; timestamps are local, to the millisecond."""
     types = {column.name: column.type for column in (*table.columns, *table.calculated)}
     path = lake / (table.silver_key if table.key else table.bronze_key)
     frame = pl.read_csv(path.read_bytes(), infer_schema=False)
@@ -36,7 +36,7 @@ def _typed(column: pl.Expr, kind: str) -> pl.Expr:
     if kind == "timestamp":
         local = column.str.slice(0, 26).str.replace("T", " ").str.replace(r"(:\d\d(\.\d+)?)[+-]\d\d(:\d\d)?$", "$1")
         day = pl.when(local.str.len_chars() == 10).then(local + " 00:00:00").otherwise(local)
-        return day.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S%.f", strict=True)
+        return day.str.strptime(pl.Datetime("us"), "%Y-%m-%d %H:%M:%S%.f", strict=True).dt.truncate("1ms")
     return column.str.to_date("%Y-%m-%d") if kind == "date" else column.cast(TYPES[kind])
 
 

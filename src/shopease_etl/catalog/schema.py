@@ -183,8 +183,9 @@ def _typed(column: Column, *, is_trimmed: bool) -> str:
         return f"TRY_CAST({whole} AS {'integer' if column.type == INT else column.type})"
     if column.type == MONEY:
         return f"TRY_CAST(regexp_extract({text}, '{grammar.NUMBER}') AS {MONEY})"
-    # Trino's cast knows neither the T nor an offset, and the text is in business time already. Plain timestamp keeps
-    # milliseconds on Athena, whose views are not proven to take timestamp(6); the raw tables hold the text as it was.
+    # Trino's cast knows neither the T nor an offset, and the text is in business time already. Plain timestamp has
+    # milliseconds on Athena, to which its cast would round, into the next day even: so what is finer is cut off, here
+    # as there. The raw tables hold the text as it was.
     stamp = f"regexp_extract({text}, '{grammar.TIMESTAMP}')"
-    local = f"replace(regexp_extract({stamp}, '^[0-9-]{{10}}([ T][0-9:.]+)?'), 'T', ' ')"
+    local = f"replace(regexp_extract({stamp}, '^[0-9-]{{10}}([ T][0-9:]{{8}}(\\.[0-9]{{1,3}})?)?'), 'T', ' ')"
     return f"TRY_CAST({local} AS {column.type})"
