@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,32 @@ def test_orphaned_uploads_are_aborted_when_they_are_old(killed: tuple[Shop, str]
     document = shop.run("cleanup", "--uploads", "--older-than", "0", "--yes", "--json").done().document
     assert [upload["key"] for upload in document["uploads"]["uploads"]] == ["bronze/stores/stores.csv"]
     assert unfinished() == ["x/elsewhere.bin", "y/bronze/stores/stores.csv"]
+
+
+def test_ctrl_c_at_the_question_deletes_nothing(full: Shop) -> None:
+    before = keys(full)
+    _, terminal = pty.openpty()
+    with full.start("cleanup", "--layer", "gold", stdin=terminal) as process:
+        assert process.stderr
+        asked = ""
+        while not asked.endswith("[y/N] "):
+            asked += process.stderr.read(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert keys(full) == before
+
+
+def test_the_end_of_the_input_is_no(full: Shop) -> None:
+    before = keys(full)
+    master, terminal = pty.openpty()
+    with full.start("cleanup", "--layer", "gold", stdin=terminal) as process:
+        os.write(master, b"\x04")
+        ended = end(process)
+    assert "Nothing was deleted" in ended.done().stderr
+    assert keys(full) == before
+
+
+def test_json_does_not_ask(full: Shop) -> None:
+    before = keys(full)
+    full.run("cleanup", "--layer", "gold", "--json").failed(2, "asks nothing")
+    assert keys(full) == before

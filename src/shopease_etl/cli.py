@@ -192,15 +192,15 @@ def cost(
     queries: Annotated[int, typer.Option("--queries", min=0, help="Queries that read all of a layer, each.")] = 100,
 ) -> None:
     """Show what the lake costs a month on AWS: storage, uploads, crawlers, queries."""
-    from shopease_etl import pipeline
+    from shopease_etl import resources
     from shopease_etl.stages.cost import cost
 
     settings = session.settings
-    store = pipeline.lake_store(settings)
+    store = resources.lake_store(settings)
     session.show_cost(
         cost(
             store,
-            pipeline.prices(settings),
+            resources.prices(settings),
             runs=runs,
             crawlers=len(settings.crawlers),
             crawls=crawls,
@@ -213,10 +213,10 @@ def cost(
 @command
 def status(session: Session) -> None:
     """Show the lake as it is: datasets, rows, bytes, last runs."""
-    from shopease_etl import pipeline
+    from shopease_etl.resources import lake_store
     from shopease_etl.stages.status import status
 
-    session.show_status(status(pipeline.lake_store(session.settings)))
+    session.show_status(status(lake_store(session.settings)))
 
 
 @app.command(rich_help_panel=_SOURCE, epilog="Example: shopease sample sales.sql --scale 0.1 --dirty 0.02")
@@ -260,12 +260,12 @@ def restore(
 @command
 def check(session: Session) -> None:
     """Check settings, connections, rights, versions and disk: each line is ok, or says the fix."""
-    from shopease_etl import pipeline
+    from shopease_etl import pipeline, resources
     from shopease_etl.stages.check import check
 
     settings = session.settings
-    store = pipeline.lake_store(settings)
-    warehouse = pipeline.warehouse(settings, store)
+    store = resources.lake_store(settings)
+    warehouse = resources.warehouse(settings, store)
     session.show_checks(check(store, warehouse, settings.home, lambda: pipeline.existing_source(settings)))
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -116,6 +117,14 @@ class Console:
         """Tell a person something that is not a result."""
         if not self.quiet:
             print(text, file=sys.stderr)
+
+    def asks(self, question: str) -> bool:
+        """Whether the person answers yes; the end of the input is no."""
+        # what Polars sets for SIGINT lets a read go on, and Ctrl-C would be seen only after the answer
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.siginterrupt(number, True)  # noqa: FBT003 - it takes no keyword
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def failure(self, error: ShopeaseError) -> None:
         """Tell what failed and the way out; under `--json` also as the document."""

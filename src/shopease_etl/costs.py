@@ -1,6 +1,6 @@
 """What a lake on AWS costs, from real sizes and the prices that the settings tell.
 
-A GB is counted as 10^9 bytes and a TB as 10^12, the dearer reading of AWS's price lists. Sources:
+A GB is counted as 10^9 bytes, a TB as 10^12, a query's least charge as 10 MiB: the dearer readings of its lists. Sources:
 https://aws.amazon.com/s3/pricing/, https://aws.amazon.com/glue/pricing/ (a crawl is charged for ten minutes at least;
 its example has two DPUs), https://aws.amazon.com/athena/pricing/ (a query is charged for 10 MB at least).
 """
@@ -12,9 +12,11 @@ from typing import Final
 
 from shopease_etl.results import Scan
 
-LEAST_CHARGED_BYTES: Final = 10_000_000
+LEAST_CHARGED_BYTES: Final = 10 << 20
 CRAWLER_DPUS: Final = 2
 LEAST_CRAWL_HOURS: Final = 1 / 6
+# A run's manifest is written after each stage, when it publishes and at its end; the journal of what it publishes once.
+SMALL_OBJECTS: Final = 7
 _GB: Final = 1e9
 _TB: Final = 1e12
 
@@ -33,11 +35,11 @@ class Prices:
         return size / _GB * self.s3_gb_month
 
     def uploads(self, sizes: Iterable[int]) -> float:
-        """The requests that write objects of these sizes in parts: each begun, its parts sent, completed."""
+        """A run's requests that write objects of these sizes in parts: each begun, its parts sent, completed."""
         # it comes with boto3, which is slow to import
         from shopease_etl.storage.multipart import PART_BYTES
 
-        requests = sum(max(1, ceil(size / PART_BYTES)) + 2 for size in sizes)
+        requests = sum(max(1, ceil(size / PART_BYTES)) + 2 for size in (*sizes, *(1,) * SMALL_OBJECTS))
         return requests / 1_000 * self.s3_1000_puts
 
     def crawl(self) -> float:
@@ -84,7 +86,9 @@ def monthly(
         for name, found in sizes.items()
     ]
     written = [size for name in layers for size in sizes.get(name, ())]
-    lines.append(CostLine("uploads", f"{len(written)} objects, {runs} runs", runs * prices.uploads(written)))
+    lines.append(
+        CostLine("uploads", f"{len(written) + SMALL_OBJECTS} objects, {runs} runs", runs * prices.uploads(written))
+    )
     each = crawlers * prices.crawl()
     basis = f"{crawls} crawls of {crawlers} crawlers, {dollars(each)} each time"
     lines.append(CostLine("crawlers", basis, crawls * each))

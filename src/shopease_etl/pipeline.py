@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shopease_etl import __version__, lock, tables
-from shopease_etl.catalog.local import catalog_path
-from shopease_etl.costs import Prices
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.lake import deliver_interrupt, publish_run, recorded_datasets, require_whole, write_manifest
 from shopease_etl.plan import Plan
 from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.resources import lake_store, warehouse
 from shopease_etl.results import CrawlerRun, DatasetResult, Recorded, RunResult, SourceInfo, StageResult
 from shopease_etl.settings import EMBEDDED, Settings
 from shopease_etl.stages.aggregate import aggregate
@@ -33,11 +32,9 @@ from shopease_etl.stages.cleanup import (
 )
 from shopease_etl.stages.crawl import crawl, no_crawlers
 from shopease_etl.stages.extract import extract, resolve
-from shopease_etl.storage import Encryption, LakeStore, Store, open_store
+from shopease_etl.storage import LakeStore, Store
 from shopease_etl.storage.local import LocalStore
 from shopease_etl.storage.pending import PendingStore
-from shopease_etl.warehouse import Warehouse
-from shopease_etl.warehouse.local import LocalWarehouse
 
 if TYPE_CHECKING:
     from shopease_etl.catalog.crawlers import Crawlers
@@ -126,34 +123,6 @@ def delete_garbage(settings: Settings, garbage: Garbage) -> None:
 def new_run_id() -> str:
     """A run id that sorts by its start in UTC."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
-
-
-def lake_store(settings: Settings) -> LakeStore:
-    """The settings' lake, encrypted as they say."""
-    algorithm = settings.s3_encryption
-    return open_store(settings.lake, Encryption(algorithm, settings.s3_kms_key) if algorithm else None)
-
-
-def warehouse(settings: Settings, store: Store, *, timeout: float | None = None) -> Warehouse:
-    """Where the lake's tables are registered and SQL on them is run; `timeout` is the seconds a query may take."""
-    seconds = timeout or settings.query_timeout
-    if isinstance(store, LocalStore):
-        path = catalog_path(settings.home, settings.glue_database, store.root)
-        return LocalWarehouse(store, path, settings.glue_database, settings.max_memory, seconds)
-    # boto3 is slow to import: only lakes on S3 pay
-    from shopease_etl.warehouse.aws import AwsWarehouse
-
-    return AwsWarehouse(store, settings.glue_database, settings.athena_workgroup, seconds)
-
-
-def prices(settings: Settings) -> Prices:
-    """What AWS asks, as the settings tell."""
-    return Prices(
-        settings.price_s3_gb_month,
-        settings.price_s3_1000_puts,
-        settings.price_glue_dpu_hour,
-        settings.price_athena_tb,
-    )
 
 
 def _check_ahead(plan: Plan, settings: Settings, store: Store) -> None:

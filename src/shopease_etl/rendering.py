@@ -161,7 +161,7 @@ def _catalogued(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]
         entries = ((entry.name, entry.kind, entry.columns, entry.rows) for entry in stage.tables)
         yield table(("name", "kind", "columns", "rows"), entries)
     yield f"{len(stage.tables)} tables and views answer" if stage.tables[1:] else "1 table answers"
-    yield from (f"Not in the catalog: {name}: {reason}" for name, reason in stage.skipped.items())
+    yield from (f"Left out: {name}: {reason}" for name, reason in stage.skipped.items())
 
 
 def _reconciled(run: RunResult) -> Text:

@@ -39,7 +39,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one stage did; `skipped` tells by name why a table or view is not in the catalog."""
+    """What one stage did; `skipped` tells by name what a table or view has no file for."""
 
     name: str
     seconds: float
@@ -55,7 +55,7 @@ class StageResult:
 class CatalogEntry:
     """A table or view that was made queryable and answered.
 
-    `change` is created, updated or unchanged, and None where the whole catalog is written anew.
+    `change` is created, updated, replaced or unchanged, and None where the whole catalog is written anew.
     """
 
     name: str

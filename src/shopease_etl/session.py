@@ -89,11 +89,11 @@ class Session:
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
-        from shopease_etl import pipeline, rendering
+        from shopease_etl import rendering, resources
 
         if self.console.json or not self.console.quiet:
-            prices = pipeline.prices(self.settings)
-            self.console.result(run, lambda: rendering.run_summary(run, self.settings.lake, prices))
+            prices, location = resources.prices(self.settings), self.settings.lake.rstrip("/")
+            self.console.result(run, lambda: rendering.run_summary(run, location, prices))
         if not self.console.json:
             self.console.message(rendering.next_steps(run))
 
@@ -130,8 +130,12 @@ class Session:
         """
         from shopease_etl import rendering
 
+        is_asked = garbage.count and not (dry_run or yes)
         if not self.console.json:
             self.console.result(garbage, lambda: rendering.garbage(garbage))
+        elif is_asked:
+            message = "--json asks nothing"
+            raise ConfigurationError(message, hint="--dry-run lists what is there, --yes deletes it")
         if told := rendering.left_alone(garbage):
             self.console.message(told)
         is_wanted = not dry_run and bool(garbage.count) and (yes or self._agrees(garbage))
@@ -148,7 +152,7 @@ class Session:
         if not sys.stdin.isatty():
             message = "nothing was deleted, for there is nobody to ask"
             raise ConfigurationError(message, hint="--yes deletes without asking")
-        return typer.confirm(f"Delete {garbage.told}?", err=True)
+        return self.console.asks(f"Delete {garbage.told}?")
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
@@ -205,12 +209,12 @@ class Session:
         self, sql: str, output_format: str, output: Path | None, max_scan: str | None, timeout: float | None
     ) -> None:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
-        from shopease_etl import answers, costs, pipeline
+        from shopease_etl import answers, costs, resources
         from shopease_etl.settings import size
         from shopease_etl.stages.query import query
 
         limit = size(max_scan) if max_scan else None
-        warehouse = pipeline.warehouse(self.settings, pipeline.lake_store(self.settings), timeout=timeout)
+        warehouse = resources.warehouse(self.settings, resources.lake_store(self.settings), timeout=timeout)
         with query(sql, warehouse, max_scan=limit) as result:
             answers.write(result.reader, self.console, output_format, output)
             if scan := result.engine.scan():

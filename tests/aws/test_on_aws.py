@@ -11,7 +11,12 @@ import pytest
 
 from accounts import Account, new_account, set_environment
 from commands import Shop, copy_of, execute
+from shopease_etl.errors import DataRefusedError
+from shopease_etl.results import CrawlerRun
+from shopease_etl.stages.crawl import crawl
+from shopease_etl.storage import open_store
 from shopease_etl.tables import GOLD_TABLES, KEYS
+from shopease_etl.warehouse.aws import AwsWarehouse
 
 CONTRACT = {
     "revenue-days": ("sales_date", "total_revenue", "total_transactions", "unique_customers"),
@@ -113,6 +118,25 @@ def test_max_scan_is_an_estimate_from_the_files_behind_tables_and_views(
     remote.run(*statement, str(size - 1)).failed(3, f"{size:,} bytes")
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT COUNT(*) AS n FROM shopease_catalog.products a JOIN shopease_catalog.silver_products b ON true",
+        "WITH p AS (SELECT * FROM products) SELECT COUNT(*) AS n FROM p CROSS JOIN (SELECT 1 FROM products LIMIT 1)",
+    ],
+)
+def test_a_table_that_is_read_twice_counts_twice(remote: Shop, cloud: Account, bucket: str, sql: str) -> None:
+    size = 2 * len(objects(cloud, bucket)["silver/products/products_cleaned.csv"])
+    remote.run("query", sql, "--max-scan", str(size)).done()
+    remote.run("query", sql, "--max-scan", str(size - 1)).failed(3, f"{size:,} bytes")
+
+
+@pytest.mark.parametrize("name", ["elsewhere.stores", "made_by_hand"])
+def test_what_cannot_be_estimated_is_not_let_through(remote: Shop, name: str) -> None:
+    refused = remote.run("query", f"SELECT 1 AS n FROM {name}", "--max-scan", "1TB")
+    assert "cutoff" in refused.failed(3, f"{name} is not of this lake").stderr
+
+
 def test_the_workgroups_cutoff_spares_the_estimate(remote: Shop, cloud: Account) -> None:
     athena = cloud.client("athena")
     statement = ("query", "SELECT COUNT(*) AS n FROM shopease_catalog.transactions", "--max-scan")
@@ -179,14 +203,46 @@ def test_a_table_that_is_blind_to_its_file_is_found_out(sales: str, tmp_path: Pa
     shop.run("crawl").failed(1, "answers no row, though its file has 5")
 
 
+def test_without_the_query_extra_all_but_query_works(sales: str, tmp_path: Path, account: Account) -> None:
+    shop, _ = fresh(sales, tmp_path, account)
+    for package in ("sqlglot", "duckdb"):
+        (tmp_path / "blocked" / package).mkdir(parents=True)
+        (tmp_path / "blocked" / package / "__init__.py").write_text("raise ModuleNotFoundError(__name__)")
+    bare = Shop(tmp_path, sales, shop.lake, {"PYTHONPATH": str(tmp_path / "blocked")})
+    assert len(crawled(bare.run("run-all", "--json").done().document)) == 21
+    bare.run("query", "SELECT 1 AS n").failed(2, "sqlglot")
+
+
 def test_a_stray_file_in_a_tables_folder_is_told(sales: str, tmp_path: Path, account: Account) -> None:
     shop, name = fresh(sales, tmp_path, account)
     shop.run("run-all").done()
     account.client("s3").put_object(Bucket=name, Key="bronze/stores/old/copy.csv", Body=b"x\n")
     account.client("s3").put_object(Bucket=name, Key="bronze/stores/_note", Body=b"x\n")
+    account.client("s3").put_object(Bucket=name, Key="bronze/customers/", Body=b"")
     told = shop.run("crawl").stderr
     assert f"s3://{name}/bronze/stores/old/copy.csv is not of the lake's layout" in told
-    assert "_note" not in told
+    assert told.count("is not of the lake's layout") == 1
+
+
+def test_a_crawler_that_changes_a_table_is_refused_and_mended(sales: str, tmp_path: Path, account: Account) -> None:
+    shop, _ = fresh(sales, tmp_path, account)
+    shop.run("run-all").done()
+    glue = account.client("glue")
+    store = open_store(shop.lake)
+    warehouse = AwsWarehouse(store, "shopease_catalog", "shopease-analytics", 60)
+
+    def retype() -> tuple[CrawlerRun, ...]:
+        table = glue.get_table(DatabaseName="shopease_catalog", Name="bronze_stores")["Table"]
+        table["StorageDescriptor"]["Columns"][0]["Type"] = "bigint"
+        kept = {name: table[name] for name in ("Name", "TableType", "Parameters", "StorageDescriptor")}
+        glue.update_table(DatabaseName="shopease_catalog", TableInput=kept)
+        return (CrawlerRun("bronze", 1.0, attached=False),)
+
+    with pytest.raises(DataRefusedError, match="bronze_stores has another set of columns") as raised:
+        crawl(store, warehouse, run_crawlers=retype)
+    assert "SchemaChangePolicy" in str(raised.value.hint)
+    changes = {entry["name"]: entry["change"] for entry in crawled(shop.run("crawl", "--json").done().document)}
+    assert changes["bronze_stores"] == "updated"
 
 
 @pytest.mark.parametrize("command", [("run-all",), ("crawl",), ("run-all", "--dry-run")])

@@ -28,7 +28,7 @@ _FOOTER_PIECE: Final = 1 << 16
 
 @dataclass(frozen=True)
 class Discovery:
-    """What can be queried, what is missing with the reason, and the sizes in bytes of the files by key.
+    """What can be queried, what has no file with the reason, and the sizes in bytes of the files by key.
 
     `strangers` are files in tables' folders that are not of the lake's layout, each with the table that Athena would
     read it as rows of.
@@ -70,7 +70,8 @@ def _strangers(objects: Mapping[str, StoredObject]) -> tuple[tuple[str, str], ..
         layer, folder, *rest = key.split("/")
         dataset = folders.get(f"{layer}/{folder}")
         hidden = any(part.startswith(("_", ".")) for part in rest)
-        if rest and dataset and key != dataset.key and not hidden:
+        is_folder = rest == [""]  # as S3's console makes them, empty
+        if rest and dataset and key != dataset.key and not hidden and not is_folder:
             found.append((key, dataset.name))
     return tuple(found)
 

@@ -86,6 +86,10 @@ class Athena:
         text, start = reading_statement(sql)
         return self._reader(self._run(Statement(text, sql, start)))
 
+    def answer(self, sql: str) -> pa.RecordBatchReader:
+        """Runs one statement of our own, as it is, and gives its rows as `query` does."""
+        return self._reader(self._run(Statement(sql, sql)))
+
     def execute(self, sql: str) -> None:
         """Runs one statement of our own that has no rows, such as CREATE OR REPLACE VIEW, to its end."""
         self._run(Statement(sql, sql))

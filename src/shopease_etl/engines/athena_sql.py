@@ -12,7 +12,7 @@ try:
     from sqlglot import Token, exp
     from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
 except ModuleNotFoundError as missing:
-    raise ConfigurationError("local SQL needs sqlglot", hint="pip install 'shopease[query]'") from missing
+    raise ConfigurationError("SQL needs sqlglot", hint="pip install 'shopease[query]'") from missing
 
 from shopease_etl.engines.trino_semantics import as_trino_computes
 
@@ -69,13 +69,23 @@ def _refuse_writing(sql: str) -> None:
 
 def tables_in(sql: str) -> set[str]:
     """The names, in lower case, of the tables and views that a statement reads."""
+    return {name for _, name in table_references(sql) or ()}
+
+
+def table_references(sql: str) -> list[tuple[str, str]] | None:
+    """Database (empty where not named) and name, in lower case, of a table or view for each time that it is read.
+
+    Names of the statement's own WITH are left out. None where the statement cannot be parsed.
+    """
     words = sql.split(None, 1)
     statement = words[1] if len(words) > 1 and words[0].upper() == "EXPLAIN" else sql
     try:
         parsed = sqlglot.parse_one(statement, read="athena")
     except SqlglotError:
-        return set()
-    return {table.name.lower() for table in parsed.find_all(exp.Table)}
+        return None
+    own = {cte.alias.lower() for cte in parsed.find_all(exp.CTE)}
+    found = [(table.db.lower(), table.name.lower()) for table in parsed.find_all(exp.Table)]
+    return [(database, name) for database, name in found if name and (database or name not in own)]
 
 
 def place_of(sql: str, name: str) -> str | None:

@@ -60,7 +60,7 @@ def crawl(
     progress.start(_TASK)
     with warehouse.registering(found.tables, found.views) as registration:
         crawlers = run_crawlers()
-        _refuse_drift(registration)
+        _refuse_drift(registration, crawled=bool(crawlers))
         catalogued = _verified(registration, found, recorded, warehouse.concurrency)
         registration.keep()
         scan = registration.engine.scan()
@@ -68,11 +68,12 @@ def crawl(
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
 
 
-def _refuse_drift(registration: Registration) -> None:
+def _refuse_drift(registration: Registration, *, crawled: bool) -> None:
     if drifts := registration.drifts():
+        policy = "a crawler's SchemaChangePolicy must be LOG, as terraform/ has it; " if crawled else ""
         raise DataRefusedError(
-            f"the crawlers changed the catalog: {'; '.join(drifts)}",
-            hint="their SchemaChangePolicy must be LOG, as terraform/ has it; `shopease crawl` mends the tables",
+            f"somebody else changed the catalog meanwhile: {'; '.join(drifts)}",
+            hint=f"{policy}`shopease crawl` mends the tables",
         )
 
 
@@ -107,7 +108,7 @@ def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | Catalo
     """One row shows that the columns are there, that their types hold, and that the table is not blind to its file."""
     sql = f"SELECT * FROM {quoted(database)}.{quoted(entry.name)} LIMIT 1"  # noqa: S608 - identifiers are quoted
     try:
-        reader = engine.query(sql)
+        reader = engine.answer(sql)
         answer = reader.read_all()
     except ShopeaseError as error:
         raise type(error)(f"{entry.name} does not answer: {error}", hint=error.hint) from error
@@ -118,5 +119,5 @@ def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | Catalo
 
 
 def _count(engine: SqlEngine, database: str, name: str) -> int:
-    answer = engine.query(f"SELECT COUNT(*) AS n FROM {quoted(database)}.{quoted(name)}").read_all()  # noqa: S608 - quoted
+    answer = engine.answer(f"SELECT COUNT(*) AS n FROM {quoted(database)}.{quoted(name)}").read_all()  # noqa: S608 - quoted
     return int(answer.column("n")[0].as_py())

@@ -1,5 +1,6 @@
 """One SQL statement on the catalogued lake, and the queries that ship with the tool."""
 
+import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -9,6 +10,8 @@ import pyarrow as pa
 
 from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.warehouse import SqlEngine, Warehouse
+
+log = logging.getLogger(__name__)
 
 _DATABASE: Final = "shopease_catalog"
 
@@ -50,6 +53,8 @@ def query(sql: str, warehouse: Warehouse, *, max_scan: int | None = None) -> Que
             _refuse_large_scan(engine, sql, max_scan)
         reader = engine.query(sql)
     except BaseException:
+        if (scan := engine.scan()) and scan.charged:
+            log.warning("until then %.1f MB were scanned, and %.1f MB charged", scan.bytes / 1e6, scan.charged / 1e6)
         engine.close()
         raise
     return QueryResult(tuple(reader.schema.names), reader, engine)

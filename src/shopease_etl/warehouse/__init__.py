@@ -16,6 +16,9 @@ class SqlEngine(Protocol):
     def query(self, sql: str) -> pa.RecordBatchReader:
         """Run one statement; its rows can be read once, as they come."""
 
+    def answer(self, sql: str) -> pa.RecordBatchReader:
+        """Run one statement of our own, which needs no check."""
+
     def bytes_named(self, sql: str) -> int:
         """The size of all files that a statement names: the most that it reads."""
 

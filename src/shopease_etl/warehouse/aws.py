@@ -9,8 +9,9 @@ from typing import Final, Self
 import pyarrow as pa
 
 from shopease_etl.catalog.glue import GlueCatalog
-from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, base_of, quoted
+from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, quoted
 from shopease_etl.engines.athena import Athena
+from shopease_etl.errors import DataRefusedError
 from shopease_etl.results import Scan
 from shopease_etl.storage import Store
 from shopease_etl.tables import RESULTS, TABLES
@@ -18,6 +19,7 @@ from shopease_etl.warehouse.statements import run_together
 
 # Athena lets an account run 20 statements at a time or more; these are short.
 CONCURRENCY: Final = 5
+_VIEW_KEYS: Final = {table.name: table.silver_key if table.key else table.bronze_key for table in TABLES}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class AwsWarehouse:
     def engine(self) -> "AwsEngine":
         """Athena on the database; the workgroup's own result location is over the lake's."""
         results = self.store.uri(f"{RESULTS}/")
-        return AwsEngine(Athena(self.database, self.workgroup, results, timeout=self.timeout), self.store)
+        return AwsEngine(
+            Athena(self.database, self.workgroup, results, timeout=self.timeout), self.store, self.database
+        )
 
     @cached_property
     def _catalog(self) -> GlueCatalog:
@@ -68,9 +72,10 @@ class AwsWarehouse:
 class AwsEngine:
     """Athena, which knows the files behind the tables; several threads may use it at a time."""
 
-    def __init__(self, athena: Athena, store: Store) -> None:
+    def __init__(self, athena: Athena, store: Store, database: str) -> None:
         self._athena = athena
         self._store = store
+        self._database = database
 
     def __enter__(self) -> Self:
         return self
@@ -86,18 +91,35 @@ class AwsEngine:
         """Run one reading statement and wait for it; its rows come in pages."""
         return self._athena.query(sql)
 
+    def answer(self, sql: str) -> pa.RecordBatchReader:
+        """Run one statement of our own, which needs no check."""
+        return self._athena.answer(sql)
+
     def replace_view(self, database: str, view: CatalogView) -> None:
         """Create the view, or put its new definition in place of the former one."""
         self._athena.execute(f"CREATE OR REPLACE VIEW {quoted(database)}.{quoted(view.name)} AS\n{view.sql}")
 
     def bytes_named(self, sql: str) -> int:
-        """The size of all files that the statement names, itself or by way of a view."""
-        # sqlglot is an extra: only who asks for an estimate pays
-        from shopease_etl.engines.athena_sql import tables_in
+        """The size of all files that the statement names, itself or by way of a view, once for each time.
 
-        names = tables_in(sql)
-        names |= {base_of(table) for table in TABLES if table.name in names}
-        found = (self._store.find(dataset.key) for dataset in DATASETS if dataset.name in names)
+        Raises:
+            DataRefusedError: it names something else, or cannot be read here: how large that is nobody can tell.
+        """
+        # sqlglot is an extra: only who asks for an estimate pays
+        from shopease_etl.engines.athena_sql import table_references
+
+        references = table_references(sql)
+        known = {**{dataset.name: dataset.key for dataset in DATASETS}, **_VIEW_KEYS}
+        strange = [
+            ".".join(part for part in reference if part)
+            for reference in references or ()
+            if reference[0] not in {"", self._database.lower()} or reference[1] not in known
+        ]
+        if references is None or strange:
+            what = f"{strange[0]} is not of this lake" if strange else "the statement cannot be read here"
+            hint = "a cutoff in the workgroup of at most --max-scan needs no estimate"
+            raise DataRefusedError(f"how much it may read cannot be told: {what}", hint=hint)
+        found = (self._store.find(known[name]) for _, name in references)
         return sum(item.bytes for item in found if item)
 
     def scan_limit(self) -> int | None:

@@ -1,7 +1,7 @@
 """Several statements at a time on one engine."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from shopease_etl.warehouse import SqlEngine
@@ -14,9 +14,10 @@ def run_together(engine: SqlEngine, jobs: Sequence[Callable[[], _T]], concurrenc
     if concurrency == 1:
         return [job() for job in jobs]
     with ThreadPoolExecutor(concurrency, thread_name_prefix="statement") as pool:
-        futures = [pool.submit(job) for job in jobs]
-        pending = set(futures)
+        futures: list[Future[_T]] = []
         try:
+            futures += (pool.submit(job) for job in jobs)
+            pending = set(futures)
             while pending:
                 # waiting wakes now and then, so that a signal is seen
                 done, pending = wait(pending, timeout=0.1, return_when=FIRST_EXCEPTION)
