@@ -1,6 +1,6 @@
 """What a lake on AWS costs, from real sizes and the prices that the settings tell.
 
-A GB is counted as 10^9 bytes, a TB as 10^12, a query's least charge as 10 MiB: the dearer readings of its lists. Sources:
+A GB is 10^9 bytes, a TB 10^12, a query's least charge 10 MiB: the dearer readings of AWS's price lists. Sources:
 https://aws.amazon.com/s3/pricing/, https://aws.amazon.com/glue/pricing/ (a crawl is charged for ten minutes at least;
 its example has two DPUs), https://aws.amazon.com/athena/pricing/ (a query is charged for 10 MB at least).
 """

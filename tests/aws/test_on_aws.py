@@ -255,6 +255,18 @@ def test_without_a_catalog_nothing_is_written(
     assert account.client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 0
 
 
+@pytest.mark.parametrize("command", [("run-all",), ("crawl",), ("run-all", "--dry-run")])
+def test_a_table_of_the_old_pipeline_in_the_way_is_named_before_anything_is_written(
+    sales: str, tmp_path: Path, account: Account, command: tuple[str, ...]
+) -> None:
+    shop, name = fresh(sales, tmp_path, account)
+    table = {"Name": "customers", "TableType": "EXTERNAL_TABLE", "StorageDescriptor": {"Location": f"s3://{name}/old/"}}
+    account.client("glue").create_table(DatabaseName="shopease_catalog", TableInput=table)
+    ended = shop.run(*command)
+    assert "delete-table --database-name shopease_catalog --name customers" in ended.failed(3, "customers").stderr
+    assert account.client("s3").list_objects_v2(Bucket=name)["KeyCount"] == 0
+
+
 def test_without_a_workgroup_nothing_is_written(sales: str, tmp_path: Path, account: Account) -> None:
     shop, name = fresh(sales, tmp_path, account)
     more = {"SHOPEASE_ATHENA_WORKGROUP": "elsewhere"}

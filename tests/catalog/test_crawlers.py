@@ -2,13 +2,14 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from accounts import Account
 from shopease_etl.catalog.crawlers import Crawlers
-from shopease_etl.errors import ShopeaseError, UnreachableError
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 
 NAMES = ("bronze-crawler", "gold-crawler")
 
@@ -80,3 +81,56 @@ def test_ctrl_c_stops_those_that_were_started_here(glue: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         crawlers.run()
     assert [state(glue, name) for name in NAMES] == ["RUNNING", "READY"]
+
+
+def test_ctrl_c_within_the_call_that_starts_one_stops_that_one_too(glue: Any) -> None:
+    crawlers = Crawlers(NAMES, timeout=60, poll=0.1)
+    seen = []
+
+    def interrupt(**_: object) -> None:
+        seen.append([state(glue, name) for name in NAMES])
+        if len(seen) == len(NAMES):
+            signal.raise_signal(signal.SIGINT)
+
+    crawlers._client.meta.events.register("after-call.glue.StartCrawler", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        crawlers.run()
+    assert seen == [["RUNNING", "READY"], ["RUNNING", "RUNNING"]]
+    assert [state(glue, name) for name in NAMES] == ["READY", "READY"]
+
+
+class Interrupting(Recorder):
+    """Ctrl-C once the last crawler is started, after a deed."""
+
+    def __init__(self, deed: Callable[[], object]) -> None:
+        super().__init__()
+        self._deed = deed
+
+    def start(self, task: str, total_bytes: int | None = None) -> None:
+        super().start(task, total_bytes)
+        if task == f"crawler {NAMES[-1]}":
+            self._deed()
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_one_that_cannot_be_stopped_keeps_no_other_going(glue: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Crawlers(NAMES, timeout=60, poll=0.1).run(Interrupting(lambda: glue.delete_crawler(Name=NAMES[0])))
+    assert state(glue, NAMES[1]) == "READY"
+    (record,) = caplog.records
+    assert (record.levelname, NAMES[0] in record.getMessage()) == ("WARNING", True)
+
+
+def test_one_that_is_stopped_already_is_no_trouble(glue: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Crawlers(NAMES, timeout=60, poll=0.1).run(Interrupting(lambda: glue.stop_crawler(Name=NAMES[0])))
+    assert [state(glue, name) for name in NAMES] == ["READY", "READY"]
+    assert caplog.records == []
+
+
+def test_no_names_are_refused(glue: Any) -> None:
+    crawlers = Crawlers([], timeout=60)
+    for call in (crawlers.check, crawlers.run):
+        with pytest.raises(ConfigurationError, match="SHOPEASE_CRAWLERS names none"):
+            call()
+    assert [state(glue, name) for name in NAMES] == ["READY", "READY"]

@@ -1,19 +1,23 @@
 """Glue's crawlers: started, or joined where they run already, and waited for."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shopease_etl.aws import client, code_of, refusals
-from shopease_etl.errors import ShopeaseError, UnreachableError
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import CrawlerRun
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 2.0
 _READY: Final = "READY"
 _STOPPING: Final = "STOPPING"
 _SUCCEEDED: Final = "SUCCEEDED"
+_STOPPED_ALREADY: Final = {"CrawlerNotRunningException", "CrawlerStoppingException"}
 
 
 @dataclass
@@ -37,7 +41,10 @@ class Crawlers:
         self._client = client("glue")
 
     def check(self) -> None:
-        """Raise UnreachableError unless every crawler is there."""
+        """Raise ConfigurationError where no crawler is named, and UnreachableError unless every one is there."""
+        if not self._names:
+            hint = "name the crawlers in it, parted by commas, or crawl without --crawlers"
+            raise ConfigurationError("SHOPEASE_CRAWLERS names none", hint=hint)
         for name in self._names:
             self._get(name)
 
@@ -48,6 +55,7 @@ class Crawlers:
         them.
 
         Raises:
+            ConfigurationError: no crawler is named.
             UnreachableError: a crawler is not there, or may not be started.
             ShopeaseError: a crawl failed, with Glue's message, or took longer than the time.
         """
@@ -55,7 +63,7 @@ class Crawlers:
         watched: list[_Watched] = []
         try:
             for name in self._names:
-                watched.append(self._started(name))
+                self._start(name, watched)
                 progress.start(f"crawler {name}")
             self._wait(watched, progress)
         except KeyboardInterrupt:
@@ -65,17 +73,20 @@ class Crawlers:
             raise
         return tuple(one.run for one in watched if one.run)
 
-    def _started(self, name: str) -> _Watched:
+    def _start(self, name: str, watched: list[_Watched]) -> None:
+        """Start a crawler or join it; it is watched before the call, as Ctrl-C may cut off Glue's answer."""
         crawler = self._get(name)
         deadline = time.monotonic() + self._timeout
         while crawler["State"] == _STOPPING:
             self._pause(name, deadline)
             crawler = self._get(name)
         former = (crawler.get("LastCrawl") or {}).get("StartTime")
-        attached = crawler["State"] != _READY or not self._start(name)
-        return _Watched(name, former, attached, time.monotonic())
+        one = _Watched(name, former, crawler["State"] != _READY, time.monotonic())
+        watched.append(one)
+        if not one.attached:
+            one.attached = not self._has_started(name)
 
-    def _start(self, name: str) -> bool:
+    def _has_started(self, name: str) -> bool:
         """Start a crawler; False where somebody else has just done so."""
         try:
             with refusals(f"the crawler {name}"):
@@ -134,9 +145,10 @@ class Crawlers:
             raise UnreachableError(f"there is no crawler {name} in Glue", hint=hint) from error
 
     def _stop(self, name: str) -> None:
+        """Stop a crawler, or warn that it may still run: one that cannot be stopped must not keep the others going."""
         try:
             with refusals(f"the crawler {name}"):
                 self._client.stop_crawler(Name=name)
         except UnreachableError as error:
-            if code_of(error.__cause__) not in {"CrawlerNotRunningException", "CrawlerStoppingException"}:
-                raise
+            if code_of(error.__cause__) not in _STOPPED_ALREADY:
+                log.warning("%s may still run, see `aws glue stop-crawler --name %s`: %s", name, name, error)

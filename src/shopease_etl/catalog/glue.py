@@ -1,19 +1,27 @@
 """Tables in the Glue catalog, brought to what the lake's files are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shopease_etl.aws import client, code_of, refusals
 from shopease_etl.catalog.formats import format_of
 from shopease_etl.catalog.schema import CatalogTable
-from shopease_etl.errors import UnreachableError
+from shopease_etl.errors import DataRefusedError, UnreachableError
 
 CREATED: Final = "created"
 UPDATED: Final = "updated"
 UNCHANGED: Final = "unchanged"
 
-# What UpdateTable takes of what GetTables gives; it replaces the whole table, so the rest of these stays as it is.
-_KEPT: Final = ("Description", "Owner", "Retention", "PartitionKeys", "ViewOriginalText", "ViewExpandedText")
+# UpdateTable replaces the whole table: these stay as they are, and so does what a crawl does not set of the storage.
+_KEPT: Final = ("Description", "Owner", "Retention")
+# This one would put the columns of a schema registry in place of the file's.
+_NOT_KEPT_OF_STORAGE: Final = "SchemaReference"
+
+# Athena's views have both; what has only the mark was one before somebody wrote a table over it.
+_VIEW: Final = "VIRTUAL_VIEW"
+_VIEW_MARK: Final = "presto_view"
+
+_RACED: Final = {"AlreadyExistsException", "ConcurrentModificationException"}
 
 
 class GlueCatalog:
@@ -42,8 +50,49 @@ class GlueCatalog:
             pages = self._client.get_paginator("get_tables").paginate(DatabaseName=self.database)
             return {table["Name"]: table for page in pages for table in page["TableList"]}
 
+    def refuse_foreign(
+        self, tables: Sequence[CatalogTable], views: Sequence[str], former: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Raise DataRefusedError naming all that Glue has under these names and that a crawl cannot replace.
+
+        Nothing here may delete a table. UpdateTable makes no plain table of a view or of partitions, and on Athena no
+        view replaces a table: crawlers name tables after folders, such as `customers`.
+        """
+        foreign = {table.name: _why_foreign(former[table.name]) for table in tables if table.name in former}
+        foreign |= {name: "a table where a view belongs" for name in views if _is_no_view(former.get(name))}
+        named = {name: why for name, why in foreign.items() if why}
+        if named:
+            told = ", ".join(f"{name} ({why})" for name, why in named.items())
+            command = f"aws glue delete-table --database-name {self.database} --name"
+            commands = ", ".join(f"`{command} {name}`" for name in named)
+            raise DataRefusedError(
+                f"{self.database} in the Glue catalog has what a crawl cannot replace: {told}",
+                hint=f"{commands}, then `shopease crawl` again; to delete a table of Glue deletes no data",
+            )
+
     def put(self, table: CatalogTable, former: Mapping[str, Any] | None) -> str:
-        """Make Glue's table that of the file; returns `created`, `updated` or `unchanged`."""
+        """Make Glue's table that of the file; returns `created`, `updated` or `unchanged`.
+
+        Where somebody else has written the table since it was `former`, it is looked at and tried once more.
+
+        Raises:
+            DataRefusedError: it is a view, or has partitions.
+            UnreachableError: Glue refuses, or somebody else writes the table again and again.
+        """
+        try:
+            return self._put(table, former)
+        except UnreachableError as error:
+            if code_of(error.__cause__) not in _RACED:
+                raise
+        try:
+            return self._put(table, self._table(table.name))
+        except UnreachableError as error:
+            if code_of(error.__cause__) not in _RACED:
+                raise
+            message = f"somebody else is writing {self.database}.{table.name} in the Glue catalog: {error}"
+            raise UnreachableError(message, hint="run `shopease crawl` again when they are done") from error
+
+    def _put(self, table: CatalogTable, former: Mapping[str, Any] | None) -> str:
         wanted = self._input(table)
         if former is None:
             with self._told(table.name):
@@ -51,13 +100,25 @@ class GlueCatalog:
             return CREATED
         if not list(self._differences(table, former)):
             return UNCHANGED
-        kept = {name: former[name] for name in _KEPT if former.get(name)}
-        parameters = {**former.get("Parameters", {}), **wanted["Parameters"]}
+        self.refuse_foreign([table], (), {table.name: former})
+        # Glue refuses to change another version than the one that was looked at.
+        version = {"VersionId": former["VersionId"]} if former.get("VersionId") else {}
         with self._told(table.name):
             self._client.update_table(
-                DatabaseName=self.database, TableInput={**kept, **wanted, "Parameters": parameters}, SkipArchive=True
+                DatabaseName=self.database, TableInput=_merged(wanted, former), SkipArchive=True, **version
             )
         return UPDATED
+
+    def _table(self, name: str) -> dict[str, Any] | None:
+        """What Glue has of a table now; None where there is none."""
+        try:
+            with self._told(name):
+                table: dict[str, Any] = self._client.get_table(DatabaseName=self.database, Name=name)["Table"]
+                return table
+        except UnreachableError as error:
+            if code_of(error.__cause__) != "EntityNotFoundException":
+                raise
+            return None
 
     def drifts(self, table: CatalogTable, found: Mapping[str, Any] | None) -> list[str]:
         """How Glue's table is otherwise than the file, told for a person."""
@@ -67,7 +128,11 @@ class GlueCatalog:
 
     def _differences(self, table: CatalogTable, found: Mapping[str, Any]) -> Iterator[str]:
         wanted, storage = self._input(table), found.get("StorageDescriptor", {})
-        descriptor = wanted["StorageDescriptor"]
+        descriptor, parameters = wanted["StorageDescriptor"], found.get("Parameters", {})
+        if found.get("TableType") != wanted["TableType"]:
+            yield f"table type {found.get('TableType')}"
+        if found.get("PartitionKeys"):
+            yield "set of partition keys"
         columns = [{"Name": column["Name"], "Type": column.get("Type")} for column in storage.get("Columns", ())]
         if columns != descriptor["Columns"]:
             yield "set of columns"
@@ -77,7 +142,7 @@ class GlueCatalog:
         formats = {name: storage.get(name) for name in ("InputFormat", "OutputFormat")}
         if serde != descriptor["SerdeInfo"] or formats != {name: descriptor[name] for name in formats}:
             yield "file format"
-        if not wanted["Parameters"].items() <= found.get("Parameters", {}).items():
+        if not wanted["Parameters"].items() <= parameters.items() or _VIEW_MARK in parameters:
             yield "set of parameters"
 
     def _input(self, table: CatalogTable) -> dict[str, Any]:
@@ -99,3 +164,31 @@ class GlueCatalog:
     def _told(self, table: str = "") -> Any:
         name = f"{self.database}.{table}" if table else self.database
         return refusals(f"{name} in the Glue catalog")
+
+
+def _why_foreign(found: Mapping[str, Any]) -> str:
+    """Why a table of ours cannot be put in the place of what Glue has; empty where it can."""
+    if found.get("TableType") == _VIEW or _VIEW_MARK in found.get("Parameters", {}):
+        return "a view where a table belongs"
+    return "partitioned" if found.get("PartitionKeys") else ""
+
+
+def _is_no_view(found: Mapping[str, Any] | None) -> bool:
+    return found is not None and found.get("TableType") != _VIEW
+
+
+def _merged(wanted: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
+    """The input for a table that is there, with all that others wrote to it, such as the columns' comments."""
+    storage, descriptor = former.get("StorageDescriptor", {}), wanted["StorageDescriptor"]
+    columns = {column["Name"].lower(): column for column in storage.get("Columns", ())}
+    return {
+        **{name: former[name] for name in _KEPT if former.get(name)},
+        **wanted,
+        "Parameters": {**former.get("Parameters", {}), **wanted["Parameters"]},
+        "StorageDescriptor": {
+            **{name: value for name, value in storage.items() if name != _NOT_KEPT_OF_STORAGE},
+            **descriptor,
+            "Columns": [{**columns.get(column["Name"], {}), **column} for column in descriptor["Columns"]],
+            "SerdeInfo": {**storage.get("SerdeInfo", {}), **descriptor["SerdeInfo"]},
+        },
+    }

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import pyarrow as pa
 
+from shopease_etl.catalog.formats import declared_tables
 from shopease_etl.catalog.glue import GlueCatalog
 from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, quoted
 from shopease_etl.engines.athena import Athena
@@ -39,8 +40,9 @@ class AwsWarehouse:
         return f"{self.database} in the Glue catalog"
 
     def check(self) -> None:
-        """Raise UnreachableError unless database and workgroup are there."""
+        """Raise unless database and workgroup are there, and no table or view of another kind is in the way."""
         self._catalog.check()
+        self._catalog.refuse_foreign(declared_tables(), [table.name for table in TABLES], self._catalog.tables())
         with self.engine() as engine:
             engine.check()
 
@@ -50,6 +52,7 @@ class AwsWarehouse:
         catalog = self._catalog
         catalog.check()
         former = catalog.tables()
+        catalog.refuse_foreign(tables, [view.name for view in views], former)
         changes = {table.name: catalog.put(table, former.get(table.name)) for table in tables}
         with self.engine() as engine:
             jobs = [partial(engine.replace_view, self.database, view) for view in views]
