@@ -57,7 +57,9 @@ def lake(emulator: str, sales: str, tmp_path_factory: pytest.TempPathFactory) ->
         set_environment(patch, account.environment)
         bucket = account.new_bucket()
         account.new_catalog(bucket)
-        yield Lake(Shop(tmp_path_factory.mktemp("killed"), url, f"s3://{bucket}"), account, bucket)
+        shop = Shop(tmp_path_factory.mktemp("killed"), url, f"s3://{bucket}")
+        shop.run("run-all").done()
+        yield Lake(shop, account, bucket)
 
 
 def change(url: str) -> None:
@@ -88,7 +90,6 @@ def kill_at(shop: Shop, line: str, occurrence: int) -> None:
 
 @pytest.mark.parametrize(("line", "occurrence"), MOMENTS)
 def test_a_killed_run_leaves_the_former_lake_or_the_new_one(lake: Lake, line: str, occurrence: int) -> None:
-    lake.shop.run("run-all").done()
     before = lake.hashes()
     change(lake.shop.database_url)
     kill_at(lake.shop, line, occurrence)
