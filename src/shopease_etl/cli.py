@@ -178,7 +178,12 @@ def cleanup(
     from shopease_etl import pipeline
 
     chosen = pipeline.find_garbage(
-        session.settings, uploads=uploads, older_than=older_than * 3600, layers=layer or (), everything=everything
+        session.settings,
+        uploads=uploads,
+        older_than=older_than * 3600,
+        layers=layer or (),
+        everything=everything,
+        dry_run=dry_run,
     )
     session.clean_up(chosen, lambda: pipeline.delete_garbage(session.settings, chosen), dry_run=dry_run, yes=yes)
 

@@ -3,11 +3,9 @@
 import json
 import logging
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,9 +13,8 @@ import polars as pl
 
 from shopease_etl import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.results import Recorded, RunResult, RunSummary
-from shopease_etl.storage import Store, Upload, put_stream
-from shopease_etl.storage.pending import PendingStore
+from shopease_etl.results import Recorded, RunSummary
+from shopease_etl.storage import Store, Upload
 from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import ROW
 
@@ -68,7 +65,7 @@ class Publication:
 def publication(store: Store) -> Iterator[Publication]:
     """Publish to the store what the block wrote when it ends well; on any exception nothing is left of it.
 
-    In a run the store is a `PendingStore`, whose objects only the run itself sees; `publish_run` is for all others.
+    In a run the store is a `PendingStore`, whose objects only the run itself sees, until `publishing.publish_run`.
     """
     written = Publication(store)
     try:
@@ -138,14 +135,6 @@ def _refusal(key: str, error: Exception) -> ShopeaseError:
     return DataRefusedError(f"{key} cannot be read: {reason}", hint=_remake(key))
 
 
-def write_manifest(store: Store, run: RunResult) -> str:
-    """Write the run's manifest; returns its key."""
-    key = f"{tables.RUNS}/{run.run_id}.json"
-    text = json.dumps(asdict(run), indent=2, default=str)
-    put_stream(store, key, [text.encode() + b"\n"])
-    return key
-
-
 def manifests(store: Store) -> Iterator[Manifest]:
     """The manifests of the lake's runs, latest first; a file that is not one is passed over."""
     keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
@@ -181,43 +170,6 @@ def recorded_datasets(store: Store) -> dict[str, Recorded]:
         if keys <= found.keys():
             break
     return found
-
-
-def publish_run(pending: PendingStore, record: Callable[[], object]) -> None:
-    """Let everybody see what a run wrote, all at once, and with it the manifest that `record` writes.
-
-    An interrupt is held back meanwhile, until `deliver_interrupt`.
-    """
-    with _uninterrupted():
-        log.info("publishing %d objects", pending.waiting)
-        pending.intend()
-        record()
-        pending.publish()
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold an interrupt back until `deliver_interrupt`: a publication is whole and recorded, or it is not begun."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    former = {number: signal.signal(number, lambda held, _: _held.append(held)) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-_held: Final[list[int]] = []
-
-
-def deliver_interrupt() -> None:
-    """Raise the KeyboardInterrupt that a publication held back, if there was one."""
-    if _held:
-        _held.clear()
-        raise KeyboardInterrupt
 
 
 def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> None:

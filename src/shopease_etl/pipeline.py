@@ -2,10 +2,11 @@
 
 import logging
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from shopease_etl import __version__, lock, tables
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
-from shopease_etl.lake import deliver_interrupt, publish_run, recorded_datasets, require_whole, write_manifest
+from shopease_etl.lake import recorded_datasets, require_whole
 from shopease_etl.plan import Plan
 from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.publishing import deliver_interrupt, publish_run, recover, uninterrupted, write_manifest
 from shopease_etl.resources import lake_store, warehouse
 from shopease_etl.results import CrawlerRun, DatasetResult, Recorded, RunResult, SourceInfo, StageResult
 from shopease_etl.settings import EMBEDDED, Settings
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SPOOL: Final = "spool"
 RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
@@ -71,37 +74,42 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
     _check_ahead(plan, settings, store)
     run_id = new_run_id()
     with lock.held(_lock_path(store, settings), run_id):
-        _recover(store)
+        _recover(store, settings)
         job = _Run(plan, settings, store, run_id, progress)
         try:
             job.execute()
         except BaseException as error:
-            job.pending.discard()
-            job.record_end(error)
+            job.end(error)
             raise
         return job.record(SUCCEEDED, None)
 
 
-def _recover(store: LakeStore) -> None:
+def _recover(store: LakeStore, settings: Settings) -> None:
     """Finish or clear away what a command left that died; the lake's lock is held."""
-    if keys := store.recover():
-        log.warning("a run died while it published; its objects are all published now: %s", ", ".join(keys))
+    recover(store)
     store.sweep()
+    shutil.rmtree(_private_path(store, settings, SPOOL), ignore_errors=True)
 
 
 def find_garbage(
-    settings: Settings, *, uploads: bool, older_than: float, layers: Sequence[str], everything: bool
+    settings: Settings, *, uploads: bool, older_than: float, layers: Sequence[str], everything: bool, dry_run: bool
 ) -> Garbage:
     """What `cleanup` was asked to delete, listed; `older_than` is in seconds.
 
+    Unless it is a `dry_run`, what a run that died had begun to publish is finished before.
+
     Raises:
         ConfigurationError: nothing was asked for.
+        LakeLockedError: a run holds the lake.
     """
     if not (uploads or layers or everything):
         message = "say what to clean up: --uploads, --layer NAME or --all"
         raise ConfigurationError(message, hint="--dry-run only lists it")
     store = lake_store(settings)
     store.check()
+    if not dry_run:
+        with lock.held(_lock_path(store, settings), "cleanup"):
+            _recover(store, settings)
     orphans = orphaned_uploads(store, older_than=older_than) if uploads else OrphanedUploads((), 0, 0)
     chosen = tables.LAYERS if everything else layers
     return Garbage(store.location, orphans, owned_objects(store, chosen, everything=everything))
@@ -115,7 +123,6 @@ def delete_garbage(settings: Settings, garbage: Garbage) -> None:
     """
     store = lake_store(settings)
     with lock.held(_lock_path(store, settings), "cleanup"):
-        _recover(store)
         abort_uploads(store, garbage.uploads.uploads)
         delete_objects(store, garbage.datasets.objects)
 
@@ -193,11 +200,10 @@ class _Run:
 
     def __post_init__(self) -> None:
         later = {key for step in self.plan.steps() for key in step.reads}
-        self.pending = PendingStore(self.store, _private_path(self.store, self.settings, "spool"), later)
+        self.pending = PendingStore(self.store, _private_path(self.store, self.settings, SPOOL), later)
 
     def execute(self) -> None:
         """Carry the stages out, and publish what they wrote all at once."""
-        self.pending.discard()
         recorded = recorded_datasets(self.store)
         stages: dict[str, Callable[[], StageResult]] = {
             "extract": self._extract,
@@ -226,17 +232,21 @@ class _Run:
         if not self.pending.waiting or self.is_published:
             return
         try:
-            self.is_published = True
-            publish_run(self.pending, lambda: self.record(RUNNING, None))
-        except BaseException:
-            self.is_published = bool(self.pending.published)
-            raise
+            publish_run(self.store, self.pending, asdict(self._result(RUNNING, None, is_published=True)))
+        finally:
+            self.is_published = self.pending.is_committed
         self.pending.discard()
         deliver_interrupt()
 
     def record(self, status: str, error: str | None) -> RunResult:
         """Write the manifest."""
-        result = RunResult(
+        has_written = any(stage.datasets for stage in self.stages)
+        result = self._result(status, error, is_published=self.is_published or not has_written)
+        write_manifest(self.store, asdict(result))
+        return result
+
+    def _result(self, status: str, error: str | None, *, is_published: bool) -> RunResult:
+        return RunResult(
             run_id=self.run_id,
             status=status,
             started_at=self.started_at,
@@ -246,18 +256,22 @@ class _Run:
             stages=tuple(self.stages),
             reconciliation=_reconciliation(self.stages),
             error=error,
-            published=self.is_published or not any(stage.datasets for stage in self.stages),
+            published=is_published,
         )
-        write_manifest(self.store, result)
-        return result
 
-    def record_end(self, error: BaseException) -> None:
-        """Write the manifest of a run that did not succeed, if it can be written; the error is what counts."""
-        interrupted = isinstance(error, KeyboardInterrupt)
-        try:
-            self.record(INTERRUPTED if interrupted else FAILED, "interrupted" if interrupted else str(error))
-        except ShopeaseError as failure:
-            log.warning("the run's manifest could not be written: %s", failure)
+    def end(self, error: BaseException) -> None:
+        """Tidy up after a run that did not succeed, and write its manifest if that can be; the error is what counts."""
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        if is_interrupt and self.is_published:
+            log.warning("what the run wrote is published: it was interrupted after that")
+        with uninterrupted():
+            self.pending.discard()
+            try:
+                self.record(INTERRUPTED if is_interrupt else FAILED, "interrupted" if is_interrupt else str(error))
+            except ShopeaseError as failure:
+                log.warning("the run's manifest could not be written: %s", failure)
+        with suppress(KeyboardInterrupt):
+            deliver_interrupt()
 
     def _extract(self) -> StageResult:
         with source_snapshot(self.settings) as moment:

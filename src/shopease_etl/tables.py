@@ -8,6 +8,7 @@ SILVER: Final = "silver"
 GOLD: Final = "gold"
 QUARANTINE: Final = "quarantine"
 RUNS: Final = "_runs"
+JOURNAL: Final = f"{RUNS}/.publishing-"
 RESULTS: Final = "athena-results"
 LAYERS: Final = (BRONZE, SILVER, QUARANTINE, GOLD)
 MADE_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", GOLD: "aggregate"}

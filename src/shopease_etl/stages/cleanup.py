@@ -62,7 +62,7 @@ class Garbage:
 
 def is_own(key: str) -> bool:
     """Whether the lake's layout has this key: a dataset of the contract, or a run's manifest."""
-    return key in tables.KEYS or _MANIFEST.fullmatch(key) is not None
+    return key in tables.KEYS or _MANIFEST.fullmatch(key) is not None or key.startswith(tables.JOURNAL)
 
 
 def orphaned_uploads(store: LakeStore, *, older_than: float, now: float | None = None) -> OrphanedUploads:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.storage.rows import RowCounter
 
-# What a store needs to publish an object whose writer has died, as JSON has it.
+# What a store needs to publish an object whose writer has died, as JSON has it: its `key`, and more.
 Ticket = Mapping[str, Any]
 
 
@@ -29,7 +29,7 @@ class Sink(Protocol):
         """Leave nothing behind; harmless after `publish`."""
 
     def ticket(self) -> Ticket:
-        """What `LakeStore.recover` needs to publish the object, once it is complete, in this sink's place."""
+        """What `LakeStore.finish` needs to publish the object, once it is complete, in this sink's place."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,8 @@ class LakeStore(Store, Protocol):
     def sink(self, key: str) -> Sink:
         """Begin to write an object; it stays invisible until published."""
 
-    def intend(self, tickets: Sequence[Ticket]) -> None:
-        """Write down what is about to be published together, so that `recover` can go on with it."""
-
-    def settle(self) -> None:
-        """Forget what was written down: all of it is published, or none."""
-
-    def recover(self) -> tuple[str, ...]:
-        """Publish the rest of what a command that died was about to publish together; returns the keys of all."""
+    def finish(self, ticket: Ticket) -> bool:
+        """Publish an object in its dead writer's place; True also where that was done, False where it is lost."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, every one that can be; one that is not there is no error."""
@@ -163,7 +157,7 @@ class LakeStore(Store, Protocol):
         """Delete what is half written; harmless where it is gone."""
 
     def sweep(self) -> None:
-        """Delete what a killed run left half written; `recover` comes before it."""
+        """Delete what a killed run left half written; what it was publishing is finished before."""
 
 
 def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:

@@ -1,6 +1,5 @@
 """The lake in a local folder: objects are files, written aside, synced, and renamed into place."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from shopease_etl.errors import UnreachableError
 from shopease_etl.storage import StoredObject, Ticket, UnfinishedUpload, Upload
 
 STAGING: Final = "_staging"
-_JOURNAL: Final = "journal"
 _HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
 
 
@@ -98,36 +96,14 @@ class LocalStore:
         with _translated("delete", self.root / STAGING / upload.upload_id):
             _remove(self.root / STAGING / upload.upload_id)
 
-    def intend(self, tickets: Sequence[Ticket]) -> None:
-        """Write down what is about to be published together; it is on the disk when this returns."""
-        journal = self.root / STAGING / _JOURNAL
-        part = journal.with_name(f"{_JOURNAL}-part")
-        with _translated("write", journal):
-            journal.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as file:
-                json.dump(list(tickets), file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(journal)
-            _sync_folder(journal.parent)
-
-    def settle(self) -> None:
-        """Forget what was written down."""
-        _remove(self.root / STAGING / _JOURNAL)
-
-    def recover(self) -> tuple[str, ...]:
-        """Rename the rest of what a command that died was about to publish together; returns the keys of all."""
-        journal = self.root / STAGING / _JOURNAL
-        if not journal.exists():
-            return ()
-        with _translated("read", journal):
-            tickets = json.loads(journal.read_text(encoding="utf-8"))
-        for ticket in tickets:
-            staged = self.root / STAGING / ticket["staged"]
-            if staged.exists():
-                _put_in_place(staged, self.root / ticket["key"])
-        self.settle()
-        return tuple(ticket["key"] for ticket in tickets)
+    def finish(self, ticket: Ticket) -> bool:
+        """Rename a staged file in its dead writer's place; a file that was renamed is known by its inode."""
+        target = self.root / ticket["key"]
+        staged = self.root / STAGING / Path(ticket["staged"]).name
+        if staged.is_file():
+            _put_in_place(staged, target)
+            return True
+        return target.is_file() and bool(target.stat().st_ino == ticket["inode"])
 
     def sweep(self) -> None:
         """Delete what a killed run left half written."""
@@ -173,8 +149,8 @@ class FileSink:
         _remove(self.staged)
 
     def ticket(self) -> Ticket:
-        """The staged file's name, and its key."""
-        return {"staged": self.staged.name, "key": self._key}
+        """The staged file's name and inode, and its key."""
+        return {"key": self._key, "staged": self.staged.name, "inode": self.staged.stat().st_ino}
 
 
 def _put_in_place(staged: Path, target: Path) -> None:
@@ -187,7 +163,8 @@ def _put_in_place(staged: Path, target: Path) -> None:
 
 def _remove(staged: Path) -> None:
     """Delete a staged file, and the staging folder with the last of them."""
-    staged.unlink(missing_ok=True)
+    with _translated("delete", staged):
+        staged.unlink(missing_ok=True)
     _remove_if_empty(staged.parent)
 
 

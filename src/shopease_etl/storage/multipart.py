@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -26,6 +27,21 @@ def part_bytes(parts: int) -> int:
     return PART_BYTES << (parts // PARTS_BEFORE_GROWTH)
 
 
+def is_from(client: Any, target: Mapping[str, str], identity: str) -> bool:
+    """Whether the object that is there is the one of an upload, by the id in its metadata.
+
+    Raises:
+        ClientError, BotoCoreError: S3 does not tell; an object that is not there is no error.
+    """
+    try:
+        head = client.head_object(**target)
+    except ClientError as error:
+        if code_of(error) not in {"404", "NoSuchKey"}:
+            raise
+        return False
+    return bool(head.get("Metadata", {}).get(UPLOAD_ID) == identity)
+
+
 class MultipartSink:
     """One multipart upload: parts go up from a bounded number of threads while the next bytes come in.
 
@@ -33,8 +49,9 @@ class MultipartSink:
     """
 
     def __init__(
-        self, client: Any, pool: ThreadPoolExecutor, target: Mapping[str, str], options: Mapping[str, str]
+        self, client: Any, pool: ThreadPoolExecutor, key: str, target: Mapping[str, str], options: Mapping[str, str]
     ) -> None:
+        self._key = key
         self._client = client
         self._pool = pool
         self._target = dict(target)
@@ -72,10 +89,16 @@ class MultipartSink:
         """Complete the upload; S3 compares the object's size with ours."""
         with refusals(self._uri):
             try:
-                self._client.complete_multipart_upload(**self.ticket())
+                parts = [part.result() for part in self._parts]
+                request = {"MultipartUpload": {"Parts": parts}, "MpuObjectSize": self._bytes}
+                self._client.complete_multipart_upload(**self._upload, **request)
             except (ClientError, BotoCoreError):
-                if not self._is_there():
-                    raise
+                # S3 may have completed it, and only the answer was lost
+                with suppress(ClientError, BotoCoreError):
+                    if is_from(self._client, self._target, self._id):
+                        self._published = True
+                        return
+                raise
         self._published = True
 
     def discard(self) -> None:
@@ -95,17 +118,15 @@ class MultipartSink:
                 log.warning("an unfinished upload stays behind: %s", error)
 
     def ticket(self) -> Ticket:
-        """What completes the upload, in another process too."""
+        """What completes the upload, in another process too; `id` is in the object's metadata."""
         parts = [part.result() for part in self._parts]
-        return {**self._upload, "MultipartUpload": {"Parts": parts}, "MpuObjectSize": self._bytes}
-
-    def _is_there(self) -> bool:
-        """Whether the object is the one of this upload: S3 may have completed it, and only the answer was lost."""
-        try:
-            head = self._client.head_object(**self._target)
-        except (ClientError, BotoCoreError):
-            return False
-        return bool(head.get("Metadata", {}).get(UPLOAD_ID) == self._id)
+        return {
+            "key": self._key,
+            "upload": self._upload["UploadId"],
+            "id": self._id,
+            "parts": parts,
+            "bytes": self._bytes,
+        }
 
     def _send(self, body: bytes) -> None:
         self._slots.acquire()

@@ -1,5 +1,7 @@
 """A store as a run sees it that has published nothing yet: what it wrote is there for itself, and for nobody else."""
 
+import logging
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -7,9 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from shopease_etl.errors import UnreachableError
+from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.storage import LakeStore, Sink, StoredObject, Ticket, Upload
 from shopease_etl.storage.local import FileSink
+
+log = logging.getLogger(__name__)
 
 
 class PendingStore:
@@ -24,8 +28,7 @@ class PendingStore:
         self._base = base
         self._spool = spool
         self._readable = readable
-        self.published: list[str] = []
-        self._is_intended = False
+        self.is_committed = False
         self._begun: list[Sink] = []
         self._waiting: dict[str, Sink] = {}
         self._paths: dict[str, Path] = {}
@@ -35,38 +38,23 @@ class PendingStore:
         """How many objects wait to be published."""
         return len(self._waiting)
 
-    def intend(self) -> None:
-        """Write down what is about to be published, so that the next command can go on with it."""
-        self._is_intended = True
-        self._base.intend([sink.ticket() for sink in self._waiting.values()])
+    def tickets(self) -> list[Ticket]:
+        """What another process needs to publish the objects."""
+        return [sink.ticket() for sink in self._waiting.values()]
 
     def publish(self) -> None:
-        """Let everybody see what was written, one object right after the other.
-
-        Raises:
-            UnreachableError: the store refuses an object; the message names those that are new already, and the rest
-                is left for the next command.
-        """
-        for key, sink in self._waiting.items():
-            try:
-                sink.publish()
-            except UnreachableError as error:
-                if not self.published:
-                    raise
-                # what is left of them is for the next command, and must not be discarded
-                self._begun.clear()
-                message = f"{error}; new already: {', '.join(self.published)}"
-                raise UnreachableError(message, hint="the next run publishes the rest before it begins") from error
-            self.published.append(key)
-        self._base.settle()
+        """Let everybody see what was written, one object right after the other; from now on nothing is discarded."""
+        self.is_committed = True
+        for sink in self._waiting.values():
+            sink.publish()
 
     def discard(self) -> None:
-        """Leave nothing of what is not published, and no copies; harmless after `publish`."""
-        if self._is_intended and not self.published:
-            with suppress(UnreachableError):  # what is written down of uploads that are gone does no harm
-                self._base.settle()
-        for sink in self._begun:
-            sink.discard()
+        """Leave nothing of what was never to be published, and no copies; what cannot be deleted is told of."""
+        for sink in () if self.is_committed else self._begun:
+            try:
+                sink.discard()
+            except (ShopeaseError, OSError) as error:
+                log.warning("what a run has not published stays behind: %s", error)
         shutil.rmtree(self._spool, ignore_errors=True)
 
     def sink(self, key: str) -> Sink:
@@ -106,7 +94,8 @@ class PendingStore:
         """The object with this key, or None."""
         if key not in self._paths:
             return self._base.find(key)
-        status = self._paths[key].stat()
+        with _spooled("read", self._paths[key]):
+            status = self._paths[key].stat()
         return StoredObject(key, status.st_size, status.st_mtime)
 
     def list(self, prefix: str) -> Iterable[StoredObject]:
@@ -118,7 +107,7 @@ class PendingStore:
         if key not in self._paths:
             return self._base.read(key, start, length)
         path = self._paths[key]
-        with path.open("rb") as file:
+        with _spooled("read", path), path.open("rb") as file:
             file.seek(max(0, path.stat().st_size + start) if start < 0 else start)
             return file.read(-1 if length is None else length)
 
@@ -155,17 +144,18 @@ class _SpooledSink:
     def __init__(self, sink: Sink, path: Path) -> None:
         self._sink = sink
         self._path = path
-        with _written(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = path.open("wb")
+        with _spooled("write", path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # customers' data: for nobody but the user
+            self._file: BinaryIO = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
     def write(self, data: bytes) -> None:
         self._sink.write(data)
-        with _written(self._path):
+        with _spooled("write", self._path):
             self._file.write(data)
 
     def complete(self) -> None:
-        with _written(self._path):
+        with _spooled("write", self._path):
             self._file.close()
         self._sink.complete()
 
@@ -183,11 +173,11 @@ class _SpooledSink:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[None]:
+def _spooled(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot write {path}, which a lake on S3 needs while a run is at work: {error.strerror}"
+        message = f"cannot {action} {path}, which a lake on S3 needs while a run is at work: {error.strerror}"
         raise UnreachableError(
             message, hint="set SHOPEASE_HOME to a folder on a disk with room for bronze and silver"
         ) from error

@@ -1,6 +1,5 @@
 """The lake on S3: objects below a prefix of a bucket."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -11,11 +10,10 @@ from botocore.exceptions import ClientError
 from shopease_etl import aws
 from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
 from shopease_etl.errors import UnreachableError
-from shopease_etl.storage import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload, put_stream
-from shopease_etl.storage.multipart import CONCURRENT_PARTS, MultipartSink
+from shopease_etl.storage import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload
+from shopease_etl.storage.multipart import CONCURRENT_PARTS, MultipartSink, is_from
 
 KEYS_PER_DELETE: Final = 1_000
-JOURNAL: Final = "_runs/.publishing"
 
 
 class S3Store:
@@ -52,7 +50,7 @@ class S3Store:
 
     def sink(self, key: str) -> MultipartSink:
         """Begin to write an object; it stays invisible until published."""
-        return MultipartSink(self.client, self._pool, self._target(key), self._encrypted())
+        return MultipartSink(self.client, self._pool, key, self._target(key), self._encrypted())
 
     def uri(self, key: str) -> str:
         """The object's s3:// address."""
@@ -132,32 +130,18 @@ class S3Store:
             if code_of(error.__cause__) != "NoSuchUpload":
                 raise
 
-    def intend(self, tickets: Sequence[Ticket]) -> None:
-        """Write down what is about to be published together, in an object that Athena and Glue do not see."""
-        put_stream(self, JOURNAL, [json.dumps(list(tickets)).encode()])
-
-    def settle(self) -> None:
-        """Forget what was written down."""
-        self.delete([JOURNAL])
-
-    def recover(self) -> tuple[str, ...]:
-        """Complete the rest of the uploads that a command that died was about to complete; returns the keys of all."""
-        if self.find(JOURNAL) is None:
-            return ()
-        tickets = json.loads(self.read(JOURNAL))
-        for ticket in tickets:
-            self._complete(ticket)
-        self.settle()
-        return tuple(self._own(ticket["Key"]) for ticket in tickets)
-
-    def _complete(self, ticket: Ticket) -> None:
-        """Complete an upload; harmless where that was done before."""
+    def finish(self, ticket: Ticket) -> bool:
+        """Complete an upload in its dead writer's place; an object that was completed is known by the upload's id."""
+        key = str(ticket["key"])
+        request = {"MultipartUpload": {"Parts": ticket["parts"]}, "MpuObjectSize": ticket["bytes"]}
         try:
-            with refusals(self.uri(self._own(ticket["Key"]))):
-                self.client.complete_multipart_upload(**ticket)
+            with refusals(self.uri(key)):
+                self.client.complete_multipart_upload(**self._target(key), UploadId=ticket["upload"], **request)
         except UnreachableError as error:
             if code_of(error.__cause__) != "NoSuchUpload":
                 raise
+            return is_from(self.client, self._target(key), str(ticket["id"]))
+        return True
 
     def sweep(self) -> None:
         """Nothing to do: what is not completed is no object, and another host's uploads are not ours to abort."""
