@@ -34,7 +34,7 @@ def test_nothing_is_deleted_unasked(full: Shop) -> None:
     full.run("cleanup").failed(2, "--uploads, --layer NAME or --all")
     full.run("cleanup", "--layer", "golden").failed(2, "golden is no layer")
     ended = full.run("cleanup", "--layer", "gold")
-    assert "--yes" in ended.failed(2, "nobody to ask").stderr
+    assert "--yes" in ended.failed(2, "nobody can be asked").stderr
     assert all(key in ended.stdout for key in GOLD)
     assert all(key in full.run("cleanup", "--all", "--dry-run").done().stdout for key in KEYS)
     assert keys(full) == before

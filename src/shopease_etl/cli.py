@@ -175,9 +175,9 @@ def cleanup(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete unfinished uploads, layers, or all that is the lake's own; lists it first, and asks."""
-    from shopease_etl import pipeline
+    from shopease_etl import housekeeping
 
-    chosen = pipeline.find_garbage(
+    chosen = housekeeping.find_garbage(
         session.settings,
         uploads=uploads,
         older_than=older_than * 3600,
@@ -185,7 +185,7 @@ def cleanup(
         everything=everything,
         dry_run=dry_run,
     )
-    session.clean_up(chosen, lambda: pipeline.delete_garbage(session.settings, chosen), dry_run=dry_run, yes=yes)
+    session.clean_up(chosen, lambda: housekeeping.delete_garbage(session.settings, chosen), dry_run=dry_run, yes=yes)
 
 
 @app.command(rich_help_panel=_LAKE, epilog="Example: shopease cost --runs 30 --crawls 30")

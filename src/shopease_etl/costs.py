@@ -12,6 +12,10 @@ from typing import Final
 
 from shopease_etl.results import Scan
 
+PRICES_TOLD: Final = (
+    "Prices are the settings SHOPEASE_PRICE_…, by default those of us-east-1 in AWS's lists:\n"
+    "  https://aws.amazon.com/s3/pricing/, .../glue/pricing/, .../athena/pricing/"
+)
 LEAST_CHARGED_BYTES: Final = 10 << 20
 CRAWLER_DPUS: Final = 2
 LEAST_CRAWL_HOURS: Final = 1 / 6

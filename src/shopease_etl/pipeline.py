@@ -2,36 +2,26 @@
 
 import logging
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shopease_etl import __version__, lock, tables
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
+from shopease_etl.housekeeping import SPOOL, lock_path, private_path, tidy
 from shopease_etl.lake import recorded_datasets, require_whole
 from shopease_etl.plan import Plan
 from shopease_etl.postgres import Snapshot, snapshot
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.publishing import deliver_interrupt, publish_run, recover, uninterrupted, write_manifest
+from shopease_etl.publishing import deliver_interrupt, publish_run, uninterrupted, write_manifest
 from shopease_etl.resources import lake_store, warehouse
 from shopease_etl.results import CrawlerRun, DatasetResult, Recorded, RunResult, SourceInfo, StageResult
 from shopease_etl.settings import EMBEDDED, Settings
 from shopease_etl.stages.aggregate import aggregate
 from shopease_etl.stages.clean import clean
-from shopease_etl.stages.cleanup import (
-    Garbage,
-    OrphanedUploads,
-    abort_uploads,
-    delete_objects,
-    orphaned_uploads,
-    owned_objects,
-)
 from shopease_etl.stages.crawl import crawl, no_crawlers
 from shopease_etl.stages.extract import extract, resolve
 from shopease_etl.storage import LakeStore, Store
@@ -43,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPOOL: Final = "spool"
 RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
@@ -73,8 +62,8 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
     store = lake_store(settings)
     _check_ahead(plan, settings, store)
     run_id = new_run_id()
-    with lock.held(_lock_path(store, settings), run_id):
-        _recover(store, settings)
+    with lock.held(lock_path(store, settings), run_id):
+        tidy(store, settings)
         job = _Run(plan, settings, store, run_id, progress)
         try:
             job.execute()
@@ -82,49 +71,6 @@ def run(plan: Plan, settings: Settings, progress: Progress = SILENT) -> RunResul
             job.end(error)
             raise
         return job.record(SUCCEEDED, None)
-
-
-def _recover(store: LakeStore, settings: Settings) -> None:
-    """Finish or clear away what a command left that died; the lake's lock is held."""
-    recover(store)
-    store.sweep()
-    shutil.rmtree(_private_path(store, settings, SPOOL), ignore_errors=True)
-
-
-def find_garbage(
-    settings: Settings, *, uploads: bool, older_than: float, layers: Sequence[str], everything: bool, dry_run: bool
-) -> Garbage:
-    """What `cleanup` was asked to delete, listed; `older_than` is in seconds.
-
-    Unless it is a `dry_run`, what a run that died had begun to publish is finished before.
-
-    Raises:
-        ConfigurationError: nothing was asked for.
-        LakeLockedError: a run holds the lake.
-    """
-    if not (uploads or layers or everything):
-        message = "say what to clean up: --uploads, --layer NAME or --all"
-        raise ConfigurationError(message, hint="--dry-run only lists it")
-    store = lake_store(settings)
-    store.check()
-    if not dry_run:
-        with lock.held(_lock_path(store, settings), "cleanup"):
-            _recover(store, settings)
-    orphans = orphaned_uploads(store, older_than=older_than) if uploads else OrphanedUploads((), 0, 0)
-    chosen = tables.LAYERS if everything else layers
-    return Garbage(store.location, orphans, owned_objects(store, chosen, everything=everything))
-
-
-def delete_garbage(settings: Settings, garbage: Garbage) -> None:
-    """Delete what was listed, while no run has the lake.
-
-    Raises:
-        LakeLockedError: a run holds the lake.
-    """
-    store = lake_store(settings)
-    with lock.held(_lock_path(store, settings), "cleanup"):
-        abort_uploads(store, garbage.uploads.uploads)
-        delete_objects(store, garbage.datasets.objects)
 
 
 def new_run_id() -> str:
@@ -200,7 +146,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         later = {key for step in self.plan.steps() for key in step.reads}
-        self.pending = PendingStore(self.store, _private_path(self.store, self.settings, SPOOL), later)
+        self.pending = PendingStore(self.store, private_path(self.store, self.settings, SPOOL), later)
 
     def execute(self) -> None:
         """Carry the stages out, and publish what they wrote all at once."""
@@ -328,18 +274,6 @@ def _row_counts(item: DatasetResult) -> dict[str, int]:
 def _rows_agree(counts: dict[str, int]) -> bool:
     same_source = counts.get("source", counts["bronze"]) == counts["bronze"]
     return same_source and ("silver" not in counts or counts["bronze"] == counts["silver"] + counts["quarantine"])
-
-
-def _lock_path(store: Store, settings: Settings) -> Path:
-    """In a local lake itself; for a lake elsewhere in the home, where it parts the runs of this machine."""
-    if isinstance(store, LocalStore):
-        return store.root / tables.RUNS / ".lock"
-    return _private_path(store, settings, "locks").with_suffix(".lock")
-
-
-def _private_path(store: Store, settings: Settings, folder: str) -> Path:
-    """The lake's own path in a folder of the home."""
-    return settings.home / folder / sha256(store.location.encode()).hexdigest()[:16]
 
 
 def _now() -> str:

@@ -115,30 +115,28 @@ class Session:
     def show_cost(self, cost: "MonthlyCost") -> None:
         """What the lake costs a month."""
         from shopease_etl import rendering
+        from shopease_etl.costs import PRICES_TOLD
 
         self.console.result(cost, lambda: rendering.monthly_cost(cost))
         where = "" if cost.location.startswith("s3://") else "This lake is a folder: so much it would cost on S3. "
-        self.console.message(f"{where}Former versions of objects are not counted.")
-        self.console.message("Prices are the settings SHOPEASE_PRICE_…, by default those of us-east-1 in AWS's lists:")
-        self.console.message("  https://aws.amazon.com/s3/pricing/, .../glue/pricing/, .../athena/pricing/")
+        self.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
-        """List what was found, and delete it if that is wanted.
-
-        Raises:
-            ConfigurationError: nobody can be asked.
-        """
+        """List what was found, and delete it if that is wanted; ConfigurationError where nobody can be asked."""
         from shopease_etl import rendering
 
         is_asked = garbage.count and not (dry_run or yes)
         if not self.console.json:
             self.console.result(garbage, lambda: rendering.garbage(garbage))
         elif is_asked:
-            message = "--json asks nothing"
-            raise ConfigurationError(message, hint="--dry-run lists what is there, --yes deletes it")
+            raise ConfigurationError("--json asks nothing", hint="--dry-run lists what is there, --yes deletes it")
         if told := rendering.left_alone(garbage):
             self.console.message(told)
-        is_wanted = not dry_run and bool(garbage.count) and (yes or self._agrees(garbage))
+        if is_asked and not sys.stdin.isatty():
+            raise ConfigurationError(
+                "nothing was deleted, for nobody can be asked", hint="--yes deletes without asking"
+            )
+        is_wanted = self.console.asks(f"Delete {garbage.told}?") if is_asked else bool(garbage.count) and not dry_run
         if is_wanted:
             delete()
             kept = " Former versions stay as long as the bucket keeps them." if garbage.on_s3 else ""
@@ -147,12 +145,6 @@ class Session:
             self.console.message("Nothing was deleted.")
         if self.console.json:
             self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "")
-
-    def _agrees(self, garbage: "Garbage") -> bool:
-        if not sys.stdin.isatty():
-            message = "nothing was deleted, for there is nobody to ask"
-            raise ConfigurationError(message, hint="--yes deletes without asking")
-        return self.console.asks(f"Delete {garbage.told}?")
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
