@@ -64,6 +64,7 @@ def delete_garbage(settings: Settings, garbage: Garbage) -> None:
     """
     store = lake_store(settings)
     with lock.held(lock_path(store, settings), "cleanup"):
+        tidy(store, settings)
         abort_uploads(store, garbage.uploads.uploads)
         delete_objects(store, garbage.datasets.objects)
 
