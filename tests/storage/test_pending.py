@@ -12,6 +12,7 @@ from lakes import unfinished
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake import publication
 from shopease_etl.publishing import deliver_interrupt, publish_run, recover
+from shopease_etl.stages.status import status
 from shopease_etl.storage import LakeStore, open_store, put_stream
 from shopease_etl.storage.local import LocalStore
 from shopease_etl.storage.pending import PendingStore
@@ -116,6 +117,8 @@ def test_a_process_that_dies_while_it_publishes_is_finished_by_the_next(
     write_all(pending)
     with pytest.raises(SystemExit):
         publish_run(store, cast("PendingStore", Dies(pending, published)), MANIFEST)
+    status(store)
+    assert f"the run {MANIFEST['run_id']} is publishing, or died at it" in caplog.text
     again = open_store(store.location)
     recover(again)
     again.sweep()
