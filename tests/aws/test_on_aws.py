@@ -174,6 +174,15 @@ def fresh(sales: str, folder: Path, account: Account) -> tuple[Shop, str]:
     return Shop(folder, sales, f"s3://{name}"), name
 
 
+def test_empty_tables_are_a_lake_that_answers(bare: str, tmp_path: Path, account: Account) -> None:
+    shop, _ = fresh(bare, tmp_path, account)
+    entries = crawled(shop.run("run-all", "--json").done().document)
+    assert {entry["rows"] for entry in entries} == {0}
+    assert len(entries) == 21
+    for name in CONTRACT:
+        assert shop.run("query", "--name", name, "--json").done().document["rows"] == []
+
+
 def test_an_extra_source_column_shows_up_without_any_hand(sales: str, tmp_path: Path, account: Account) -> None:
     with copy_of(sales) as url:
         shop, _ = fresh(url, tmp_path, account)
