@@ -9,19 +9,25 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError, UnreachableError
+from shopease_etl.events import readable_bytes
+from shopease_etl.logs import PRINTED, Logs
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.redaction import Secrets
 
 if TYPE_CHECKING:
     import rich.console
     import rich.progress
+
+log = logging.getLogger(__name__)
 
 PLAIN_LINE_SECONDS: Final = 10.0
 PIPED_WIDTH: Final = 10_000
@@ -30,17 +36,23 @@ PIPED_WIDTH: Final = 10_000
 class Console:
     """The two streams of one command."""
 
-    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        debug: bool = False,
+        log_format: str = "text",
+    ) -> None:
         self.json = json
         self.quiet = quiet
+        self.secrets = Secrets()
         self._debug = debug
-        level = logging.DEBUG if debug else logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
-        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
-        # their debugging shows every header of every request, session tokens among them
-        for name in ("boto3", "botocore", "urllib3"):
-            logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
+        self._logs = Logs(self.secrets, quiet=quiet, verbose=verbose, debug=debug)
+        self._logs.send(log_format, None)
 
     def __enter__(self) -> Self:
         return self
@@ -55,10 +67,18 @@ class Console:
         if isinstance(self.progress, LiveProgress):
             self.progress.stop()
 
+    def log_to(self, log_format: str, log_file: Path | None) -> None:
+        """Write the log as `text` or as `json`, and to the file as well.
+
+        Raises:
+            ConfigurationError: the file cannot be opened.
+        """
+        self._logs.send(log_format, log_file)
+
     @cached_property
     def progress(self) -> Progress:
-        """Where stages tell how far they are: a live display on a terminal, plain lines elsewhere."""
-        if self.quiet:
+        """Where stages tell how far they are: a live display on a terminal, plain lines elsewhere, none in JSON."""
+        if self.quiet or self._logs.is_json:
             return SILENT
         return LiveProgress(self._stderr) if self._stderr.is_terminal else PlainProgress()
 
@@ -115,8 +135,9 @@ class Console:
 
     def message(self, text: str) -> None:
         """Tell a person something that is not a result."""
-        if not self.quiet:
-            print(text, file=sys.stderr)
+        if not (self.quiet or self._logs.is_json):
+            print(self.secrets.redacted(text), file=sys.stderr)
+        log.info(text, extra=PRINTED)
 
     def asks(self, question: str) -> bool:
         """Whether the person answers yes; the end of the input is no."""
@@ -128,21 +149,34 @@ class Console:
 
     def failure(self, error: ShopeaseError) -> None:
         """Tell what failed and the way out; under `--json` also as the document."""
-        if self._debug:
-            traceback.print_exception(error)
-        print(f"shopease: error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"  hint: {error.hint}", file=sys.stderr)
-        self._failed("failed", str(error), error.hint, error.exit_code)
+        if self._debug and not self._logs.is_json:
+            print(self.secrets.redacted("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        self._failed("failed", str(error), error.exit_code, error.hint, error.details, error if self._debug else None)
 
     def interrupted(self) -> None:
         """Tell that the command was interrupted."""
-        print("shopease: interrupted", file=sys.stderr)
-        self._failed("interrupted", "interrupted", None, INTERRUPTED_EXIT_CODE)
+        self._failed("interrupted", "interrupted", INTERRUPTED_EXIT_CODE)
 
-    def _failed(self, status: str, error: str, hint: str | None, exit_code: int) -> None:
+    def _failed(
+        self,
+        status: str,
+        error: str,
+        exit_code: int,
+        hint: str | None = None,
+        details: Sequence[str] = (),
+        cause: ShopeaseError | None = None,
+    ) -> None:
+        """Details may show rows of customers' data: they are for who sits there, and for no log."""
+        told, way_out = self.secrets.redacted(error), hint and self.secrets.redacted(hint)
+        if not self._logs.is_json:
+            print(f"shopease: {'error: ' if status == 'failed' else ''}{told}", file=sys.stderr)
+            for line in details:
+                print(f"  {self.secrets.redacted(line)}", file=sys.stderr)
+            if way_out:
+                print(f"  hint: {way_out}", file=sys.stderr)
+        log.error(error, exc_info=cause, extra={**PRINTED, "error": error, "hint": hint, "exit_code": exit_code})
         if self.json:
-            document = {"status": status, "error": error, "hint": hint, "exit_code": exit_code}
+            document = {"status": status, "error": told, "hint": way_out, "exit_code": exit_code}
             with suppress(UnreachableError, BrokenPipeError), self.results() as stdout:
                 print(json.dumps(document), file=stdout)
 
@@ -214,7 +248,7 @@ class LiveProgress:
             at = self._display.tasks[self._display.task_ids.index(self._tasks[task])]
             done = at.completed + size
             total = max(at.total, done + 1) if at.total else None
-            note = _bytes(int(done)) if size else f"{rows:,} rows" if rows else at.fields["note"]
+            note = readable_bytes(int(done)) if size else f"{rows:,} rows" if rows else at.fields["note"]
             self._display.update(self._tasks[task], completed=done, total=total, note=note)
 
     def finish(self, task: str, note: str = "") -> None:
@@ -248,11 +282,7 @@ def _whole_line(text: str) -> None:
 
 
 def _amount(task: _Task) -> str:
-    return _bytes(task.size) if task.size else f"{task.rows:,} rows"
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+    return readable_bytes(task.size) if task.size else f"{task.rows:,} rows"
 
 
 def _can_encode(text: str) -> bool:
