@@ -2,13 +2,17 @@
 
 
 class ShopeaseError(Exception):
-    """A failure with a one-line message and, where there is one, a hint that names the way out (exit code 1)."""
+    """A failure with a one-line message and, where there is one, a hint that names the way out (exit code 1).
+
+    `details` are further lines for who wants to see what the message is about.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, details: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.hint = hint
+        self.details = details
 
 
 class ConfigurationError(ShopeaseError):
@@ -27,6 +31,10 @@ class UnreachableError(ShopeaseError):
     """The database or the store cannot be reached, or refuses (exit code 4)."""
 
     exit_code = 4
+
+
+class SourceFaultError(UnreachableError):
+    """The source failed in a way that passes: what was read of it can be read again from a new snapshot."""
 
 
 class LakeLockedError(ShopeaseError):
