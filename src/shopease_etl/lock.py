@@ -3,19 +3,21 @@
 import fcntl
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 from shopease_etl.errors import LakeLockedError, UnreachableError
+from shopease_etl.holder import LOCKED_HINT, Holder, holder_in, this_process
 
 
 @contextmanager
-def held(path: Path, run_id: str) -> Iterator[None]:
+def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
     """Hold the lock file for as long as the context lasts; the file tells who holds it, and goes with it.
+
+    Yields the former holder if it was killed: else it would have taken the file with it.
 
     Raises:
         LakeLockedError: another process holds it; the message names it.
@@ -23,17 +25,17 @@ def held(path: Path, run_id: str) -> Iterator[None]:
     """
     with _acquired(path) as file:
         try:
-            _write_holder(file, run_id)
-            yield
+            former = _holder(file)
+            _write_holder(file, this_process(run_id, token))
+            yield former
         finally:
             path.unlink(missing_ok=True)
 
 
-def _write_holder(file: BinaryIO, run_id: str) -> None:
-    holder = {"run_id": run_id, "host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+def _write_holder(file: BinaryIO, holder: Holder) -> None:
     try:
         os.truncate(file.fileno(), 0)
-        os.write(file.fileno(), json.dumps(holder).encode())
+        os.write(file.fileno(), json.dumps(asdict(holder)).encode())
     except OSError as error:
         message = f"cannot write the lock: {error.strerror}"
         raise UnreachableError(message) from error
@@ -50,13 +52,21 @@ def _acquired(path: Path) -> Iterator[BinaryIO]:
             message = f"cannot make the lock {path}: {error.strerror}"
             raise UnreachableError(message) from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LakeLockedError(_holder(file), hint="wait until it has ended, then try again") from None
+            _lock(file, path)
             if _is_at(file, path):
                 yield file
                 return
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = _holder(file)
+        raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT) from None
+    except OSError as error:
+        message = f"cannot lock {path}: {error.strerror}"
+        raise UnreachableError(message, hint="it must be on a file system that knows locks") from error
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
@@ -66,14 +76,9 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _holder(file: BinaryIO) -> str:
+def _holder(file: BinaryIO) -> Holder | None:
     file.seek(0)
     try:
-        holder = json.loads(file.read())
-        return "another run holds the lake: {run_id} on {host}, process {pid}, since {since}".format(**holder)
-    except (ValueError, KeyError, TypeError):
-        return "another run holds the lake"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        return holder_in(json.loads(file.read()))
+    except (ValueError, RecursionError):
+        return None

@@ -1,7 +1,7 @@
 """Where the lake's objects live: one interface, a local folder or S3 behind it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -144,6 +144,23 @@ class LakeStore(Store, Protocol):
     def sink(self, key: str) -> Sink:
         """Begin to write an object; it stays invisible until published."""
 
+    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
+        """Keep the objects that a run is about to replace.
+
+        Returns by key, for those that are there, the name by which `former` finds them again; None where this store
+        keeps no former objects.
+        """
+
+    def former(self, key: str, name: str) -> Sink:
+        """A sink that has the bytes of a kept object already, complete and not yet published.
+
+        Raises:
+            DataRefusedError: it is not kept any more.
+        """
+
+    def prune(self, run_ids: Collection[str]) -> None:
+        """Keep no former objects but those that these runs replaced; harmless where a store's own rules do that."""
+
     def finish(self, ticket: Ticket) -> bool:
         """Publish an object in its dead writer's place; True also where that was done, False where it is lost."""
 
@@ -189,4 +206,8 @@ def open_store(lake: str, encryption: Encryption | None = None) -> LakeStore:
         raise ConfigurationError(message, hint="set SHOPEASE_LAKE to a folder or to s3://BUCKET[/PREFIX]")
     from shopease_etl.storage.local import LocalStore
 
-    return LocalStore(Path(lake))
+    try:
+        return LocalStore(Path(lake))
+    except RuntimeError as error:  # of expanduser
+        message = f"the lake {lake!r} begins with the home folder of a user who is not known"
+        raise ConfigurationError(message, hint="write the folder's whole path") from error

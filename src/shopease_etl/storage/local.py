@@ -1,16 +1,18 @@
 """The lake in a local folder: objects are files, written aside, synced, and renamed into place."""
 
+import glob
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from shopease_etl.errors import UnreachableError
+from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.storage import StoredObject, Ticket, UnfinishedUpload, Upload
+from shopease_etl.tables import GENERATIONS
 
 STAGING: Final = "_staging"
 _HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
@@ -96,6 +98,41 @@ class LocalStore:
         with _translated("delete", self.root / STAGING / upload.upload_id):
             _remove(self.root / STAGING / upload.upload_id)
 
+    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
+        """Keep the objects that a run is about to replace, as hard links, which take no room until then."""
+        kept: dict[str, str | None] = {}
+        for key in keys:
+            name = f"{GENERATIONS}/{run_id}/{key}"
+            if (self.root / key).is_file():
+                _link(self.root / key, self.root / name)
+                kept[key] = name
+        return kept
+
+    def former(self, key: str, name: str) -> "FileSink":
+        """A sink that has the bytes of a kept object already, complete and not yet published."""
+        kept = self.root / name
+        if not name.startswith(f"{GENERATIONS}/") or ".." in kept.parts or not kept.is_file():
+            message = f"the former {key} is not kept any more"
+            raise DataRefusedError(message, hint="SHOPEASE_KEEP_GENERATIONS says how many former lakes are kept")
+        copy = self.root / STAGING / uuid4().hex
+        _link(kept, copy)
+        sink = self.sink(key)
+        sink.take(copy)
+        return sink
+
+    def prune(self, run_ids: Collection[str]) -> None:
+        """Keep no former objects but those that these runs replaced."""
+        folder = self.root / GENERATIONS
+        with _translated("clean up", folder):
+            for generation in list(folder.iterdir()) if folder.is_dir() else ():
+                if generation.name not in run_ids:
+                    shutil.rmtree(generation)
+        _remove_if_empty(folder)
+
+    def staged(self, key: str) -> Sequence[Path]:
+        """Files that a run which has ended left for this key."""
+        return sorted((self.root / STAGING).glob(f"{glob.escape(quote(key, safe=''))}.*"))
+
     def finish(self, ticket: Ticket) -> bool:
         """Rename a staged file in its dead writer's place; a file that was renamed is known by its inode."""
         target = self.root / ticket["key"]
@@ -139,6 +176,12 @@ class FileSink:
             os.fsync(self._file.fileno())
             self._file.close()
 
+    def take(self, path: Path) -> None:
+        """Let a file that is there already be the object, whole."""
+        with _translated("write", self._target):
+            self._file.close()
+            path.replace(self.staged)
+
     def publish(self) -> None:
         """Rename the file into its place."""
         _put_in_place(self.staged, self._target)
@@ -151,6 +194,21 @@ class FileSink:
     def ticket(self) -> Ticket:
         """The staged file's name and inode, and its key."""
         return {"key": self._key, "staged": self.staged.name, "inode": self.staged.stat().st_ino}
+
+
+def _link(path: Path, target: Path) -> None:
+    """A second name for a file; a copy, synced, on file systems that know no hard links."""
+    with _translated("write", target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            target.hardlink_to(path)
+        except OSError:
+            with path.open("rb") as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+        _sync_folder(target.parent)
 
 
 def _put_in_place(staged: Path, target: Path) -> None:

@@ -1,19 +1,34 @@
 """The lake on S3: objects below a prefix of a bucket."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Final
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shopease_etl import aws
 from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
-from shopease_etl.errors import UnreachableError
+from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.storage import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload
 from shopease_etl.storage.multipart import CONCURRENT_PARTS, MultipartSink, is_from
 
 KEYS_PER_DELETE: Final = 1_000
+TAGGED_BYTES: Final = 64 * 1024
+_OVERTAKEN: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404", "409", "412"}
+
+
+@dataclass(frozen=True)
+class TaggedObject:
+    """A small object: its bytes, its ETag, and the seconds since it was written, by the server's clock alone."""
+
+    body: bytes
+    etag: str
+    age: float
 
 
 class S3Store:
@@ -67,14 +82,8 @@ class S3Store:
 
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""
-        try:
-            with refusals(self.uri(key)):
-                head = self.client.head_object(**self._target(key))
-        except UnreachableError as error:
-            if code_of(error.__cause__) in {"404", "NoSuchKey"}:
-                return None
-            raise
-        return StoredObject(key, head["ContentLength"], head["LastModified"].timestamp())
+        head = self._head(key)
+        return head and StoredObject(key, head["ContentLength"], head["LastModified"].timestamp())
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects below a prefix, by key."""
@@ -130,6 +139,34 @@ class S3Store:
             if code_of(error.__cause__) != "NoSuchUpload":
                 raise
 
+    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:  # noqa: ARG002 - S3 names versions
+        """The versions that the objects have now, which a bucket with versions keeps; each with its ETag."""
+        heads = dict(zip(keys, self._pool.map(self._head, keys), strict=True))
+        there = {key: head for key, head in heads.items() if head is not None}
+        return {
+            key: f"{head['VersionId']} {head['ETag']}" if head.get("VersionId") else None for key, head in there.items()
+        }
+
+    def former(self, key: str, name: str) -> MultipartSink:
+        """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
+        version, _, etag = name.partition(" ")
+        head = self._head(key, VersionId=version)
+        # in a bucket that keeps versions no more, the version "null" is that of every new object
+        if head is None or head["ETag"] != etag:
+            message = f"the former {key} is not kept any more"
+            raise DataRefusedError(message, hint="the bucket's lifecycle rules say how long it keeps versions")
+        sink = self.sink(key)
+        try:
+            sink.copy({**self._target(key), "VersionId": version}, int(head["ContentLength"]))
+            sink.complete()
+        except BaseException:
+            sink.discard()
+            raise
+        return sink
+
+    def prune(self, run_ids: Collection[str]) -> None:
+        """Nothing to do: the bucket's lifecycle rules say how long it keeps versions."""
+
     def finish(self, ticket: Ticket) -> bool:
         """Complete an upload in its dead writer's place; an object that was completed is known by the upload's id."""
         key = str(ticket["key"])
@@ -144,7 +181,63 @@ class S3Store:
         return True
 
     def sweep(self) -> None:
-        """Nothing to do: what is not completed is no object, and another host's uploads are not ours to abort."""
+        """Nothing to do: what is not completed is no object. Who holds the lease aborts it, where it is the lake's."""
+
+    def tagged(self, key: str) -> TaggedObject | None:
+        """A small object with what `put_if` and `delete_if` ask for, or None."""
+        try:
+            with refusals(self.uri(key)):
+                answer = self.client.get_object(**self._target(key))
+                body = answer["Body"].read(TAGGED_BYTES)
+                answer["Body"].close()
+                now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+        except UnreachableError as error:
+            if code_of(error.__cause__) in {"404", "NoSuchKey"}:
+                return None
+            raise
+        return TaggedObject(body, answer["ETag"], (now - answer["LastModified"]).total_seconds())
+
+    def put_if(self, key: str, body: bytes, etag: str | None) -> str | None:
+        """Write a small object in place of the one with this ETag, or, where that is None, if there is none.
+
+        Returns its ETag; None where S3 refuses because somebody else was faster, or because it did it at the first
+        try, the answer was lost, and botocore tried again. `tagged` tells which.
+        """
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        try:
+            with refusals(self.uri(key)):
+                made = self.client.put_object(**self._target(key), Body=body, **condition, **self._encrypted())
+        except UnreachableError as error:
+            if code_of(error.__cause__) in _OVERTAKEN:
+                return None
+            raise
+        return str(made["ETag"])
+
+    def delete_if(self, key: str, etag: str) -> None:
+        """Delete an object if it is still the one with this ETag."""
+        try:
+            with refusals(self.uri(key)):
+                self.client.delete_object(**self._target(key), IfMatch=etag)
+        except UnreachableError as error:
+            if code_of(error.__cause__) not in _OVERTAKEN:
+                raise
+
+    def impatient(self, timeout: float) -> "S3Store":
+        """The same lake for calls that are of no use when late: each tries twice, and no longer than that."""
+        made = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
+        config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)
+        with refusals(self.location):
+            made.client = boto3.session.Session().client("s3", config=config)
+        return made
+
+    def _head(self, key: str, **version: str) -> Any:
+        try:
+            with refusals(self.uri(key)):
+                return self.client.head_object(**self._target(key), **version)
+        except UnreachableError as error:
+            if code_of(error.__cause__) in {"404", "NoSuchKey", "NoSuchVersion"}:
+                return None
+            raise
 
     def _target(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + key}

@@ -1,0 +1,44 @@
+"""Who holds a lake: what the lock file and the lease on S3 tell of it."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+LOCKED_HINT: Final = "wait until it has ended, then try again"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A run or command that holds a lake; nobody else ever has its `token`."""
+
+    run_id: str
+    host: str
+    pid: int
+    since: str
+    token: str = ""
+
+    @property
+    def told(self) -> str:
+        """Who it is, for another that wants the lake."""
+        return f"another run holds the lake: {self.run_id} on {self.host}, process {self.pid}, since {self.since}"
+
+
+def this_process(run_id: str, token: str) -> Holder:
+    """This process as the holder from now on."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return Holder(run_id, socket.gethostname(), os.getpid(), since, token)
+
+
+def holder_in(document: object) -> Holder | None:
+    """The holder that a JSON document tells of; None where it tells none that can be shown."""
+    if not isinstance(document, Mapping):
+        return None
+    texts = [document.get(name) for name in ("run_id", "host", "since")] + [document.get("token", "")]
+    pid = document.get("pid")
+    if type(pid) is not int or not all(isinstance(text, str) and text.isprintable() for text in texts):
+        return None
+    run_id, host, since, token = map(str, texts)
+    return Holder(run_id, host, pid, since, token)

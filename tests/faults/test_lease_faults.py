@@ -1,0 +1,162 @@
+"""The lease of a lake on S3 on a bad day: nobody loses it to an answer that got lost, and nobody shares it."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+from s3_faults import ALWAYS, Exchange, Proxy, answer_lost, faulty, refused, reset
+
+from accounts import Account
+from leases import SHORT, holder, lease_in, refusal
+from shopease_etl.errors import UnreachableError
+from shopease_etl.housekeeping import tidy
+from shopease_etl.settings import load
+from shopease_etl.storage.lease import SLACK, leased
+from shopease_etl.storage.s3 import S3Store
+
+
+@pytest.fixture
+def proxy(account: Account, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy before ministack, to which AWS's own variables point."""
+    with faulty(account.endpoint, crc32(request.node.name.encode())) as made:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", made.endpoint)
+        yield made
+
+
+@pytest.fixture
+def far(proxy: Proxy, account: Account) -> S3Store:
+    """A lake on ministack behind the proxy."""
+    assert proxy
+    return S3Store(account.new_bucket(), "lake")
+
+
+@pytest.mark.parametrize(
+    "fault", [answer_lost, reset, refused(503, "SlowDown"), refused(409, "ConditionalRequestConflict")]
+)
+def test_what_happens_to_the_first_request_does_not_matter(
+    proxy: Proxy, far: S3Store, fault: Callable[[Exchange], None]
+) -> None:
+    proxy.add("PutObject", fault)
+    with leased(far, holder("first"), 60) as lease:
+        proxy.add("PutObject", fault)
+        lease.require()
+        assert "first on" in str(refusal(far))
+        assert lease_in(far)["changes"] > 1
+    assert lease_in(far) is None
+
+
+def test_a_renewal_whose_answers_are_all_lost_loses_nothing(proxy: Proxy, far: S3Store) -> None:
+    with leased(far, holder("first"), 60) as lease:
+        before = lease._etag
+        proxy.add("PutObject", answer_lost, times=2)
+        lease.require()
+        assert lease._etag == before
+        assert lease_in(far)["changes"] == 2
+        lease.require()
+        assert lease_in(far)["changes"] == 4
+    assert lease_in(far) is None
+
+
+def test_one_whose_last_renewal_was_not_heard_of_is_given_back(proxy: Proxy, far: S3Store) -> None:
+    with leased(far, holder("first"), 60) as lease:
+        proxy.add("PutObject", answer_lost, times=2)
+        lease.require()
+    assert lease_in(far) is None
+
+
+def test_s3_away_for_longer_than_it_lasts_is_an_error_and_for_less_is_none(proxy: Proxy, far: S3Store) -> None:
+    with leased(far, holder("first"), 3) as lease:
+        proxy.add("PutObject", refused(503, "SlowDown"), ALWAYS)
+        lease.require()
+        until = time.monotonic() + 60
+        with pytest.raises(
+            UnreachableError, match=r"could not be renewed for \d+ s: AWS refuses s3.*SlowDown"
+        ) as caught:
+            while time.monotonic() < until:
+                lease.require()
+        assert caught.value.exit_code == 4
+        proxy.rules.clear()
+        lease.require()
+        assert "first on" in str(refusal(far))
+
+
+def test_failures_that_pass_do_not_stop_the_renewals(proxy: Proxy, far: S3Store) -> None:
+    with leased(far, holder("first"), SHORT):
+        proxy.add("PutObject", refused(500, "InternalError"), times=4)
+        proxy.add("PutObject", reset, times=2)
+        time.sleep(SHORT + SLACK + 2)
+        assert "first on" in str(refusal(far))
+
+
+def test_where_it_cannot_be_deleted_it_is_marked_as_free(proxy: Proxy, far: S3Store) -> None:
+    proxy.add("DeleteObject", refused(501, "NotImplemented"), ALWAYS)
+    for name in ("first", "second"):
+        with leased(far, holder(name), 60):
+            assert lease_in(far)["run_id"] == name
+        assert lease_in(far)["seconds"] == 0
+
+
+@pytest.mark.parametrize("call", ["GetObject", "DeleteObject"])
+def test_a_failure_to_give_it_back_is_a_warning(
+    proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture, call: str
+) -> None:
+    with leased(far, holder("first"), 60):
+        proxy.add(call, reset, ALWAYS)
+        proxy.add("PutObject", reset, ALWAYS)
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "not given back, and is free in 60 s: cannot reach s3://" in warning.getMessage()
+    proxy.rules.clear()
+    assert lease_in(far)["run_id"] == "first"
+
+
+def test_s3_that_refuses_it_at_the_start_is_told_once(
+    proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy.add("PutObject", refused(403, "AccessDenied"), ALWAYS)
+    with pytest.raises(UnreachableError, match="s3:PutObject"), leased(far, holder("first"), 60):
+        pytest.fail("it is not held")
+    assert (proxy.seen["GetObject"], caplog.text) == (0, "")
+
+
+def test_an_interrupt_while_it_is_taken_leaves_none(proxy: Proxy, far: S3Store) -> None:
+    def interrupted(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        os.kill(os.getpid(), signal.SIGINT)
+        exchange.answer(*answer)
+
+    proxy.add("PutObject", interrupted)
+    with pytest.raises(KeyboardInterrupt), leased(far, holder("first"), 60):
+        time.sleep(10)
+    assert lease_in(far) is None
+
+
+def test_a_server_that_tells_no_time_is_told(proxy: Proxy, far: S3Store) -> None:
+    def timeless(exchange: Exchange) -> None:
+        status, headers, body = exchange.forward()
+        exchange.answer(status, [header for header in headers if header[0].lower() != "date"], body)
+
+    with leased(far, holder("first"), 60):
+        proxy.add("GetObject", timeless)
+        with pytest.raises(UnreachableError, match="date"), leased(far, holder("second"), 60):
+            pytest.fail("two hold the lease")
+
+
+@pytest.mark.parametrize("call", ["ListMultipartUploads", "AbortMultipartUpload"])
+def test_who_may_not_abort_uploads_is_told_and_goes_on(
+    proxy: Proxy, far: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, call: str
+) -> None:
+    far.upload("bronze/customers/customers.csv").write(b"half")
+    settings = load(lake=far.location, home=tmp_path)
+    proxy.add(call, refused(403, "AccessDenied"))
+    tidy(far, settings)
+    assert "unfinished uploads of runs that died stay behind: AWS refuses s3://" in caplog.text
+    proxy.add(call, refused(400, "InvalidRequest"))
+    with pytest.raises(UnreachableError, match="InvalidRequest"):
+        tidy(far, settings)
+    tidy(far, settings)
+    assert list(far.unfinished_uploads()) == []
