@@ -4,10 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Sequence
-from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Final
 
-from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
+from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceFaultError, UnreachableError
 from shopease_etl.lake import Publication, publication
 from shopease_etl.postgres import CopyOut, Snapshot, SourceTable
 from shopease_etl.progress import SILENT, Progress
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS: Final = 2
 WAKE_SECONDS: Final = 0.2
+HANG_UP_SECONDS: Final = 3.0  # what the server may take to end what is cancelled
 
 
 def extract(
@@ -28,6 +29,7 @@ def extract(
 
     Raises:
         UnreachableError: the user of the URL may not read a table.
+        SourceFaultError: the source failed, and may not fail the next time; every failed table failed so.
         DataRefusedError: a table or column is missing, or bytes and COPY disagree about the rows.
         ShopeaseError: tables failed; the one error names them all.
     """
@@ -61,6 +63,10 @@ def _problems(table: Table, source: SourceTable | None) -> list[str]:
     return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
 
 
+class _StoppedError(ShopeaseError):
+    """A table ended because another one failed, or the run was interrupted."""
+
+
 class _Extraction:
     """The tables on their way, largest first, over a few connections that share the snapshot."""
 
@@ -73,34 +79,45 @@ class _Extraction:
 
     def run(self, pairs: Sequence[tuple[Table, SourceTable]]) -> tuple[DatasetResult, ...]:
         largest_first = sorted(pairs, key=lambda pair: -pair[1].bytes)
-        until = FIRST_EXCEPTION if self._fail_fast else ALL_COMPLETED
         with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="extract") as pool:
-            futures = {table.name: pool.submit(self._copy, table, source) for table, source in largest_first}
+            futures = {table.name: pool.submit(self._copied, table, source) for table, source in largest_first}
             try:
                 while not self._is_over(futures.values()):
+                    self._snapshot.keep_alive()
                     # Polars' handler restarts a wait that SIGINT breaks off: this thread must wake to see the signal.
-                    wait(futures.values(), timeout=WAKE_SECONDS, return_when=until)
-            except BaseException:
-                self._stop(futures)
-                raise
+                    under_way = [future for future in futures.values() if not future.done()]
+                    wait(under_way, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
+            finally:
+                self._stop(futures.values())
         _raise_all(futures)
         return tuple(futures[table.name].result() for table, _ in pairs)
 
     def _is_over(self, futures: Collection[Future[DatasetResult]]) -> bool:
-        """Whether all are done; with `fail_fast` the first failure is raised."""
-        done = [future for future in futures if future.done()]
-        if self._fail_fast:
-            for future in done:
-                future.result()
-        return len(done) == len(futures)
+        """Whether all are done, or one failed so that the others need not go on."""
+        errors = [future.exception() for future in futures if future.done()]
+        hopeless = ShopeaseError if self._fail_fast else SourceFaultError
+        return len(errors) == len(futures) or any(isinstance(error, hopeless) for error in errors)
 
-    def _stop(self, futures: dict[str, Future[DatasetResult]]) -> None:
+    def _stop(self, futures: Collection[Future[DatasetResult]]) -> None:
         self._stopped.set()
-        for future in futures.values():
+        for future in futures:
             future.cancel()
-        while not all(future.done() for future in futures.values()):
+        began = time.monotonic()
+        while not all(future.done() for future in futures):
             self._snapshot.cancel()
-            wait(futures.values(), timeout=WAKE_SECONDS)
+            if time.monotonic() - began > HANG_UP_SECONDS:
+                self._snapshot.hang_up()
+            wait(futures, timeout=WAKE_SECONDS)
+
+    def _copied(self, table: Table, source: SourceTable) -> DatasetResult:
+        """One table; once all are to stop, whatever ends it is no failure of its own."""
+        try:
+            return self._copy(table, source)
+        except ShopeaseError as error:
+            if self._stopped.is_set():
+                message = f"the extraction of {table.name} was stopped"
+                raise _StoppedError(message) from error
+            raise
 
     def _copy(self, table: Table, source: SourceTable) -> DatasetResult:
         log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
@@ -111,8 +128,7 @@ class _Extraction:
             copy = CopyOut(connection, source)
             for chunk in copy:
                 if self._stopped.is_set():
-                    message = f"the extraction of {table.name} was stopped"
-                    raise ShopeaseError(message)
+                    raise _StoppedError(table.name)
                 upload.write(chunk)
                 self._progress.advance(table.name, size=len(chunk))
         if copy.rows != upload.csv_rows:
@@ -132,11 +148,13 @@ class _Extraction:
 
 
 def _raise_all(futures: dict[str, Future[DatasetResult]]) -> None:
-    """One error that names every table that failed, of the kind of the first."""
-    failed = {name: error for name, future in futures.items() if (error := future.exception())}
+    """One error that names every table that failed: of the kind of the first, but passing only if all of them pass."""
+    errors = {name: future.exception() for name, future in futures.items() if not future.cancelled()}
+    failed = {name: error for name, error in errors.items() if error and not isinstance(error, _StoppedError)}
     if not failed:
         return
-    first = next(iter(failed.values()))
+    first = next((error for error in failed.values() if not isinstance(error, SourceFaultError)), None)
+    first = first or next(iter(failed.values()))
     if len(failed) == 1 or not isinstance(first, ShopeaseError):
         raise first
     reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())

@@ -1,0 +1,108 @@
+"""PostgreSQL's refusals and broken connections in our words: which pass, which do not, and what to do."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+
+from shopease_etl.errors import ShopeaseError, SourceFaultError, UnreachableError
+
+# Classes and codes of SQLSTATE that say: not now.
+_PASSING: Final = (
+    "08",  # connection exceptions, by the server or a pooler before it
+    "57P01",  # admin_shutdown
+    "57P02",  # crash_shutdown
+    "57P03",  # cannot_connect_now
+    "57P05",  # idle_session_timeout
+    "25P03",  # idle_in_transaction_session_timeout
+    "53300",  # too_many_connections
+    "40001",  # serialization_failure, and a standby's conflict with recovery
+    "40P01",  # deadlock_detected
+)
+_STATEMENT_TIMEOUT: Final = "57014"
+_LOCK_TIMEOUT: Final = "55P03"
+_BY_SOMEBODY: Final = "user request"
+_QUOTED: Final = re.compile("\"[^\"]*\"|'[^']*'")
+
+# A connection that does not come about has no SQLSTATE, only words: the system's, libpq's, a pooler's and the server's.
+_PASSING_WORDS: Final = (
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "timed out",
+    "timeout",
+    "no route to host",
+    "is unreachable",
+    "is down",
+    "temporary failure in name resolution",
+    "no such file or directory\n\tis the server running",  # no socket: the server is being started
+    "server closed the connection",
+    "connection has been closed",
+    "eof detected",
+    "synchronization",
+    "message contents",
+    "expected authentication request",
+    "could not receive data",
+    "could not send",
+    "the database system is",
+    "too many clients",
+    "too many connections",
+    "no more connections",
+    "connection slots are reserved",
+)
+
+
+def refusal(error: psycopg.Error) -> UnreachableError:
+    """What a connection that did not come about is to us."""
+    told = first_line(error)
+    message = f"cannot connect to the database: {told}"
+    hint = "see SHOPEASE_DATABASE_URL, or run `shopease check`"
+    # Of several attempts the one that is told decides: a wrong password is not tried again. Names are no words.
+    spoken = "\n".join(str(error)[str(error).find(told) :].splitlines()[:2])
+    spoken = _QUOTED.sub("", spoken).lower()
+    kind = SourceFaultError if any(words in spoken for words in _PASSING_WORDS) else UnreachableError
+    return kind(message, hint=hint)
+
+
+def translated(error: psycopg.Error, doing: str) -> ShopeaseError:
+    """What an error on an open connection is to us; `doing` says what it was used for."""
+    message, state = f"{doing}: {first_line(error)}", error.sqlstate
+    if state is None:
+        return SourceFaultError(message) if _is_loss(error) else ShopeaseError(message)
+    if state.startswith(_PASSING):
+        return SourceFaultError(message)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return UnreachableError(message, hint="grant SELECT on the table to this user")
+    kind = UnreachableError if isinstance(error, psycopg.OperationalError) else ShopeaseError
+    return kind(message, hint=_hint(state, message))
+
+
+def _is_loss(error: psycopg.Error) -> bool:
+    """Whether the connection broke: an error that the server did not send, and that is no misuse of ours."""
+    return isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
+
+
+def _hint(state: str, message: str) -> str | None:
+    if state == _LOCK_TIMEOUT:
+        return "somebody holds a lock on it; SHOPEASE_SOURCE_LOCK_TIMEOUT is how many seconds we wait for that"
+    if state == _STATEMENT_TIMEOUT and _BY_SOMEBODY not in message:
+        return "SHOPEASE_SOURCE_STATEMENT_TIMEOUT is how many seconds a table may take"
+    return None
+
+
+def first_line(error: psycopg.Error) -> str:
+    """The server's own words, without psycopg's list of attempts and the notes below them."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "FATAL:" in line] or [line for line in lines if " failed: " in line]
+    return (telling or lines or [type(error).__name__])[0].removeprefix("- ").removeprefix("connection failed: ")
+
+
+@contextmanager
+def translating(doing: str) -> Iterator[None]:
+    """Translate what psycopg raises in the block."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translated(error, doing) from error

@@ -1,0 +1,84 @@
+"""The source database as the settings name it: its URL, one moment of it, and work on that moment tried again."""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from shopease_etl.errors import DataRefusedError, SourceFaultError
+from shopease_etl.postgres import Limits, Snapshot, snapshot
+from shopease_etl.settings import EMBEDDED, Settings
+
+T = TypeVar("T")
+
+FIRST_PAUSE: Final = 1.0  # seconds; each further one is twice as long
+LONGEST_PAUSE: Final = 60.0
+WAKE_SECONDS: Final = 0.1
+
+log = logging.getLogger(__name__)
+
+
+def attempted(settings: Settings, work: Callable[[Snapshot], T]) -> T:
+    """Do the work on one moment of the source; when the source fails in a way that passes, on a new one from the start.
+
+    Raises:
+        SourceFaultError: it failed as often as the settings let it be tried.
+    """
+    attempt, pause = 1, FIRST_PAUSE
+    while True:
+        try:
+            with source_snapshot(settings) as moment:
+                return work(moment)
+        except SourceFaultError as error:
+            if attempt == settings.source_attempts:
+                raise
+            attempt += 1
+            seconds = pause * random.uniform(0.75, 1.25)  # noqa: S311 - so that many runs do not come back together
+            told = "the source failed: %s; trying again from a new snapshot in %.1f s (%d of %d)"
+            log.warning(told, error, seconds, attempt, settings.source_attempts)
+        _sleep(seconds)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _sleep(seconds: float) -> None:
+    """Polars' handler restarts a sleep that SIGINT breaks off: this thread must wake to see the signal."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, WAKE_SECONDS))
+
+
+@contextmanager
+def source_url(settings: Settings) -> Iterator[str]:
+    """The source database's URL; the embedded server runs for as long as the context lasts."""
+    if settings.database_url != EMBEDDED:
+        yield settings.database_url
+        return
+    from shopease_etl import embedded
+
+    with embedded.running(settings.home) as url:
+        yield url
+
+
+@contextmanager
+def source_snapshot(settings: Settings) -> Iterator[Snapshot]:
+    """One moment of the source database, within the settings' limits."""
+    limits = Limits(settings.source_statement_timeout, settings.source_lock_timeout, settings.source_idle_timeout)
+    zone, schema = settings.business_timezone, settings.source_schema
+    with source_url(settings) as url, snapshot(url, zone, schema, limits) as moment:
+        yield moment
+
+
+@contextmanager
+def existing_source(settings: Settings) -> Iterator[Snapshot]:
+    """One moment of the source database, for looking only: an embedded one is not made.
+
+    Raises:
+        DataRefusedError: there is no embedded database yet.
+    """
+    if settings.database_url == EMBEDDED and not (settings.home / "postgres").exists():
+        message = f"there is no embedded database in {settings.home} yet"
+        raise DataRefusedError(message, hint="load a dump with `shopease restore`")
+    with source_snapshot(settings) as moment:
+        yield moment
