@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from shopease_etl.sample import write_sample
 from shopease_etl.stages.restore import restore
+from shopease_etl.tables import GENERATIONS, LAYERS, RUNS
 
 SHOPEASE = str(Path(sys.executable).with_name("shopease"))
 SCALE = 0.01
@@ -58,13 +59,13 @@ class Ended:
         return self
 
     def failed(self, code: int, *words: str) -> Self:
-        """It ended with this code and one line that holds the words; after it comes at most a hint."""
+        """It ended with this code and one line that holds the words; after it come at most details and a hint."""
         lines = self.stderr.splitlines()
         told = [number for number, line in enumerate(lines) if line.startswith(PROMISED)]
         assert (self.code, len(told)) == (code, 1), self
         rest = lines[told[0] + 1 :]
-        assert len(rest) <= 1, self
-        assert all(line.startswith("  hint: ") for line in rest), self
+        assert all(line.startswith("  ") for line in rest), self
+        assert ["  hint: " in line for line in rest[:-1]] == [False] * len(rest[:-1]), self
         assert [word for word in words if word not in lines[told[0]]] == [], self
         assert "Traceback" not in self.stderr
         return self
@@ -154,15 +155,17 @@ def count(url: str, rows: str) -> int:
 
 
 def hashes(lake: Path) -> dict[str, str]:
-    """The lake's datasets by key with the hash of their bytes; manifests are no datasets, leftovers are."""
-    files = (path for path in sorted(lake.rglob("*")) if path.is_file())
+    """The lake's datasets by key with the hash of their bytes; neither manifests nor kept former lakes are datasets,
+    leftovers are.
+    """
+    files = (path for path in sorted(lake.rglob("*")) if path.is_file() and GENERATIONS not in path.parts)
     named = ((path.relative_to(lake).as_posix(), path) for path in files)
     return {key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in named if not is_manifest(key)}
 
 
 def leftovers(lake: Path) -> list[str]:
     """What is neither a dataset nor a manifest."""
-    top = {path.name for path in lake.iterdir()} - {"bronze", "silver", "gold", "quarantine", "_runs"}
+    top = {path.name for path in lake.iterdir()} - {*LAYERS, RUNS, GENERATIONS}
     return sorted(top) + [path.name for path in (lake / "_runs").iterdir() if path.suffix != ".json"]
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import psycopg
@@ -22,8 +23,30 @@ from dump_files import fill, write_dumps
 from shopease_etl import embedded
 from shopease_etl.embedded import locks
 from shopease_etl.storage import LakeStore, open_store
+from tally import Tally
+
+if TYPE_CHECKING:
+    from trials import Version
 
 _NUMBERS = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what is made from seeds is tried: 20 rounds are a thousand garbage inputs to each parser."""
+    parser.addoption("--fault-report", type=Path, metavar="FOLDER", help="count what fault tests tried in this folder")
+    parser.addoption("--fault-rounds", type=int, default=1, metavar="N", help="rounds of seeded faults (default: 1)")
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How many rounds of seeded faults were asked for."""
+    return int(request.config.getoption("--fault-rounds"))
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Tally:
+    """Counts what fault tests tried."""
+    return Tally(request.config.getoption("--fault-report"))
 
 
 def eventually(claim: Callable[[], object], seconds: float = 30) -> None:
@@ -84,6 +107,15 @@ def sales(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The URL of a database with sales, which no test changes; a template for others."""
     with sample_database(database_url, tmp_path_factory.mktemp("sales")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def versions(sales: str, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Version, Version]]":
+    """Two sources with the lakes that are made of them, which no test changes."""
+    from trials import two_versions
+
+    with two_versions(sales, tmp_path_factory.mktemp("versions")) as made:
+        yield made
 
 
 @pytest.fixture

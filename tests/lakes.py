@@ -35,8 +35,9 @@ def given_settings(url: str, folder: Path, **more: str) -> Settings:
 
 
 def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
-    """The run that brings the named tables to bronze, in this process."""
-    return pipeline.run(plan.plan_tables("extract", names), given_settings(url, folder, **more))
+    """The run that brings the named tables to bronze, in this process, whatever has become of them since the last."""
+    consent = plan.Consent(to_drift=True, to_shrink=True)
+    return pipeline.run(plan.plan_tables("extract", names), given_settings(url, folder, **more), consent=consent)
 
 
 def read(folder: Path, key: str) -> pl.DataFrame:

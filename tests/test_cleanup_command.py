@@ -10,6 +10,10 @@ import pytest
 
 from accounts import Account
 from commands import Shop, end
+from leases import holder
+from shopease_etl.storage import put_stream
+from shopease_etl.storage.lease import leased
+from shopease_etl.storage.s3 import S3Store
 from shopease_etl.tables import GOLD_TABLES, KEYS
 
 GOLD = {table.key for table in GOLD_TABLES}
@@ -95,6 +99,30 @@ def test_orphaned_uploads_are_aborted_when_they_are_old(killed: tuple[Shop, str]
     document = shop.run("cleanup", "--uploads", "--older-than", "0", "--yes", "--json").done().document
     assert [upload["key"] for upload in document["uploads"]["uploads"]] == ["bronze/stores/stores.csv"]
     assert unfinished() == ["x/elsewhere.bin", "y/bronze/stores/stores.csv"]
+
+
+def test_a_run_on_another_machine_that_has_the_lake_is_left_alone(killed: tuple[Shop, str]) -> None:
+    shop, bucket = killed
+    store = S3Store(bucket, "x")
+    put_stream(store, min(GOLD), [b"x"])
+    for arguments in (("--all",), ("--uploads", "--older-than", "0")):
+        with leased(store, holder("a run"), 60):
+            shop.run("cleanup", *arguments, "--yes").failed(75, "a run on somewhere")
+            assert shop.run("cleanup", *arguments, "--dry-run", "--json").done().document["deleted"] is False
+        assert len(list(store.unfinished_uploads())) == 2
+    shop.run("cleanup", "--all", "--yes").done()
+    assert [item.key for item in store.list("")] == []
+
+
+def test_what_waits_for_a_retry_is_not_deleted_unasked(full: Shop) -> None:
+    staged = full.folder / "lake" / "_staging" / "bronze%2Fstores%2Fstores.csv.1"
+    staged.parent.mkdir()
+    staged.touch()
+    full.run("cleanup", "--layer", "gold").failed(2, "nobody can be asked")
+    full.run("cleanup", "--uploads", "--yes").done()
+    assert staged.exists()
+    full.run("cleanup", "--uploads", "--older-than", "0", "--yes").done()
+    assert not staged.exists()
 
 
 def test_ctrl_c_at_the_question_deletes_nothing(full: Shop) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -98,6 +99,16 @@ def test_silver_and_gold_do_not_depend_on_the_run(sales: str, tmp_path: Path) ->
     assert {item.key: item.sha256 for stage in whole.stages for item in stage.datasets} == first
 
 
+def columns_of(url: str) -> dict[str, list[str]]:
+    """The columns of the source's tables in their order, as the information schema has them."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position) FROM information_schema.columns "
+            "WHERE table_schema = 'public' GROUP BY 1"
+        )
+        return dict(rows.fetchall())
+
+
 def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     told = Shop(tmp_path, with_password(sales)).run("run-all", "--json").done().document
@@ -105,7 +116,7 @@ def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
     assert manifest == told
     assert list(manifest) == [
         *("run_id", "status", "started_at", "finished_at", "shopease_version", "stages", "reconciliation"),
-        *("source", "error", "published", "schema_version"),
+        *("source", "error", "published", "plan", "replaced", "attempt", "schema_version"),
     ]
     assert (manifest["schema_version"], manifest["status"], manifest["error"]) == (1, "succeeded", None)
     assert manifest["shopease_version"] == __version__
@@ -117,6 +128,10 @@ def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
     assert source["database"] == conninfo_to_dict(sales)["dbname"]
     assert source["server_version"][:2].isdigit()
     assert source["snapshot_id"]
+    assert {name: list(columns) for name, columns in source["columns"].items()} == columns_of(sales)
+    assert source["columns"]["products"]["price"] == "numeric(10,2)"
+    assert manifest["plan"]["stages"] == ["extract", "clean", "aggregate", "crawl"]
+    assert manifest["replaced"] == {"objects": {}, "new": sorted(KEYS)}
 
 
 def test_the_manifest_tells_the_bytes_and_every_row(sales: str, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """The commands: options, help, one call, one rendering."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from shopease_etl import __version__
-from shopease_etl.session import Session, command, root, run_program
+from shopease_etl import __version__, options
+from shopease_etl.program import command, root, run_program
+from shopease_etl.session import Session
+from shopease_etl.signals import end_process
 
 app = typer.Typer(
     name="shopease",
@@ -20,9 +21,6 @@ app = typer.Typer(
 _PIPELINE = "Pipeline"
 _SOURCE = "Source database"
 _LAKE = "Lake"
-
-Names = Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; repeatable.")]
-Dump = Annotated[str, typer.Argument(metavar="DUMP", help="The dump's path.", show_default=False)]
 
 
 def _version(asked: bool) -> None:
@@ -48,50 +46,67 @@ def shopease(
 @command
 def run_all(
     session: Session,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")
-    ] = False,
-    skip_crawl: Annotated[bool, typer.Option("--skip-crawl", help="Leave the catalog as it is.")] = False,
-    first: Annotated[
-        Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The stage to begin with.")
-    ] = "extract",
+    dry_run: options.DryRun = False,
+    skip_crawl: options.SkipCrawl = False,
+    first: options.FirstStage = "extract",
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
 ) -> None:
     """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest."""
     from shopease_etl import pipeline
-    from shopease_etl.plan import plan_all
+    from shopease_etl.plan import Consent, plan_all
 
     plan = plan_all(first, skip_crawl=skip_crawl)
     if dry_run:
-        pipeline.check_plan(plan, session.settings)
+        pipeline.check_plan(plan, session.settings, Consent(accept_drift, allow_shrink))
         session.show_plan(plan)
     else:
-        session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+        session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink)
+
+
+@app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease run-all || shopease retry")
+@command
+def retry(
+    session: Session,
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Go on with the last run, which failed, after the last of its stages whose outputs are whole."""
+    from shopease_etl import pipeline
+    from shopease_etl.plan import Consent
+
+    consent = Consent(accept_drift, allow_shrink)
+    session.show_run(pipeline.retry(session.settings, session.console.progress, consent=consent, wait=wait))
 
 
 @app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease extract --table customers --table transactions")
 @command
 def extract(
     session: Session,
-    table: Names = None,
+    table: options.Names = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
 ) -> None:
     """Copy the source's tables to bronze, all from one snapshot, all or none."""
-    from shopease_etl import pipeline
     from shopease_etl.plan import plan_tables
 
     plan = plan_tables("extract", table or (), fail_fast=fail_fast)
-    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+    session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink)
 
 
 @app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease clean --table products")
 @command
-def clean(session: Session, table: Names = None) -> None:
+def clean(
+    session: Session, table: options.Names = None, allow_shrink: options.AllowShrink = False, wait: options.Wait = 0
+) -> None:
     """Clean bronze into silver; rejected rows go to quarantine with their reason."""
-    from shopease_etl import pipeline
     from shopease_etl.plan import plan_tables
 
-    plan = plan_tables("clean", table or ())
-    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+    session.run(plan_tables("clean", table or ()), wait=wait, allow_shrink=allow_shrink)
 
 
 @app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease aggregate --dataset customer_analytics")
@@ -101,13 +116,13 @@ def aggregate(
     dataset: Annotated[
         list[str] | None, typer.Option("--dataset", metavar="NAME", help="Only this dataset; repeatable.")
     ] = None,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
 ) -> None:
     """Build gold from silver as Parquet, and reconcile the two."""
-    from shopease_etl import pipeline
     from shopease_etl.plan import plan_datasets
 
-    plan = plan_datasets(dataset or ())
-    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+    session.run(plan_datasets(dataset or ()), wait=wait, allow_shrink=allow_shrink)
 
 
 @app.command(rich_help_panel=_PIPELINE, epilog="Example: shopease crawl --crawlers")
@@ -117,13 +132,27 @@ def crawl(
     crawlers: Annotated[
         bool, typer.Option("--crawlers", help="Also run the Glue crawlers, and wait for them (lakes on S3).")
     ] = False,
+    wait: options.Wait = 0,
 ) -> None:
     """Make the lake's tables and views queryable, in Glue or locally, and check each by a query."""
-    from shopease_etl import pipeline
     from shopease_etl.plan import Plan
 
-    plan = Plan(("crawl",), crawlers=crawlers)
-    session.show_run(pipeline.run(plan, session.settings, session.console.progress))
+    session.run(Plan(("crawl",), crawlers=crawlers), wait=wait)
+
+
+@app.command(rich_help_panel=_LAKE, epilog="Example: shopease rollback && shopease status")
+@command
+def rollback(
+    session: Session,
+    skip_crawl: options.SkipCrawl = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Bring back the lake as it was before the last run that published, and crawl it."""
+    from shopease_etl import pipeline
+
+    session.show_rollback(
+        pipeline.rollback(session.settings, session.console.progress, skip_crawl=skip_crawl, wait=wait)
+    )
 
 
 @app.command(rich_help_panel=_LAKE, epilog="Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'")
@@ -140,13 +169,8 @@ def query(
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to write the result.")
     ] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to a file.")] = None,
-    max_scan: Annotated[
-        str | None, typer.Option("--max-scan", metavar="SIZE", help="Refuse to read more than this, such as 10MB.")
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Stop it then.", show_default="the setting"),
-    ] = None,
+    max_scan: options.MaxScan = None,
+    timeout: options.Timeout = None,
 ) -> None:
     """Answer one SQL statement of Athena's dialect: through Athena (lakes on S3) or DuckDB."""
     if listing:
@@ -162,17 +186,12 @@ def cleanup(
     uploads: Annotated[
         bool, typer.Option("--uploads", help="Abort unfinished uploads that killed runs left behind.")
     ] = False,
-    older_than: Annotated[
-        float,
-        typer.Option("--older-than", metavar="HOURS", min=0, help="Uploads begun before that; a run may own younger."),
-    ] = 24.0,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option("--layer", metavar="NAME", help="Delete this layer's datasets; repeatable."),
-    ] = None,
+    older_than: options.OlderThan = 24.0,
+    layer: options.Layers = None,
     everything: Annotated[bool, typer.Option("--all", help="Delete all layers and the manifests.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list it.")] = False,
+    dry_run: options.DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: options.Wait = 0,
 ) -> None:
     """Delete unfinished uploads, layers, or all that is the lake's own; lists it first, and asks."""
     from shopease_etl import housekeeping
@@ -184,8 +203,13 @@ def cleanup(
         layers=layer or (),
         everything=everything,
         dry_run=dry_run,
+        wait=wait,
     )
-    session.clean_up(chosen, lambda: housekeeping.delete_garbage(session.settings, chosen), dry_run=dry_run, yes=yes)
+
+    def delete() -> None:
+        housekeeping.delete_garbage(session.settings, chosen, wait=wait)
+
+    session.clean_up(chosen, delete, dry_run=dry_run, yes=yes)
 
 
 @app.command(rich_help_panel=_LAKE, epilog="Example: shopease cost --runs 30 --crawls 30")
@@ -228,7 +252,7 @@ def status(session: Session) -> None:
 @command
 def sample(
     session: Session,
-    dump: Dump,
+    dump: options.Dump,
     scale: Annotated[float, typer.Option(help="1 is ShopEase's size; sales and customers grow with it.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 2024,
     dirty: Annotated[float, typer.Option(help="Share of wrong rows; above 0 each kind occurs.")] = 0.01,
@@ -245,17 +269,17 @@ def sample(
 @command
 def restore(
     session: Session,
-    dump: Dump,
+    dump: options.Dump,
     clean: Annotated[bool, typer.Option("--clean", help="Drop what the dump would create, first.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Connections for custom and directory dumps.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Also into a database that is not on this machine.")] = False,
 ) -> None:
     """Load a dump (plain, gzip, zstd, custom, directory, tar; local or s3://) into the source database."""
-    from shopease_etl import pipeline
+    from shopease_etl.source import source_url
     from shopease_etl.stages.restore import restore
 
     settings, progress = session.settings, session.console.progress
-    with pipeline.source_url(settings) as url:
+    with source_url(settings) as url:
         session.show_restore(
             restore(dump, url, clean=clean, jobs=jobs, force=force, schema=settings.source_schema, progress=progress)
         )
@@ -265,15 +289,16 @@ def restore(
 @command
 def check(session: Session) -> None:
     """Check settings, connections, rights, versions and disk: each line is ok, or says the fix."""
-    from shopease_etl import pipeline, resources
+    from shopease_etl import resources
+    from shopease_etl.source import existing_source
     from shopease_etl.stages.check import check
 
     settings = session.settings
     store = resources.lake_store(settings)
     warehouse = resources.warehouse(settings, store)
-    session.show_checks(check(store, warehouse, settings.home, lambda: pipeline.existing_source(settings)))
+    session.show_checks(check(store, warehouse, settings.home, lambda: existing_source(settings)))
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(run_program(app))
+    end_process(run_program(app))

@@ -25,10 +25,14 @@ HEADER_BYTES: Final = 65_536
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run's manifest tells: how it went, and by key what it recorded of the objects that it wrote."""
+    """What a run's manifest tells: how it went, and by key what it recorded of the objects that readers see.
+
+    `document` is the whole of it.
+    """
 
     run: RunSummary
     recorded: Mapping[str, Recorded]
+    document: Mapping[str, Any]
 
 
 class Publication:
@@ -140,14 +144,16 @@ def manifests(store: Store) -> Iterator[Manifest]:
     keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
     for key in sorted(keys, reverse=True):
         try:
-            yield _manifest(json.loads(store.read(key)))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            yield _manifest(key, json.loads(store.read(key)))
+        except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             log.warning("%s is not a manifest of a run, and is passed over", key)
 
 
-def _manifest(document: Any) -> Manifest:
+def _manifest(key: str, document: Any) -> Manifest:
     started, finished = (datetime.fromisoformat(document[name]) for name in ("started_at", "finished_at"))
-    run_id = str(document["run_id"])
+    run_id = document["run_id"]
+    if key != f"{tables.RUNS}/{run_id}.json":
+        raise ValueError(run_id)
     recorded = {
         str(item["key"]): Recorded(
             int(item["bytes"]), int(item["rows_out"]), sum(map(int, item["rejected"].values())), run_id
@@ -158,7 +164,7 @@ def _manifest(document: Any) -> Manifest:
     }
     stages = tuple(str(stage["name"]) for stage in document["stages"])
     seconds = (finished - started).total_seconds()
-    return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded)
+    return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded, document)
 
 
 def recorded_datasets(store: Store) -> dict[str, Recorded]:

@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from shopease_etl import gold, tables
-from shopease_etl.errors import ConfigurationError
+from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.gold import GoldDataset
 from shopease_etl.tables import Table
 
@@ -23,6 +23,14 @@ class Step:
     dataset: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a person has agreed to: that the source's schema has changed, that rows or revenue have gone."""
+
+    to_drift: bool = False
+    to_shrink: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,11 @@ class Plan:
             )
         else:
             yield Step(stage, "catalog", (), ("tables and views",))
+
+    def document(self) -> dict[str, object]:
+        """The plan as a manifest tells it."""
+        names = {"tables": [t.name for t in self.tables], "datasets": [d.table.name for d in self.datasets]}
+        return {"stages": list(self.stages), **names, "fail_fast": self.fail_fast, "crawlers": self.crawlers}
 
     @property
     def cleaned_tables(self) -> tuple[Table, ...]:
@@ -95,6 +108,30 @@ def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
         raise ConfigurationError(message, hint="leave one of the two out")
     stages = STAGES[STAGES.index(first_stage) :]
     return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
+
+
+def plan_of(document: Mapping[str, Any]) -> Plan:
+    """The plan that a manifest tells.
+
+    Raises:
+        DataRefusedError: it tells none that this version knows.
+    """
+    known = {table.name: table for table in tables.TABLES}
+    built = {dataset.table.name: dataset for dataset in gold.GOLD}
+    try:
+        plan = document["plan"]
+        if not set(plan["stages"]) <= set(STAGES):
+            raise ValueError(plan["stages"])
+        return Plan(
+            tuple(stage for stage in STAGES if stage in plan["stages"]),
+            tuple(known[name] for name in plan["tables"]),
+            tuple(built[name] for name in plan["datasets"]),
+            fail_fast=bool(plan["fail_fast"]),
+            crawlers=bool(plan["crawlers"]),
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        message = f"the manifest of the run {document['run_id']} does not tell what the run was to do"
+        raise DataRefusedError(message, hint="begin anew: `shopease run-all`") from error
 
 
 def _named(name: str, offered: Mapping[str, _T], kind: str) -> _T:

@@ -2,44 +2,61 @@
 
 import json
 import logging
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
-from shopease_etl import tables
+from shopease_etl import signals, tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.storage import LakeStore, put_stream
+from shopease_etl.storage import LakeStore, Ticket, put_stream
 from shopease_etl.storage.pending import PendingStore
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1
-_held: Final[list[int]] = []
+VERSION: Final = 2
 
 
-def publish_run(store: LakeStore, pending: PendingStore, manifest: Mapping[str, Any]) -> None:
-    """Let everybody see what a run wrote, and its manifest. An interrupt is held back, until `deliver_interrupt`.
+@dataclass(frozen=True)
+class _Journal:
+    """What a command was publishing; `is_final` where the manifest is to stand as it is, whatever it said before."""
+
+    key: str
+    manifest: Mapping[str, Any]
+    objects: Sequence[Ticket]
+    deletes: Sequence[str]
+    is_final: bool
+
+
+def publish_run(
+    store: LakeStore,
+    pending: PendingStore,
+    manifest: Mapping[str, Any],
+    *,
+    deletes: Sequence[str] = (),
+    is_final: bool = False,
+) -> None:
+    """Let everybody see what a run wrote, and its manifest. An interrupt is held back, until `signals.deliver`.
 
     The journal is what decides: before it nothing has changed; once it is written, the run's objects are published,
-    if not by this command, then by the next (`recover`).
+    and the objects in `deletes` are deleted, if not by this command, then by the next (`recover`). The manifest of a
+    run that publishes is not its last; one that undoes a run is (`is_final`).
 
     Raises:
         UnreachableError: the store refuses something; `pending.is_committed` tells on which side of the journal.
     """
     key = tables.JOURNAL + str(manifest["run_id"])
-    journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets()}
-    with uninterrupted():
-        log.info("publishing %d objects", pending.waiting)
-        put_stream(store, key, [json.dumps(journal, default=str).encode()])
+    journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
+    with signals.held_back():
+        log.info("publishing %d objects", len(pending.waiting))
+        put_stream(store, key, [sealed({**journal, "is_final": is_final})])
         try:
             pending.publish()
+            store.delete(deletes)
             write_manifest(store, manifest)
         except ShopeaseError as error:
             message = f"{error}; all the run's objects are whole, and the next run, clean or crawl publishes the rest"
-            raise type(error)(message, hint=error.hint) from error
+            raise type(error)(message, hint=error.hint, details=error.details) from error
         _forget(store, key)
 
 
@@ -52,53 +69,83 @@ def recover(store: LakeStore) -> None:
     """
     keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.startswith(tables.JOURNAL)]
     for key in sorted(keys):
-        manifest, objects = _read(store, key)
+        journal = _read(store, key)
+        run_id = journal.manifest["run_id"]
         try:
-            lost = [item["key"] for item in objects if not store.finish(item)]
+            lost = [item["key"] for item in journal.objects if not store.finish(item)]
+            store.delete(journal.deletes)
         except UnreachableError as error:
             hint = f"mend that and run it again; to give that run up, delete {key} and run `shopease run-all`"
-            raise UnreachableError(f"the run {manifest['run_id']} is published in part: {error}", hint=hint) from error
-        _tell(manifest, len(objects), lost)
-        if _was_running(store, manifest):
-            end = {"status": "interrupted", "error": "it died while it published; a later command went on with it"}
-            write_manifest(store, {**manifest, **end, "published": not lost})
+            raise UnreachableError(f"the run {run_id} is published in part: {error}", hint=hint) from error
+        _tell(journal, lost)
+        _end(store, journal, is_lost=bool(lost))
         _forget(store, key)
 
 
-def _tell(manifest: Mapping[str, Any], count: int, lost: list[str]) -> None:
+def _tell(journal: _Journal, lost: Sequence[str]) -> None:
+    run_id, doing = journal.manifest["run_id"], "was undone" if journal.is_final else "published"
     if lost:
         log.error(
-            "the run %s died while it published, and is lost in part: %s stay as they were; "
+            "the run %s died while it %s, and is lost in part: %s stay as they were; "
             "`shopease run-all` makes the lake whole",
-            manifest["run_id"],
+            run_id,
+            doing,
             ", ".join(lost),
         )
+    elif journal.is_final:
+        log.warning("a command died while it undid the run %s; that is done now", run_id)
     else:
-        log.warning("the run %s died while it published; its %d objects are published now", manifest["run_id"], count)
+        log.warning(
+            "the run %s died while it published; its %d objects are published now", run_id, len(journal.objects)
+        )
 
 
-def _read(store: LakeStore, key: str) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+def _end(store: LakeStore, journal: _Journal, *, is_lost: bool) -> None:
+    """Write the manifest of a run that never came to write how it ended, or whose manifest claims what is lost."""
+    present = _manifest(store, journal.manifest)
+    if journal.is_final:
+        write_manifest(store, journal.manifest)
+    elif present is None or present.get("status") == journal.manifest["status"]:
+        end = {"status": "interrupted", "error": "it died while it published; a later command went on with it"}
+        write_manifest(store, {**journal.manifest, **end, "published": not is_lost})
+    elif is_lost:
+        write_manifest(store, {**present, "published": False})
+
+
+def sealed(journal: Mapping[str, Any]) -> bytes:
+    """A journal as it is written, with its hash in the first line: of what is damaged nothing is begun."""
+    body = json.dumps(journal, default=str).encode()
+    return _seal(body) + b"\n" + body
+
+
+def _seal(body: bytes) -> bytes:
+    return sha256(body).hexdigest().encode()
+
+
+def _read(store: LakeStore, key: str) -> _Journal:
     try:
-        journal = json.loads(store.read(key))
-        manifest, objects = journal["manifest"], journal["objects"]
-        is_ours = key == tables.JOURNAL + manifest["run_id"] and journal["version"] == VERSION
-        if is_ours and all(item["key"] in tables.KEYS for item in objects):
-            return manifest, objects
+        seal, _, body = store.read(key).partition(b"\n")
+        document = json.loads(body)
+        manifest, objects, deletes = (document[name] for name in ("manifest", "objects", "deletes"))
+        is_ours = key == tables.JOURNAL + manifest["run_id"] and document["version"] == VERSION
+        if seal == _seal(body) and is_ours and {*(item["key"] for item in objects), *deletes} <= tables.KEYS:
+            return _Journal(key, manifest, objects, deletes, bool(document["is_final"]))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
     message = f"{store.uri(key)} tells what a run was publishing when it died, and cannot be read by this version"
     raise DataRefusedError(message, hint="delete it to give that run up, then run `shopease run-all`")
 
 
-def _was_running(store: LakeStore, manifest: Mapping[str, Any]) -> bool:
-    """Whether the run never came to write how it ended."""
+def _manifest(store: LakeStore, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a run's manifest says now; None where there is none that can be read."""
     key = _manifest_key(manifest)
     if store.find(key) is None:
-        return True
+        return None
     try:
-        return bool(json.loads(store.read(key))["status"] == manifest["status"])
-    except (ValueError, LookupError, TypeError):
-        return True
+        document = json.loads(store.read(key))
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def write_manifest(store: LakeStore, manifest: Mapping[str, Any]) -> None:
@@ -116,29 +163,3 @@ def _forget(store: LakeStore, key: str) -> None:
         store.delete([key])
     except UnreachableError as error:
         log.warning("%s is done with, but stays: %s", key, error)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold an interrupt back until `deliver_interrupt`; one that is ignored stays so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    former = {number: signal.signal(number, _hold) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-def _hold(number: int, _frame: FrameType | None) -> None:
-    _held.append(number)
-
-
-def deliver_interrupt() -> None:
-    """Raise the KeyboardInterrupt that was held back, if there was one."""
-    if _held:
-        _held.clear()
-        raise KeyboardInterrupt

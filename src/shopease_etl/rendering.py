@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shopease_etl.costs import MonthlyCost, Prices, dollars
-from shopease_etl.results import CheckLine, DatasetResult, LakeStatus, RunResult, StageResult
+from shopease_etl.results import CheckLine, DatasetResult, LakeStatus, RollbackResult, RunResult, StageResult
 from shopease_etl.stages.cleanup import Garbage
 from shopease_etl.tables import DAILY_SALES_SUMMARY
 
@@ -19,6 +19,7 @@ _STYLES = {
     "succeeded": "green",
     "failed": "red",
     "interrupted": "yellow",
+    "rolled back": "yellow",
     "ok": "green",
     "FAILED": "red",
     "warning": "yellow",
@@ -54,6 +55,16 @@ def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType
         parts.append(_run_cost(run, prices))
     times = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages)
     parts += [f"Run {run.run_id} {run.status}: {times}", f"Manifest: {location}/_runs/{run.run_id}.json"]
+    return Group(*parts)
+
+
+def rolled_back(result: RollbackResult) -> RenderableType:
+    """What a rollback brought back, and what is gone."""
+    rows = [(key, "as before") for key in result.restored] + [(key, "gone, as before") for key in result.deleted]
+    parts: list[RenderableType] = [table(("object", "is"), rows, title=f"The run {result.run_id} is undone")]
+    parts += [
+        part for stage in (result.crawl.stages if result.crawl else ()) for part in _catalogued(stage, listed=False)
+    ]
     return Group(*parts)
 
 

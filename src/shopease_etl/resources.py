@@ -17,15 +17,22 @@ def lake_store(settings: Settings) -> LakeStore:
     return open_store(settings.lake, Encryption(algorithm, settings.s3_kms_key) if algorithm else None)
 
 
-def warehouse(settings: Settings, store: Store, *, timeout: float | None = None) -> "Warehouse":
-    """Where the lake's tables are registered and SQL on them is run; `timeout` is the seconds a query may take."""
+def warehouse(
+    settings: Settings, store: Store, *, unpublished: Store | None = None, timeout: float | None = None
+) -> "Warehouse":
+    """Where the lake's tables are registered and SQL on them is run.
+
+    `unpublished` is the lake as a run sees it that has published nothing yet, `timeout` the seconds a query may take.
+    """
     seconds = timeout or settings.query_timeout
     if isinstance(store, LocalStore):
         from shopease_etl.catalog.local import catalog_path
         from shopease_etl.warehouse.local import LocalWarehouse
 
         path = catalog_path(settings.home, settings.glue_database, store.root)
-        return LocalWarehouse(store, path, settings.glue_database, settings.max_memory, seconds)
+        return LocalWarehouse(
+            unpublished or store, store.root, path, settings.glue_database, settings.max_memory, seconds
+        )
     from shopease_etl.warehouse.aws import AwsWarehouse
 
     return AwsWarehouse(store, settings.glue_database, settings.athena_workgroup, seconds)

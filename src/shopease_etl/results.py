@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -84,20 +86,31 @@ class Scan:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """The database that a run read, and the rows that COPY reported for each table."""
+    """The database that a run read, the rows that COPY reported for each table, and each table's columns and types."""
 
     host: str
     database: str
     server_version: str
     snapshot_id: str
     tables: Mapping[str, int]
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What a run's publication replaced: the names by which the store finds the former objects (None where it keeps
+    none) by key, and the keys that were new.
+    """
+
+    objects: Mapping[str, str | None]
+    new: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class RunResult:
     """A run and how it ended; the manifest is this, written down.
 
-    `published` tells whether readers see what its stages wrote.
+    `published` tells whether readers see what its stages wrote, `attempt` counts how often the run was taken up.
     """
 
     run_id: str
@@ -110,7 +123,37 @@ class RunResult:
     source: SourceInfo | None = None
     error: str | None = None
     published: bool = True
+    plan: Mapping[str, object] = field(default_factory=dict)
+    replaced: Replaced | None = None
+    attempt: int = 1
     schema_version: int = 1
+
+
+@dataclass(frozen=True)
+class RollbackResult:
+    """A run that was undone: the keys of the objects that are as before it, and of those that are gone; and the crawl
+    that brought the catalog up to them, if one was made.
+    """
+
+    run_id: str
+    restored: tuple[str, ...]
+    deleted: tuple[str, ...]
+    crawl: RunResult | None = None
+
+
+def stage_of(document: Mapping[str, Any]) -> StageResult:
+    """A stage as a manifest tells it, without what only a crawl reports.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError, ArithmeticError: it is not one.
+    """
+    sums = document["reconciliation"].items()
+    return StageResult(
+        str(document["name"]),
+        float(document["seconds"]),
+        tuple(DatasetResult(**item) for item in document["datasets"]),
+        {str(name): Decimal(value) if isinstance(value, str) else value for name, value in sums},
+    )
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,25 @@
-"""What every command has: the options that stand anywhere, the settings, the console, and true exit codes."""
+"""What every command has: the settings, the console, and what is shown of each result."""
 
-import functools
-import inspect
 import logging
-import os
-import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
-from typer.exceptions import TyperException
 
 from shopease_etl.console import Console
-from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError
+from shopease_etl.errors import ConfigurationError
+from shopease_etl.options import TEXT, Everywhere, early
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shopease_etl.costs import MonthlyCost
     from shopease_etl.plan import Plan
-    from shopease_etl.results import CheckLine, LakeStatus, RunResult
+    from shopease_etl.results import CheckLine, LakeStatus, RollbackResult, RunResult
     from shopease_etl.sample import SampleResult
     from shopease_etl.settings import Settings
     from shopease_etl.stages.cleanup import Garbage
@@ -32,60 +27,48 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PANEL = "Everywhere"
-
-# Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds,
-# longer than a stage takes, so that each stage would add to what the one before it used.
-_ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
-
-
-@dataclass(frozen=True)
-class Everywhere:
-    """The options that stand before or after any command's name."""
-
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document as stdout's last line.", rich_help_panel=_PANEL)
-    ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.", rich_help_panel=_PANEL)] = (
-        False
-    )
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more.", rich_help_panel=_PANEL)] = False
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Tell everything, with tracebacks.", rich_help_panel=_PANEL)
-    ] = False
-    lake: Annotated[
-        str | None, typer.Option(help="The lake: a folder, or s3://BUCKET/PREFIX.", rich_help_panel=_PANEL)
-    ] = None
-    database_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The source database, or `embedded`.", rich_help_panel=_PANEL)
-    ] = None
-    home: Annotated[
-        Path | None, typer.Option(help="Folder of the embedded database and the catalog.", rich_help_panel=_PANEL)
-    ] = None
-
-    def over(self, other: "Everywhere | None") -> "Everywhere":
-        """These options, and where one was not given, the other's."""
-        given = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
-        return replace(other or Everywhere(), **given)
-
 
 class Session:
     """One command's run: settings read at first use, and the console."""
 
     def __init__(self, options: Everywhere) -> None:
         self._options = options
-        self.console = Console(json=options.json, quiet=options.quiet, verbose=options.verbose, debug=options.debug)
+        self.console = Console(
+            json=options.json,
+            quiet=options.quiet,
+            verbose=options.verbose,
+            debug=options.debug,
+            log_format=early(options.log_format, "LOG_FORMAT") or TEXT,
+        )
 
     @cached_property
     def settings(self) -> "Settings":
         """The settings, with the flags over the environment."""
         from shopease_etl.settings import load
 
-        return load(lake=self._options.lake, database_url=self._options.database_url, home=self._options.home)
+        chosen = ("lake", "database_url", "home", "log_format", "log_file")
+        return load(**{name: getattr(self._options, name) for name in chosen})
 
     def check_settings(self) -> None:
-        """Read the settings, so that a wrong one is refused by every command, even by those that need none."""
+        """Read the settings, so that a wrong one is refused by every command, even by those that need none.
+
+        What is refused is logged as a flag or the environment says; `.env` is read too late for that.
+        """
+        options, console = self._options, self.console
+        console.secrets.learn(early(options.database_url, "DATABASE_URL"))
+        file = early(options.log_file, "LOG_FILE")
+        console.log_to(early(options.log_format, "LOG_FORMAT") or TEXT, Path(file) if file else None)
+        console.secrets.learn(self.settings.database_url)
+        console.log_to(self.settings.log_format, self.settings.log_file)
         log.debug("settings: lake %s, home %s", self.settings.lake, self.settings.home)
+
+    def run(self, plan: "Plan", *, wait: float, accept_drift: bool = False, allow_shrink: bool = False) -> None:
+        """Carry a plan out, and show what it did."""
+        from shopease_etl import pipeline
+        from shopease_etl.plan import Consent
+
+        consent = Consent(accept_drift, allow_shrink)
+        self.show_run(pipeline.run(plan, self.settings, self.console.progress, consent=consent, wait=wait))
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
@@ -145,6 +128,13 @@ class Session:
             self.console.message("Nothing was deleted.")
         if self.console.json:
             self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "")
+
+    def show_rollback(self, result: "RollbackResult") -> None:
+        """What a rollback brought back."""
+        from shopease_etl import rendering
+
+        self.console.result(result, lambda: rendering.rolled_back(result))
+        self.console.message("The source has changed nothing: the next run brings its own lake again.")
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
@@ -213,42 +203,6 @@ class Session:
                 self.console.message(costs.told(scan, self.settings.price_athena_tb))
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that stand everywhere; it gets a Session in their place."""
-
-    @functools.wraps(function)
-    def run(ctx: typer.Context, **arguments: Any) -> None:
-        options = _taken_from(arguments).over(ctx.obj)
-        _guarded(Session(options), lambda session: function(session, **arguments))
-
-    return _with_everywhere(run, function)
-
-
-def root(function: Callable[..., None]) -> Callable[..., None]:
-    """Give the program itself the options that stand everywhere; they reach its commands."""
-
-    @functools.wraps(function)
-    def run(ctx: typer.Context, **arguments: Any) -> None:
-        ctx.obj = _taken_from(arguments)
-        function(ctx, **arguments)
-
-    return _with_everywhere(run, function)
-
-
-def _taken_from(arguments: dict[str, Any]) -> Everywhere:
-    return Everywhere(**{field.name: arguments.pop(field.name) for field in fields(Everywhere)})
-
-
-def _with_everywhere(run: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
-    """Let Typer see the function's own parameters but the first, and those of Everywhere."""
-    own = list(inspect.signature(function).parameters.values())[1:]
-    options = [*own, *inspect.signature(Everywhere).parameters.values()]
-    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
-    run.__signature__ = inspect.Signature([context, *keywords])  # type: ignore[attr-defined]
-    return run
-
-
 def _text(file: Path | None) -> str:
     if file is None or str(file) == "-":
         return sys.stdin.read()
@@ -257,42 +211,3 @@ def _text(file: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         message = f"cannot read {file}: {error}"
         raise ConfigurationError(message) from error
-
-
-def run_program(app: typer.Typer) -> int:
-    """Run the program; what Typer refuses is told as any other error is. Returns the exit code."""
-    os.environ.setdefault(*_ALLOCATOR)
-    try:
-        return int(app(standalone_mode=False) or 0)
-    except TyperException as error:
-        message = " ".join(error.format_message().replace("Value error, ", "").split())
-        usage = ConfigurationError(message.rstrip("."), hint="see `shopease --help`, or that of the command")
-        Console(json="--json" in sys.argv).failure(usage)
-        return usage.exit_code
-
-
-def _guarded(session: Session, work: Callable[[Session], None]) -> None:
-    """Turn what the work raises into a message and the exit code that tells it."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with session.console:
-            session.check_settings()
-            work(session)
-    except ShopeaseError as error:
-        session.console.failure(error)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        session.console.interrupted()
-        raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
-    except typer.Exit:
-        raise
-    except BrokenPipeError as error:
-        session.console.abandon_stdout()
-        raise typer.Exit(1) from error
-    except Exception as error:
-        session.console.failure(ShopeaseError(f"{type(error).__name__}: {error}", hint="run it again with --debug"))
-        raise typer.Exit(1) from error
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -11,7 +11,9 @@ from pydantic import (
     ByteSize,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
+    PositiveInt,
     TypeAdapter,
     ValidationError,
     field_validator,
@@ -29,7 +31,9 @@ DOTENV: Final = Path(".env")
 class Settings(BaseSettings):
     """Everything a run can be told; AWS credentials, region and endpoint are not among it (boto3 finds them)."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=DOTENV, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=DOTENV, extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     database_url: str = Field(
         EMBEDDED, description="Source database: a libpq URL (missing parts from PG… variables), or `embedded`."
@@ -50,6 +54,34 @@ class Settings(BaseSettings):
         None, description="Encryption to ask of S3 for each object; unset: the bucket's own."
     )
     s3_kms_key: str | None = Field(None, description="The KMS key of aws:kms; unset: the account's key for S3.")
+    keep_generations: NonNegativeInt = Field(
+        1, description="Former lakes that a local lake keeps for `rollback` (S3 keeps versions)."
+    )
+    max_shrink: float = Field(
+        0.2, ge=0, le=1, description="Share of rows or revenue that may go from one run to the next without a question."
+    )
+    source_attempts: PositiveInt = Field(
+        3, description="Times that an extract is tried when the source's connection fails."
+    )
+    source_statement_timeout: NonNegativeFloat = Field(
+        3600, description="Seconds after which the source ends a statement of ours; 0: never."
+    )
+    source_lock_timeout: NonNegativeFloat = Field(
+        60, description="Seconds to wait for a lock of the source; 0: for ever."
+    )
+    source_idle_timeout: NonNegativeFloat = Field(
+        600, description="Seconds after which the source ends a transaction that we let idle; 0: never."
+    )
+    stage_timeout: PositiveFloat | None = Field(7200, description="Seconds that a stage may take; empty: no limit.")
+    run_timeout: PositiveFloat | None = Field(14400, description="Seconds that a run may take; empty: no limit.")
+    lease_seconds: float = Field(
+        60, ge=3, description="Seconds after which the lock of a lake on S3 is free when its holder has died."
+    )
+    lineage: str | None = Field(
+        None, description="Where OpenLineage events go: a file, or an http(s):// address; unset: nowhere."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Form of the log: text, or json for machines.")
+    log_file: Path | None = Field(None, description="File that the log is written to as well, with rotation.")
     price_s3_gb_month: NonNegativeFloat = Field(0.023, description="Dollars for a GB in S3 for a month.")
     price_s3_1000_puts: NonNegativeFloat = Field(0.005, description="Dollars for 1,000 requests that write to S3.")
     price_glue_dpu_hour: NonNegativeFloat = Field(0.44, description="Dollars for an hour of a Glue crawler's DPU.")
@@ -77,9 +109,22 @@ class Settings(BaseSettings):
         if isinstance(value, str) and not value.strip():
             message = "must not be empty"
             raise ValueError(message)
-        return Path(str(value)).expanduser()
+        try:
+            return Path(str(value)).expanduser()
+        except RuntimeError:
+            message = "no such user, whose home folder ~ would be"
+            raise ValueError(message) from None
 
-    @field_validator("max_memory", "s3_encryption", "s3_kms_key", mode="before")
+    @field_validator(
+        "max_memory",
+        "s3_encryption",
+        "s3_kms_key",
+        "stage_timeout",
+        "run_timeout",
+        "lineage",
+        "log_file",
+        mode="before",
+    )
     @classmethod
     def _unset(cls, value: object) -> object:
         return value or None

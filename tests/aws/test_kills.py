@@ -15,14 +15,15 @@ from shopease_etl.tables import KEYS, QUARANTINE
 BEFORE = (
     ("extract", 1),
     ("  transactions:", 1),
-    ("extract took", 1),
+    ("extract: done", 1),
     ("rows share their key", 1),
     ("  transactions:", 2),
-    ("clean took", 1),
+    ("clean: done", 1),
     ("  gold:", 1),
+    ("crawl", 1),
 )
 PUBLISHING = "publishing 15 objects"
-MOMENTS = (*BEFORE, (PUBLISHING, 1), ("crawl", 1), ("crawl took", 1))
+MOMENTS = (*BEFORE, (PUBLISHING, 1), ("crawl: done", 1))
 DAYS = ("query", "SELECT SUM(total_transactions) AS n FROM shopease_catalog.daily_sales_summary", "--json")
 
 

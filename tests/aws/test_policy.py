@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "s3:ListBucketMultipartUploads": ("cleanup", "--uploads", "--dry-run"),
     "s3:GetObject": ("clean",),
     "s3:PutObject": ("extract",),
+    "s3:GetObjectVersion": ("rollback", "--skip-crawl"),
     "s3:AbortMultipartUpload": ("cleanup", "--uploads", "--older-than", "0", "--yes"),
     "s3:DeleteObject": ("cleanup", "--layer", "gold", "--yes"),
     "glue:GetDatabase": ("crawl",),
@@ -72,6 +73,7 @@ def guarded(sales: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gu
         owner = new_account(endpoint)
         set_environment(patch, owner.environment)
         bucket = owner.new_bucket()
+        owner.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         stack = terraform_runs.emulated_stack(tmp_path_factory.mktemp("guarded") / "terraform")
         outputs = terraform_runs.apply(stack, owner, bucket_name=bucket, prefix="prod")
         iam = owner.client("iam")
@@ -104,6 +106,8 @@ def test_the_policy_is_enough_for_every_command(guarded: Guarded) -> None:
         ("crawl", "--crawlers"),
         ("query", gold, "--max-scan", "1GB"),
         ("query", "--name", "store-revenue"),
+        ("extract",),
+        ("rollback",),
         ("status",),
         ("cost",),
         ("cleanup", "--uploads", "--older-than", "0", "--yes"),
@@ -149,7 +153,7 @@ def test_without_an_action_the_command_that_needs_it_names_it(unruly: Guarded, a
     ("sid", "action"),
     [
         ("ListLake", "s3:ListBucket"),
-        ("ReadAndWriteLayers", "s3:GetObject"),
+        ("ReadAndWriteLayers", "s3:PutObject"),
         ("RunCrawlers", "glue:GetCrawler"),
         ("ReadCatalog", "glue:GetDatabase"),
         ("RegisterTablesAndViews", "glue:CreateTable"),

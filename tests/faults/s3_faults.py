@@ -20,7 +20,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 ALWAYS: Final = 1_000_000
-_HOP: Final = {"connection", "transfer-encoding", "content-length", "date", "server", "expect"}
+ANY: Final = "any call"
+_HOP: Final = {"connection", "transfer-encoding", "content-length", "server", "expect"}
 
 
 class Exchange:
@@ -28,7 +29,8 @@ class Exchange:
 
     def __init__(self, handler: BaseHTTPRequestHandler, upstream: str, random: Random, seen: "Proxy") -> None:
         self.method = handler.command
-        self.call = call_of(handler.command, handler.path)
+        # Glue and Athena name their calls
+        self.call = handler.headers.get("X-Amz-Target") or call_of(handler.command, handler.path)
         self.size = int(handler.headers.get("Content-Length", 0))
         self.random = random
         self._handler = handler
@@ -179,7 +181,7 @@ class Proxy:
             self._under_way[exchange] = call
             at_once = sum(other == call for other in self._under_way.values())
             self.most_at_once[call] = max(self.most_at_once[call], at_once)
-            for rule in (rule for rule in self.rules if rule.call == call):
+            for rule in (rule for rule in self.rules if rule.call in {call, ANY}):
                 if rule.after:
                     rule.after -= 1
                 elif rule.times:
@@ -205,7 +207,7 @@ def call_of(method: str, path: str) -> str:
     if "delete" in query:
         return "DeleteObjects"
     if "/" in parts.path.strip("/"):
-        return {"GET": "GetObject", "HEAD": "HeadObject"}[method]
+        return {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}[method]
     return {"GET": "ListObjectsV2", "HEAD": "HeadBucket"}[method]
 
 
@@ -217,6 +219,7 @@ def faulty(endpoint: str, seed: int) -> Iterator[Proxy]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _pass(self) -> None:
             exchange = Exchange(self, upstream, random, proxy)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ SLOWLY: Final = (
     "ALTER TABLE sale_transactions RENAME TO quick",
     "CREATE VIEW sale_transactions AS SELECT * FROM quick WHERE pg_sleep(0.01) IS NOT NULL",
 )
+QUICK_VIEW: Final = "CREATE OR REPLACE VIEW sale_transactions AS SELECT * FROM quick"
 QUICKLY: Final = ("DROP VIEW sale_transactions", "ALTER TABLE quick RENAME TO sale_transactions")
 OURS: Final = "pg_stat_activity WHERE datname = current_database() AND application_name = 'shopease'"
 COPYING: Final = f"{OURS} AND state = 'active' AND query LIKE 'COPY%sale_transactions%'"
@@ -100,11 +102,19 @@ def test_a_second_run_ends_at_once_and_names_the_first(whole: Shop) -> None:
     assert leftovers(whole.folder / "lake") == []
 
 
-def test_a_server_that_ends_the_connection_ends_the_run(whole: Shop) -> None:
+def test_a_server_that_ends_the_connection_ends_a_run_of_one_attempt(whole: Shop) -> None:
     before = hashes(whole.folder / "lake")
-    with extracting(whole) as process:
+    with extracting(replace(whole, more={"SHOPEASE_SOURCE_ATTEMPTS": "1"})) as process:
         execute(whole.database_url, f"SELECT pg_terminate_backend(pid) FROM {COPYING}")
         end(process).failed(4, "sale_transactions")
+    assert (hashes(whole.folder / "lake"), leftovers(whole.folder / "lake")) == (before, [])
+
+
+def test_a_server_that_ends_the_connection_is_read_again(whole: Shop) -> None:
+    before = hashes(whole.folder / "lake")
+    with extracting(whole) as process:
+        execute(whole.database_url, f"SELECT pg_terminate_backend(pid) FROM {COPYING}", QUICK_VIEW)
+        assert "trying again from a new snapshot" in end(process).done().stderr
     assert (hashes(whole.folder / "lake"), leftovers(whole.folder / "lake")) == (before, [])
 
 

@@ -192,7 +192,7 @@ def timestamp(text: str) -> datetime:
 
 def warehouse(lake: Path, catalog_file: Path, database: str = DATABASE) -> LocalWarehouse:
     """The warehouse of a lake in a folder."""
-    return LocalWarehouse(LocalStore(lake), catalog_file, database)
+    return LocalWarehouse(LocalStore(lake), lake.resolve(), catalog_file, database)
 
 
 def catalogue(

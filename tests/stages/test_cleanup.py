@@ -14,6 +14,7 @@ from accounts import Account
 from shopease_etl import tables
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.stages.cleanup import (
+    OwnedObjects,
     abort_uploads,
     delete_objects,
     is_own,
@@ -82,6 +83,12 @@ def test_the_lock_is_no_stray(tmp_path: Path) -> None:
     (tmp_path / "_runs").mkdir()
     (tmp_path / "_runs" / ".lock").touch()
     assert owned_objects(open_store(str(tmp_path)), ALL, everything=True).strays == 0
+
+
+def test_the_lease_is_no_stray_and_stays(store: LakeStore) -> None:
+    put_stream(store, tables.LEASE, [b"{}"])
+    assert owned_objects(store, ALL, everything=True) == OwnedObjects((), 0, 0)
+    assert not is_own(tables.LEASE)
 
 
 @pytest.mark.parametrize("layer", ["gold", "silver", "quarantine", "bronze", "_runs"])

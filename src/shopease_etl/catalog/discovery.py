@@ -86,8 +86,8 @@ def read_table(store: Store, dataset: Dataset) -> CatalogTable:
         return csv_table(dataset, _header(store, dataset.key))
     try:
         return parquet_table(dataset, _parquet_schema(store, dataset.key))
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
         raise ShopeaseError(
             f"{store.uri(dataset.key)} cannot be read: {reason}", hint=f"run `{dataset.made_by}`"
         ) from error

@@ -1,12 +1,15 @@
 """Tables in the Glue catalog, brought to what the lake's files are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shopease_etl.aws import client, code_of, refusals
 from shopease_etl.catalog.formats import format_of
 from shopease_etl.catalog.schema import CatalogTable
 from shopease_etl.errors import DataRefusedError, UnreachableError
+
+log = logging.getLogger(__name__)
 
 CREATED: Final = "created"
 UPDATED: Final = "updated"
@@ -21,6 +24,18 @@ _NOT_KEPT_OF_STORAGE: Final = "SchemaReference"
 _VIEW: Final = "VIRTUAL_VIEW"
 _VIEW_MARK: Final = "presto_view"
 
+_INPUTS: Final = (
+    "Name",
+    "Description",
+    "Owner",
+    "Retention",
+    "StorageDescriptor",
+    "PartitionKeys",
+    "ViewOriginalText",
+    "ViewExpandedText",
+    "TableType",
+    "Parameters",
+)
 _RACED: Final = {"AlreadyExistsException", "ConcurrentModificationException"}
 
 
@@ -109,6 +124,22 @@ class GlueCatalog:
             )
         return UPDATED
 
+    def put_back(self, former: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> None:
+        """Make tables and views what they were, as far as Glue lets us; a warning names those that it does not.
+
+        What was not there before stays: nothing here may delete a table.
+        """
+        for name in names:
+            try:
+                found = self._table(name) if name in former else None
+                if found and _as_input(found) != _as_input(former[name]):
+                    with self._told(name):
+                        self._client.update_table(
+                            DatabaseName=self.database, TableInput=_as_input(former[name]), SkipArchive=True
+                        )
+            except UnreachableError as error:
+                log.warning("%s is not as it was before; `shopease crawl` mends it: %s", name, error)
+
     def _table(self, name: str) -> dict[str, Any] | None:
         """What Glue has of a table now; None where there is none."""
         try:
@@ -164,6 +195,11 @@ class GlueCatalog:
     def _told(self, table: str = "") -> Any:
         name = f"{self.database}.{table}" if table else self.database
         return refusals(f"{name} in the Glue catalog")
+
+
+def _as_input(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A table as Glue tells it, as Glue takes it."""
+    return {name: found[name] for name in _INPUTS if name in found}
 
 
 def _why_foreign(found: Mapping[str, Any]) -> str:

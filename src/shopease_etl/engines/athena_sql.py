@@ -170,13 +170,14 @@ def _metadata_query(sql: str, statement: str, database: str, first: Token) -> st
 
 def _refusal(reason: str, sql: str, offset: int | None) -> ConfigurationError:
     place = "" if offset is None else f" at {_place(sql, offset)}"
-    return ConfigurationError(f"only reading statements are let through: {_READING}; {reason}{place}")
+    told = " ".join(f"{reason}{place}".split())
+    return ConfigurationError(f"only reading statements are let through: {_READING}; {told}")
 
 
 def _place(sql: str, offset: int) -> str:
     before = sql[:offset]
     line, column = before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
-    return f"line {line}, column {column}: {sql.split(chr(10))[line - 1].strip()[:120]}"
+    return f"line {line}, column {column}: {' '.join(sql.split(chr(10))[line - 1].split())[:120]}"
 
 
 def _one_line(error: Exception) -> str:

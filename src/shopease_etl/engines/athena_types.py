@@ -72,8 +72,9 @@ def next_batch(schema: pa.Schema, rows: Sequence[Row]) -> pa.RecordBatch:
         try:
             arrays.append(_read(values, field.type))
         except ValueError as error:
+            reason = " ".join(str(error).split())
             raise DataRefusedError(
-                f"Athena's column {field.name} holds what is no {field.type}, unlike its first rows: {error}",
+                f"Athena's column {field.name} holds what is no {field.type}, unlike its first rows: {reason}",
                 hint=f"have it as text: CAST({field.name} AS varchar)",
             ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

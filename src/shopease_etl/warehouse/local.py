@@ -10,7 +10,7 @@ from shopease_etl.catalog.discovery import read_table
 from shopease_etl.catalog.local import LocalCatalog, load, save
 from shopease_etl.catalog.schema import CatalogTable, CatalogView, Dataset
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.storage.local import LocalStore
+from shopease_etl.storage import Store
 from shopease_etl.tables import SILVER
 
 if TYPE_CHECKING:
@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LocalWarehouse:
-    """Tables over a lake's files, listed in a JSON file under the home folder."""
+    """Tables over a lake's files, listed in a JSON file under the home folder.
 
-    store: LocalStore
+    `store` is the lake, or a `PendingStore` over it, whose objects are files in the lake's folder `root` too.
+    """
+
+    store: Store
+    root: Path
     catalog_file: Path
     database: str
     max_memory: int | None = None
     timeout: float | None = None
 
     concurrency: int = 1
+    reads_unpublished: bool = True
 
     @property
     def place(self) -> str:
@@ -57,7 +62,7 @@ class LocalWarehouse:
         # duckdb and sqlglot are an extra, and slow to import: only who asks for them pays
         from shopease_etl.engines.duckdb import Engine
 
-        engine = Engine(self.store.root, catalog.database, max_memory=self.max_memory, timeout=self.timeout)
+        engine = Engine(self.root, catalog.database, max_memory=self.max_memory, timeout=self.timeout)
         for table in catalog.tables:
             try:
                 self._check_unchanged(table)
@@ -70,7 +75,7 @@ class LocalWarehouse:
         return engine
 
     def _add(self, engine: "Engine", table: CatalogTable) -> None:
-        path = self.store.root / table.key
+        path = Path(self.store.uri(table.key))
         if table.is_parquet:
             engine.add_parquet(table.name, path, made_by=table.made_by)
         else:

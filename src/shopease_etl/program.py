@@ -1,0 +1,88 @@
+"""The program around the commands: what each gets, how it ends, and true exit codes."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.exceptions import TyperException
+
+from shopease_etl import signals
+from shopease_etl.console import Console
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError
+from shopease_etl.options import TEXT, early, taken_from, with_everywhere
+from shopease_etl.session import Session
+
+# Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds,
+# longer than a stage takes, so that each stage would add to what the one before it used.
+_ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that stand everywhere; it gets a Session in their place."""
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **arguments: Any) -> None:
+        options = taken_from(arguments).over(ctx.obj)
+        _guarded(Session(options), lambda session: function(session, **arguments))
+
+    return with_everywhere(run, function)
+
+
+def root(function: Callable[..., None]) -> Callable[..., None]:
+    """Give the program itself the options that stand everywhere; they reach its commands."""
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **arguments: Any) -> None:
+        ctx.obj = taken_from(arguments)
+        function(ctx, **arguments)
+
+    return with_everywhere(run, function)
+
+
+def run_program(app: typer.Typer) -> int:
+    """Run the program; what Typer refuses is told as any other error is. Returns the exit code."""
+    os.environ.setdefault(*_ALLOCATOR)
+    try:
+        with signals.guarded():
+            return int(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        message = " ".join(error.format_message().replace("Value error, ", "").split())
+        usage = ConfigurationError(message.rstrip("."), hint="see `shopease --help`, or that of the command")
+        Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).failure(usage)
+        return usage.exit_code
+    except KeyboardInterrupt:
+        Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).interrupted()
+        return INTERRUPTED_EXIT_CODE
+
+
+def _format_in(arguments: list[str]) -> str:
+    """The log's form, as far as arguments tell that are refused."""
+    given = " ".join(arguments).replace("--log-format=", "--log-format ").partition("--log-format ")[2]
+    return given.partition(" ")[0] or early(None, "LOG_FORMAT") or TEXT
+
+
+def _guarded(session: Session, work: Callable[[Session], None]) -> None:
+    """Turn what the work raises into a message and the exit code that tells it."""
+    try:
+        with session.console:
+            session.check_settings()
+            work(session)
+    except ShopeaseError as error:
+        session.console.failure(error)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        session.console.interrupted()
+        raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+    except typer.Exit:
+        raise
+    except BrokenPipeError as error:
+        session.console.abandon_stdout()
+        raise typer.Exit(1) from error
+    except Exception as error:
+        session.console.failure(ShopeaseError(f"{type(error).__name__}: {error}", hint="run it again with --debug"))
+        raise typer.Exit(1) from error
+    finally:
+        signals.conclude()
