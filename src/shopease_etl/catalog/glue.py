@@ -198,8 +198,8 @@ class GlueCatalog:
 
 
 def _as_input(found: Mapping[str, Any]) -> dict[str, Any]:
-    """A table as Glue tells it, as Glue takes it."""
-    return {name: found[name] for name in _INPUTS if name in found}
+    """A table as Glue tells it, as Glue takes it: nothing that is empty."""
+    return {name: found[name] for name in _INPUTS if found.get(name)}
 
 
 def _why_foreign(found: Mapping[str, Any]) -> str:
