@@ -12,7 +12,7 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test check format measure deploy-bucket deploy destroy clean
+.PHONY: help demo test test-faults check format measure deploy-bucket deploy destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,14 @@ demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
 
 test: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## Run the tests, on a real PostgreSQL and an emulated AWS
 	$(BIN)/python -m pytest -n auto
+
+FAULT_ROUNDS ?= 20
+FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/storage/test_lease.py
+
+test-faults: $(BIN)/.tests .venv/ministack/.made ## All faults, many times; prints the table of docs/RELIABILITY.md
+	rm -rf .faults
+	$(BIN)/python -m pytest -n auto --fault-rounds $(FAULT_ROUNDS) --fault-report .faults $(FAULT_TESTS)
+	$(BIN)/python tests/tally.py .faults
 
 check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the code
 	$(BIN)/ruff format --check
@@ -61,7 +69,7 @@ destroy: ## Remove from AWS what `make deploy` made; the bucket and its data sta
 	@echo 'The bucket and the data in it are as they were.'
 
 clean: ## Delete .venv, .shopease (with its database), lake and dumps
-	rm -rf .venv .shopease lake dumps
+	rm -rf .venv .shopease lake dumps .faults
 
 $(BIN)/.runs: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,query]'

@@ -17,7 +17,10 @@ from shopease_etl.tables import CUSTOMERS, KEYS, QUARANTINE
 
 LATER: Final = "UPDATE products SET product_name = product_name || '!' WHERE trim(product_name) <> ''"
 # no total of this fits decimal(18,2): clean refuses it, after extract
-HUGE: Final = "UPDATE sale_transactions SET quantity = 2000000000, unit_price = 99999999 WHERE transaction_id = (SELECT max(transaction_id) FROM sale_transactions WHERE quantity > 0 AND unit_price > 0)"
+HUGE: Final = (
+    "UPDATE sale_transactions SET quantity = 2000000000, unit_price = 99999999 WHERE transaction_id = "
+    "(SELECT max(transaction_id) FROM sale_transactions WHERE quantity > 0 AND unit_price > 0)"
+)
 
 
 @pytest.fixture(params=["local", "s3"])

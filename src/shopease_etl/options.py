@@ -37,7 +37,7 @@ Timeout = Annotated[
 ]
 OlderThan = Annotated[
     float,
-    typer.Option("--older-than", metavar="HOURS", min=0, help="Uploads begun before that; a run may own younger."),
+    typer.Option("--older-than", metavar="HOURS", min=0, help="List uploads begun before that."),
 ]
 Layers = Annotated[
     list[str] | None, typer.Option("--layer", metavar="NAME", help="Delete this layer's datasets; repeatable.")

@@ -128,7 +128,7 @@ def garbage(found: Garbage) -> RenderableType:
 def left_alone(found: Garbage) -> str:
     """What a cleanup leaves where it is."""
     strays = found.uploads.strays + found.datasets.strays
-    told = [f"{found.uploads.younger} younger uploads, see --older-than"] if found.uploads.younger else []
+    told = [f"{found.uploads.younger} younger uploads, which the next run aborts"] if found.uploads.younger else []
     told += [f"{strays} that are not of the lake's layout"] if strays else []
     return f"Left alone: {'; '.join(told)}" if told else ""
 

@@ -43,7 +43,7 @@ def attempted(settings: Settings, work: Callable[[Snapshot], T]) -> T:
 
 
 def _sleep(seconds: float) -> None:
-    """Polars' handler restarts a sleep that SIGINT breaks off: this thread must wake to see the signal."""
+    """Wait, in short slices: a signal may reach another thread than this one, which must wake to see it."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(left, WAKE_SECONDS))

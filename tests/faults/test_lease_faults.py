@@ -56,7 +56,7 @@ def test_a_renewal_whose_answers_are_all_lost_loses_nothing(proxy: Proxy, far: S
         proxy.add("PutObject", answer_lost, times=2)
         lease.require()
         assert lease._etag == before
-        assert lease_in(far)["changes"] == 2
+        assert lease_in(far)["changes"] == 3
         lease.require()
         assert lease_in(far)["changes"] == 4
     assert lease_in(far) is None
@@ -160,3 +160,23 @@ def test_who_may_not_abort_uploads_is_told_and_goes_on(
         tidy(far, settings)
     tidy(far, settings)
     assert list(far.unfinished_uploads()) == []
+
+
+def unconditional(exchange: Exchange) -> None:
+    """A server that knows no conditions."""
+    for name in ("If-None-Match", "If-Match"):
+        del exchange._handler.headers[name]
+    exchange.answer(*exchange.forward())
+
+
+def test_a_server_that_knows_no_conditional_writes_is_told_of(
+    proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    with leased(far, holder("first"), 60) as lease:
+        lease.require()
+    assert "conditional" not in caplog.text
+    proxy.add("PutObject", unconditional, times=ALWAYS)
+    with leased(far, holder("first"), 60) as lease:
+        lease.require()
+    assert "knows no conditional writes: see to it that one run at a time is at work" in caplog.text
+    assert lease_in(far) is None

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -15,6 +14,7 @@ from commands import Shop, count, execute, hashes, leftovers
 from conftest import eventually, is_stopped, temporary_home
 from shopease_etl import embedded
 
+AT_LOCK: Final = f"{OURS} AND wait_event = 'relation'"
 END: Final = "SELECT pg_terminate_backend(pid) FROM"
 
 
@@ -130,13 +130,25 @@ def test_a_server_without_free_connections_is_asked_again(whole: Shop, database_
         execute(database_url, f"ALTER DATABASE {name} CONNECTION LIMIT -1")
 
 
-def test_a_failure_that_does_not_pass_is_final_though_another_one_does(sales: str, tmp_path: Path) -> None:
-    with gated_copy(sales) as url, closed_gate(url):
-        execute(url, "ALTER TABLE sale_transactions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-        with at_gate(Shop(tmp_path, url)) as running:
-            execute(url, f"{END} {AT_GATE}")
-            told = running.ended().failed(4, "tables failed", "row-level security", "administrator command").stderr
+def test_a_failure_that_does_not_pass_is_final_though_another_one_does(whole: Shop) -> None:
+    with closed_gate(whole.database_url), at_gate(whole) as running:
+        execute(whole.database_url, f"SELECT pg_cancel_backend(pid) FROM {AT_GATE} AND query LIKE '%sales_managers%'")
+        eventually(lambda: count(whole.database_url, OURS) == 2)
+        execute(whole.database_url, f"{END} {AT_GATE}")
+        told = running.ended().failed(4, "2 tables failed", "user request", "administrator command").stderr
     assert AGAIN not in told
+
+
+def test_what_is_ended_because_of_a_fault_is_no_failure_of_its_own(whole: Shop) -> None:
+    with closed_gate(whole.database_url) as gate, psycopg.connect(whole.database_url) as holder:
+        holder.execute("LOCK TABLE stores_behind_the_gate IN ACCESS EXCLUSIVE MODE")
+        with under_way(whole) as running:
+            eventually(lambda: count(whole.database_url, AT_GATE) and count(whole.database_url, AT_LOCK))
+            execute(whole.database_url, f"{END} {AT_GATE}")
+            eventually(lambda: running.has_told(AGAIN))
+            gate.close()
+            holder.rollback()
+            running.ended().done()
 
 
 def test_an_embedded_server_that_is_ended_is_started_anew() -> None:

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -103,6 +103,7 @@ class Lease:
         except ShopeaseError:
             self._is_ours = False
             raise
+        self._require_conditions()
         # a call that hangs must not outlast the lease
         self._store = self._store.impatient(max(_LEAST_TIMEOUT, self._seconds / 12))
         threading.Thread(target=self._keep_renewing, name="lease", daemon=True).start()
@@ -158,6 +159,15 @@ class Lease:
             etag = found.etag if found else None
         message = f"others are taking the lake at this moment: {self._uri} changes all the time"
         raise LakeLockedError(message, hint=LOCKED_HINT)
+
+    def _require_conditions(self) -> None:
+        """Warn of a server that writes what it was told to write only if nothing is there: it keeps nobody out."""
+        made = None
+        with suppress(UnreachableError):
+            made = self._store.put_if(LEASE, self._document(self._seconds), None)
+        if made:
+            self._etag = made
+            log.warning("%s knows no conditional writes: see to it that one run at a time is at work", self._uri)
 
     def _renew(self) -> None:
         """Renew it once; the lock is held."""
