@@ -1,90 +1,23 @@
 """Real signals, sent to processes of their own while they are in Python, in Polars, or in a wait."""
 
-import os
+import logging
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from commands import Ended, end
-from shopease_etl import signal_watch, signals
-from shopease_etl.signals import TimeLimitError, deliver, guarded, held_back, time_limit
+from shopease_etl import signals
+from shopease_etl.signals import conclude, deliver, guarded, held_back, time_limit
+from signalled import PATIENCE, interrupted, running
 
-PATIENCE: Final = 8.0  # seconds within which what would take for ever ends
 BOTH: Final = (signal.SIGINT, signal.SIGTERM)
-
-# Names for the pieces of work; each takes much longer than any test waits.
-WORK: Final = """
-import concurrent.futures, os, signal, subprocess, sys, threading, time
-from shopease_etl import signal_watch, signals
-from shopease_etl.signals import deliver, guarded, held_back, time_limit
-
-def pairs():
-    import polars as pl
-    many = pl.LazyFrame({"x": pl.int_range(0, 3_000_000, eager=True)})
-    return many.join(pl.LazyFrame({"y": pl.int_range(0, 100_000, eager=True)}), how="cross")
-
-def sums():
-    import polars as pl
-    return pairs().select((pl.col("x") * pl.col("y") % 7).sum())
-
-class Nowhere:
-    def write(self, data):
-        return len(data)
-    def flush(self):
-        pass
-
-def collect():
-    sums().collect(engine="streaming")
-
-def collect_all():
-    import polars as pl
-    pl.collect_all([sums(), sums()], engine="streaming")
-
-def sink():
-    pairs().sink_csv(Nowhere(), engine="streaming")
-
-def sleep():
-    time.sleep(60)
-
-def lock():
-    import polars  # whose handler lets a wait go on
-    threading.Event().wait()
-
-def future():
-    import polars
-    concurrent.futures.ThreadPoolExecutor(1).submit(time.sleep, 4).result()
-
-def program():
-    import polars
-    subprocess.run(["sleep", "60"])
-
-def query():
-    import polars, psycopg
-    with psycopg.connect(os.environ["URL"]) as connection:
-        connection.execute("SELECT pg_sleep(60)")
-
-def once(work):
-    # whoever is told twice breaks off while it tidies up
-    try:
-        ready()
-        work()
-    finally:
-        for _ in range(100_000):
-            pass
-        print("tidied", flush=True)
-
-def ready():
-    print("ready", flush=True)
-"""
 GUARDED: Final = """
 try:
     with guarded():
@@ -92,36 +25,6 @@ try:
 except KeyboardInterrupt:
     signals.end_process(130)
 """
-
-
-@contextmanager
-def running(script: str, *wrapper: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that has said it is ready; Polars gets a moment to be in the middle of its work."""
-    command = [*wrapper, sys.executable, "-c", WORK + script]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    ) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n", end(process)
-            time.sleep(1)
-            yield process
-        finally:
-            process.kill()
-
-
-def interrupted(script: str, *numbers: signal.Signals, **environment: str) -> Ended:
-    """How a process ends that gets these signals, half a second apart."""
-    with running(script, **environment) as process:
-        for order, number in enumerate(numbers):
-            time.sleep(0.5 if order else 0)
-            process.send_signal(number)
-        return end(process, seconds=PATIENCE)
 
 
 @pytest.mark.parametrize("number", BOTH, ids=lambda number: number.name)
@@ -228,139 +131,61 @@ def test_an_ignored_signal_stays_ignored(name: str, place: str) -> None:
     assert (ended.code, ended.stdout) == (130, "tidied\n"), ended
 
 
-LIMITED: Final = """
-import polars
-with guarded():
-    try:
-        with time_limit(1.5, "the test", hint="wait"):
-            once({work})
-    except signals.TimeLimitError as error:
-        print(error.exit_code, error, error.hint, sep="; ", flush=True)
-        os._exit(0)
-"""
+class Interrupted(logging.Handler):
+    """Interrupts the process at each of the steps after which something must be put back."""
+
+    left = False
+
+    def __enter__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def __exit__(self, *_: object) -> None:
+        self.left = True
+
+    def acquire(self) -> None:
+        super().acquire()
+        signal.raise_signal(signal.SIGINT)
+
+    def emit(self, _record: logging.LogRecord) -> None:
+        self.left = True
 
 
-@pytest.mark.parametrize("work", ["collect", "collect_all", "sink", "sleep", "lock", "future", "program"])
-@pytest.mark.parametrize("ignored", ["", "INT TERM HUP"])
-def test_a_limit_ends_whatever_runs(work: str, ignored: str) -> None:
-    wrapper = ("sh", "-c", f"trap '' {ignored}; exec \"$@\"", "sh") if ignored else ()
-    with running(LIMITED.format(work=work), *wrapper) as process:
-        assert end(process, seconds=PATIENCE).stdout == "tidied\n1; the test took longer than 1.5 s; wait\n"
-
-
-def test_a_limit_ends_a_statement_in_the_database(database_url: str) -> None:
-    with running(LIMITED.format(work="query"), URL=database_url) as process:
-        assert "1; the test took longer than 1.5 s; wait\n" in end(process, seconds=PATIENCE).stdout
-
-
-@pytest.mark.parametrize(("outer", "inner", "named"), [(60, 0.3, "inner"), (0.3, 60, "outer"), (0.3, 0.6, "outer")])
-def test_the_limit_that_passes_first_is_named(outer: float, inner: float, named: str) -> None:
-    with pytest.raises(TimeLimitError, match=f"^the {named} took longer than 0.3 s$"):  # noqa: SIM117
-        with time_limit(outer, "the outer"), time_limit(inner, "the inner"):
-            try:
-                time.sleep(60)
-            finally:
-                time.sleep(0.6)
-
-
-def test_limits_one_after_the_other_each_hold() -> None:
-    with guarded(), time_limit(60, "all"):
-        for _ in range(3):
-            with pytest.raises(TimeLimitError, match="one took longer"), time_limit(0.2, "one"):
-                time.sleep(60)
-
-
-def test_what_ends_in_time_and_what_has_no_limit_go_on() -> None:
-    with time_limit(0.3, "it"):
-        pass
-    with time_limit(None, "it"):
-        time.sleep(0.6)
-
-
-def test_another_error_stays_what_it_is() -> None:
-    with pytest.raises(ZeroDivisionError), time_limit(60, "it"):
-        raise ZeroDivisionError
-
-
-def test_a_persons_interrupt_within_a_limit_stays_one() -> None:
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt), time_limit(30, "it"):
+def test_a_block_that_is_being_entered_is_left() -> None:
+    block = Interrupted()
+    with pytest.raises(KeyboardInterrupt), guarded(), block:
         time.sleep(PATIENCE)
+    assert block.left
 
 
-def test_a_limit_waits_while_interrupts_are_held_back() -> None:
-    done = []
-    with time_limit(0.2, "it"):
-        with held_back():
-            time.sleep(0.6)
-            done.append("published")
-        time.sleep(0.4)
-        done.append("told")
-    deliver()
-    assert done == ["published", "told"]
+def test_a_log_that_is_being_written_is_not_left_locked() -> None:
+    handler = Interrupted()
+    with pytest.raises(KeyboardInterrupt), guarded():
+        handler.handle(logging.makeLogRecord({}))
+        time.sleep(PATIENCE)
+    assert handler.left
+    with ThreadPoolExecutor(1) as pool:
+        assert handler.lock
+        assert pool.submit(handler.lock.acquire, timeout=1).result()
 
 
-def test_after_what_was_held_back_a_limit_ends_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal_watch, "REPEAT_SECONDS", 0.3)
-    with pytest.raises(TimeLimitError), time_limit(0.2, "it"):
-        with held_back():
-            time.sleep(0.5)
-        time.sleep(60)
+def test_a_thread_that_is_being_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    start: Callable[..., int] = vars(threading)["_start_new_thread"]
 
+    def interrupted(*arguments: object) -> int:
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGINT)
+        return start(*arguments)
 
-def test_what_is_swallowed_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal_watch, "REPEAT_SECONDS", 0.3)
-    swallowed = 0
-    with pytest.raises(TimeLimitError), time_limit(0.2, "it"):
-        while True:
-            try:
-                time.sleep(60)
-            except KeyboardInterrupt:
-                swallowed += 1
-                if swallowed == 3:
-                    raise
+    def work() -> None:
+        time.sleep(0.5)
+        done.append("work")
 
-
-def test_a_clean_up_within_its_grace_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal_watch, "REPEAT_SECONDS", 0.1)
-    tidied = False
-    with pytest.raises(TimeLimitError), time_limit(0.2, "it"):
-        try:
-            time.sleep(60)
-        finally:
-            time.sleep(1)
-            tidied = True
-    assert tidied
-
-
-@pytest.mark.parametrize("tidying", ["within", "after"])
-def test_a_clean_up_that_hangs_after_a_limit_is_ended(tidying: str) -> None:
-    script = """
-signal_watch.GRACE_SECONDS = 1
-ready()
-with guarded():
-    try:
-        with time_limit(1.5, "the test"):
-            try:
-                collect()
-            finally:
-                {within}()
-    finally:
-        with held_back():
-            lock()
-"""
-    with running(script.format(within="lock" if tidying == "within" else "int")) as process:
-        ended = end(process, seconds=PATIENCE)
-    line = "shopease: error: the test took longer than 1.5 s, and then too long to tidy up: ended at once"
-    assert (ended.code, ended.stderr.splitlines()[-1]) == (1, line), ended
-
-
-def test_who_makes_do_with_a_limit_is_not_ended_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal_watch, "GRACE_SECONDS", 0.2)
-    with guarded():
-        with time_limit(0.2, "it"), suppress(KeyboardInterrupt):
-            time.sleep(60)
-        time.sleep(0.8)
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt), guarded(), ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(threading, "_start_new_thread", interrupted)
+        pool.submit(work)
+        time.sleep(PATIENCE)
+    assert done == ["work"]
 
 
 def test_all_is_put_back() -> None:
@@ -412,6 +237,13 @@ signals.end_process(3)
 def test_the_end_is_at_once_where_nothing_hangs() -> None:
     with running("import atexit\natexit.register(print, 'left')\nready()\nsignals.end_process(4)") as process:
         assert end(process, seconds=PATIENCE) == Ended(4, "left\n", "")
+
+
+def test_who_is_done_is_interrupted_no_more() -> None:
+    with guarded():
+        conclude()
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.5)
 
 
 def test_the_watch_is_shared() -> None:

@@ -8,6 +8,7 @@ thread comes to hear of an interrupt, it raises KeyboardInterrupt once.
 
 import contextlib
 import ctypes
+import logging
 import os
 import select
 import signal
@@ -29,7 +30,8 @@ SAME_SECONDS: Final = 0.25  # `timeout`, `uv` and terminals that close send one 
 _TICK: Final = 0.2
 _INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ACTION_BYTES: Final = 1024  # more than a struct sigaction has anywhere
-_OWN_FILES: Final = (__file__, __file__.replace("signal_watch", "signals"))
+_STEPS: Final = {"__enter__", "__exit__", "acquire", "release"}
+_WHOLE_FILES: Final = {__file__, __file__.replace("signal_watch", "signals"), logging.__file__}
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -234,12 +236,12 @@ def is_interrupt(error: BaseException | None) -> bool:
 
 
 def _is_delicate(frame: FrameType | None) -> bool:
-    """Whether an exception would leave something half done: this code, a block's `__exit__`, a thread's start."""
-    if frame and frame.f_code.co_filename == contextlib.__file__:
+    """Whether an exception would leave something half done, such as a lock that is held and in no `with` yet."""
+    if frame and (frame.f_code.co_name in _STEPS or frame.f_code.co_filename == contextlib.__file__):
         return True
     while frame:
         # a pool does not join a thread that has started and of which it has not heard
-        if frame.f_code.co_filename in _OWN_FILES or frame.f_code is threading.Thread.start.__code__:
+        if frame.f_code.co_filename in _WHOLE_FILES or frame.f_code is threading.Thread.start.__code__:
             return True
         frame = frame.f_back
     return False

@@ -32,6 +32,12 @@ def test_tables_tell_the_types_of_their_columns_in_order(bare: str) -> None:
     }
 
 
+def test_only_the_named_tables_are_looked_at(bare: str) -> None:
+    with psycopg.connect(bare) as holder, snapshot(bare, "UTC", "public", Limits(lock=0.1)) as moment:
+        holder.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+        assert moment.tables(["stores", "nothing"]).keys() == {"stores"}
+
+
 def test_a_sample_row_is_as_copy_writes_it(bare: str) -> None:
     execute(
         bare,

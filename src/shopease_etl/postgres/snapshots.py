@@ -38,7 +38,7 @@ SELECT c.relname,
        ARRAY(SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
 
@@ -139,12 +139,12 @@ class Snapshot:
 
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
         """Those of the named tables that the schema has."""
-        rows = self._leader.execute(_TABLES, [self._schema]).fetchall()
+        rows = self._leader.execute(_TABLES, [self._schema, list(names)]).fetchall()
         found = (
             SourceTable(self._schema, name, tuple(columns), tuple(types), size or 0, readable, plain)
             for name, plain, size, readable, columns, types in rows
         )
-        return {table.name: table for table in found if table.name in names}
+        return {table.name: table for table in found}
 
     def sample_row(self, table: SourceTable) -> Mapping[str, str | None]:
         """The table's first row as COPY writes it, long values cut off; empty where the table is."""
