@@ -118,6 +118,20 @@ def test_a_second_signal_ends_what_is_held_back(number: signal.Signals) -> None:
     assert ended == Ended(130, "", HOLDING + "shopease: interrupted twice: ended at once\n")
 
 
+def test_a_clean_up_that_takes_a_while_is_told_of() -> None:
+    script = """
+with guarded():
+    try:
+        ready()
+        collect()
+    finally:
+        time.sleep(4)
+        os._exit(5)
+"""
+    told = "shopease: interrupted; tidying up (interrupt again to end at once)\n"
+    assert interrupted(script, signal.SIGTERM) == Ended(5, "", told)
+
+
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
 @pytest.mark.parametrize("place", ["", "import polars"])
 def test_an_ignored_signal_stays_ignored(name: str, place: str) -> None:

@@ -170,7 +170,7 @@ class Job:
     def end(self, error: BaseException) -> None:
         """Tidy up after a run that did not succeed, and write its manifest if that can be; the error is what counts."""
         is_interrupt = isinstance(error, KeyboardInterrupt)
-        with signals.held_back():
+        with signals.held_back("tidying up"):
             if is_interrupt and self.is_published:
                 log.warning("what the run wrote is published: it was interrupted after that")
             elif self.is_published:

@@ -25,6 +25,7 @@ from shopease_etl.errors import INTERRUPTED_EXIT_CODE
 
 NUDGE: Final = signal.SIGURG  # by default it is ignored, and nobody else sends it
 REPEAT_SECONDS: Final = 5.0  # after these, what was swallowed is raised again
+REMIND_SECONDS: Final = 3.0  # after these, a person is told that it takes a while
 GRACE_SECONDS: Final = 60.0  # what tidying up may take after a time limit
 SAME_SECONDS: Final = 0.25  # `timeout`, `uv` and terminals that close send one interrupt twice
 _TICK: Final = 0.2
@@ -54,6 +55,7 @@ class Watch:
         self._doing: list[str | None] = []  # what interrupts wait for
         self._interrupted_at: float | None = None
         self._is_told = False  # the main thread has heard of the person's interrupt
+        self._is_explained = False  # and the person of what it waits for
         self._quiet_until = 0.0
         self._exceeded: Limit | None = None  # one that interrupted its block
         self._own = 0  # SIGINTs for Polars that are still to be read
@@ -172,9 +174,13 @@ class Watch:
             if not self._doing:
                 self._quiet_until = 0.0
             elif self._doing[-1]:
-                _tell(f"shopease: interrupted; {self._doing[-1]} first (interrupt again to end at once)")
+                self._explain(f"{self._doing[-1]} first")
         elif now - self._interrupted_at > SAME_SECONDS:
             _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
+
+    def _explain(self, doing: str) -> None:
+        self._is_explained = True
+        _tell(f"shopease: interrupted; {doing} (interrupt again to end at once)")
 
     def _cause(self, now: float) -> Limit | bool:
         """What wants to interrupt the main thread: a person, or the limit that passed first."""
@@ -187,6 +193,8 @@ class Watch:
     def _act(self, now: float) -> None:
         if self._exceeded and now > (self._exceeded.told_at or now) + GRACE_SECONDS:
             _end_at_once(1, f"shopease: error: {self._exceeded.message}, and then too long to tidy up: ended at once")
+        if self._interrupted_at and not self._is_explained and now > self._interrupted_at + REMIND_SECONDS:
+            self._explain("tidying up")
         if self._is_over or not self._is_due(now):
             return
         cause = self._cause(now)

@@ -17,10 +17,11 @@ import pytest
 import s3_faults
 from lake_views import in_home
 from small_disks import ROOT_ONLY, fill, small_disk
-from trials import KILLED, RUN, SKIPPING, UNPREPARED, Arena, Version, local_arena, s3_arena, trials_of
+from trials import INTERRUPTED, KILLED, RUN, SKIPPING, Arena, Version, local_arena, s3_arena, trials_of
 
 from accounts import new_account
 from commands import end
+from conftest import eventually
 from tally import Tally
 
 QUICK: Final = {
@@ -63,9 +64,9 @@ S3_FAULTS: Final = {
 }
 # Calls that a run makes, and how many at least.
 CALLS: Final = {
-    "CreateMultipartUpload": 18,
-    "UploadPart": 18,
-    "CompleteMultipartUpload": 18,
+    "CreateMultipartUpload": 21,
+    "UploadPart": 21,
+    "CompleteMultipartUpload": 21,
     "ListObjectsV2": 5,
     "HeadObject": 15,
     "PutObject": 1,
@@ -74,10 +75,10 @@ CALLS: Final = {
     "ListMultipartUploads": 1,
     "DeleteObjects": 1,
 }
-REQUESTS: Final = 90
+REQUESTS: Final = 100
 SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FULL: Final = 4_000_000  # bytes, with which there is room for a run
-LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: a tmpfs, or /proc")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -107,7 +108,9 @@ def test_a_bad_network_before_postgresql(local: Arena, seed: int, tally: Tally) 
         ended = replace(shop, database_url=proxy.url).run(*RUN)
         assert proxy.seen["faults"]
     is_fatal = times == ALWAYS or (name, times) == ("refused", 3)
-    lake = local.check(ended, {4} if is_fatal else {0})
+    # garbage may announce so long a message that nobody sends the rest of it
+    endless = {1} if name == "garbage" and "took longer" in ended.stderr else set()
+    lake = local.check(ended, endless or ({4} if is_fatal else {0}))
     told = "always" if times == ALWAYS else "once" if times == 1 else f"{times} times"
     tally.count("PostgreSQL's network", f"{name}, {told}", lake, ended.code)
 
@@ -122,8 +125,9 @@ def test_a_bad_day_of_s3(remote: Arena, seed: int, tally: Tally) -> None:
         ended = replace(shop, more={**shop.more, "AWS_ENDPOINT_URL_S3": proxy.endpoint}).run(*SKIPPING)
         assert proxy.rules[0].times < times
     remote.may_leave_uploads = call == "CreateMultipartUpload"
-    lake = remote.check(ended, {0}, command=SKIPPING)
-    tally.count("S3", f"{name}, {times} times", lake, ended.code)
+    # what S3 refuses because it is damaged is not sent again
+    lake = remote.check(ended, {4 if name == "corrupted" else 0})
+    tally.count("S3", f"{name}, {'once' if times == 1 else 'twice'}", lake, ended.code)
 
 
 def test_an_s3_that_fails_for_good(remote: Arena, seed: int, tally: Tally) -> None:
@@ -136,18 +140,27 @@ def test_an_s3_that_fails_for_good(remote: Arena, seed: int, tally: Tally) -> No
         ended = replace(shop, more={**shop.more, "AWS_ENDPOINT_URL_S3": proxy.endpoint}).run(*SKIPPING)
         assert proxy.rules[0].times < ALWAYS
     remote.may_leave_uploads = True
-    lake = remote.check(ended, {0, 4}, command=SKIPPING)
+    lake = remote.check(ended, {0, 4})
     tally.count("S3", f"{name}, from some request on", lake, ended.code)
 
 
+@LINUX
 def test_a_signal_at_any_moment(local: Arena, seed: int, tally: Tally) -> None:
     number = SIGNALS[seed % len(SIGNALS)]
     with local.begin().start(*RUN, "--verbose") as process:
+        if number != signal.SIGKILL:
+            eventually(lambda: process.poll() is not None or heeds(process.pid))
         time.sleep(Random(seed).uniform(0, local.seconds))
         process.send_signal(number)
         ended = end(process)
-    lake = local.check(ended, {0, KILLED} if number == signal.SIGKILL else {0, 130, *UNPREPARED})
+    lake = local.check(ended, {0, KILLED if number == signal.SIGKILL else INTERRUPTED})
     tally.count("a run on a local lake, any moment", number.name, lake, ended.code)
+
+
+def heeds(pid: int) -> bool:
+    """Whether a process has a handler for SIGTERM; before that it is Python itself that is being loaded."""
+    caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 @ROOT_ONLY
@@ -183,6 +196,5 @@ def test_copies_on_a_full_disk(remote: Arena, seed: int, tmp_path: Path, tally: 
         fill(disk, Random(seed).randrange(FULL))
         ended = shop.run(*SKIPPING)
         assert {name for name in in_home(disk) if not name.startswith("waits: ")} == set()
-        remote.may_leave_uploads = False
-        lake = remote.check(ended, {0, 4}, command=SKIPPING)
+        lake = remote.check(ended, {0, 4})
     tally.count("the copies of a run on S3", "disk full at any byte", lake, ended.code)

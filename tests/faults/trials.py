@@ -31,13 +31,13 @@ NEW_NEXT: Final = "the new, by the next command"
 FORMER_NEXT: Final = "the former, by the next command"
 KILLED: Final = -signal.SIGKILL
 INTERRUPTED: Final = 130
-UNPREPARED: Final = {-signal.SIGINT, -signal.SIGTERM}
 SETTLING: Final = ("cleanup", "--uploads", "--yes", "--wait", "20")  # takes the lock, and else does little
 RUN: Final = ("run-all",)
 SKIPPING: Final = ("run-all", "--skip-crawl")
 _REVENUE: Final = ("query", "SELECT SUM(total_revenue) AS revenue FROM shopease_catalog.daily_sales_summary", "--json")
 _OURS: Final = "pg_stat_activity WHERE datname = current_database() AND application_name = 'shopease'"
 # how it is told that something could not be tidied up
+_UNTOLD: Final = "manifest could not be written"
 _TOLD_LEFT: Final = ("stays behind", "stay behind", "not given back")
 # Of several sales with one id the latest counts; the sample's text columns that are numbers are numbers.
 _TRUE_REVENUE: Final = """
@@ -112,13 +112,18 @@ class Arena:
     view: LakeView
     at: Version
     to: Version
+    command: tuple[str, ...] = RUN
     before: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     runs_before: Collection[str] = ()
     seconds: float = 0  # that a run takes
+    is_under_way: bool = False
     may_leave_uploads: bool = False  # whose beginning nobody was told of
 
     def begin(self, **more: str) -> Shop:
         """Begin a trial: the shop that it is made with, with more in its environment."""
+        if self.is_under_way:  # a trial has failed, which is nothing to those after it
+            self.go_on()
+        self.is_under_way, self.may_leave_uploads = True, False
         self.before, self.runs_before = self.view.datasets(), set(self.view.manifests())
         return self.next_shop(**more)
 
@@ -126,8 +131,8 @@ class Arena:
         """The shop with the source that the lake is not of."""
         return replace(self.shop, database_url=self.to.url, more={**self.shop.more, **more})
 
-    def check(self, ended: Ended, codes: Collection[int], *, command: tuple[str, ...] = RUN) -> str:
-        """Look into all that a trial may have harmed, then run `command` once more; tells what lake the trial left.
+    def check(self, ended: Ended, codes: Collection[int]) -> str:
+        """Look into all that a trial may have harmed, then run once more; tells what lake the trial left.
 
         `codes` are those that the trial may end with.
         """
@@ -138,8 +143,8 @@ class Arena:
         lake = self.settled()
         manifest = self.last_manifest()
         self._require_truth(lake, ended, manifest)
-        assert self.revenue() == (self.at if lake in {FORMER, FORMER_NEXT} else self.to).revenue
-        self.go_on(command)
+        self.require_answer(lake)
+        self.go_on()
         return lake
 
     def settled(self) -> str:
@@ -153,8 +158,6 @@ class Arena:
         self.next_shop().run(*SETTLING).done()
         assert self.view.journals() == []
         lake = self.lake()
-        (journal,) = journals
-        assert (lake == NEW) == journal["manifest"]["published"]
         return NEW_NEXT if lake == NEW else FORMER_NEXT
 
     def lake(self) -> str:
@@ -165,10 +168,10 @@ class Arena:
         assert {key: without_id(key, data) for key, data in found.items()} == self.to.objects
         return NEW
 
-    def revenue(self) -> Decimal:
-        """What readers are told that the revenue is."""
+    def require_answer(self, lake: str) -> None:
+        """Readers are told the revenue of the lake that there is."""
         (answer,) = self.next_shop().run(*_REVENUE).done().document["rows"]
-        return Decimal(str(answer["revenue"]))
+        assert Decimal(str(answer["revenue"])) == (self.to if lake in {NEW, NEW_NEXT} else self.at).revenue
 
     def last_manifest(self) -> Mapping[str, Any]:
         """What the trial's run tells of itself; empty where it tells nothing."""
@@ -177,16 +180,16 @@ class Arena:
         assert len(runs) <= 1, runs
         return told[runs[0]] if runs else {}
 
-    def go_on(self, command: tuple[str, ...] = RUN) -> None:
+    def go_on(self) -> None:
         """The next run is as ever: the new lake, its former one kept, and nothing else."""
         replaced = self.view.datasets()
-        self.next_shop().run(*command, "--wait", "20").done()
+        self.next_shop().run(*self.command, "--wait", "20").done()
         assert self.lake() == NEW
         assert self.view.others() == set()
         if (kept := self.view.former()) is not None:
             assert kept == replaced, GENERATIONS
         self.require_nobody()
-        self.at, self.to = self.to, self.at
+        self.at, self.to, self.is_under_way = self.to, self.at, False
 
     def require_nobody(self) -> None:
         """Nobody of ours is left in the database, nor a server of ours."""
@@ -201,25 +204,24 @@ class Arena:
             return  # all of it is still to be published
         if self.may_leave_uploads or any(words in ended.stderr for words in _TOLD_LEFT):
             others = {name for name in others if name.startswith("waits: ")}
-        keys = {item["key"] for stage in manifest.get("stages", ()) for item in stage["datasets"]}
+        if _UNTOLD in ended.stderr:
+            keys = set(KEYS)
+        else:
+            keys = {item["key"] for stage in manifest.get("stages", ()) for item in stage["datasets"]}
         assert others <= {f"waits: {key}" for key in keys if ended.code}, ended
-        if manifest and not (manifest["published"] or manifest["status"] == "succeeded"):
-            assert others in ({f"waits: {key}" for key in keys}, set()), ended
 
     def _require_truth(self, lake: str, ended: Ended, manifest: Mapping[str, Any]) -> None:
         """Exit code and manifest tell the lake as it is."""
         code, status, published = ended.code, manifest.get("status"), manifest.get("published")
         context = (lake, status, published, ended)
         is_new = lake in {NEW, NEW_NEXT}
-        if code in UNPREPARED:
-            assert (lake, status) == (FORMER, None), context
-        elif code == 0:
+        if code == 0:
             assert (lake, status) == (NEW, "succeeded"), context
-        elif code > 0 and "manifest could not be written" not in ended.stderr:
+        elif code > 0 and _UNTOLD not in ended.stderr:
             stopped = "interrupted" if code == INTERRUPTED or lake == NEW_NEXT else "failed"
             assert status in {None, stopped, "succeeded" if code == INTERRUPTED else None}, context
         if code > 0 and code != INTERRUPTED and lake == NEW:
-            assert "stays published" in ended.stderr, context
+            assert "published" in ended.stderr, context
         has_written = any(stage["datasets"] for stage in manifest.get("stages", ()))
         assert is_new == (has_written and published), context
 
@@ -231,11 +233,10 @@ def _is_free(url: str) -> bool:
 def require_told(ended: Ended, codes: Collection[int]) -> None:
     """A command ended with one of the codes, and told so in a line if it did not do what it was asked for."""
     assert ended.code in codes, ended
-    if ended.code in UNPREPARED:
-        return  # it was still being loaded
     assert "Traceback" not in ended.stderr, ended
     if ended.code == INTERRUPTED:
-        assert ended.stderr.splitlines()[-1] == "shopease: interrupted", ended
+        # before a command has begun it ends without a word
+        assert ended.stderr.splitlines()[-1:] in ([], ["shopease: interrupted"]), ended
     elif ended.code > 0:
         ended.failed(ended.code)
     else:
@@ -269,4 +270,4 @@ def s3_arena(versions: tuple[Version, Version], folder: Path, account: Account) 
     account.new_catalog(bucket)
     shop = Shop(folder, at.url, f"s3://{bucket}", {**account.environment, "AWS_MAX_ATTEMPTS": "3"})
     shop.run(*RUN).done()
-    return Arena(shop, S3View(account, bucket, folder), at, to)
+    return Arena(shop, S3View(account, bucket, folder), at, to, SKIPPING)
