@@ -11,6 +11,7 @@ from typing import Final
 
 from commands import Ended, end
 
+DEADLINE: Final = 30.0  # seconds within which a command must have ended, on a machine that is busy
 PATIENCE: Final = 8.0  # seconds within which what would take for ever ends
 
 # Names for the pieces of work; each takes much longer than any test waits.
@@ -106,4 +107,4 @@ def interrupted(script: str, *numbers: signal.Signals, **environment: str) -> En
         for order, number in enumerate(numbers):
             time.sleep(0.5 if order else 0)
             process.send_signal(number)
-        return end(process, seconds=PATIENCE)
+        return end(process, seconds=DEADLINE)

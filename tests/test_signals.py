@@ -15,7 +15,7 @@ import pytest
 from commands import Ended, end
 from shopease_etl import signals
 from shopease_etl.signals import conclude, deliver, guarded, held_back, time_limit
-from signalled import PATIENCE, interrupted, running
+from signalled import DEADLINE, PATIENCE, interrupted, running
 
 BOTH: Final = (signal.SIGINT, signal.SIGTERM)
 GUARDED: Final = """
@@ -81,13 +81,13 @@ def test_one_interrupt_that_is_sent_twice_is_one(number: signal.Signals) -> None
         for _ in range(2):
             process.send_signal(number)
             time.sleep(0.01)
-        ended = end(process, seconds=PATIENCE)
+        ended = end(process, seconds=DEADLINE)
     assert (ended.code, ended.stdout) == (130, "tidied\n"), ended
 
 
 def test_timeout_of_coreutils_is_one_interrupt() -> None:
     with running(GUARDED.format(work="sleep"), "timeout", "2") as process:
-        assert end(process, seconds=PATIENCE).stdout == "tidied\n"
+        assert end(process, seconds=DEADLINE).stdout == "tidied\n"
 
 
 HELD: Final = """
@@ -141,7 +141,7 @@ def test_an_ignored_signal_stays_ignored(name: str, place: str) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
         process.send_signal(other)
-        ended = end(process, seconds=PATIENCE)
+        ended = end(process, seconds=DEADLINE)
     assert (ended.code, ended.stdout) == (130, "tidied\n"), ended
 
 
@@ -245,12 +245,12 @@ signals.end_process(3)
     with running(script) as process:
         if number:
             process.send_signal(number)
-        assert end(process, seconds=PATIENCE) == Ended(3, "told", "")
+        assert end(process, seconds=DEADLINE) == Ended(3, "told", "")
 
 
 def test_the_end_is_at_once_where_nothing_hangs() -> None:
     with running("import atexit\natexit.register(print, 'left')\nready()\nsignals.end_process(4)") as process:
-        assert end(process, seconds=PATIENCE) == Ended(4, "left\n", "")
+        assert end(process, seconds=DEADLINE) == Ended(4, "left\n", "")
 
 
 def test_who_is_done_is_interrupted_no_more() -> None:

@@ -12,7 +12,7 @@ import pytest
 from commands import end
 from shopease_etl import signal_watch
 from shopease_etl.signals import TimeLimitError, deliver, guarded, held_back, time_limit
-from signalled import PATIENCE, running
+from signalled import DEADLINE, PATIENCE, running
 
 LIMITED: Final = """
 import polars
@@ -30,18 +30,18 @@ ENDED: Final = "tidied\n1; the test took longer than 1.5 s; wait\n"
 @pytest.mark.parametrize("work", ["collect", "collect_all", "sink", "sleep", "lock", "future", "program"])
 def test_a_limit_ends_whatever_runs(work: str) -> None:
     with running(LIMITED.format(work=work)) as process:
-        assert end(process, seconds=PATIENCE).stdout == ENDED
+        assert end(process, seconds=DEADLINE).stdout == ENDED
 
 
 @pytest.mark.parametrize("work", ["collect", "lock"])
 def test_a_limit_holds_where_signals_are_ignored(work: str) -> None:
     with running(LIMITED.format(work=work), "sh", "-c", "trap '' INT TERM HUP; exec \"$@\"", "sh") as process:
-        assert end(process, seconds=PATIENCE).stdout == ENDED
+        assert end(process, seconds=DEADLINE).stdout == ENDED
 
 
 def test_a_limit_ends_a_statement_in_the_database(database_url: str) -> None:
     with running(LIMITED.format(work="query"), URL=database_url) as process:
-        assert end(process, seconds=PATIENCE).stdout == ENDED
+        assert end(process, seconds=DEADLINE).stdout == ENDED
 
 
 @pytest.mark.parametrize(("outer", "inner", "named"), [(60, 0.3, "inner"), (0.3, 60, "outer"), (0.3, 0.6, "outer")])
@@ -141,7 +141,7 @@ with guarded():
             lock()
 """
     with running(script.format(within="lock" if tidying == "within" else "int")) as process:
-        ended = end(process, seconds=PATIENCE)
+        ended = end(process, seconds=DEADLINE)
     line = "shopease: error: the test took longer than 1.5 s, and then too long to tidy up: ended at once"
     assert (ended.code, ended.stderr.splitlines()[-1]) == (1, line), ended
 

@@ -126,8 +126,8 @@ def _events(run_id: str, plan: Plan, settings: Settings) -> Events:
 
 
 def _carried_out(job: Job) -> RunResult:
-    job.events.run_started(job.attempt)
     with _ending(job), _in_time(job.settings):
+        job.events.run_started(job.attempt)
         job.execute()
     with signals.held_back("telling how the run ended"):
         result = job.record(SUCCEEDED, None)

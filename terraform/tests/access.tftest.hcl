@@ -29,7 +29,7 @@ run "shopease_may_do_exactly_this" {
       statement.Sid => sort(flatten([statement.Action]))
       }) == jsonencode({
       ListLake                     = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
-      ReadAndWriteLayers           = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+      ReadAndWriteLayers           = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListMultipartUploadParts", "s3:PutObject"]
       WriteQueryResults            = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
       RunCrawlers                  = ["glue:GetCrawler", "glue:StartCrawler", "glue:StopCrawler"]
       ReadCatalog                  = ["glue:BatchGetPartition", "glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]

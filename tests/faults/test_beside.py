@@ -38,7 +38,7 @@ from conftest import eventually
 from tally import Tally
 
 QUICK: Final = {
-    "test_a_second_command_is_refused": 4,
+    "test_a_second_command_is_refused": 2,
     "test_a_second_command_waits": 1,
     "test_another_machine_is_refused": 1,
     "test_of_two_runs_at_once_one_is_made": 1,

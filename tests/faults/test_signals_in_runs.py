@@ -17,7 +17,7 @@ from commands import Ended, Shop, copy_of, count, end, execute, hashes
 from conftest import eventually
 from shopease_etl.tables import KEYS, RUNS
 
-PATIENCE: Final = 8.0  # seconds within which a signal ends a command
+PATIENCE: Final = 20.0  # seconds within which a signal ends a command
 MOMENTS: Final = 15
 FIRST_LINE: Final = 2  # before it the run has not begun, and leaves no manifest
 OURS: Final = "pg_stat_activity WHERE datname = current_database() AND application_name = 'shopease'"

@@ -25,11 +25,11 @@ from conftest import eventually
 from tally import Tally
 
 QUICK: Final = {
-    "test_a_bad_network_before_postgresql": 4,
-    "test_a_bad_day_of_s3": 2,
+    "test_a_bad_network_before_postgresql": 3,
+    "test_a_bad_day_of_s3": 1,
     "test_an_s3_that_fails_for_good": 1,
-    "test_a_signal_at_any_moment": 3,
-    "test_a_lake_on_a_full_disk": 2,
+    "test_a_signal_at_any_moment": 2,
+    "test_a_lake_on_a_full_disk": 1,
     "test_a_home_on_a_full_disk": 1,
     "test_copies_on_a_full_disk": 1,
 }

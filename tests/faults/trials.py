@@ -91,7 +91,7 @@ def version(url: str, folder: Path) -> Version:
         assert kept + rejected == rows(objects[table.bronze_key]) == count(url, table.source)
     with psycopg.connect(url) as connection:
         (revenue,) = connection.execute(_TRUE_REVENUE).fetchone() or ()
-    return Version(url, {key: without_id(key, data) for key, data in objects.items()}, revenue)
+    return Version(url, without_ids(objects), revenue)
 
 
 def rows(data: bytes) -> int:
@@ -99,9 +99,13 @@ def rows(data: bytes) -> int:
     return sum(1 for _ in csv.reader(io.StringIO(data.decode(), newline=""))) - 1
 
 
-def without_id(key: str, data: bytes) -> bytes:
-    """An object without the run's id, the last column of quarantine."""
-    return b"\n".join(line.rpartition(b",")[0] for line in data.splitlines()) if key.startswith(QUARANTINE) else data
+def without_ids(objects: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Objects by key, those of quarantine without their last column, the run's id."""
+
+    def without_last(data: bytes) -> bytes:
+        return b"\n".join(line.rpartition(b",")[0] for line in data.splitlines())
+
+    return {key: without_last(data) if key.startswith(QUARANTINE) else data for key, data in objects.items()}
 
 
 @dataclass
@@ -117,6 +121,7 @@ class Arena:
     runs_before: Collection[str] = ()
     seconds: float = 0  # that a run takes
     is_under_way: bool = False
+    is_from_other: bool = False  # whether the last run replaced the lake `to` which a trial is to take it
     may_leave_uploads: bool = False  # whose beginning nobody was told of
 
     def begin(self, **more: str) -> Shop:
@@ -126,6 +131,13 @@ class Arena:
         self.is_under_way, self.may_leave_uploads = True, False
         self.before, self.runs_before = self.view.datasets(), set(self.view.manifests())
         return self.next_shop(**more)
+
+    def begin_back(self) -> None:
+        """Begin a trial of a rollback, which is to undo that a run took the lake from one source to the other."""
+        self.begin()
+        if not self.is_from_other:
+            self.go_on()
+            self.begin()
 
     def next_shop(self, **more: str) -> Shop:
         """The shop with the source that the lake is not of."""
@@ -153,7 +165,7 @@ class Arena:
         if not journals:
             return self.lake()
         former, new = self.at.objects, self.to.objects
-        mixed = {key: without_id(key, data) for key, data in self.view.datasets().items()}
+        mixed = without_ids(self.view.datasets())
         assert [key for key in KEYS if mixed.get(key) not in {former[key], new[key]}] == []
         self.next_shop().run(*SETTLING).done()
         assert self.view.journals() == []
@@ -165,7 +177,7 @@ class Arena:
         found = self.view.datasets()
         if found == self.before:
             return FORMER
-        assert {key: without_id(key, data) for key, data in found.items()} == self.to.objects
+        assert without_ids(found) == self.to.objects
         return NEW
 
     def require_answer(self, lake: str) -> None:
@@ -185,10 +197,12 @@ class Arena:
         replaced = self.view.datasets()
         self.next_shop().run(*self.command, "--wait", "20").done()
         assert self.lake() == NEW
-        assert self.view.others() == set()
+        others = self.view.others()
+        assert not others, others
         if (kept := self.view.former()) is not None:
             assert kept == replaced, GENERATIONS
         self.require_nobody()
+        self.is_from_other = without_ids(replaced) == self.at.objects
         self.at, self.to, self.is_under_way = self.to, self.at, False
 
     def require_nobody(self) -> None:
@@ -255,7 +269,6 @@ def local_arena(versions: tuple[Version, Version], folder: Path) -> Arena:
     folder.mkdir(exist_ok=True)
     at, to = versions
     shop = Shop(folder, at.url)
-    shop.run(*RUN).done()
     began = time.monotonic()
     shop.run(*RUN).done()
     return Arena(shop, LocalView(folder), at, to, seconds=time.monotonic() - began)

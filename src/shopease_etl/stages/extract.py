@@ -80,8 +80,10 @@ class _Extraction:
     def run(self, pairs: Sequence[tuple[Table, SourceTable]]) -> tuple[DatasetResult, ...]:
         largest_first = sorted(pairs, key=lambda pair: -pair[1].bytes)
         with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="extract") as pool:
-            futures = {table.name: pool.submit(self._copied, table, source) for table, source in largest_first}
+            futures: dict[str, Future[DatasetResult]] = {}
             try:
+                for table, source in largest_first:
+                    futures[table.name] = pool.submit(self._copied, table, source)
                 while not self._is_over(futures.values()):
                     self._snapshot.keep_alive()
                     # Polars' handler restarts a wait that SIGINT breaks off: this thread must wake to see the signal.

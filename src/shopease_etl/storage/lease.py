@@ -221,15 +221,21 @@ class Lease:
         return _found(there, self._seconds) if there else None
 
     def _delete(self) -> None:
-        found = self._look()
-        if not found or not found.is_of(self._holder.token):
+        etag = self._etag
+        # who may not read it can still delete the version that he has written
+        with suppress(UnreachableError):
+            found = self._look()
+            if not found or not found.is_of(self._holder.token):
+                return
+            etag = found.etag
+        if etag is None:
             return
         try:
-            self._store.delete_if(LEASE, found.etag)
+            self._store.delete_if(LEASE, etag)
         except UnreachableError as error:
             # a server that deletes under no conditions, or one that does not let us delete
             log.info("the lock of the lake is marked as free: %s", error)
-            self._store.put_if(LEASE, self._document(0), found.etag)
+            self._store.put_if(LEASE, self._document(0), etag)
 
     def _refusal(self, found: _Found) -> LakeLockedError:
         if found.holder is None:

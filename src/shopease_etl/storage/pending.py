@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote
 
+from shopease_etl import signals
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.storage import LakeStore, Sink, StoredObject, Ticket, Upload
 from shopease_etl.storage.local import FileSink, LocalStore
@@ -97,8 +98,10 @@ class PendingStore:
 
     def sink(self, key: str) -> Sink:
         """Begin to write an object; its `publish` lets this store's readers see it."""
-        sink: Sink = self._base.sink(key)
-        self._begun.append(sink)
+        with signals.held_back(None):  # or an upload could begin of which nobody here knows
+            sink: Sink = self._base.sink(key)
+            self._begun.append(sink)
+        signals.deliver()
         if isinstance(sink, FileSink):
             path = sink.staged
         else:

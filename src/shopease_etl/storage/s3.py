@@ -237,6 +237,10 @@ class S3Store:
         except UnreachableError as error:
             if code_of(error.__cause__) in {"404", "NoSuchKey", "NoSuchVersion"}:
                 return None
+            if version and code_of(error.__cause__) == "403":
+                message = f"AWS refuses a former version of {self.uri(key)}"
+                hint = "give the credentials in use s3:GetObjectVersion (terraform/ makes a policy with all that is needed)"
+                raise UnreachableError(message, hint=hint) from error
             raise
 
     def _target(self, key: str) -> dict[str, str]:
