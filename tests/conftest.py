@@ -23,7 +23,7 @@ from dump_files import fill, write_dumps
 from shopease_etl import embedded
 from shopease_etl.embedded import locks
 from shopease_etl.storage import LakeStore, open_store
-from tally import Tally
+from tally import REPORT, Tally
 
 if TYPE_CHECKING:
     from trials import Version
@@ -37,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-rounds", type=int, default=1, metavar="N", help="rounds of seeded faults (default: 1)")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let everybody know where to count what fault tests tried."""
+    if folder := config.getoption("--fault-report"):
+        os.environ[REPORT] = str(folder)
+
+
 @pytest.fixture(scope="session")
 def rounds(request: pytest.FixtureRequest) -> int:
     """How many rounds of seeded faults were asked for."""
@@ -44,9 +50,9 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def tally(request: pytest.FixtureRequest) -> Tally:
+def tally() -> Tally:
     """Counts what fault tests tried."""
-    return Tally(request.config.getoption("--fault-report"))
+    return Tally.asked_for()
 
 
 def eventually(claim: Callable[[], object], seconds: float = 30) -> None:

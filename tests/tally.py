@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 HEADINGS: Final = ("where", "fault", "times", "lake after it", "command ended with")
 _LINE: Final = "| {} |"
+
+
+REPORT: Final = "FAULT_REPORT"  # the variable that names the folder to all processes of a session
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Tally:
     """Counts trials; without a folder nobody wants to know."""
 
     folder: Path | None
+
+    @classmethod
+    def asked_for(cls) -> Self:
+        """The one that the session's option asks for."""
+        return cls(Path(os.environ[REPORT]) if REPORT in os.environ else None)
 
     def count(self, where: str, fault: str, lake: str, code: int | str, times: int = 1) -> None:
         """Count trials that ended as they may: what the lake was after them, and the exit code or the exception.

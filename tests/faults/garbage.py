@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from shopease_etl.errors import ShopeaseError
+from tally import Tally
 
 T = TypeVar("T")
 
@@ -64,6 +65,10 @@ def feed(name: str, rounds: int, make: Callable[[Random], T], take: Callable[[T]
         except BaseException as error:
             error.add_note(f"input {number} of {name}: {garbage!r:.2000}")
             raise
+    tally = Tally.asked_for()
+    for ended, count in (("taken", taken), ("refused in one line", refused)):
+        if count:
+            tally.count("a parser", f"garbage: {name}", "untouched", ended, count)
     return taken, refused
 
 

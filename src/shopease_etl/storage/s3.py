@@ -239,7 +239,7 @@ class S3Store:
                 return None
             if version and code_of(error.__cause__) == "403":
                 message = f"AWS refuses a former version of {self.uri(key)}"
-                hint = "give the credentials in use s3:GetObjectVersion (terraform/ makes a policy with all that is needed)"
+                hint = "give the credentials s3:GetObjectVersion (terraform/ makes a policy with all that is needed)"
                 raise UnreachableError(message, hint=hint) from error
             raise
 
