@@ -1,5 +1,6 @@
 """Runs from their start to their end: looked over ahead, carried out under the lake's lock, taken up, rolled back."""
 
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shopease_etl import guards, lineage, signals
-from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.events import Events, log_event
 from shopease_etl.housekeeping import holding, private_path, tidy
 from shopease_etl.job import ASIDE, SUCCEEDED, Job, crawlers, now
@@ -22,6 +23,8 @@ from shopease_etl.source import existing_source
 from shopease_etl.stages.extract import resolve
 from shopease_etl.storage import LakeStore, Store
 from shopease_etl.storage.local import LocalStore
+
+log = logging.getLogger(__name__)
 
 NO_CONSENT = Consent()
 
@@ -130,10 +133,22 @@ def _carried_out(job: Job) -> RunResult:
         job.events.run_started(job.attempt)
         job.execute()
     with signals.held_back("telling how the run ended"):
-        result = job.record(SUCCEEDED, None)
+        result = _recorded(job)
         job.events.run_ended(result)
-        prune(job.store, job.settings.keep_generations)
+        try:
+            prune(job.store, job.settings.keep_generations)
+        except UnreachableError as error:
+            log.warning("former lakes that are kept no longer stay behind: %s", error)
     return result
+
+
+def _recorded(job: Job) -> RunResult:
+    """The run's last manifest; all that it tells of has been done."""
+    try:
+        return job.record(SUCCEEDED, None)
+    except UnreachableError as error:
+        message = f"all that the run wrote is published, but its manifest could not be written: {error}"
+        raise UnreachableError(message, hint="`shopease retry` writes it") from error
 
 
 @contextmanager

@@ -28,6 +28,7 @@ QUICK: Final = {
     "test_a_bad_network_before_postgresql": 3,
     "test_a_bad_day_of_s3": 1,
     "test_an_s3_that_fails_for_good": 1,
+    "test_a_crawl_on_a_bad_day": 1,
     "test_a_signal_at_any_moment": 2,
     "test_a_lake_on_a_full_disk": 1,
     "test_a_home_on_a_full_disk": 1,
@@ -76,6 +77,14 @@ CALLS: Final = {
     "DeleteObjects": 1,
 }
 REQUESTS: Final = 100
+CRAWLING: Final = {
+    "AmazonAthena.StartQueryExecution": 20,
+    "AWSGlue.GetTables": 2,
+    "AmazonAthena.GetQueryExecution": 20,
+    "AmazonAthena.GetQueryResults": 15,
+    "AWSGlue.GetDatabase": 1,
+    "AmazonAthena.GetWorkGroup": 3,
+}
 SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FULL: Final = 4_000_000  # bytes, with which there is room for a run
 LINUX: Final = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: a tmpfs, or /proc")
@@ -142,6 +151,20 @@ def test_an_s3_that_fails_for_good(remote: Arena, seed: int, tally: Tally) -> No
     remote.may_leave_uploads = True
     lake = remote.check(ended, {0, 4})
     tally.count("S3", f"{name}, from some request on", lake, ended.code)
+
+
+def test_a_crawl_on_a_bad_day(remote: Arena, seed: int, tally: Tally) -> None:
+    """The run has published when its crawl fails: it is undone."""
+    call = list(CRAWLING)[seed % len(CRAWLING)]
+    name, times = (("503", ALWAYS), ("answer lost", 1))[seed // len(CRAWLING) % 2]
+    shop = remote.begin()
+    with s3_faults.faulty(shop.more["AWS_ENDPOINT_URL"], seed) as proxy:
+        proxy.add(call, S3_FAULTS[name], times, after=Random(seed).randrange(CRAWLING[call]))
+        ended = replace(shop, more={**shop.more, "AWS_ENDPOINT_URL": proxy.endpoint}).run(*RUN)
+        assert proxy.rules[0].times < times
+    lake = remote.check(ended, {4 if times == ALWAYS else 0})
+    told = "from some request on" if times == ALWAYS else "once"
+    tally.count("Glue and Athena", f"{name}, {told}", lake, ended.code)
 
 
 @LINUX
