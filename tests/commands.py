@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -117,6 +118,17 @@ def execute(url: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
+def drop(server: str, name: str, tries: int = 20) -> None:
+    """Drop a database; an autovacuum worker in it, which this user may not end, is waited for."""
+    try:
+        execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    except psycopg.errors.InsufficientPrivilege:
+        if not tries:
+            raise
+        time.sleep(0.5)
+        drop(server, name, tries - 1)
+
+
 @contextmanager
 def database(server: str, template: str = "template1") -> Iterator[str]:
     """The URL of a database of its own, a copy of the template."""
@@ -125,7 +137,7 @@ def database(server: str, template: str = "template1") -> Iterator[str]:
     try:
         yield server.replace("/sales_db?", f"/{name}?")
     finally:
-        execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+        drop(server, name)
 
 
 @contextmanager
