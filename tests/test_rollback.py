@@ -10,6 +10,8 @@ import pytest
 
 from accounts import Account
 from commands import Shop, copy_of, execute, hashes, leftovers
+from shopease_etl.errors import LakeLockedError
+from shopease_etl.rollback import last_published, undo
 from shopease_etl.storage import open_store, put_stream
 from shopease_etl.tables import GENERATIONS, KEYS, RUNS
 
@@ -174,3 +176,19 @@ def test_what_a_manifest_claims_to_have_replaced_stays_inside_the_lake(sales: st
         shop.run("rollback").failed(3)
         assert hashes(tmp_path / "lake") == before
     assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_who_lost_the_lock_meanwhile_brings_nothing_back(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        shop, lake = Shop(tmp_path, url), tmp_path / "lake"
+        shop.run("extract").done()
+        execute(url, LATER.format(1))
+        shop.run("extract").done()
+        before, store = hashes(lake), open_store(str(lake))
+
+        def lost() -> None:
+            raise LakeLockedError("another has it")
+
+        with pytest.raises(LakeLockedError):
+            undo(store, tmp_path / "aside", last_published(store).document, lost)
+        assert (hashes(lake), leftovers(lake)) == (before, [])

@@ -201,7 +201,7 @@ class Job:
             return  # the next command publishes the rest
         try:
             document: dict[str, Any] = asdict(self._result(FAILED, None, is_published=True))
-            undo(self.store, private_path(self.store, self.settings, ASIDE), document)
+            undo(self.store, private_path(self.store, self.settings, ASIDE), document, self.hold.require)
             self.is_published, self.replaced = False, None
             log.warning("what the run had published is undone: the lake is as it was before")
         except ShopeaseError as failure:

@@ -104,10 +104,10 @@ def rollback(
     store = lake_store(settings)
     plan = Plan(() if skip_crawl else ("crawl",))
     _check_ahead(plan, settings, store)
-    with holding(store, settings, "rollback", wait=wait):
+    with holding(store, settings, "rollback", wait=wait) as hold:
         tidy(store, settings)
         document, aside = last_published(store).document, private_path(store, settings, ASIDE)
-        undone = undo(store, aside, document, status=ROLLED_BACK, rolled_back_at=now())
+        undone = undo(store, aside, document, hold.require, status=ROLLED_BACK, rolled_back_at=now())
         prune(store, settings.keep_generations)
     signals.deliver()
     if skip_crawl or not recorded_datasets(store):

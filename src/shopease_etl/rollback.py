@@ -1,7 +1,7 @@
 """The lake as it was before a run: what the run replaced brought back, what was new deleted, all at once."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,13 @@ def last_published(store: LakeStore) -> Manifest:
     return found
 
 
-def undo(store: LakeStore, aside: Path, document: Mapping[str, Any], **changes: object) -> RollbackResult:
+def undo(
+    store: LakeStore, aside: Path, document: Mapping[str, Any], require_lock: Callable[[], None], **changes: object
+) -> RollbackResult:
     """Bring back all that a run replaced, at once; `changes` are what its manifest, `document`, says otherwise then.
 
-    `aside` is a folder for copies, which must be this command's own.
+    `aside` is a folder for copies, which must be this command's own; `require_lock` raises if the lake's lock was lost
+    while they were made.
 
     Raises:
         DataRefusedError: a former object is not kept (any more); nothing has changed.
@@ -45,6 +48,7 @@ def undo(store: LakeStore, aside: Path, document: Mapping[str, Any], **changes: 
     try:
         for key, name in objects.items():
             pending.bring_back(key, _required(run_id, key, name, on_s3=not isinstance(store, LocalStore)))
+        require_lock()
         publish_run(store, pending, {**document, "published": False, **changes}, deletes=new, is_final=True)
     finally:
         pending.discard()
