@@ -137,7 +137,7 @@ def test_a_garbage_manifest_is_rolled_back_whole_or_not_at_all(rounds: int, made
         before = hashes(store.root)
         (store.root / "_runs" / f"{LATEST}.json").write_bytes(data)
         try:
-            undo(store, tmp_path / "aside", last_published(store).document)
+            undo(store, tmp_path / "aside", last_published(store).document, lambda: None)
         except ShopeaseError:
             assert hashes(store.root) == before
             raise
