@@ -6,13 +6,13 @@ from typing import Final
 import polars as pl
 
 from shopease_etl import pipeline, plan
-from shopease_etl.lake import scan_csv
+from shopease_etl.batches import CsvObject
 from shopease_etl.results import RunResult
 from shopease_etl.settings import Settings, load
 from shopease_etl.storage import Store
 from shopease_etl.storage.local import LocalStore
 from shopease_etl.storage.s3 import S3Store
-from shopease_etl.tables import CLEANED_TABLES, GOLD_TABLES, ROW, TABLES
+from shopease_etl.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
 
 KEYS: Final = {
     *(table.bronze_key for table in TABLES),
@@ -42,4 +42,5 @@ def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
 
 def read(folder: Path, key: str) -> pl.DataFrame:
     """A CSV of the lake as text, as every stage reads it."""
-    return scan_csv(LocalStore(folder / "lake"), key, {}).drop(ROW).collect()
+    file = CsvObject(LocalStore(folder / "lake"), key, {})
+    return pl.concat(file.frame(piece) for piece in file.pieces())

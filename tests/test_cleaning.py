@@ -1,7 +1,11 @@
 """Cleaning's laws: every row ends in one half, twice is once, and values survive exactly."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import ROUND_HALF_UP, Decimal
 from io import BytesIO
+from pathlib import Path
+from tempfile import gettempdir
 
 import narwhals.stable.v2 as nw
 import polars as pl
@@ -9,9 +13,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopease_etl import cleaning
+from shopease_etl import cleaning, grammar
+from shopease_etl.batches import Piece
+from shopease_etl.cleaning import KEY
+from shopease_etl.deduplication import deduplicated
+from shopease_etl.spilling import Spill
 from shopease_etl.stages.clean import part
-from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, PRODUCTS, ROW, TRANSACTIONS, Table
+from shopease_etl.tables import (
+    BIGINT,
+    CLEANED_TABLES,
+    CUSTOMERS,
+    MONEY,
+    PRODUCTS,
+    ROW,
+    STRING,
+    TIMESTAMP,
+    TRANSACTIONS,
+    Table,
+)
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
 dirty_texts = (
@@ -34,11 +53,39 @@ def bronze(rows: list[dict[str, str | None]], table: Table) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema).with_row_index(ROW)
 
 
-def cleaned(frame: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
-    parted = part(frame.lazy(), table, "run")
-    assert parted.rows == frame.height
-    assert sum(parted.rules.values()) == parted.quarantine.collect().height
-    return parted.silver.collect(), parted.quarantine.collect()
+class Frame:
+    """A frame as rows in pieces of a few rows."""
+
+    def __init__(self, frame: pl.DataFrame, size: int) -> None:
+        self._frame = frame
+        self._size = size
+
+    def pieces(self) -> Iterator[Piece]:
+        return (Piece(start, self._size) for start in range(0, self._frame.height, self._size))
+
+    def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        return self._frame.slice(piece.start, piece.length).select(columns or pl.all())
+
+    def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
+        return self.frame(piece)[places]
+
+
+def cleaned(
+    frame: pl.DataFrame, table: Table, size: int = 5, budget: int = 1_000_000
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    rows = Frame(frame.drop(ROW), size)
+    with ThreadPoolExecutor(2) as pool, Spill(KEY, Path(gettempdir()), budget) as spill:
+        found = deduplicated(rows, table, pool, spill, 3)
+    assert sum(piece.rows for piece in found.pieces) == frame.height
+    nothing = part(frame.clear(), found.lost.clear(), table, "run")
+    parts = [
+        part(rows.frame(piece).with_row_index(ROW, piece.first), found.lost_in(piece), table, "run")
+        for piece in found.pieces
+    ]
+    silver = pl.concat([nothing.silver, *(half.silver for half in parts)])
+    quarantine = pl.concat([nothing.quarantine, *(half.quarantine for half in parts)])
+    assert silver.height + quarantine.height == frame.height
+    return silver, quarantine
 
 
 def read_again(silver: pl.DataFrame) -> pl.DataFrame:
@@ -56,6 +103,52 @@ def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table,
         left.remove(row)
     assert len(left) == valid.height
     assert valid[str(table.key)].is_unique().all()
+
+
+@pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_pieces_of_any_size_are_cleaned_alike_and_keys_may_be_on_disk(table: Table, data: st.DataObject) -> None:
+    source = bronze(data.draw(rows_of(table)), table)
+    whole = cleaned(source, table, size=1_000)
+    for halves in (cleaned(source, table, size=data.draw(st.integers(1, 4))), cleaned(source, table, budget=0)):
+        assert [half.rows() for half in halves] == [half.rows() for half in whole]
+
+
+plain_values = {
+    BIGINT: st.none() | st.integers(-3, 10**9).map(str),
+    MONEY: st.none() | st.decimals(0, 2_000_000, places=2).map(str),
+    TIMESTAMP: stamps,
+    STRING: st.none() | st.sampled_from(["ANN LEE", "a@b.c", "Tea  x", "x,y", 'q"', "Straße", "~"]) | texts,
+}
+
+
+@pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_plain_rows_come_out_as_if_they_were_judged(table: Table, data: st.DataObject) -> None:
+    """A row with blanks around its values is not plain, and must come out the same."""
+    fields = {column.name: plain_values[column.type] for column in table.columns}
+    rows = data.draw(st.lists(st.fixed_dictionaries({**fields, "extra": dirty_texts}), max_size=12))
+    source = bronze(rows, table)
+    padded = source.with_columns((" " + pl.col(name) + " ").alias(name) for name in fields)
+    (silver, rejected), (silver_of_padded, rejected_too) = cleaned(source, table), cleaned(padded, table)
+    assert silver.rows() == silver_of_padded.rows()
+    assert rejected["rejected_rule"].to_list() == rejected_too["rejected_rule"].to_list()
+
+
+integers = st.text(st.sampled_from("0123456789+-_ .e\u0663\u00a0"), max_size=21) | st.integers().map(str)
+
+
+@settings(max_examples=400, deadline=None)
+@given(integers)
+def test_what_polars_takes_for_an_integer_is_one_of_the_grammar(text: str) -> None:
+    column = pl.Series([text])
+    value = column.cast(pl.Int64, strict=False)
+    if value.is_null().item():
+        return
+    assert column.str.contains(grammar.INTEGER).item()
+    assert int(text) == value.item()
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)

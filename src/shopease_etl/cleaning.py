@@ -4,7 +4,9 @@ Frames come in as read from bronze: every source column as text, and `ROW`, the 
 the grammar are the contract's ("Silver", "What parses").
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Collection, Sequence
+from functools import reduce
 from typing import Any, Final
 
 import narwhals.stable.v2 as nw
@@ -19,62 +21,87 @@ _TOO_LARGE: Final = 10**16
 
 KEY: Final = "shopease:key"
 RULE: Final = "shopease:rule"
+LOST: Final = "shopease:lost"
+_ADDED: Final = {ROW, RULE, LOST}
 _CLEAN: Final = "shopease:clean:"
 _PARSED: Final = "shopease:parsed:"
 
 
-def judged(bronze: Frame, table: Table) -> Frame:
-    """For every row of bronze its number (`ROW`), its parsed key (`KEY`) and the first rule that it breaks (`RULE`)."""
-    rule: nw.Expr = nw.lit(None, dtype=nw.String())
-    for name, keeps in reversed(rules(table)):
-        rule = nw.when(~keeps.fill_null(False)).then(nw.lit(name)).otherwise(rule)  # noqa: FBT003 - a value, no flag
-    return _read(bronze, table).select(ROW, nw.col(_parsed(_key(table))).alias(KEY), rule.alias(RULE))
+def keys(bronze: Frame, table: Table) -> Frame:
+    """The parsed key of every row as `KEY`, NULL where it does not parse; no other column of bronze is needed."""
+    key = _key(table)
+    standardised = bronze.with_columns(_standardised(key, BIGINT).alias(_clean(key)))
+    return standardised.select(_value(key, BIGINT).alias(KEY))
 
 
-def contenders(verdicts: Frame) -> Frame:
-    """Of what `judged` gives, the `ROW` and `KEY` of rows that break no rule and share their key with another one."""
-    passed = verdicts.filter(nw.col(RULE).is_null()).select(ROW, KEY)
-    return passed.filter(nw.col(KEY).is_duplicated())
+def contestants(bronze: Frame, table: Table) -> Frame:
+    """Of rows that break no rule `ROW`, `KEY`, and the instants by which they contend for it: `updated`, `created`."""
+    passed = _judged(bronze, table).filter(nw.col(RULE).is_null())
+    updated, created = (_instant(nw.col(_clean(name))) for name in ("updated_at", "created_at"))
+    return passed.select(
+        ROW, nw.col(_parsed(_key(table))).alias(KEY), updated.alias("updated"), created.alias("created")
+    )
 
 
-def losers(contending: Frame, table: Table) -> Frame:
-    """Of bronze's rows that contend for their `KEY`, those that lose it: `ROW` and `RULE`.
+def losers(contending: Frame) -> Frame:
+    """The `ROW` of those of the `contestants` that lose their `KEY`.
 
     The latest `updated_at` stays, then the latest `created_at`, then the first row; what is NULL or does not parse is
     older than any time.
     """
-    timed = _read(contending, table).with_columns(
-        (-_instant(nw.col(_clean("updated_at")))).alias("updated"),
-        (-_instant(nw.col(_clean("created_at")))).alias("created"),
-    )
-    placed = timed.select(ROW, KEY, "updated", "created").with_row_index("place", order_by=["updated", "created", ROW])
-    beaten = placed.filter(nw.col("place") > nw.col("place").min().over(KEY))
-    return beaten.select(ROW, nw.lit(f"duplicate_{table.key}").alias(RULE))
+    falling = contending.with_columns((-nw.col("updated")).alias("updated"), (-nw.col("created")).alias("created"))
+    placed = falling.with_row_index("place", order_by=["updated", "created", ROW])
+    return placed.filter(nw.col("place") > nw.col("place").min().over(KEY)).select(ROW)
+
+
+def plain(table: Table, source: Sequence[str]) -> nw.Expr:
+    """Holds for rows that keep every rule and stand in bronze, value by value, as they are to stand in silver.
+
+    A row that is not plain may be good as well: `judged` tells, at ten times the cost.
+    """
+    ruled = {column: kind for kind, column in _RULES[table.name]}
+    types = _types(table)
+    return reduce(operator.and_, (_stands(name, types.get(name), ruled.get(name)) for name in source))
+
+
+def judged(bronze: Frame, table: Table) -> Frame:
+    """For every row of bronze, with `LOST`, its `ROW`, the first rule that it breaks as `RULE`, and the text of each
+    of its columns as silver is to have it.
+
+    A row that is `LOST` and breaks no other rule breaks the one that keys are unique.
+    """
+    types = _types(table)
+    lost = nw.when(nw.col(LOST)).then(nw.lit(f"duplicate_{table.key}"))
+    verdict = nw.coalesce(nw.col(RULE), lost).alias(RULE)
+    texts = (_written(name, types.get(name)).alias(name) for name in _source(bronze))
+    return _judged(bronze, table).select(ROW, verdict, *texts)
 
 
 def silver(valid: Frame, table: Table) -> Frame:
-    """Silver's columns of the rows of bronze that broke no rule."""
-    source = _source(valid)
-    known = {column.name: column.type for column in table.columns}
-    columns = {name: _written(name, known[name]) for name in source if name in known}
+    """Silver's columns of rows that are `plain`, or whose text is the one that `judged` gave."""
+    source, types = _source(valid), _types(table)
+    values = {
+        name: nw.col(name).cast(nw.Decimal(18, 2)) if types.get(name) == MONEY else nw.col(name) for name in source
+    }
+    taken = {column.name for column in table.calculated}
+    columns = {name if name in types else _free_name(name, taken): value for name, value in values.items()}
     columns |= _calculated() if table == TRANSACTIONS else {}
-    extras = [name for name in source if name not in known]
-    taken = set(columns)
-    columns |= {_free_name(name, taken): nw.col(name).str.replace_all(grammar.LINE_BREAK, " ") for name in extras}
-    return _read(valid, table).select(columns[name].alias(name) for name in silver_columns(table, source))
+    return valid.select(columns[name].alias(name) for name in silver_columns(table, source))
+
+
+def quarantine(rejected: Frame, run_id: str) -> Frame:
+    """Quarantine's columns of rows of bronze, with the `RULE` that they broke: as they were, why, and by which run."""
+    source = _source(rejected)
+    values = (*map(nw.col, source), nw.col(RULE), nw.lit(run_id))
+    return rejected.select(value.alias(name) for value, name in zip(values, quarantine_columns(source), strict=True))
 
 
 def oversized_sales(bronze: Frame) -> Frame:
     """The transaction_id of sales whose quantity × unit_price is more than decimal(18,2) holds."""
-    sales = _read(bronze, TRANSACTIONS).filter(_total() >= _TOO_LARGE)
+    sales = _read(bronze, TRANSACTIONS).filter(
+        _total(nw.col(_parsed("quantity")), nw.col(_parsed("unit_price"))) >= _TOO_LARGE
+    )
     return sales.select(nw.col(_parsed("transaction_id")).alias("transaction_id"))
-
-
-def quarantine(rejected: Frame, run_id: str) -> Frame:
-    """Quarantine's columns of the rows that broke the rule in `RULE`: as they were, and why and in which run."""
-    source = [name for name in _source(rejected) if name != RULE]
-    values = (*map(nw.col, source), nw.col(RULE), nw.lit(run_id))
-    return rejected.select(value.alias(name) for value, name in zip(values, quarantine_columns(source), strict=True))
 
 
 def rules(table: Table) -> tuple[tuple[str, nw.Expr], ...]:
@@ -109,6 +136,14 @@ _RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 _UPPERCASE: Final = {"customer_name", "category"}
 _LOWERCASE: Final = {"email"}
 
+_PLAIN: Final = {
+    BIGINT: grammar.PLAIN_INTEGER,
+    MONEY: grammar.PLAIN_MONEY,
+    TIMESTAMP: grammar.TIMESTAMP,
+    STRING: grammar.PLAIN_TEXT,
+}
+_POSITIVE: Final = {BIGINT: grammar.PLAIN_COUNT, MONEY: grammar.PLAIN_MONEY}
+
 
 def _clean(column: str) -> str:
     return _CLEAN + column
@@ -126,12 +161,36 @@ def _key(table: Table) -> str:
 
 
 def _source(bronze: Frame) -> list[str]:
-    return [name for name in bronze.collect_schema().names() if name != ROW]
+    return [name for name in bronze.collect_schema().names() if name not in _ADDED]
+
+
+def _types(table: Table) -> dict[str, str]:
+    return {column.name: column.type for column in table.columns}
+
+
+def _stands(column: str, column_type: str | None, rule: str | None) -> nw.Expr:
+    """Holds where silver writes the value as it is and no rule is broken; a column of the source's own may be NULL."""
+    text = nw.col(column)
+    if column_type is None:
+        return ~text.str.contains(grammar.LINE_BREAK).fill_null(False)  # noqa: FBT003 - a value, no flag
+    pattern = _POSITIVE[column_type] if rule == "nonpositive" else _PLAIN[column_type]
+    if column in _UPPERCASE | _LOWERCASE:
+        pattern = grammar.PLAIN_UPPERCASE if column in _UPPERCASE else grammar.PLAIN_LOWERCASE
+    return text.str.contains(pattern).fill_null(rule is None)
+
+
+def _judged(bronze: Frame, table: Table) -> Frame:
+    """Bronze as `_read` gives it, with the first rule that each row breaks as `RULE`."""
+    rule: nw.Expr = nw.lit(None, dtype=nw.String())
+    for name, keeps in reversed(rules(table)):
+        rule = nw.when(~keeps.fill_null(False)).then(nw.lit(name)).otherwise(rule)  # noqa: FBT003 - a value, no flag
+    return _read(bronze, table).with_columns(rule.alias(RULE))
 
 
 def _read(bronze: Frame, table: Table) -> Frame:
     """Bronze with the standardised text of every known column, and the parsed value of those that have one."""
-    present = [column for column in table.columns if column.name in _source(bronze)]
+    source = _source(bronze)
+    present = [column for column in table.columns if column.name in source]
     ruled = {name for _, name in _RULES[table.name]}
     standardised = bronze.with_columns(_standardised(c.name, c.type).alias(_clean(c.name)) for c in present)
     return standardised.with_columns(
@@ -206,24 +265,26 @@ def _day_number(stamp: nw.Expr) -> nw.Expr:
     return 365 * year + year // 4 - year // 100 + year // 400 + of_year
 
 
-def _written(name: str, column_type: str) -> nw.Expr:
-    """The value as silver holds it: where it parses the parsed one ("+007" is 7), else the text in one line."""
+def _written(name: str, column_type: str | None) -> nw.Expr:
+    """The text as silver has it: where it parses that of the value ("+007" is 7), else the text in one line."""
+    if column_type is None:
+        return nw.col(name).str.replace_all(grammar.LINE_BREAK, " ")
     if column_type == MONEY:
-        return nw.col(_parsed(name))
+        return nw.col(_parsed(name)).cast(nw.String())
     if column_type == STRING:
         return nw.col(_clean(name))
     text = nw.col(_clean(name)).str.replace_all(grammar.LINE_BREAK, " ")
     return nw.coalesce(nw.col(_parsed(name)).cast(nw.String()), text) if column_type == BIGINT else text
 
 
-def _total() -> nw.Expr:
-    return nw.col(_parsed("quantity")).cast(nw.Decimal(38, 0)) * nw.col(_parsed("unit_price")).cast(_DECIMAL)
+def _total(quantity: nw.Expr, price: nw.Expr) -> nw.Expr:
+    return quantity.cast(nw.Decimal(38, 0)) * price.cast(_DECIMAL)
 
 
 def _calculated() -> dict[str, nw.Expr]:
-    created = nw.col(_clean("created_at"))
+    created = nw.col("created_at")
     return {
-        "total_amount": _total().cast(nw.Decimal(18, 2)),
+        "total_amount": _total(nw.col("quantity"), nw.col("unit_price")).cast(nw.Decimal(18, 2)),
         "transaction_date": created.str.slice(0, 10),
         "year": _number(created, 0, 4),
         "month": _number(created, 5),
@@ -231,6 +292,6 @@ def _calculated() -> dict[str, nw.Expr]:
     }
 
 
-def _free_name(name: str, taken: Sequence[str] | set[str]) -> str:
+def _free_name(name: str, taken: Collection[str]) -> str:
     """A source column that bears the name of one of ours travels along as `source_…`."""
     return f"source_{name}" if name in taken else name

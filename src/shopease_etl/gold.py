@@ -3,9 +3,9 @@
 Frames come in with silver's columns, typed by `typed`. Formulas are the contract's ("Gold", "RFM").
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
 
@@ -15,8 +15,9 @@ from shopease_etl.tables import GoldTable, Table
 Frame = nw.LazyFrame[Any]
 Frames = Mapping[str, Frame]
 
+DAY: Final = "transaction_date"
 _DECIMAL = nw.Decimal(38, 2)
-_USED: Final = {
+USED: Final[Mapping[str, Sequence[str]]] = {
     "transactions": ("customer_id", "product_id", "quantity", "total_amount", "transaction_date"),
     "products": ("product_id", "product_name", "category"),
     "customers": ("customer_id", "customer_name", "city", "state"),
@@ -25,83 +26,112 @@ _TYPES: Final = {tables.DATE: nw.Date(), tables.BIGINT: nw.Int64(), tables.INT: 
 
 
 @dataclass(frozen=True)
+class Part:
+    """Sums of sales by `keys`, which can be made of pieces of the sales and put together; a sale without a key counts
+    in none of them.
+
+    A measure is a function of sales, and how values of it are put together.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    measures: Mapping[str, tuple[nw.Expr, Literal["sum", "min", "max"]]]
+
+    def of(self, sales: Frame) -> Frame:
+        """The measures of some sales."""
+        return self._by_key(sales, [expression.alias(name) for name, (expression, _) in self.measures.items()])
+
+    def together(self, parts: Frame) -> Frame:
+        """The measures of all sales, from those of the pieces one below the other."""
+        return self._by_key(parts, [getattr(nw.col(name), how)() for name, (_, how) in self.measures.items()])
+
+    def _by_key(self, frame: Frame, measures: Sequence[nw.Expr]) -> Frame:
+        if not self.keys:
+            return frame.select(*measures)
+        known = frame.filter(*(~nw.col(key).is_null() for key in self.keys))
+        return known.group_by(*self.keys).agg(*measures)
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """How many different values of a column there are among the sales of each day, as `name`; NULL is not one."""
+
+    name: str
+    column: str
+
+    def of(self, sales: Frame) -> Frame:
+        """The pairs of day and value among some sales."""
+        return sales.filter(~nw.col(self.column).is_null()).select(DAY, self.column)
+
+    def counted(self, pairs: Frame) -> Frame:
+        """The days and their counts, from all pairs of these days."""
+        return pairs.group_by(DAY).agg(_integer(nw.col(self.column).n_unique()).alias(self.name))
+
+
+@dataclass(frozen=True)
 class GoldDataset:
-    """A dataset of the gold layer and the function of silver's typed frames that makes it.
+    """A dataset of the gold layer and the function that makes it, of silver's typed frames and of parts by name.
 
     Its columns `revenue` and `sales` add up to those of silver, less the sales that have no `subject`.
     """
 
     table: GoldTable
-    build: Callable[[Frames], Frame]
+    compose: Callable[[Frames], Frame]
     revenue: str
     sales: str
     subject: str | None = None
 
+    def build(self, silver: Frames) -> Frame:
+        """The dataset of silver's typed frames, all of the sales at once."""
+        return self.compose({**silver, **parts(silver["transactions"])})
 
-def typed(silver: Frame, table: Table) -> Frame:
-    """The columns of a silver table that gold needs, in their types; a foreign key that is no integer is NULL."""
+
+def parts(sales: Frame) -> dict[str, Frame]:
+    """By name what the datasets are made of, besides silver's other tables, for all sales at once."""
+    return {part.name: part.of(sales) for part in PARTS} | {
+        distinct.name: distinct.counted(distinct.of(sales)) for distinct in DISTINCTS
+    }
+
+
+def typed(silver: Frame, table: Table, *, all_parse: bool = False) -> Frame:
+    """The columns of a silver table that gold needs, in their types; a foreign key that is no integer is NULL.
+
+    `all_parse` says that there are none such, which is cheaper; the engine raises where that is not so.
+    """
     types = {column.name: column.type for column in (*table.columns, *table.calculated)}
-    return silver.select(_typed(name, types[name]).alias(name) for name in _USED[table.name])
+    return silver.select(_typed(name, types[name], all_parse=all_parse).alias(name) for name in USED[table.name])
 
 
-def daily_sales_summary(silver: Frames) -> Frame:
+def daily_sales_summary(frames: Frames) -> Frame:
     """One row a day with sales."""
-    days = (
-        silver["transactions"]
-        .group_by("transaction_date")
-        .agg(
-            nw.len().alias("total_transactions"),
-            _decimal(nw.col("quantity")).sum().alias("total_items_sold"),
-            nw.col("total_amount").sum().alias("total_revenue"),
-            _distinct("customer_id").alias("unique_customers"),
-            _distinct("product_id").alias("unique_products"),
-        )
-    )
+    days = frames["days"]
+    for distinct in DISTINCTS:
+        days = days.join(frames[distinct.name], on=DAY, how="left")
     average = _average(nw.col("total_revenue"), nw.col("total_transactions"))
-    return days.with_columns(average.alias("avg_transaction_value"), nw.col("transaction_date").alias("sales_date"))
+    unique = (nw.col(distinct.name).fill_null(0) for distinct in DISTINCTS)
+    return days.with_columns(average.alias("avg_transaction_value"), nw.col(DAY).alias("sales_date"), *unique)
 
 
-def product_performance(silver: Frames) -> Frame:
+def product_performance(frames: Frames) -> Frame:
     """One row per product sold, best seller first; a product that silver does not know keeps its row."""
     orders = nw.col("total_orders")
-    return (
-        silver["transactions"]
-        .filter(~nw.col("product_id").is_null())
-        .group_by("product_id")
-        .agg(
-            nw.len().alias("total_orders"),
-            _decimal(nw.col("quantity")).sum().alias("total_quantity_sold"),
-            nw.col("total_amount").sum().alias("total_revenue"),
-        )
-        .with_columns(
-            _average(nw.col("total_revenue"), orders).alias("avg_order_value"),
-            _average(nw.col("total_quantity_sold"), orders).alias("avg_quantity_per_order"),
-        )
-        .join(silver["products"], on="product_id", how="left")
+    sold = frames["by_product"].with_columns(
+        _average(nw.col("total_revenue"), orders).alias("avg_order_value"),
+        _average(nw.col("total_quantity_sold"), orders).alias("avg_quantity_per_order"),
     )
+    return sold.join(frames["products"], on="product_id", how="left")
 
 
-def customer_analytics(silver: Frames) -> Frame:
+def customer_analytics(frames: Frames) -> Frame:
     """One row per known customer_id with a purchase, biggest spender first, with RFM scores and segment."""
-    spent = (
-        silver["transactions"]
-        .filter(~nw.col("customer_id").is_null())
-        .group_by("customer_id")
-        .agg(
-            nw.len().alias("total_purchases"),
-            _decimal(nw.col("quantity")).sum().alias("total_items_bought"),
-            nw.col("total_amount").sum().alias("total_spent"),
-            nw.col("transaction_date").min().alias("first_purchase_date"),
-            nw.col("transaction_date").max().alias("last_purchase_date"),
-        )
-    )
-    latest = silver["transactions"].select(nw.col("transaction_date").max().alias("as_of"))
+    spent = frames["by_customer"]
+    latest = frames["days"].select(nw.col(DAY).max().alias("as_of"))
     recency = _day_number(nw.col("as_of")) - _day_number(nw.col("last_purchase_date"))
     known = spent.join(latest, how="cross").with_columns(
         recency.alias("recency_days"),
         _average(nw.col("total_spent"), nw.col("total_purchases")).alias("avg_order_value"),
     )
-    return rfm(known).join(silver["customers"], on="customer_id", how="left")
+    return rfm(known).join(frames["customers"], on="customer_id", how="left")
 
 
 def rfm(customers: Frame) -> Frame:
@@ -119,12 +149,6 @@ def rfm(customers: Frame) -> Frame:
     digits = [nw.col(score).cast(nw.String()) for score in ("r_score", "f_score", "m_score")]
     return scored.with_columns(nw.concat_str(digits).alias("rfm_score"), _segment().alias("rfm_segment"))
 
-
-GOLD: Final = (
-    GoldDataset(tables.DAILY_SALES_SUMMARY, daily_sales_summary, "total_revenue", "total_transactions"),
-    GoldDataset(tables.PRODUCT_PERFORMANCE, product_performance, "total_revenue", "total_orders", "product_id"),
-    GoldDataset(tables.CUSTOMER_ANALYTICS, customer_analytics, "total_spent", "total_purchases", "customer_id"),
-)
 
 _SEGMENTS: Final = (
     (5, 5, ("new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions")),
@@ -144,36 +168,22 @@ def finished(frame: Frame, table: GoldTable) -> Frame:
 
 def totals(transactions: Frame) -> Frame:
     """One row: rows and revenue of all sales, and of those without a customer or product, for reconciliation."""
-    amount = nw.col("total_amount")
-    sums = [nw.len().alias("transactions"), amount.sum().alias("revenue")]
-    for column in ("customer_id", "product_id"):
-        lacks = nw.col(column).is_null()
-        without = nw.when(lacks).then(amount).otherwise(nw.lit(0).cast(_DECIMAL))
-        sums += [
-            lacks.cast(nw.Int64()).sum().alias(f"transactions_without_{column}"),
-            without.sum().alias(f"revenue_without_{column}"),
-        ]
-    return transactions.select(*sums)
+    return TOTALS.of(transactions)
 
 
-def _typed(name: str, column_type: str) -> nw.Expr:
+def _typed(name: str, column_type: str, *, all_parse: bool) -> nw.Expr:
     text = nw.col(name)
     if column_type == tables.MONEY:
         return text.cast(_DECIMAL)
     if column_type == tables.DATE:
         return text.str.to_date(format="%Y-%m-%d")
     if column_type == tables.BIGINT:
-        return nw.when(text.str.contains(grammar.INTEGER)).then(text).cast(nw.Int64())
+        return (text if all_parse else nw.when(text.str.contains(grammar.INTEGER)).then(text)).cast(nw.Int64())
     return text
 
 
 def _type(column_type: str) -> nw.dtypes.DType:
     return nw.Decimal(18, 2) if column_type == tables.MONEY else _TYPES[column_type]
-
-
-def _distinct(column: str) -> nw.Expr:
-    """How many different values; NULL is not one."""
-    return nw.col(column).n_unique().cast(nw.Int64()) - nw.col(column).is_null().any().cast(nw.Int64())
 
 
 def _average(total: nw.Expr, count: nw.Expr) -> nw.Expr:
@@ -205,3 +215,52 @@ def _segment() -> nw.Expr:
             holds = (nw.col("r_score") >= lowest) & (nw.col("r_score") <= highest) & (nw.col("f_score") == frequency)
             segment = nw.when(holds).then(nw.lit(name)).otherwise(segment)
     return segment
+
+
+def _without(column: str) -> dict[str, tuple[nw.Expr, Literal["sum"]]]:
+    lacks = nw.col(column).is_null()
+    revenue = nw.when(lacks).then(nw.col("total_amount")).otherwise(nw.lit(0).cast(_DECIMAL)).sum()
+    return {
+        f"transactions_without_{column}": (lacks.cast(nw.Int64()).sum(), "sum"),
+        f"revenue_without_{column}": (revenue, "sum"),
+    }
+
+
+def _sold(sales: str, items: str, revenue: str) -> dict[str, tuple[nw.Expr, Literal["sum"]]]:
+    return {
+        sales: (_integer(nw.len()), "sum"),
+        items: (_decimal(nw.col("quantity")).sum(), "sum"),
+        revenue: (nw.col("total_amount").sum(), "sum"),
+    }
+
+
+TOTALS: Final = Part(
+    "totals",
+    (),
+    {
+        "transactions": (_integer(nw.len()), "sum"),
+        "revenue": (nw.col("total_amount").sum(), "sum"),
+        **_without("customer_id"),
+        **_without("product_id"),
+    },
+)
+PARTS: Final = (
+    TOTALS,
+    Part("days", (DAY,), _sold("total_transactions", "total_items_sold", "total_revenue")),
+    Part("by_product", ("product_id",), _sold("total_orders", "total_quantity_sold", "total_revenue")),
+    Part(
+        "by_customer",
+        ("customer_id",),
+        {
+            **_sold("total_purchases", "total_items_bought", "total_spent"),
+            "first_purchase_date": (nw.col(DAY).min(), "min"),
+            "last_purchase_date": (nw.col(DAY).max(), "max"),
+        },
+    ),
+)
+DISTINCTS: Final = (Distinct("unique_customers", "customer_id"), Distinct("unique_products", "product_id"))
+GOLD: Final = (
+    GoldDataset(tables.DAILY_SALES_SUMMARY, daily_sales_summary, "total_revenue", "total_transactions"),
+    GoldDataset(tables.PRODUCT_PERFORMANCE, product_performance, "total_revenue", "total_orders", "product_id"),
+    GoldDataset(tables.CUSTOMER_ANALYTICS, customer_analytics, "total_spent", "total_purchases", "customer_id"),
+)

@@ -37,3 +37,12 @@ _DATE: Final = (
 _CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _OFFSET: Final = r"(?:Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9](?::[0-5][0-9])?)?)"
 TIMESTAMP: Final = rf"^{_DATE}(?:[ T]{_CLOCK}{_OFFSET}?)?$"
+
+# What stands already as silver writes it, and so needs no parsing; a good value may look otherwise. Counts and amounts
+# are greater than zero, and so small that a product of the two is a decimal(18,2).
+PLAIN_INTEGER: Final = r"^(?:0|-?[1-9][0-9]{0,17})$"
+PLAIN_COUNT: Final = r"^[1-9][0-9]{0,8}$"
+PLAIN_MONEY: Final = r"^(?:[1-9][0-9]{0,5}\.[0-9]{2}|0\.(?:0[1-9]|[1-9][0-9]))$"
+PLAIN_TEXT: Final = r"^[!-~]+(?: [!-~]+)*$"
+PLAIN_UPPERCASE: Final = r"^[!-`{-~]+(?: [!-`{-~]+)*$"
+PLAIN_LOWERCASE: Final = r"^[!-@\[-~]+(?: [!-@\[-~]+)*$"

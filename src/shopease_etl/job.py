@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from shopease_etl import __version__, guards, signals
+from shopease_etl.accumulating import SilverParts
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.events import Events
 from shopease_etl.housekeeping import SPOOL, private_path
 from shopease_etl.lake import recorded_datasets
+from shopease_etl.memory import Memory
 from shopease_etl.plan import Consent, Plan
 from shopease_etl.postgres import Snapshot
 from shopease_etl.progress import Progress
@@ -28,7 +30,7 @@ from shopease_etl.source import attempted
 from shopease_etl.stages.aggregate import aggregate
 from shopease_etl.stages.clean import clean
 from shopease_etl.stages.crawl import crawl, no_crawlers
-from shopease_etl.stages.extract import extract, resolve
+from shopease_etl.stages.extract import CONNECTIONS, extract, resolve
 from shopease_etl.storage import LakeStore
 from shopease_etl.storage.pending import PendingStore
 from shopease_etl.tables import JOURNAL
@@ -77,6 +79,8 @@ class Job:
     def __post_init__(self) -> None:
         self.pending = PendingStore(self.store, private_path(self.store, self.settings, SPOOL))
         self.previous = guards.previous(self.store)
+        self.memory = Memory(self.settings.max_memory, self.settings.home)
+        self.made: SilverParts | None = None
 
     def adopt(self, finished: Sequence[StageResult], source: SourceInfo | None) -> None:
         """Take over the first stages of a run that ended, as far as what they wrote is there as they recorded it."""
@@ -92,10 +96,8 @@ class Job:
         recorded = recorded_datasets(self.store)
         stages: dict[str, Callable[[], StageResult]] = {
             "extract": lambda: attempted(self.settings, self._extract),
-            "clean": lambda: clean(
-                self.pending, self.plan.cleaned_tables, self.run_id, recorded=recorded, progress=self.progress
-            ),
-            "aggregate": lambda: aggregate(self.pending, self.plan.datasets, recorded=recorded, progress=self.progress),
+            "clean": lambda: self._clean(recorded),
+            "aggregate": lambda: self._aggregate(recorded),
             "crawl": lambda: self._crawl(recorded),
         }
         done = {stage.name: stage for stage in self.stages}
@@ -215,12 +217,43 @@ class Job:
         sources = resolve(moment, self.plan.tables)
         if not self.consent.to_drift:
             guards.require_no_drift(self.previous, sources, moment.sample_row)
-        result = extract(moment, self.pending, self.plan.tables, fail_fast=self.plan.fail_fast, progress=self.progress)
+        result = extract(
+            moment,
+            self.pending,
+            self.plan.tables,
+            sources,
+            connections=self.settings.source_connections or CONNECTIONS,
+            fail_fast=self.plan.fail_fast,
+            progress=self.progress,
+        )
         named = {table.name: table.source for table in self.plan.tables}
         rows = {named[item.name]: item.rows_in for item in result.datasets}
         columns = {name: dict(zip(table.columns, table.types, strict=True)) for name, table in sources.items()}
         self.source = SourceInfo(moment.host, moment.database, moment.server_version, moment.id, rows, columns)
         return result
+
+    def _clean(self, recorded: Mapping[str, Recorded]) -> StageResult:
+        if "aggregate" in self.plan.stages:
+            self.made = SilverParts(self.memory)
+        return clean(
+            self.pending,
+            self.plan.cleaned_tables,
+            self.run_id,
+            recorded=recorded,
+            memory=self.memory,
+            feed=self.made,
+            progress=self.progress,
+        )
+
+    def _aggregate(self, recorded: Mapping[str, Recorded]) -> StageResult:
+        return aggregate(
+            self.pending,
+            self.plan.datasets,
+            recorded=recorded,
+            memory=self.memory,
+            made=self.made,
+            progress=self.progress,
+        )
 
     def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:
         started = time.monotonic()

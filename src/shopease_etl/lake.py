@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -15,12 +15,8 @@ from shopease_etl import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.results import Recorded, RunSummary
 from shopease_etl.storage import Store, Upload
-from shopease_etl.storage.rows import csv_header
-from shopease_etl.tables import ROW
 
 log = logging.getLogger(__name__)
-
-HEADER_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -80,45 +76,6 @@ def publication(store: Store) -> Iterator[Publication]:
         raise
 
 
-def scan_csv(store: Store, key: str, recorded: Mapping[str, Recorded]) -> pl.LazyFrame:
-    """A CSV dataset with every column as text and `ROW`, the row's number; NULL and the empty string stay apart.
-
-    Raises:
-        DataRefusedError: the object is missing, cut short, or not the size in bytes that its run recorded.
-    """
-    require_whole(store, key, recorded)
-    frame = pl.scan_csv(
-        store.uri(key),
-        infer_schema=False,
-        row_index_name=ROW,
-        glob=False,
-        storage_options=dict(store.storage_options(key)) or None,
-    )
-    # Polars leaves doubled quotes in a name as they stand in the file.
-    wrong = {name.replace('"', '""'): name for name in _header(store, key) if '"' in name}
-    return frame.rename(wrong)
-
-
-def _header(store: Store, key: str) -> tuple[str, ...]:
-    length = HEADER_BYTES
-    while (names := csv_header(key, head := store.read(key, length=length))) is None and len(head) == length:
-        length *= 8
-    if not names or len(set(names)) < len(names):
-        message = f"the header of {key} " + ("names a column twice" if names else "cannot be read")
-        raise DataRefusedError(message, hint=_remake(key))
-    return names
-
-
-def require_columns(frame: pl.LazyFrame, table: tables.Table, key: str) -> None:
-    """Raise DataRefusedError that names every column which the table lacks."""
-    with reading(key):
-        present = frame.collect_schema().names()
-    missing = [name for name in table.required_columns if name not in present]
-    if missing:
-        message = f"{key} lacks the column{'s' if missing[1:] else ''} {', '.join(missing)}"
-        raise DataRefusedError(message, hint=f"the table {table.source} must have it; see the data contract")
-
-
 @contextmanager
 def reading(key: str, written: Publication | None = None) -> Iterator[None]:
     """Translate what Polars raises while it reads a dataset, and writes others, into our errors."""
@@ -136,7 +93,7 @@ def _refusal(key: str, error: Exception) -> ShopeaseError:
         return DataRefusedError(
             f"{key} holds a value too large for what is made of it (decimal(18,2) or bigint): {reason}"
         )
-    return DataRefusedError(f"{key} cannot be read: {reason}", hint=_remake(key))
+    return DataRefusedError(f"{key} cannot be read: {reason}", hint=remake(key))
 
 
 def manifests(store: Store) -> Iterator[Manifest]:
@@ -178,22 +135,28 @@ def recorded_datasets(store: Store) -> dict[str, Recorded]:
     return found
 
 
-def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> None:
-    """Raise DataRefusedError if the object is missing, cut short, or not of the size that its run recorded."""
+def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> int:
+    """The object's size in bytes.
+
+    Raises:
+        DataRefusedError: it is missing, cut short, or not of the size that its run recorded.
+    """
     found = store.find(key)
     if found is None:
         message = f"{key} is not in the lake {store.location}"
-        raise DataRefusedError(message, hint=_remake(key))
+        raise DataRefusedError(message, hint=remake(key))
     expected = recorded.get(key)
     if expected and found.bytes != expected.bytes:
         message = f"{key} has {found.bytes:,} bytes, but the run {expected.run_id} wrote {expected.bytes:,}"
-        raise DataRefusedError(message, hint=_remake(key))
+        raise DataRefusedError(message, hint=remake(key))
     if not found.bytes or store.read(key, start=-1) != b"\n":
         message = f"{key} is cut short: it does not end with a line end"
-        raise DataRefusedError(message, hint=_remake(key))
+        raise DataRefusedError(message, hint=remake(key))
+    return found.bytes
 
 
-def _remake(key: str) -> str:
+def remake(key: str) -> str:
+    """A hint that names the command which makes the object."""
     return f"make it again: `shopease {tables.MADE_BY.get(key.partition('/')[0], 'run-all')}`"
 
 

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakes import unfinished
+from shopease_etl.batches import CsvObject
 from shopease_etl.errors import ConfigurationError, DataRefusedError, UnreachableError
-from shopease_etl.lake import publication, scan_csv
+from shopease_etl.lake import publication
 from shopease_etl.storage import LakeStore, Upload, open_store, put_stream
 from shopease_etl.storage.multipart import PART_BYTES
 
@@ -90,11 +91,11 @@ def test_objects_of_a_publication_appear_together_or_not_at_all(store: LakeStore
 def test_an_empty_object_is_no_dataset(store: LakeStore) -> None:
     put_stream(store, KEY, [])
     with pytest.raises(DataRefusedError, match="cut short"):
-        scan_csv(store, KEY, {})
+        CsvObject(store, KEY, {})
 
 
 @pytest.mark.usefixtures("new_bucket")
-def test_polars_reads_with_the_credentials_of_a_profile(
+def test_datasets_are_read_with_the_credentials_of_a_profile(
     new_bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     store = open_store(f"s3://{new_bucket()}")
@@ -105,7 +106,8 @@ def test_polars_reads_with_the_credentials_of_a_profile(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_PROFILE", "shop")
     fresh = open_store(store.location)
-    assert scan_csv(fresh, KEY, {}).collect().height == 1
+    file = CsvObject(fresh, KEY, {})
+    assert [file.frame(piece).rows() for piece in file.pieces()] == [[("1",)]]
 
 
 def test_missing_objects(store: LakeStore) -> None:

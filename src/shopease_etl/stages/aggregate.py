@@ -1,39 +1,55 @@
 """Silver to gold: the business datasets as Parquet, reconciled to the cent before they are published."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import IO, Any, cast
+from functools import partial
+from typing import IO, Any, Final, cast
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl import gold, tables
+from shopease_etl.accumulating import SilverParts
+from shopease_etl.batches import CsvObject, Piece, in_order
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.gold import GoldDataset
-from shopease_etl.lake import Publication, publication, reading, require_columns, scan_csv
+from shopease_etl.lake import Publication, publication, reading
+from shopease_etl.memory import Memory
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store
+from shopease_etl.tables import Table
 
 Totals = Mapping[str, Any]
+THREADS: Final = min(4, os.cpu_count() or 1)
+MEMORY: Final = Memory()
 
 
 def aggregate(
-    store: Store, datasets: Sequence[GoldDataset], *, recorded: Mapping[str, Recorded], progress: Progress = SILENT
+    store: Store,
+    datasets: Sequence[GoldDataset],
+    *,
+    recorded: Mapping[str, Recorded],
+    memory: Memory = MEMORY,
+    made: SilverParts | None = None,
+    progress: Progress = SILENT,
 ) -> StageResult:
     """Build the datasets; gold changes when all of them are built and reconcile with silver.
 
-    `recorded` holds by key what earlier stages wrote.
+    `recorded` holds by key what earlier stages wrote. `made` is what `clean` fed of the same silver: what it has is
+    not read again.
 
     Raises:
         DataRefusedError: silver is missing or cut short, or a sum of revenue or sales does not agree.
+        ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    silver = _silver(store, datasets, recorded)
-    with publication(store) as written:
+    with publication(store) as written, made or SilverParts(memory) as silver:
         progress.start("gold")
-        totals, frames = _build(silver, datasets, written)
+        _read_missing(store, datasets, silver, recorded, memory)
+        totals, frames = _build(silver.frames(), datasets, written)
         reconciliation = reconcile(totals, datasets, frames)
         results = tuple(
             _write(dataset, frames[dataset.table.name], written, rows_in=totals["transactions"]) for dataset in datasets
@@ -66,26 +82,38 @@ def reconcile(totals: Totals, datasets: Sequence[GoldDataset], frames: Mapping[s
     return sums | {"agrees": True}
 
 
-def _silver(store: Store, datasets: Sequence[GoldDataset], recorded: Mapping[str, Recorded]) -> gold.Frames:
+def _read_missing(
+    store: Store,
+    datasets: Sequence[GoldDataset],
+    silver: SilverParts,
+    recorded: Mapping[str, Recorded],
+    memory: Memory,
+) -> None:
+    """Add from the lake what the datasets need and nobody has added."""
     needed = {"transactions"} | {name for dataset in datasets for name in dataset.table.inputs}
-    frames = {}
-    for table in tables.CLEANED_TABLES:
-        if table.name in needed:
-            frame = scan_csv(store, table.silver_key, recorded)
-            require_columns(frame, table, table.silver_key)
-            frames[table.name] = gold.typed(nw.from_native(frame), table)
-    return frames
+    missing = [table for table in tables.CLEANED_TABLES if table.name in needed and not silver.has(table)]
+    files = [(table, CsvObject(store, table.silver_key, recorded, batch_bytes=memory.batch_bytes)) for table in missing]
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="aggregate") as pool:
+        for table, file in files:
+            file.require_columns(table)
+            with reading(file.key):
+                for _ in in_order(pool, partial(_add, silver, table, file, memory), file.pieces(), THREADS + 1):
+                    pass
+
+
+def _add(silver: SilverParts, table: Table, file: CsvObject, memory: Memory, piece: Piece) -> None:
+    memory.require_room()
+    silver.add(table, file.frame(piece, gold.USED[table.name]))
 
 
 def _build(
     silver: gold.Frames, datasets: Sequence[GoldDataset], written: Publication
 ) -> tuple[Totals, dict[str, pl.DataFrame]]:
-    plans = [gold.totals(silver["transactions"])]
-    plans += [gold.finished(dataset.build(silver), dataset.table) for dataset in datasets]
+    plans = [silver["totals"], *(gold.finished(dataset.compose(silver), dataset.table) for dataset in datasets)]
     with reading(tables.TRANSACTIONS.silver_key, written):
-        totals, *frames = pl.collect_all([plan.to_native() for plan in plans], engine="streaming")
+        totals, *frames = pl.collect_all([plan.to_native() for plan in plans])
     names = [dataset.table.name for dataset in datasets]
-    return totals.row(0, named=True), dict(zip(names, frames, strict=True))
+    return totals.row(0, named=True), dict(zip(names, (frame.rechunk() for frame in frames), strict=True))
 
 
 def _write(dataset: GoldDataset, frame: pl.DataFrame, written: Publication, *, rows_in: int) -> DatasetResult:

@@ -1,18 +1,26 @@
 """Bronze to silver and quarantine: every row ends in one of the two."""
 
 import logging
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, Final, cast
+from functools import partial
+from io import BytesIO
+from typing import Final, Literal, Protocol
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl import cleaning
-from shopease_etl.cleaning import RULE
+from shopease_etl.batches import CsvObject, Piece, in_order
+from shopease_etl.cleaning import LOST, RULE
+from shopease_etl.deduplication import Deduplicated, deduplicated
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake import Publication, publication, reading, require_columns, scan_csv
+from shopease_etl.lake import Publication, publication, reading
+from shopease_etl.memory import Memory
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
@@ -21,10 +29,28 @@ from shopease_etl.tables import QUARANTINE, ROW, SILVER, TRANSACTIONS, Table
 log = logging.getLogger(__name__)
 
 MOST_NAMED: Final = 5
+THREADS: Final = min(4, os.cpu_count() or 1)
+MEMORY: Final = Memory()
+_NO_RULE: Final = pl.lit(None, pl.String).alias(RULE)
+_Quotes = Literal["necessary", "never"]
+
+
+class Feed(Protocol):
+    """Who wants the rows of silver as they are made; called by several threads."""
+
+    def add(self, table: Table, silver: pl.DataFrame) -> None:
+        """Take some rows of a table, in any order."""
 
 
 def clean(
-    store: Store, tables: Sequence[Table], run_id: str, *, recorded: Mapping[str, Recorded], progress: Progress = SILENT
+    store: Store,
+    tables: Sequence[Table],
+    run_id: str,
+    *,
+    recorded: Mapping[str, Recorded],
+    memory: Memory = MEMORY,
+    feed: Feed | None = None,
+    progress: Progress = SILENT,
 ) -> StageResult:
     """Clean the tables; silver and quarantine change together, when every table is done.
 
@@ -32,28 +58,26 @@ def clean(
 
     Raises:
         DataRefusedError: bronze is missing, cut short or lacks a column, or rows in ≠ rows out + rejected.
+        ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    frames = {table.name: _bronze(store, table, recorded) for table in tables}
-    with publication(store) as written:
-        results = [
-            _clean_table(frames[table.name], table, run_id, written, recorded.get(table.bronze_key), progress)
-            for table in tables
-        ]
+    files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in tables]
+    with publication(store) as written, ThreadPoolExecutor(THREADS, thread_name_prefix="clean") as pool:
+        job = _Cleaning(run_id, written, pool, memory, feed, progress)
+        results = [job.clean(table, file, recorded.get(table.bronze_key)) for table, file in files]
     datasets = tuple(dataset for pair in results for dataset in pair)
     return StageResult("clean", round(time.monotonic() - started, 3), datasets)
 
 
-def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded]) -> pl.LazyFrame:
-    frame = scan_csv(store, table.bronze_key, recorded)
-    require_columns(frame, table, table.bronze_key)
-    _require_usable_names(frame, table)
-    return frame
+def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded], batch_bytes: int) -> CsvObject:
+    file = CsvObject(store, table.bronze_key, recorded, batch_bytes=batch_bytes)
+    file.require_columns(table)
+    _require_usable_names(file.names, table)
+    return file
 
 
-def _require_usable_names(frame: pl.LazyFrame, table: Table) -> None:
+def _require_usable_names(source: Sequence[str], table: Table) -> None:
     """Silver and quarantine add columns; with theirs every name must be one line and stand once."""
-    source = [name for name in frame.collect_schema().names() if name != ROW]
     for names in (cleaning.silver_columns(table, source), cleaning.quarantine_columns(source)):
         bad = next((name for name in names if names.count(name) > 1 or "\n" in name or "\r" in name), None)
         if bad is not None:
@@ -63,72 +87,129 @@ def _require_usable_names(frame: pl.LazyFrame, table: Table) -> None:
 
 @dataclass(frozen=True)
 class Parted:
-    """A table's rows of bronze in its two halves, in bronze's order; `rules` counts the rejected ones."""
+    """Rows of bronze in their two halves, in bronze's order."""
 
-    silver: pl.LazyFrame
-    quarantine: pl.LazyFrame
+    silver: pl.DataFrame
+    quarantine: pl.DataFrame
+
+
+def part(bronze: pl.DataFrame, lost: pl.Series, table: Table, run_id: str) -> Parted:
+    """Judge the rows, which bear their numbers from the first on as `ROW`; those in `lost` lost their key.
+
+    Most rows stand in bronze as silver wants them. Only the others are parsed, and put back in their places: joining,
+    sorting or gathering rows costs more than all the rest.
+    """
+    known = bronze.with_columns(pl.col(ROW).is_in(lost.implode()).alias(LOST))
+    source = [name for name in bronze.columns if name != ROW]
+    is_plain = _collected(
+        nw.from_native(known.lazy()).select(cleaning.plain(table, source) & ~nw.col(LOST))
+    ).to_series()
+    if is_plain.all():
+        return Parted(_silver(known, table), _quarantine(known.clear().with_columns(_NO_RULE), run_id))
+    others = known.filter(~is_plain)
+    judged = _collected(cleaning.judged(nw.from_native(others.lazy()), table))
+    is_good = judged[RULE].is_null()
+    good, places = judged.filter(is_good), (~is_plain).arg_true()
+    mended = known.with_columns(known[name].scatter(places.filter(is_good), good[name]) for name in source)
+    bad = others.with_columns(judged[RULE]).filter(~is_good)
+    is_kept = is_plain.scatter(places, is_good)
+    return Parted(_silver(mended.filter(is_kept), table), _quarantine(bad, run_id))
+
+
+def _silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
+    return _collected(cleaning.silver(nw.from_native(valid.lazy()), table))
+
+
+def _quarantine(rejected: pl.DataFrame, run_id: str) -> pl.DataFrame:
+    return _collected(cleaning.quarantine(nw.from_native(rejected.lazy()), run_id))
+
+
+def _collected(frame: cleaning.Frame) -> pl.DataFrame:
+    collected: pl.DataFrame = frame.to_native().collect()
+    return collected
+
+
+@dataclass(frozen=True)
+class _Cleaned:
+    """A piece of a table as silver's and quarantine's bytes have it."""
+
     rows: int
+    silver: BytesIO
+    quarantine: BytesIO
     rules: Mapping[str, int]
 
 
-def part(bronze: pl.LazyFrame, table: Table, run_id: str) -> Parted:
-    """Judge every row, then part the rows by the verdicts; only verdicts are held in memory, never the rows.
+@dataclass(frozen=True)
+class _Cleaning:
+    """The tables on their way, a few pieces at a time; only their bytes are put in order."""
 
-    Joins that keep bronze's order part the rows, so that they stream however many are rejected.
-    """
-    judged = cleaning.judged(nw.from_native(bronze), table).to_native().collect(engine="streaming")
-    rivals = cleaning.contenders(nw.from_native(judged.lazy())).to_native().collect(engine="streaming")
-    contending = _among(bronze, rivals)
-    lost = cleaning.losers(nw.from_native(contending), table).to_native().collect(engine="streaming")
-    verdicts = pl.concat([judged.filter(pl.col(RULE).is_not_null()).select(ROW, RULE), lost])
-    log.info("%s: %s rows share their key, %s are rejected", table.name, f"{rivals.height:,}", f"{verdicts.height:,}")
-    valid = bronze.join(verdicts.lazy(), on=ROW, how="anti", maintain_order="left")
-    return Parted(
-        silver=cleaning.silver(nw.from_native(valid), table).to_native(),
-        quarantine=cleaning.quarantine(nw.from_native(_among(bronze, verdicts)), run_id).to_native(),
-        rows=judged.height,
-        rules=dict(verdicts.group_by(RULE).len().sort(RULE).iter_rows()),
-    )
+    run_id: str
+    written: Publication
+    pool: Executor
+    memory: Memory
+    feed: Feed | None
+    progress: Progress
 
+    def clean(self, table: Table, file: CsvObject, recorded: Recorded | None) -> tuple[DatasetResult, DatasetResult]:
+        """Write silver and quarantine of one table."""
+        started = time.monotonic()
+        self.progress.start(table.name, file.bytes)
+        silver, quarantine = self.written.upload(table.silver_key), self.written.upload(table.quarantine_key)
+        silver.write(_header(cleaning.silver_columns(table, file.names)))
+        quarantine.write(_header(cleaning.quarantine_columns(file.names)))
+        rules: Counter[str] = Counter()
+        rows = 0
+        with reading(file.key, self.written):
+            for piece, cleaned in self._pieces(table, file):
+                silver.write(cleaned.silver.getvalue())
+                quarantine.write(cleaned.quarantine.getvalue())
+                rules.update(cleaned.rules)
+                rows += cleaned.rows
+                self.progress.advance(table.name, size=piece.length)
+        seconds = round(time.monotonic() - started, 3)
+        kept = _result(SILVER, table.name, silver, rows, dict(sorted(rules.items())), seconds)
+        rejects = _result(QUARANTINE, table.name, quarantine, rules.total(), {})
+        _require_every_row(kept, rejects, recorded)
+        self.progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
+        return kept, rejects
 
-def _among(bronze: pl.LazyFrame, rows: pl.DataFrame) -> pl.LazyFrame:
-    """Those rows of bronze, with what is known of them; where there are none bronze is not read."""
-    found = bronze if rows.height else bronze.clear()
-    return found.join(rows.lazy(), on=ROW, how="inner", maintain_order="left")
+    def _pieces(self, table: Table, file: CsvObject) -> Iterator[tuple[Piece, _Cleaned]]:
+        with self.memory.spill(cleaning.KEY) as spill:
+            found = deduplicated(file, table, self.pool, spill, THREADS + 1)
+        return in_order(self.pool, partial(self._cleaned, table, file, found), found.pieces, THREADS + 1)
 
-
-def _clean_table(
-    bronze: pl.LazyFrame,
-    table: Table,
-    run_id: str,
-    written: Publication,
-    recorded: Recorded | None,
-    progress: Progress,
-) -> tuple[DatasetResult, DatasetResult]:
-    started = time.monotonic()
-    progress.start(table.name)
-    silver, quarantine = written.upload(table.silver_key), written.upload(table.quarantine_key)
-    with reading(table.bronze_key, written):
-        parted = part(bronze, table, run_id)
+    def _cleaned(self, table: Table, file: CsvObject, found: Deduplicated, piece: Piece) -> _Cleaned:
+        self.memory.require_room()
+        bronze = file.frame(piece).with_row_index(ROW, piece.first)
         try:
-            for frame, upload in ((parted.silver, silver), (parted.quarantine, quarantine)):
-                frame.sink_csv(cast("IO[bytes]", upload), engine="streaming")
+            parted = part(bronze, found.lost_in(piece), table, self.run_id)
         except pl.exceptions.InvalidOperationError:
             _refuse_oversized(bronze, table)
             raise
-    seconds = round(time.monotonic() - started, 3)
-    kept = _result(SILVER, table.name, silver, parted.rows, parted.rules, seconds)
-    rejects = _result(QUARANTINE, table.name, quarantine, sum(parted.rules.values()), {})
-    _require_every_row(kept, rejects, recorded)
-    progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
-    return kept, rejects
+        if self.feed:
+            self.feed.add(table, parted.silver)
+        rules = parted.quarantine["rejected_rule"].value_counts()
+        style: _Quotes = "necessary" if piece.may_need_quotes else "never"
+        silver, quarantine = _csv(parted.silver, style), _csv(parted.quarantine, style)
+        return _Cleaned(bronze.height, silver, quarantine, dict(rules.iter_rows()))
 
 
-def _refuse_oversized(bronze: pl.LazyFrame, table: Table) -> None:
+def _header(names: Sequence[str]) -> bytes:
+    return pl.DataFrame(schema=dict.fromkeys(names, pl.String)).write_csv().encode()
+
+
+def _csv(frame: pl.DataFrame, quotes: _Quotes) -> BytesIO:
+    """Looking whether values need quotes takes half of the time that writing takes."""
+    rows = BytesIO()
+    frame.write_csv(rows, include_header=False, quote_style=quotes)
+    return rows
+
+
+def _refuse_oversized(bronze: pl.DataFrame, table: Table) -> None:
     """Name the first sales whose total does not fit, as Polars names neither rows nor the column of silver."""
     if table != TRANSACTIONS:
         return
-    found = cleaning.oversized_sales(nw.from_native(bronze)).to_native().head(MOST_NAMED).collect(engine="streaming")
+    found = _collected(cleaning.oversized_sales(nw.from_native(bronze.lazy()))).head(MOST_NAMED)
     if found.height:
         names = ", ".join(map(str, found.to_series()))
         message = f"{table.bronze_key}: quantity × unit_price does not fit decimal(18,2) in {table.key} {names}"

@@ -13,7 +13,7 @@ class RowCounter:
         self.records = 0
         self._quoted = False
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | bytearray) -> None:
         """Count the records that end in the next bytes, wherever the stream was cut."""
         if b'"' not in chunk:
             self.records += 0 if self._quoted else chunk.count(b"\n")
@@ -25,7 +25,7 @@ class RowCounter:
 
 def csv_header(key: str, head: bytes, *, is_whole_file: bool = False) -> tuple[str, ...] | None:
     """The names in a CSV's first record, quoted or not; None where `head`, the file's beginning, is too short."""
-    end = _record_end(head)
+    end = record_end(head)
     if end is None and not (is_whole_file and head.count(b'"') % 2 == 0):
         return None
     try:
@@ -34,8 +34,22 @@ def csv_header(key: str, head: bytes, *, is_whole_file: bool = False) -> tuple[s
         raise DataRefusedError(f"the header of {key} cannot be read: {error}") from error
 
 
-def _record_end(head: bytes) -> int | None:
+def record_end(head: bytes) -> int | None:
+    """Where the line end of the first record stands; None where `head` is too short."""
     end = head.find(b"\n")
     while end >= 0 and head.count(b'"', 0, end) % 2:
         end = head.find(b"\n", end + 1)
     return end if end >= 0 else None
+
+
+def whole_records(data: bytes) -> int:
+    """The length of the records that end in `data`, which begins with a record."""
+    end = data.rfind(b"\n")
+    if b'"' not in data:  # to look is far quicker than to count
+        return end + 1
+    quotes = data.count(b'"', 0, max(end, 0))
+    while end >= 0 and quotes % 2:
+        former = data.rfind(b"\n", 0, end)
+        quotes -= data.count(b'"', max(former, 0), end)
+        end = former
+    return end + 1
