@@ -12,7 +12,7 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test test-faults check format measure deploy-bucket deploy destroy clean
+.PHONY: help demo test test-faults check format measure bench bench-growth deploy-bucket deploy destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,15 +44,33 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md
 	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
+	$(BIN)/python -m shopease_etl.start_table | diff src/shopease_etl/start.json -
 
 format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md
 	$(BIN)/python -m shopease_etl.catalog.formats > terraform/catalog.json
+	$(BIN)/python -m shopease_etl.start_table > src/shopease_etl/start.json
 
 measure: $(BIN)/.runs ## Time and peak memory of run-all on the demonstration's database
 	$(BIN)/python benchmarks/run_all.py
+
+SCALE ?= 1
+ROUNDS ?= 5
+PEERS ?= all
+SCALES ?= 0.1 1 10 30
+OUT ?= benchmarks/results
+PICTURE ?= $(if $(filter 1,$(SCALE)),docs/pictures/benchmark.svg,$(OUT)/scale-$(SCALE).svg)
+BENCH_DIR ?= .bench
+BENCH := $(BIN)/python -m benchmarks
+
+bench: $(BIN)/.runs ## Time, CPU and memory beside limits and peers (SCALE=1 ROUNDS=5 PEERS=all|none|names OUT=folder)
+	$(BENCH).bench --scale $(SCALE) --rounds $(ROUNDS) --peers '$(PEERS)' \
+		--folder $(BENCH_DIR) --out $(OUT) --picture $(PICTURE)
+
+bench-growth: $(BIN)/.runs ## How time and memory of run-all grow with the data (SCALES="0.1 1 10 30")
+	$(BENCH).growth --folder $(BENCH_DIR) --out $(OUT) $(SCALES)
 
 # Variables of Terraform come from TF_VAR_bucket_name and the like, or from a terraform.tfvars in the folder.
 deploy-bucket: ## Create the lake's bucket on AWS, for who has none (TF_VAR_bucket_name=...)
