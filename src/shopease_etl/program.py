@@ -11,7 +11,7 @@ from typer.exceptions import TyperException
 
 from shopease_etl import signals
 from shopease_etl.console import Console
-from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.options import TEXT, early, taken_from, with_everywhere
 from shopease_etl.session import Session
 
@@ -56,6 +56,18 @@ def run_program(app: typer.Typer) -> int:
     except KeyboardInterrupt:
         Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).interrupted()
         return INTERRUPTED_EXIT_CODE
+    except OSError as error:  # of help that could not be written; commands tell their own
+        return _unwritable(error)
+
+
+def _unwritable(error: OSError) -> int:
+    """Let what is left of the help go nowhere, and say why, unless its reader has gone. Returns the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # first, for a console flushes stdout
+    if isinstance(error, BrokenPipeError):
+        return 1
+    failure = UnreachableError(f"cannot write to stdout: {error.strerror}")
+    Console().failure(failure)
+    return failure.exit_code
 
 
 def _format_in(arguments: list[str]) -> str:
