@@ -138,14 +138,6 @@ def test_a_head_without_words_is_told_too(monkeypatch: pytest.MonkeyPatch, statu
 
 
 @pytest.mark.usefixtures("credentials")
-def test_the_buckets_region_is_known_even_where_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(403, "", ABROAD) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        options = S3Store("bucket").storage_options()
-    assert (options["aws_region"], options["aws_endpoint_url"]) == ("eu-west-1", endpoint)
-
-
-@pytest.mark.usefixtures("credentials")
 def test_objects_that_are_not_deleted_are_counted_and_the_first_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = "".join(f"<Error><Key>lake/{key}</Key><Code>AccessDenied</Code></Error>" for key in "abc")
     with answering(200, f"<DeleteResult>{refused}</DeleteResult>", {}) as endpoint:

@@ -15,7 +15,7 @@ from shopease_etl.storage import Store, open_store, put_stream
 KEY = "bronze/products/products.csv"
 HEADER = b"product_id,product_name\n"
 
-values = st.none() | st.text(st.sampled_from('ab ,"\n\ré'), max_size=8)
+values = st.none() | st.text(st.sampled_from('ab ,"\n\ré\ufeff'), max_size=8)
 tables = st.lists(st.tuples(values, values), max_size=20)
 
 
@@ -47,7 +47,7 @@ def test_some_rows_are_those_at_the_places(
     store: Store, rows: list[tuple[str | None, str | None]], places: set[int], quoted: bool
 ) -> None:
     if not quoted:
-        rows = [(f"x{number}", "y") for number in range(len(rows))]
+        rows = [(f"\ufeff{number}", "y") for number in range(len(rows))]
     frame = stored(store, rows)
     file = CsvObject(store, KEY, {})
     (piece,) = file.pieces()

@@ -90,7 +90,7 @@ class CsvObject:
         if not piece.may_need_quotes:
             whole = dict.fromkeys(("line",), pl.String)
             lines = pl.read_csv(
-                self._data(piece), has_header=False, schema=whole, separator=_NO_SEPARATOR, quote_char=None
+                _kept(self._data(piece)), has_header=False, schema=whole, separator=_NO_SEPARATOR, quote_char=None
             ).to_series()
             if len(lines) == piece.rows and not lines.has_nulls():
                 return self._parsed("".join(f"{line}\n" for line in lines.gather(places)).encode(), None)
@@ -106,7 +106,7 @@ class CsvObject:
         if not data:
             return pl.DataFrame(schema=schema)[:, places or slice(None)]
         try:
-            return pl.read_csv(data, has_header=False, schema=schema, columns=places, missing_columns="insert")
+            return pl.read_csv(_kept(data), has_header=False, schema=schema, columns=places, missing_columns="insert")
         except pl.exceptions.SchemaError as error:
             message = f"{self.key} cannot be read: a record has more fields than the header"
             raise DataRefusedError(message, hint=remake(self.key)) from error
@@ -117,6 +117,12 @@ class CsvObject:
         if missing:
             message = f"{self.key} lacks the column{'s' if missing[1:] else ''} {', '.join(missing)}"
             raise DataRefusedError(message, hint=f"the table {table.source} must have it; see the data contract")
+
+
+def _kept(data: bytes) -> bytes:
+    """The bytes such that Polars drops none: it takes U+FEFF in the first value for a byte order mark."""
+    mark = _BYTE_ORDER_MARK.encode()
+    return mark + data if data.startswith(mark) else data
 
 
 def _header(store: Store, key: str) -> tuple[tuple[str, ...], int]:

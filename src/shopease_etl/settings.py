@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     source_attempts: PositiveInt = Field(
         3, description="Times that an extract is tried when the source's connection fails."
     )
+    source_connections: PositiveInt | None = Field(
+        None, description="Connections that an extract reads the source with; unset: one for each core, at most 4."
+    )
     source_statement_timeout: NonNegativeFloat = Field(
         3600, description="Seconds after which the source ends a statement of ours; 0: never."
     )
@@ -86,7 +89,9 @@ class Settings(BaseSettings):
     price_s3_1000_puts: NonNegativeFloat = Field(0.005, description="Dollars for 1,000 requests that write to S3.")
     price_glue_dpu_hour: NonNegativeFloat = Field(0.44, description="Dollars for an hour of a Glue crawler's DPU.")
     price_athena_tb: NonNegativeFloat = Field(5.0, description="Dollars for a TB that Athena scans.")
-    max_memory: ByteSize | None = Field(None, description="Memory that a query may use, such as 2GB; unset: no limit.")
+    max_memory: ByteSize | None = Field(
+        None, description="Memory that a run or a query may use, such as 2GB; unset: a run plans with 1GB."
+    )
 
     @field_validator("crawlers", mode="before")
     @classmethod
@@ -117,6 +122,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "max_memory",
+        "source_connections",
         "s3_encryption",
         "s3_kms_key",
         "stage_timeout",

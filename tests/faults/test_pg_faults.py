@@ -74,7 +74,7 @@ def test_after_one_fault_anywhere_bronze_is_as_ever(
             proxy.fail(FAULTS[fault], at, way=way)
             assert extracted_through(proxy, tmp_path, source_idle_timeout="1") == bronze(lake)
             assert proxy.seen["faults"] == 1
-            assert proxy.seen["connections"] > 1 + len(TABLES)
+            assert proxy.seen["connections"] > 1 + CONNECTIONS
 
 
 @pytest.mark.usefixtures("at_once")
@@ -83,7 +83,7 @@ def test_delays_are_no_faults(url: str, lake: dict[str, str], tmp_path: Path) ->
         proxy.fail(delay, times=3)
         proxy.fail(delay, 0, times=3, way=TO_SERVER)
         assert extracted_through(proxy, tmp_path, source_attempts="1") == bronze(lake)
-        assert proxy.seen == {"connections": 1 + len(TABLES), "faults": 6}
+        assert proxy.seen == {"connections": 1 + CONNECTIONS, "faults": 6}
 
 
 @pytest.mark.parametrize("command", [WHOLE, ("extract",)], ids=lambda command: command[0])
@@ -129,7 +129,7 @@ def test_a_server_that_takes_no_connections_for_a_while_is_waited_for(
     with between(url, 2) as proxy:
         proxy.refuse(2)
         ended = Shop(tmp_path, proxy.url).run("extract").done()
-        assert proxy.seen["connections"] == 2 + 1 + len(TABLES)
+        assert proxy.seen["connections"] == 2 + 1 + CONNECTIONS
     assert ended.stderr.count(AGAIN) == 2
     assert hashes(tmp_path / "lake") == bronze(lake)
 

@@ -63,7 +63,6 @@ def test_until_it_is_published_only_the_run_itself_sees_what_it_wrote(store: Lak
         assert found
         assert (found.key, found.bytes) == (key, len(OBJECTS[key]))
         assert Path(pending.uri(key)).read_bytes() == OBJECTS[key]
-        assert pending.storage_options(key) == {}
     assert pending.find(STORES.bronze_key) is None
 
 

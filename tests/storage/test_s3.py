@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,33 +77,6 @@ def test_parts_grow_until_ten_thousand_hold_the_largest_object(parts: int) -> No
     assert PART_BYTES <= part_bytes(parts) <= part_bytes(parts + 1) <= 5 * 2**30
     assert part_bytes(parts + PARTS_BEFORE_GROWTH) == 2 * part_bytes(parts)
     assert sum(map(part_bytes, range(10_000))) >= 5 * 2**40
-
-
-def test_polars_is_told_the_region_of_the_bucket(new_bucket: Callable[[], str]) -> None:
-    name = f"{new_bucket()}-abroad"
-    boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    options = opened(name).storage_options()
-    assert options["aws_region"] == "eu-west-1"
-    assert options["aws_endpoint_url"].startswith("http://127.0.0.1")
-    assert options["allow_http"] == "true"
-
-
-def test_polars_is_told_our_region_where_s3_tells_none(new_bucket: Callable[[], str]) -> None:
-    assert opened(f"{new_bucket()}-of-nobody").storage_options()["aws_region"] == "us-east-1"
-
-
-def test_awss_own_endpoint_is_that_of_the_buckets_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is asked of AWS here: where the bucket is, is given."""
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store = S3Store("bucket")
-    store._region = "eu-west-1"
-    assert store.storage_options() == {
-        "aws_region": "eu-west-1",
-        "aws_endpoint_url": "https://s3.eu-west-1.amazonaws.com",
-        "allow_http": "false",
-    }
 
 
 def test_more_objects_than_a_request_takes(account: Account) -> None:

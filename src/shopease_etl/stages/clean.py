@@ -24,7 +24,7 @@ from shopease_etl.memory import Memory
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
-from shopease_etl.tables import QUARANTINE, ROW, SILVER, TRANSACTIONS, Table
+from shopease_etl.tables import BRONZE, QUARANTINE, ROW, SILVER, TRANSACTIONS, Table
 
 log = logging.getLogger(__name__)
 
@@ -131,9 +131,9 @@ def _collected(frame: cleaning.Frame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Cleaned:
-    """A piece of a table as silver's and quarantine's bytes have it."""
+    """A piece of a table as silver's and quarantine's bytes have it; its rows by layer."""
 
-    rows: int
+    rows: Mapping[str, int]
     silver: BytesIO
     quarantine: BytesIO
     rules: Mapping[str, int]
@@ -155,20 +155,22 @@ class _Cleaning:
         started = time.monotonic()
         self.progress.start(table.name, file.bytes)
         silver, quarantine = self.written.upload(table.silver_key), self.written.upload(table.quarantine_key)
+        # counted by the frames here, and by another engine when they are read again
+        silver.counts_rows = quarantine.counts_rows = False
         silver.write(_header(cleaning.silver_columns(table, file.names)))
         quarantine.write(_header(cleaning.quarantine_columns(file.names)))
         rules: Counter[str] = Counter()
-        rows = 0
+        rows: Counter[str] = Counter()
         with reading(file.key, self.written):
             for piece, cleaned in self._pieces(table, file):
                 silver.write(cleaned.silver.getvalue())
                 quarantine.write(cleaned.quarantine.getvalue())
                 rules.update(cleaned.rules)
-                rows += cleaned.rows
+                rows.update(cleaned.rows)
                 self.progress.advance(table.name, size=piece.length)
         seconds = round(time.monotonic() - started, 3)
-        kept = _result(SILVER, table.name, silver, rows, dict(sorted(rules.items())), seconds)
-        rejects = _result(QUARANTINE, table.name, quarantine, rules.total(), {})
+        kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rules.items())), seconds)
+        rejects = _result(quarantine, table.name, rules.total(), rows[QUARANTINE])
         _require_every_row(kept, rejects, recorded)
         self.progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
         return kept, rejects
@@ -191,7 +193,8 @@ class _Cleaning:
         rules = parted.quarantine["rejected_rule"].value_counts()
         style: _Quotes = "necessary" if piece.may_need_quotes else "never"
         silver, quarantine = _csv(parted.silver, style), _csv(parted.quarantine, style)
-        return _Cleaned(bronze.height, silver, quarantine, dict(rules.iter_rows()))
+        rows = {BRONZE: bronze.height, SILVER: parted.silver.height, QUARANTINE: parted.quarantine.height}
+        return _Cleaned(rows, silver, quarantine, dict(rules.iter_rows()))
 
 
 def _header(names: Sequence[str]) -> bytes:
@@ -217,15 +220,21 @@ def _refuse_oversized(bronze: pl.DataFrame, table: Table) -> None:
 
 
 def _result(
-    layer: str, name: str, upload: Upload, rows_in: int, rejected: Mapping[str, int], seconds: float | None = None
+    upload: Upload,
+    name: str,
+    rows_in: int,
+    rows_out: int,
+    rejected: dict[str, int] | None = None,
+    seconds: float | None = None,
 ) -> DatasetResult:
+    layer = upload.key.partition("/")[0]
     return DatasetResult(
-        layer, name, upload.key, rows_in, upload.csv_rows, upload.bytes, upload.sha256, rejected, seconds
+        layer, name, upload.key, rows_in, rows_out, upload.bytes, upload.sha256, rejected or {}, seconds
     )
 
 
 def _require_every_row(silver: DatasetResult, quarantine: DatasetResult, bronze: Recorded | None) -> None:
-    """The counts come from four places: the manifest, the frame read, the bytes written, and the rules."""
+    """The counts come from three places: the manifest, the frames read and written, and the rules."""
     if bronze and bronze.rows != silver.rows_in:
         message = f"{silver.name}: {silver.rows_in:,} rows in bronze, but the run {bronze.run_id} wrote {bronze.rows:,}"
         raise DataRefusedError(message)

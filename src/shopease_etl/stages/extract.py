@@ -1,31 +1,45 @@
 """Source to bronze: every table as COPY gives it, all of one snapshot, published together."""
 
-import logging
+import os
+import sys
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceFaultError, UnreachableError
-from shopease_etl.lake import Publication, publication
-from shopease_etl.postgres import CopyOut, Snapshot, SourceTable
+from shopease_etl.lake import publication
+from shopease_etl.postgres import Snapshot, SourceTable
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, StageResult
+from shopease_etl.stages.table_copies import TableCopy
 from shopease_etl.storage import Store
-from shopease_etl.tables import BRONZE, Table
+from shopease_etl.storage.ordering import StoppedError
+from shopease_etl.tables import Table
 
-log = logging.getLogger(__name__)
-
-CONNECTIONS: Final = 2
+_CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CONNECTIONS: Final = min(4, _CORES)
+RANGE_BYTES: Final = 8 * 1024 * 1024
 WAKE_SECONDS: Final = 0.2
 HANG_UP_SECONDS: Final = 3.0  # what the server may take to end what is cancelled
 
 
 def extract(
-    snapshot: Snapshot, store: Store, tables: Sequence[Table], *, fail_fast: bool = False, progress: Progress = SILENT
+    snapshot: Snapshot,
+    store: Store,
+    tables: Sequence[Table],
+    sources: Mapping[str, SourceTable] | None = None,
+    *,
+    connections: int = CONNECTIONS,
+    range_bytes: int = RANGE_BYTES,
+    fail_fast: bool = False,
+    progress: Progress = SILENT,
 ) -> StageResult:
     """Stream the tables to bronze; no bronze object changes unless every table arrived whole.
+
+    `sources` is what `resolve` gave, if it was asked. Tables larger than `range_bytes` are read in ranges of that size
+    over several connections; the bytes are those that one connection gives.
 
     Raises:
         UnreachableError: the user of the URL may not read a table.
@@ -34,10 +48,11 @@ def extract(
         ShopeaseError: tables failed; the one error names them all.
     """
     started = time.monotonic()
-    sources = resolve(snapshot, tables)
+    found = sources or resolve(snapshot, tables)
+    size = range_bytes if connections > 1 else sys.maxsize
     with publication(store) as written:
-        job = _Extraction(snapshot, written, progress, fail_fast)
-        results = job.run([(table, sources[table.source]) for table in tables])
+        copies = [TableCopy(table, found[table.source], size, written, progress) for table in tables]
+        results = _Extraction(snapshot, copies, connections, fail_fast).run()
     return StageResult("extract", round(time.monotonic() - started, 3), results)
 
 
@@ -63,96 +78,92 @@ def _problems(table: Table, source: SourceTable | None) -> list[str]:
     return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
 
 
-class _StoppedError(ShopeaseError):
-    """A table ended because another one failed, or the run was interrupted."""
-
-
 class _Extraction:
     """The tables on their way, largest first, over a few connections that share the snapshot."""
 
-    def __init__(self, snapshot: Snapshot, written: Publication, progress: Progress, fail_fast: bool) -> None:
+    def __init__(self, snapshot: Snapshot, copies: Sequence[TableCopy], connections: int, fail_fast: bool) -> None:
         self._snapshot = snapshot
-        self._written = written
-        self._progress = progress
+        self._copies = copies
+        self._largest_first = sorted(copies, key=lambda copy: -copy.source.bytes)
+        self._connections = min(connections, sum(len(copy.ranges) for copy in copies))
         self._fail_fast = fail_fast
-        self._stopped = threading.Event()
+        self._is_stopped = False
+        self._changed = threading.Condition()
 
-    def run(self, pairs: Sequence[tuple[Table, SourceTable]]) -> tuple[DatasetResult, ...]:
-        largest_first = sorted(pairs, key=lambda pair: -pair[1].bytes)
-        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="extract") as pool:
-            futures: dict[str, Future[DatasetResult]] = {}
+    def run(self) -> tuple[DatasetResult, ...]:
+        results = {copy.table.name: copy.result for copy in self._largest_first}
+        with ThreadPoolExecutor(self._connections, thread_name_prefix="extract") as pool:
+            readers = [pool.submit(self._read) for _ in range(self._connections)]
             try:
-                for table, source in largest_first:
-                    futures[table.name] = pool.submit(self._copied, table, source)
-                while not self._is_over(futures.values()):
+                while not self._is_over(results.values()):
                     self._snapshot.keep_alive()
                     # Polars' handler restarts a wait that SIGINT breaks off: this thread must wake to see the signal.
-                    under_way = [future for future in futures.values() if not future.done()]
+                    under_way = [result for result in results.values() if not result.done()]
                     wait(under_way, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
             finally:
-                self._stop(futures.values())
-        _raise_all(futures)
-        return tuple(futures[table.name].result() for table, _ in pairs)
+                self._stop(readers)
+        _raise_all(results)
+        return tuple(copy.result.result() for copy in self._copies)
 
-    def _is_over(self, futures: Collection[Future[DatasetResult]]) -> bool:
+    def _is_over(self, results: Collection[Future[DatasetResult]]) -> bool:
         """Whether all are done, or one failed so that the others need not go on."""
-        errors = [future.exception() for future in futures if future.done()]
+        errors = [result.exception() for result in results if result.done()]
         hopeless = ShopeaseError if self._fail_fast else SourceFaultError
-        return len(errors) == len(futures) or any(isinstance(error, hopeless) for error in errors)
+        return len(errors) == len(results) or any(isinstance(error, hopeless) for error in errors)
 
-    def _stop(self, futures: Collection[Future[DatasetResult]]) -> None:
-        self._stopped.set()
-        for future in futures:
-            future.cancel()
+    def _stop(self, readers: Collection[Future[None]]) -> None:
+        """Wait for the readers; those that have not ended by themselves are made to."""
+        is_done = all(copy.result.done() for copy in self._copies)
+        self._tell(is_stopped=True)
+        for copy in self._copies:
+            copy.stop()
         began = time.monotonic()
-        while not all(future.done() for future in futures):
+        wait(readers, timeout=WAKE_SECONDS if is_done else 0)
+        while not all(reader.done() for reader in readers):
             self._snapshot.cancel()
             if time.monotonic() - began > HANG_UP_SECONDS:
                 self._snapshot.hang_up()
-            wait(futures, timeout=WAKE_SECONDS)
+            wait(readers, timeout=WAKE_SECONDS)
+        for copy in self._copies:
+            copy.result.cancel()
 
-    def _copied(self, table: Table, source: SourceTable) -> DatasetResult:
-        """One table; once all are to stop, whatever ends it is no failure of its own."""
-        try:
-            return self._copy(table, source)
-        except ShopeaseError as error:
-            if self._stopped.is_set():
-                message = f"the extraction of {table.name} was stopped"
-                raise _StoppedError(message) from error
-            raise
+    def _read(self) -> None:
+        """Read one range after the other; a connection serves until a range fails."""
+        while part := self._next():
+            copy = part[0]
+            try:
+                with self._snapshot.worker() as connection:
+                    while part:
+                        copy, number = part
+                        copy.read(connection, number, self._tell)
+                        part = self._next()
+            except BaseException as error:  # noqa: BLE001 - who waits for the table raises it
+                copy.fail(error)
+                self._tell()
 
-    def _copy(self, table: Table, source: SourceTable) -> DatasetResult:
-        log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
-        started = time.monotonic()
-        upload = self._written.upload(table.bronze_key)
-        self._progress.start(table.name, source.bytes)
-        with self._snapshot.worker() as connection:
-            copy = CopyOut(connection, source)
-            for chunk in copy:
-                if self._stopped.is_set():
-                    raise _StoppedError(table.name)
-                upload.write(chunk)
-                self._progress.advance(table.name, size=len(chunk))
-        if copy.rows != upload.csv_rows:
-            message = f"{table.source}: COPY reported {copy.rows:,} rows, but its bytes hold {upload.csv_rows:,}"
-            raise DataRefusedError(message)
-        self._progress.finish(table.name, f"{copy.rows:,} rows")
-        return DatasetResult(
-            BRONZE,
-            table.name,
-            table.bronze_key,
-            copy.rows,
-            upload.csv_rows,
-            upload.bytes,
-            upload.sha256,
-            seconds=round(time.monotonic() - started, 3),
-        )
+    def _next(self) -> tuple[TableCopy, int] | None:
+        """The next range of the largest table that has one; waits where one may come."""
+        with self._changed:
+            while not self._is_stopped:
+                for copy in self._largest_first:
+                    if (number := copy.take()) is not None:
+                        return copy, number
+                if not any(copy.has_more for copy in self._copies):
+                    break
+                self._changed.wait()
+        return None
+
+    def _tell(self, *, is_stopped: bool = False) -> None:
+        """Let the readers look again for what there is to do."""
+        with self._changed:
+            self._is_stopped |= is_stopped
+            self._changed.notify_all()
 
 
-def _raise_all(futures: dict[str, Future[DatasetResult]]) -> None:
+def _raise_all(results: dict[str, Future[DatasetResult]]) -> None:
     """One error that names every table that failed: of the kind of the first, but passing only if all of them pass."""
-    errors = {name: future.exception() for name, future in futures.items() if not future.cancelled()}
-    failed = {name: error for name, error in errors.items() if error and not isinstance(error, _StoppedError)}
+    errors = {name: result.exception() for name, result in results.items() if not result.cancelled()}
+    failed = {name: error for name, error in errors.items() if error and not isinstance(error, StoppedError)}
     if not failed:
         return
     first = next((error for error in failed.values() if not isinstance(error, SourceFaultError)), None)

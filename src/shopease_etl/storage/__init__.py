@@ -16,8 +16,8 @@ Ticket = Mapping[str, Any]
 class Sink(Protocol):
     """Where an object's bytes go; nobody sees the object before `publish`."""
 
-    def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+    def write(self, data: bytes | bytearray) -> None:
+        """Take the next bytes, which nobody changes any more."""
 
     def complete(self) -> None:
         """Return when all bytes have arrived and are safe."""
@@ -61,13 +61,15 @@ class Encryption:
 class Upload:
     """A binary file to write an object's bytes to; counts and hashes them on the way.
 
-    `failure` keeps what a write raised, for a caller whose writer (Polars) reports it in words of its own.
+    `failure` keeps what a write raised, for a caller whose writer (Polars) reports it in words of its own. Who has no use
+    for `csv_rows` sets `counts_rows` to False before the first write.
     """
 
     def __init__(self, key: str, sink: Sink) -> None:
         self.key = key
         self.bytes = 0
         self.failure: ShopeaseError | None = None
+        self.counts_rows = True
         self._sink = sink
         self._hash = hashlib.sha256()
         self._rows = RowCounter()
@@ -82,16 +84,17 @@ class Upload:
         """The records of a CSV file with a header, counted from its bytes."""
         return self._rows.records - 1
 
-    def write(self, data: bytes | memoryview) -> int:
-        """Take the next bytes; returns how many, as a binary file does."""
-        chunk = bytes(data)
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Take the next bytes; returns how many, as a binary file does. A bytearray must not be changed any more."""
+        chunk = bytes(data) if isinstance(data, memoryview) else data
         try:
             self._sink.write(chunk)
         except ShopeaseError as error:
             self.failure = error
             raise
         self._hash.update(chunk)
-        self._rows.update(chunk)
+        if self.counts_rows:
+            self._rows.update(chunk)
         self.bytes += len(chunk)
         return len(chunk)
 
@@ -123,10 +126,7 @@ class Store(Protocol):
         """Begin to write an object; it stays invisible until published."""
 
     def uri(self, key: str) -> str:
-        """The object's address as Polars reads it."""
-
-    def storage_options(self, key: str) -> Mapping[str, str]:
-        """What Polars needs besides the object's address."""
+        """The object's address: a path, or an s3:// address."""
 
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""

@@ -4,6 +4,7 @@ import glob
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,6 +16,8 @@ from shopease_etl.storage import StoredObject, Ticket, UnfinishedUpload, Upload
 from shopease_etl.tables import GENERATIONS
 
 STAGING: Final = "_staging"
+SYNC_BYTES: Final = 32 * 1024 * 1024
+_SYNCS: Final = ThreadPoolExecutor(1, thread_name_prefix="sync")
 _HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
 
 
@@ -44,10 +47,6 @@ class LocalStore:
     def uri(self, key: str) -> str:
         """The object's path."""
         return str(self.root / key)
-
-    def storage_options(self, key: str) -> Mapping[str, str]:  # noqa: ARG002 - a store may have some in several places
-        """A local file needs none."""
-        return {}
 
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""
@@ -157,22 +156,38 @@ class FileSink:
         self._key = key
         self._target = root / key
         self._file = self._open()
+        self._unsynced = 0
+        self._syncing: Future[None] | None = None
 
     def _open(self) -> BinaryIO:
         with _translated("write", self._target):
             self.staged.parent.mkdir(parents=True, exist_ok=True)
             return self.staged.open("wb", buffering=0)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Take the next bytes."""
         with _translated("write", self._target):
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
+            self._unsynced += len(data)
+            if self._unsynced >= SYNC_BYTES:
+                self._sync_meanwhile()
+
+    def _sync_meanwhile(self) -> None:
+        """Let the disk be at work while more bytes come, so that little is left for the end."""
+        if self._syncing:
+            if not self._syncing.done():
+                return
+            self._syncing.result()
+        self._unsynced = 0
+        self._syncing = _SYNCS.submit(_sync, os.dup(self._file.fileno()))
 
     def complete(self) -> None:
         """Return when all bytes are on the disk."""
         with _translated("write", self._target):
+            if self._syncing:
+                self._syncing.result()
             os.fsync(self._file.fileno())
             self._file.close()
 
@@ -232,7 +247,11 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    _sync(os.open(folder, os.O_RDONLY))
+
+
+def _sync(descriptor: int) -> None:
+    """Sync what a descriptor is of, and close the descriptor."""
     try:
         os.fsync(descriptor)
     finally:

@@ -58,7 +58,8 @@ class MultipartSink:
         self._target = dict(target)
         self._uri = "s3://{Bucket}/{Key}".format(**target)
         self._id = uuid4().hex
-        self._buffer = bytearray()
+        self._waiting: list[memoryview] = []
+        self._waiting_bytes = 0
         self._bytes = 0
         self._parts: list[Future[dict[str, Any]]] = []
         self._failure: BaseException | None = None
@@ -70,12 +71,17 @@ class MultipartSink:
             )
         self._upload = {**self._target, "UploadId": created["UploadId"]}
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Take the next bytes; waits while as many parts as may be are on their way."""
-        self._buffer += data
-        while len(self._buffer) >= (size := part_bytes(len(self._parts))):
-            self._send(bytes(memoryview(self._buffer)[:size]))
-            del self._buffer[:size]
+        rest = memoryview(data)
+        while self._waiting_bytes + len(rest) >= (size := part_bytes(len(self._parts))):
+            missing = size - self._waiting_bytes
+            self._waiting.append(rest[:missing])
+            rest = rest[missing:]
+            self._send()
+        if rest:
+            self._waiting.append(rest)
+            self._waiting_bytes += len(rest)
 
     def copy(self, source: Mapping[str, str], size: int) -> None:
         """Take the bytes of an object that S3 has already, `size` of them; none of them comes here."""
@@ -87,9 +93,8 @@ class MultipartSink:
 
     def complete(self) -> None:
         """Return when all bytes have arrived; S3 has compared each part's checksum."""
-        if self._buffer or not self._parts:
-            self._send(bytes(self._buffer))
-            self._buffer.clear()
+        if self._waiting or not self._parts:
+            self._send()
         with refusals(self._uri):
             for part in self._parts:
                 part.result()
@@ -137,12 +142,14 @@ class MultipartSink:
             "bytes": self._bytes,
         }
 
-    def _send(self, body: bytes) -> None:
+    def _send(self) -> None:
         self._slots.acquire()
         if self._failure:
             self._slots.release()
             with refusals(self._uri):
                 raise self._failure
+        body = b"".join(self._waiting)
+        self._waiting, self._waiting_bytes = [], 0
         self._bytes += len(body)
         self._parts.append(self._pool.submit(self._put, len(self._parts) + 1, body))
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -126,10 +126,6 @@ class PendingStore:
         """The address of the object as this store's readers see it."""
         return str(self._paths[key]) if self._is_here(key) else self._base.uri(key)
 
-    def storage_options(self, key: str) -> Mapping[str, str]:
-        """What Polars needs besides the object's address."""
-        return {} if self._is_here(key) else self._base.storage_options(key)
-
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""
         if not self._is_here(key):
@@ -180,7 +176,7 @@ class _HeldSink:
         self._hold = hold
         self._is_held = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         self._sink.write(data)
 
     def complete(self) -> None:
@@ -209,7 +205,7 @@ class _SpooledSink:
             # customers' data: for nobody but the user
             self._file: BinaryIO = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         self._sink.write(data)
         with _spooled("write", self._path):
             self._file.write(data)

@@ -71,15 +71,6 @@ class S3Store:
         """The object's s3:// address."""
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
-    def storage_options(self, key: str = "") -> Mapping[str, str]:  # noqa: ARG002 - the same for all keys
-        """The bucket's region, and the endpoint; credentials reach Polars through boto3's own chain."""
-        endpoint = self._regional_endpoint
-        return {
-            "aws_region": self._region,
-            "aws_endpoint_url": endpoint,
-            "allow_http": "true" if endpoint.startswith("http://") else "false",
-        }
-
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""
         head = self._head(key)
@@ -254,23 +245,6 @@ class S3Store:
             return {}
         key = {"SSEKMSKeyId": self.encryption.kms_key} if self.encryption.kms_key else {}
         return {"ServerSideEncryption": self.encryption.algorithm, **key}
-
-    @cached_property
-    def _region(self) -> str:
-        """The bucket's own: boto3 follows S3 there, Polars does not. Refusals tell it too; not every server does."""
-        with refusals(self.location):
-            try:
-                answer = self.client.head_bucket(Bucket=self.bucket)
-            except ClientError as error:
-                answer = error.response
-        told = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
-        return str(told or self.client.meta.region_name or "us-east-1")
-
-    @cached_property
-    def _regional_endpoint(self) -> str:
-        meta = self.client.meta
-        same = self._region == meta.region_name
-        return str(meta.endpoint_url if same else aws.client("s3", region=self._region).meta.endpoint_url)
 
     def _undeleted(self, refused: Sequence[Mapping[str, str]]) -> UnreachableError:
         first = ClientError({"Error": dict(refused[0])}, "DeleteObjects")
