@@ -105,15 +105,15 @@ def waits_for_a_lock(url: str) -> bool:
 
 
 @contextmanager
-def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[list[bytes]]]]:
+def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
     """A snapshot, who holds the lock on a table, and what a COPY in another thread gives of it."""
     with ThreadPoolExecutor(1) as pool, psycopg.connect(url) as holder, snapshot(url, "UTC", "public") as moment:
         table = moment.tables(["stores"])["stores"]
         holder.execute("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE")
 
-        def copied() -> list[bytes]:
+        def copied() -> bytes:
             with moment.worker() as connection:
-                return list(CopyOut(connection, table))
+                return b"".join(CopyOut(connection, table))
 
         result = pool.submit(copied)
         eventually(lambda: waits_for_a_lock(url))

@@ -61,8 +61,8 @@ class Encryption:
 class Upload:
     """A binary file to write an object's bytes to; counts and hashes them on the way.
 
-    `failure` keeps what a write raised, for a caller whose writer (Polars) reports it in words of its own. Who has no use
-    for `csv_rows` sets `counts_rows` to False before the first write.
+    `failure` keeps what a write raised, for a caller whose writer (Polars) reports it in words of its own. Who has no
+    use for `csv_rows` sets `counts_rows` to False before the first write.
     """
 
     def __init__(self, key: str, sink: Sink) -> None:
