@@ -158,7 +158,14 @@ def in_order(
 
 def _first(under_way: deque[tuple[_Item, Future[_Result]]]) -> tuple[_Item, _Result]:
     item, future = under_way.popleft()
-    # Polars' handler restarts a wait that SIGINT breaks off: this thread must wake to see the signal.
+    return item, awaited(future)
+
+
+def awaited(future: Future[_Result]) -> _Result:
+    """The future's result; the thread that waits wakes now and then.
+
+    Polars' handler restarts a wait that SIGINT breaks off: the main thread must wake to see the signal.
+    """
     while not future.done():
         wait([future], timeout=WAKE_SECONDS)
-    return item, future.result()
+    return future.result()

@@ -21,7 +21,7 @@ from shopease_etl.progress import Progress
 from shopease_etl.publishing import publish_run, write_manifest
 from shopease_etl.reconciliation import reconciled
 from shopease_etl.redaction import Secrets
-from shopease_etl.rereading import reread
+from shopease_etl.rereading import Rereading
 from shopease_etl.resources import warehouse
 from shopease_etl.results import CrawlerRun, Recorded, Replaced, RunResult, SourceInfo, StageResult
 from shopease_etl.rollback import prune, undo
@@ -81,6 +81,7 @@ class Job:
         self.previous = guards.previous(self.store)
         self.memory = Memory(self.settings.max_memory, self.settings.home)
         self.made: SilverParts | None = None
+        self.rereading = Rereading(self.pending)
 
     def adopt(self, finished: Sequence[StageResult], source: SourceInfo | None) -> None:
         """Take over the first stages of a run that ended, as far as what they wrote is there as they recorded it."""
@@ -102,17 +103,16 @@ class Job:
         }
         done = {stage.name: stage for stage in self.stages}
         for name in self.plan.stages:
-            if name == "crawl":
-                self._read_again()
             result = done.get(name) or self._carry_out(name, stages[name])
+            self.rereading.add(result)
             if not self.consent.to_shrink:
                 guards.require_no_shrink(self.previous, result, self.settings.max_shrink)
             recorded |= {
                 item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
                 for item in result.datasets
             }
-        self._read_again()
         self._publish()
+        self.rereading.stop()
         self.pending.discard()
 
     def _carry_out(self, name: str, stage: Callable[[], StageResult]) -> StageResult:
@@ -126,16 +126,12 @@ class Job:
         self.events.stage_done(result)
         return result
 
-    def _read_again(self) -> None:
-        """Compare all that the stages wrote and that waits to be published with what they tell of it."""
-        if self.pending.waiting and not (self.reread or self.is_published):
-            self.reread = reread(self.pending, self.stages, progress=self.progress)
-
     def _publish(self) -> None:
         """Let readers see what the stages so far wrote."""
         keys = self.pending.waiting
         if not keys or self.is_published:
             return
+        self.reread = self.rereading.result(self.progress)
         kept = self.store.keep(self.run_id, keys)
         self.replaced = Replaced(kept, tuple(sorted(set(keys) - set(kept))))
         self.hold.require()
@@ -173,6 +169,7 @@ class Job:
         """Tidy up after a run that did not succeed, and write its manifest if that can be; the error is what counts."""
         is_interrupt = isinstance(error, KeyboardInterrupt)
         with signals.held_back("tidying up"):
+            self.rereading.stop()
             if is_interrupt and self.is_published:
                 log.warning("what the run wrote is published: it was interrupted after that")
             elif self.is_published:

@@ -1,12 +1,12 @@
 """What a run wrote, read again before it is published, by another engine than those that wrote it."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from shopease_etl import gold
-from shopease_etl.batches import in_order
+from shopease_etl.batches import awaited
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, StageResult
@@ -24,7 +24,7 @@ from shopease_etl.storage import Store
 from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import BRONZE, GOLD, QUARANTINE, SILVER, TRANSACTIONS
 
-THREADS: Final = min(4, os.cpu_count() or 1)
+THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
 BLOCK_BYTES: Final = 1 << 20
 LARGEST_BLOCK_BYTES: Final = 1 << 30
 EXACT_DIGITS: Final = 76
@@ -55,49 +55,87 @@ class _Stored:
 
     closed = False
 
-    def __init__(self, store: Store, key: str) -> None:
+    def __init__(self, store: Store, key: str, stopped: threading.Event) -> None:
         self.bytes = 0
         self.hash = sha256()
         self._store = store
         self._key = key
+        self._stopped = stopped
 
     def readable(self) -> bool:
         """Always."""
         return True
 
     def read(self, size: int) -> bytes:
-        """The next bytes; none at the end."""
+        """The next bytes; none at the end.
+
+        Raises:
+            InterruptedError: nobody wants them any more.
+        """
+        if self._stopped.is_set():
+            raise InterruptedError
         data = self._store.read(self._key, self.bytes, size)
         self.hash.update(data)
         self.bytes += len(data)
         return data
 
 
-def reread(store: Store, stages: Sequence[StageResult], *, progress: Progress = SILENT) -> dict[str, object]:
-    """Read every object that the stages wrote, and add up what it holds; gives the sums for the manifest.
+class Rereading:
+    """The reading again of what the stages of a run wrote, while later stages are at work."""
 
-    Raises:
-        DataRefusedError: an object is not what its stage recorded, or silver and quarantine are not bronze's rows; the
-            message names key and both numbers.
-    """
-    items = [item for stage in stages for item in stage.datasets]
-    largest_first = sorted(items, key=lambda item: -item.bytes)
-    rows: dict[str, int] = {}
-    sums: dict[str, Decimal | int] = {}
-    progress.start("reread", sum(item.bytes for item in items))
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="reread") as pool:
-        for item, content in in_order(pool, partial(_content, store), largest_first, THREADS):
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reread")
+        self._stopped = threading.Event()
+        self._stages: list[StageResult] = []
+        self._contents: list[tuple[DatasetResult, Future[_Content]]] = []
+
+    def add(self, stage: StageResult) -> None:
+        """Begin to read what the stage wrote, and add up what it holds."""
+        self._stages.append(stage)
+        for item in sorted(stage.datasets, key=lambda item: -item.bytes):
+            self._contents.append((item, self._pool.submit(_content, self._store, self._stopped, item)))
+
+    def result(self, progress: Progress = SILENT) -> dict[str, object]:
+        """Wait for the end; gives the sums for the manifest.
+
+        Raises:
+            DataRefusedError: an object is not what its stage recorded, or silver and quarantine are not bronze's rows;
+                the message names key and both numbers.
+        """
+        items = [item for item, _ in self._contents]
+        rows: dict[str, int] = {}
+        sums: dict[str, Decimal | int] = {}
+        progress.start("reread", sum(item.bytes for item in items))
+        for item, future in self._contents:
+            content = awaited(future)
             _require_recorded(item, content)
             rows[item.key] = content.rows
             sums |= content.sums
             progress.advance("reread", size=content.bytes)
-    _require_every_row(items, rows)
-    _require_sums(stages, rows, sums)
-    progress.finish("reread", f"{len(rows)} objects")
-    return {"reread": {"objects": len(rows), "rows": rows, **sums}}
+        _require_every_row(items, rows)
+        _require_sums(self._stages, rows, sums)
+        progress.finish("reread", f"{len(rows)} objects")
+        return {"reread": {"objects": len(rows), "rows": rows, **sums}}
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._stopped.set()
+        self._pool.shutdown(cancel_futures=True)
 
 
-def _content(store: Store, item: DatasetResult) -> _Content:
+def reread(store: Store, stages: Sequence[StageResult], *, progress: Progress = SILENT) -> dict[str, object]:
+    """Read every object that the stages wrote, and add up what it holds, as `Rereading` does."""
+    rereading = Rereading(store)
+    try:
+        for stage in stages:
+            rereading.add(stage)
+        return rereading.result(progress)
+    finally:
+        rereading.stop()
+
+
+def _content(store: Store, stopped: threading.Event, item: DatasetResult) -> _Content:
     summed = _SUMMED.get(item.key, {})
     with _reading(item.key), localcontext(prec=EXACT_DIGITS):
         if item.layer == GOLD:
@@ -105,7 +143,7 @@ def _content(store: Store, item: DatasetResult) -> _Content:
         block = BLOCK_BYTES
         while True:
             try:
-                return _csv(store, item.key, summed, block)
+                return _csv(store, item.key, summed, block, stopped)
             except pa.ArrowInvalid:
                 # a header or a row is larger than a block, or else it is no CSV
                 if block >= min(item.bytes, LARGEST_BLOCK_BYTES):
@@ -129,7 +167,7 @@ def _parquet(store: Store, key: str, summed: Mapping[str, str]) -> _Content:
     return _Content(len(data), sha256(data).hexdigest(), rows, sums)
 
 
-def _csv(store: Store, key: str, summed: Mapping[str, str], block: int) -> _Content:
+def _csv(store: Store, key: str, summed: Mapping[str, str], block: int, stopped: threading.Event) -> _Content:
     """Every row is taken apart, but only what is added up is decoded: the hash tells that no byte has changed."""
     names = csv_header(key, store.read(key, length=block))
     if names is None:
@@ -138,7 +176,7 @@ def _csv(store: Store, key: str, summed: Mapping[str, str], block: int) -> _Cont
     if not names:
         message = f"{key} has no columns"
         raise DataRefusedError(message)
-    file = _Stored(store, key)
+    file = _Stored(store, key, stopped)
     types = {name: _MONEY if name in summed else pa.string() for name in names}
     with csv.open_csv(
         file,
