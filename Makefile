@@ -54,60 +54,6 @@ format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/python -m shopease_etl.start_table > src/shopease_etl/start.json
 
 SCALE ?= 1
-
-# The demonstration uses the embedded database and folders below this one, whatever the environment says.
-demo: export SHOPEASE_DATABASE_URL := embedded
-demo: export SHOPEASE_HOME := .shopease
-demo: export SHOPEASE_LAKE := lake
-demo: export SHOPEASE_SOURCE_SCHEMA := public
-demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
-demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
-
-.PHONY: help demo test test-faults check format bench bench-growth deploy-bucket deploy destroy clean
-
-help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-
-demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
-	@mkdir -p dumps
-	$(BIN)/shopease sample dumps/sales_db.dump --scale $(DEMO_SCALE)
-	$(BIN)/shopease restore dumps/sales_db.dump --clean
-	$(BIN)/shopease run-all
-	$(BIN)/shopease query --name revenue-days
-	$(BIN)/shopease query --name best-products
-	$(BIN)/shopease query --name store-revenue
-
-test: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## Run the tests, on a real PostgreSQL and an emulated AWS
-	$(BIN)/python -m pytest -n auto
-
-FAULT_ROUNDS ?= 20
-FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/storage/test_lease.py
-
-test-faults: $(BIN)/.tests .venv/ministack/.made ## All faults, many times; prints the table of docs/RELIABILITY.md
-	rm -rf .faults
-	$(BIN)/python -m pytest -n auto --fault-rounds $(FAULT_ROUNDS) --fault-report .faults $(FAULT_TESTS)
-	$(BIN)/python tests/tally.py .faults
-
-check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the code
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
-	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
-	$(BIN)/python -m shopease_etl.start_table | diff src/shopease_etl/start.json -
-
-format: $(BIN)/.tests ## Put format and generated docs in order
-	$(BIN)/ruff format
-	$(BIN)/ruff check --fix
-	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
-	$(BIN)/python -m shopease_etl.catalog.formats > terraform/catalog.json
-	$(BIN)/python -m shopease_etl.start_table > src/shopease_etl/start.json
-
-measure: $(BIN)/.runs ## Time and peak memory of run-all on the demonstration's database
-	$(BIN)/python benchmarks/run_all.py
-
-SCALE ?= 1
 ROUNDS ?= 5
 PEERS ?= all
 SCALES ?= 0.1 1 10 30
