@@ -1,0 +1,46 @@
+"""The commands: options, help, one call, one rendering."""
+
+from typing import Annotated
+
+import typer
+
+from shopease_etl import __version__
+from shopease_etl.cli import lake, operations, pipeline, source
+from shopease_etl.program import root, run_program
+from shopease_etl.signals import end_process
+
+app = typer.Typer(
+    name="shopease",
+    epilog="First steps: `shopease sample sales.sql`, `shopease restore sales.sql`, `shopease run-all`.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"shopease {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+@root
+def shopease(
+    context: typer.Context,
+    _shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take a ShopEase PostgreSQL to a bronze, silver and gold data lake, and answer SQL about it."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for group in (pipeline, lake, source, operations):
+    app.add_typer(group.commands)
+
+
+def main() -> None:
+    """The console script."""
+    end_process(run_program(app))

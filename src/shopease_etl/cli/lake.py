@@ -1,0 +1,114 @@
+"""The commands on a lake that is there: roll back, query, clean up, cost."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from shopease_etl import options
+from shopease_etl.program import command
+from shopease_etl.session import Session
+
+commands = typer.Typer()
+
+_PANEL = "Lake"
+
+
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease rollback && shopease status")
+@command
+def rollback(
+    session: Session,
+    skip_crawl: options.SkipCrawl = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Bring back the lake as it was before the last run that published, and crawl it."""
+    from shopease_etl import pipeline
+
+    session.show_rollback(
+        pipeline.rollback(session.settings, session.console.progress, skip_crawl=skip_crawl, wait=wait)
+    )
+
+
+@commands.command(
+    rich_help_panel=_PANEL, epilog="Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'"
+)
+@command
+def query(
+    session: Session,
+    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One reading statement.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Read the statement from a file; - for stdin.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="A query that ships with shopease.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the queries that ship with shopease.")] = False,
+    output_format: Annotated[
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to write the result.")
+    ] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to a file.")] = None,
+    max_scan: options.MaxScan = None,
+    timeout: options.Timeout = None,
+) -> None:
+    """Answer one SQL statement of Athena's dialect: through Athena (lakes on S3) or DuckDB."""
+    if listing:
+        session.show_shipped_queries()
+    else:
+        session.show_answer(session.statement(sql, file, name), output_format, output, max_scan, timeout)
+
+
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease cleanup --uploads --dry-run")
+@command
+def cleanup(
+    session: Session,
+    uploads: Annotated[
+        bool, typer.Option("--uploads", help="Abort unfinished uploads that killed runs left behind.")
+    ] = False,
+    older_than: options.OlderThan = 24.0,
+    layer: options.Layers = None,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all layers and the manifests.")] = False,
+    dry_run: options.DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Delete unfinished uploads, layers, or all that is the lake's own; lists it first, and asks."""
+    from shopease_etl import housekeeping
+
+    chosen = housekeeping.find_garbage(
+        session.settings,
+        uploads=uploads,
+        older_than=older_than * 3600,
+        layers=layer or (),
+        everything=everything,
+        dry_run=dry_run,
+        wait=wait,
+    )
+
+    def delete() -> None:
+        housekeeping.delete_garbage(session.settings, chosen, wait=wait)
+
+    session.clean_up(chosen, delete, dry_run=dry_run, yes=yes)
+
+
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease cost --runs 30 --crawls 30")
+@command
+def cost(
+    session: Session,
+    runs: Annotated[int, typer.Option("--runs", min=0, help="Runs in a month.")] = 30,
+    crawls: Annotated[int, typer.Option("--crawls", min=0, help="Crawls of all Glue crawlers in a month.")] = 0,
+    queries: Annotated[int, typer.Option("--queries", min=0, help="Queries that read all of a layer, each.")] = 100,
+) -> None:
+    """Show what the lake costs a month on AWS: storage, uploads, crawlers, queries."""
+    from shopease_etl import resources
+    from shopease_etl.stages.cost import cost
+
+    settings = session.settings
+    store = resources.lake_store(settings)
+    session.show_cost(
+        cost(
+            store,
+            resources.prices(settings),
+            runs=runs,
+            crawlers=len(settings.crawlers),
+            crawls=crawls,
+            queries=queries,
+        )
+    )

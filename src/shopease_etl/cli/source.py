@@ -1,0 +1,51 @@
+"""The commands on the source database: make a sample, restore a dump."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shopease_etl import options
+from shopease_etl.program import command
+from shopease_etl.session import Session
+
+commands = typer.Typer()
+
+_PANEL = "Source database"
+
+
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease sample sales.sql --scale 0.1 --dirty 0.02")
+@command
+def sample(
+    session: Session,
+    dump: options.Dump,
+    scale: Annotated[float, typer.Option(help="1 is ShopEase's size; sales and customers grow with it.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 2024,
+    dirty: Annotated[float, typer.Option(help="Share of wrong rows; above 0 each kind occurs.")] = 0.01,
+) -> None:
+    """Write a realistic ShopEase database as a plain-text dump, dirty rows included."""
+    from shopease_etl.sample import write_sample
+
+    session.show_sample(
+        write_sample(Path(dump), scale=scale, seed=seed, dirty=dirty, progress=session.console.progress)
+    )
+
+
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease restore sales_db.dump --clean")
+@command
+def restore(
+    session: Session,
+    dump: options.Dump,
+    clean: Annotated[bool, typer.Option("--clean", help="Drop what the dump would create, first.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Connections for custom and directory dumps.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Also into a database that is not on this machine.")] = False,
+) -> None:
+    """Load a dump (plain, gzip, zstd, custom, directory, tar; local or s3://) into the source database."""
+    from shopease_etl.source import source_url
+    from shopease_etl.stages.restore import restore
+
+    settings, progress = session.settings, session.console.progress
+    with source_url(settings) as url:
+        session.show_restore(
+            restore(dump, url, clean=clean, jobs=jobs, force=force, schema=settings.source_schema, progress=progress)
+        )
