@@ -18,7 +18,7 @@ from shopease_etl.batches import Piece
 from shopease_etl.cleaning import KEY
 from shopease_etl.deduplication import deduplicated
 from shopease_etl.spilling import Spill
-from shopease_etl.stages.clean import part
+from shopease_etl.stages.clean import Parting
 from shopease_etl.tables import (
     BIGINT,
     CLEANED_TABLES,
@@ -77,10 +77,10 @@ def cleaned(
     with ThreadPoolExecutor(2) as pool, Spill(KEY, Path(gettempdir()), budget) as spill:
         found = deduplicated(rows, table, pool, spill, 3)
     assert sum(piece.rows for piece in found.pieces) == frame.height
-    nothing = part(frame.clear(), found.lost.clear(), table, "run")
+    parting = Parting(table, rows.frame(Piece(0, 0)).columns, "run")
+    nothing = parting.part(frame.clear(), found.lost.clear())
     parts = [
-        part(rows.frame(piece).with_row_index(ROW, piece.first), found.lost_in(piece), table, "run")
-        for piece in found.pieces
+        parting.part(rows.frame(piece).with_row_index(ROW, piece.first), found.lost_in(piece)) for piece in found.pieces
     ]
     silver = pl.concat([nothing.silver, *(half.silver for half in parts)])
     quarantine = pl.concat([nothing.quarantine, *(half.quarantine for half in parts)])

@@ -10,7 +10,8 @@ import polars as pl
 from shopease_etl import gold
 from shopease_etl.gold import DISTINCTS, PARTS
 from shopease_etl.memory import Memory
-from shopease_etl.tables import TRANSACTIONS, Table
+from shopease_etl.recurring import Recurring
+from shopease_etl.tables import CLEANED_TABLES, TRANSACTIONS, Table
 
 _MOST_PIECES: Final = 16
 
@@ -25,6 +26,8 @@ class SilverParts:
         self._tables: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._pairs = {distinct.name: memory.spill(gold.DAY) for distinct in DISTINCTS}
+        self._typed = {table.name: _Typing(table) for table in CLEANED_TABLES}
+        self._summed = Recurring(lambda sales: [item.of(sales) for item in (*PARTS, *DISTINCTS)])
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -40,14 +43,12 @@ class SilverParts:
 
     def add(self, table: Table, silver: pl.DataFrame) -> None:
         """Take some rows of a table of silver, in any order."""
-        typed = _typed(silver, table)
+        typed = self._typed[table.name](silver)
         if table != TRANSACTIONS:
             with self._guard:
                 self._tables[table.name].append(typed)
             return
-        sales = nw.from_native(typed.lazy())
-        plans = [item.of(sales).to_native() for item in (*PARTS, *DISTINCTS)]
-        frames = pl.collect_all(plans)
+        frames = self._summed(typed)
         for distinct, pairs in zip(DISTINCTS, frames[len(PARTS) :], strict=True):
             self._pairs[distinct.name].add(pairs)
         with self._guard:
@@ -70,12 +71,18 @@ class SilverParts:
         return {name: nw.from_native(frame.lazy()) for name, frame in found.items()}
 
 
-def _typed(silver: pl.DataFrame, table: Table) -> pl.DataFrame:
-    frame = nw.from_native(silver.lazy())
-    try:
-        return _collected(gold.typed(frame, table, all_parse=True))
-    except pl.exceptions.InvalidOperationError:
-        return _collected(gold.typed(frame, table))
+class _Typing:
+    """Gives silver's text its types; first as if all of it parsed, which is quicker."""
+
+    def __init__(self, table: Table) -> None:
+        self._all_parse = Recurring(lambda silver: [gold.typed(silver, table, all_parse=True)])
+        self._any = Recurring(lambda silver: [gold.typed(silver, table)])
+
+    def __call__(self, silver: pl.DataFrame) -> pl.DataFrame:
+        try:
+            return self._all_parse(silver)[0]
+        except pl.exceptions.InvalidOperationError:
+            return self._any(silver)[0]
 
 
 def _together(part: gold.Part, pieces: list[pl.DataFrame]) -> pl.DataFrame:

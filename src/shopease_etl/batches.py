@@ -1,15 +1,17 @@
 """A CSV dataset of the lake in pieces of whole records, so that memory does not grow with it."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import polars as pl
 
-from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake import remake, require_whole
+from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
+from shopease_etl.lake import Publication, remake, require_whole
 from shopease_etl.results import Recorded
 from shopease_etl.storage import Store
 from shopease_etl.storage.rows import csv_header, record_end, whole_records
@@ -136,6 +138,31 @@ def _header(store: Store, key: str) -> tuple[tuple[str, ...], int]:
         message = f"the header of {key} " + ("names a column twice" if names else "cannot be read")
         raise DataRefusedError(message, hint=remake(key))
     return names, (record_end(head) or 0) + 1
+
+
+@contextmanager
+def reading(key: str, written: Publication | None = None) -> Iterator[None]:
+    """Translate what Polars raises while it reads a dataset, and writes others, into our errors."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise (written and written.failure()) or _refusal(key, error) from error
+
+
+def _refusal(key: str, error: Exception) -> ShopeaseError:
+    reason = _first_line(error)
+    if isinstance(error, OSError):
+        return UnreachableError(f"cannot read {key}: {reason}")
+    if isinstance(error, pl.exceptions.InvalidOperationError):
+        return DataRefusedError(
+            f"{key} holds a value too large for what is made of it (decimal(18,2) or bigint): {reason}"
+        )
+    return DataRefusedError(f"{key} cannot be read: {reason}", hint=remake(key))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return re.sub(r"shopease:\w+:", "", lines[0]) if lines else type(error).__name__
 
 
 def in_order(

@@ -1,4 +1,7 @@
-"""A run under way: its stages in order, what they wrote, and how it is published, undone or kept for a retry."""
+"""A run under way: its stages in order, what they wrote, and how it is published, undone or kept for a retry.
+
+Polars, Arrow and DuckDB are slow to import: they come with the stages that need them, or beside the extract.
+"""
 
 import logging
 import time
@@ -9,34 +12,33 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from shopease_etl import __version__, guards, signals
-from shopease_etl.accumulating import SilverParts
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.events import Events
 from shopease_etl.housekeeping import SPOOL, private_path
 from shopease_etl.lake import recorded_datasets
-from shopease_etl.memory import Memory
 from shopease_etl.plan import Consent, Plan
 from shopease_etl.postgres import Snapshot
+from shopease_etl.preloading import preload
 from shopease_etl.progress import Progress
 from shopease_etl.publishing import publish_run, write_manifest
 from shopease_etl.reconciliation import reconciled
 from shopease_etl.redaction import Secrets
-from shopease_etl.rereading import Rereading
 from shopease_etl.resources import warehouse
 from shopease_etl.results import CrawlerRun, Recorded, Replaced, RunResult, SourceInfo, StageResult
 from shopease_etl.rollback import prune, undo
 from shopease_etl.settings import Settings
 from shopease_etl.source import attempted
-from shopease_etl.stages.aggregate import aggregate
-from shopease_etl.stages.clean import clean
-from shopease_etl.stages.crawl import crawl, no_crawlers
 from shopease_etl.stages.extract import CONNECTIONS, extract, resolve
 from shopease_etl.storage import LakeStore
+from shopease_etl.storage.local import LocalStore
 from shopease_etl.storage.pending import PendingStore
 from shopease_etl.tables import JOURNAL
 
 if TYPE_CHECKING:
+    from shopease_etl.accumulating import SilverParts
     from shopease_etl.catalog.crawlers import Crawlers
+    from shopease_etl.memory import Memory
+    from shopease_etl.rereading import Rereading
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +81,8 @@ class Job:
     def __post_init__(self) -> None:
         self.pending = PendingStore(self.store, private_path(self.store, self.settings, SPOOL))
         self.previous = guards.previous(self.store)
-        self.memory = Memory(self.settings.max_memory, self.settings.home)
         self.made: SilverParts | None = None
-        self.rereading = Rereading(self.pending)
+        self.rereading: Rereading | None = None
 
     def adopt(self, finished: Sequence[StageResult], source: SourceInfo | None) -> None:
         """Take over the first stages of a run that ended, as far as what they wrote is there as they recorded it."""
@@ -102,9 +103,10 @@ class Job:
             "crawl": lambda: self._crawl(recorded),
         }
         done = {stage.name: stage for stage in self.stages}
+        preload([module for name in self.plan.stages for module in self._modules(name)])
         for name in self.plan.stages:
             result = done.get(name) or self._carry_out(name, stages[name])
-            self.rereading.add(result)
+            self._read_again(result)
             if not self.consent.to_shrink:
                 guards.require_no_shrink(self.previous, result, self.settings.max_shrink)
             recorded |= {
@@ -112,8 +114,30 @@ class Job:
                 for item in result.datasets
             }
         self._publish()
-        self.rereading.stop()
+        self._stop_reading()
         self.pending.discard()
+
+    def _modules(self, stage: str) -> tuple[str, ...]:
+        """What a stage imports late, in the order in which it does."""
+        if stage == "crawl":
+            is_local = isinstance(self.store, LocalStore)
+            return ("shopease_etl.stages.crawl", *(["shopease_etl.engines.duckdb"] if is_local else []))
+        return {
+            "extract": ("shopease_etl.rereading",),
+            "clean": ("shopease_etl.stages.clean", "shopease_etl.accumulating"),
+            "aggregate": ("shopease_etl.stages.aggregate",),
+        }[stage]
+
+    def _read_again(self, stage: StageResult) -> None:
+        """Begin to read what the stage wrote."""
+        from shopease_etl.rereading import Rereading
+
+        self.rereading = self.rereading or Rereading(self.pending)
+        self.rereading.add(stage)
+
+    def _stop_reading(self) -> None:
+        if self.rereading:
+            self.rereading.stop()
 
     def _carry_out(self, name: str, stage: Callable[[], StageResult]) -> StageResult:
         self.hold.require()
@@ -131,7 +155,8 @@ class Job:
         keys = self.pending.waiting
         if not keys or self.is_published:
             return
-        self.reread = self.rereading.result(self.progress)
+        if self.rereading:
+            self.reread = self.rereading.result(self.progress)
         kept = self.store.keep(self.run_id, keys)
         self.replaced = Replaced(kept, tuple(sorted(set(keys) - set(kept))))
         self.hold.require()
@@ -169,7 +194,7 @@ class Job:
         """Tidy up after a run that did not succeed, and write its manifest if that can be; the error is what counts."""
         is_interrupt = isinstance(error, KeyboardInterrupt)
         with signals.held_back("tidying up"):
-            self.rereading.stop()
+            self._stop_reading()
             if is_interrupt and self.is_published:
                 log.warning("what the run wrote is published: it was interrupted after that")
             elif self.is_published:
@@ -230,29 +255,42 @@ class Job:
         return result
 
     def _clean(self, recorded: Mapping[str, Recorded]) -> StageResult:
+        from shopease_etl.accumulating import SilverParts
+        from shopease_etl.stages.clean import clean
+
+        memory = self._memory()
         if "aggregate" in self.plan.stages:
-            self.made = SilverParts(self.memory)
+            self.made = SilverParts(memory)
         return clean(
             self.pending,
             self.plan.cleaned_tables,
             self.run_id,
             recorded=recorded,
-            memory=self.memory,
+            memory=memory,
             feed=self.made,
             progress=self.progress,
         )
 
     def _aggregate(self, recorded: Mapping[str, Recorded]) -> StageResult:
+        from shopease_etl.stages.aggregate import aggregate
+
         return aggregate(
             self.pending,
             self.plan.datasets,
             recorded=recorded,
-            memory=self.memory,
+            memory=self._memory(),
             made=self.made,
             progress=self.progress,
         )
 
+    def _memory(self) -> "Memory":
+        from shopease_etl.memory import Memory
+
+        return Memory(self.settings.max_memory, self.settings.home)
+
     def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:
+        from shopease_etl.stages.crawl import crawl, no_crawlers
+
         started = time.monotonic()
         found = crawl(
             self.pending,

@@ -2,17 +2,14 @@
 
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import polars as pl
-
 from shopease_etl import tables
-from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
+from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.results import Recorded, RunSummary
 from shopease_etl.storage import Store, Upload
 
@@ -74,26 +71,6 @@ def publication(store: Store) -> Iterator[Publication]:
     except BaseException:
         written.discard()
         raise
-
-
-@contextmanager
-def reading(key: str, written: Publication | None = None) -> Iterator[None]:
-    """Translate what Polars raises while it reads a dataset, and writes others, into our errors."""
-    try:
-        yield
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise (written and written.failure()) or _refusal(key, error) from error
-
-
-def _refusal(key: str, error: Exception) -> ShopeaseError:
-    reason = _first_line(error)
-    if isinstance(error, OSError):
-        return UnreachableError(f"cannot read {key}: {reason}")
-    if isinstance(error, pl.exceptions.InvalidOperationError):
-        return DataRefusedError(
-            f"{key} holds a value too large for what is made of it (decimal(18,2) or bigint): {reason}"
-        )
-    return DataRefusedError(f"{key} cannot be read: {reason}", hint=remake(key))
 
 
 def manifests(store: Store) -> Iterator[Manifest]:
@@ -158,8 +135,3 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
 def remake(key: str) -> str:
     """A hint that names the command which makes the object."""
     return f"make it again: `shopease {tables.MADE_BY.get(key.partition('/')[0], 'run-all')}`"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return re.sub(r"shopease:\w+:", "", lines[0]) if lines else type(error).__name__

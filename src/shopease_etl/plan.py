@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from shopease_etl import gold, tables
+from shopease_etl import tables
 from shopease_etl.errors import ConfigurationError, DataRefusedError
-from shopease_etl.gold import GoldDataset
-from shopease_etl.tables import Table
+from shopease_etl.tables import GOLD_TABLES, GoldTable, Table
 
 STAGES: Final = ("extract", "clean", "aggregate", "crawl")
 
@@ -39,7 +38,7 @@ class Plan:
 
     stages: tuple[str, ...]
     tables: tuple[Table, ...] = tables.TABLES
-    datasets: tuple[GoldDataset, ...] = gold.GOLD
+    datasets: tuple[GoldTable, ...] = GOLD_TABLES
     fail_fast: bool = False
     crawlers: bool = False
 
@@ -56,16 +55,13 @@ class Plan:
             )
         elif stage == "aggregate":
             silver = {table.name: table.silver_key for table in tables.CLEANED_TABLES}
-            yield from (
-                Step(stage, d.table.name, tuple(silver[name] for name in d.table.inputs), (d.table.key,))
-                for d in self.datasets
-            )
+            yield from (Step(stage, d.name, tuple(silver[name] for name in d.inputs), (d.key,)) for d in self.datasets)
         else:
             yield Step(stage, "catalog", (), ("tables and views",))
 
     def document(self) -> dict[str, object]:
         """The plan as a manifest tells it."""
-        names = {"tables": [t.name for t in self.tables], "datasets": [d.table.name for d in self.datasets]}
+        names = {"tables": [t.name for t in self.tables], "datasets": [d.name for d in self.datasets]}
         return {"stages": list(self.stages), **names, "fail_fast": self.fail_fast, "crawlers": self.crawlers}
 
     @property
@@ -92,9 +88,9 @@ def plan_datasets(names: Sequence[str]) -> Plan:
     Raises:
         ConfigurationError: a name is no gold dataset.
     """
-    by_name = {dataset.table.name: dataset for dataset in gold.GOLD}
-    chosen = [_named(name, by_name, "dataset") for name in names] or gold.GOLD
-    return Plan(("aggregate",), datasets=tuple(dataset for dataset in gold.GOLD if dataset in chosen))
+    by_name = {dataset.name: dataset for dataset in GOLD_TABLES}
+    chosen = [_named(name, by_name, "dataset") for name in names] or GOLD_TABLES
+    return Plan(("aggregate",), datasets=tuple(dataset for dataset in GOLD_TABLES if dataset in chosen))
 
 
 def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
@@ -117,7 +113,7 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
         DataRefusedError: it tells none that this version knows.
     """
     known = {table.name: table for table in tables.TABLES}
-    built = {dataset.table.name: dataset for dataset in gold.GOLD}
+    built = {dataset.name: dataset for dataset in GOLD_TABLES}
     try:
         plan = document["plan"]
         if not set(plan["stages"]) <= set(STAGES):

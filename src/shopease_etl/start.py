@@ -1,4 +1,4 @@
-"""The console script: what a shell asks for completion is told from a table, all else is done by the program.
+"""The console script: `--help` and what a shell asks for completion are told from a table, all else by the program.
 
 To import Typer and Rich takes many times as long as to answer. `start_table.py` asks them beforehand, and what the
 table does not tell exactly is left to them.
@@ -15,14 +15,31 @@ _ZSH: Final = str.maketrans({'"': '""', "'": "''", "$": "\\$", "`": "\\`", ":": 
 
 
 def main() -> None:
-    """Answer the shell from the table, or else run the program."""
-    told = _completion(os.environ.get("_SHOPEASE_COMPLETE", ""))
-    if told is not None and os.path.basename(sys.argv[0]) == "shopease":  # noqa: PTH119 - pathlib costs 4 ms
-        sys.stdout.write(told)
-    else:
+    """Answer from the table, or else run the program."""
+    if not (os.path.basename(sys.argv[0]) == "shopease" and _is_answered()):  # noqa: PTH119 - pathlib costs 4 ms
         from shopease_etl import cli
 
         cli.main()
+
+
+def _is_answered() -> bool:
+    told = _completion(instruction) if (instruction := os.environ.get("_SHOPEASE_COMPLETE")) else _help()
+    if told is None:
+        return False
+    try:
+        sys.stdout.write(told)
+        sys.stdout.flush()
+    except OSError:  # the program will meet it too, and tell it
+        return False
+    return True
+
+
+def _help() -> str | None:
+    if sys.argv[-1] not in {"-h", "--help"}:
+        return None
+    from shopease_etl import start_help
+
+    return start_help.told(sys.argv[1:], _page)
 
 
 def _page(name: str) -> Any:

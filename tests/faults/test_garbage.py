@@ -26,7 +26,6 @@ from shopease_etl.dumps import source
 from shopease_etl.dumps.plain import PlainDump
 from shopease_etl.dumps.rules import Rules
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.gold import GOLD
 from shopease_etl.lake import manifests
 from shopease_etl.rereading import reread
 from shopease_etl.rollback import last_published, undo
@@ -124,7 +123,7 @@ def test_manifests_are_understood_or_passed_over(rounds: int, store: LocalStore)
         for manifest in manifests(store):
             plan.plan_of(manifest.document)
 
-    pipeline_stage = aggregate(store, GOLD, recorded={})
+    pipeline_stage = aggregate(store, GOLD_TABLES, recorded={})
     assert feed("manifest", rounds, lambda random: damaged_json(random, whole), look)[0]
 
 
@@ -261,7 +260,7 @@ def test_garbage_in_silver_is_aggregated_or_refused(rounds: int, store: LocalSto
         (store.root / TRANSACTIONS.silver_key).write_bytes(data)
         (store.root / GOLD_TABLES[0].key).write_bytes(before)
         try:
-            reread(store, [aggregate(store, GOLD, recorded={})])
+            reread(store, [aggregate(store, GOLD_TABLES, recorded={})])
         except ShopeaseError as error:
             assert isinstance(error, DataRefusedError), error
             assert store.read(GOLD_TABLES[0].key) == before

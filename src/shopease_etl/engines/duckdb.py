@@ -134,8 +134,14 @@ class Engine:
 
         Ctrl-C stops it at once, and so does the end of the time that a statement may take.
         """
+        return self._read(sql, translate(sql, self._database))
+
+    def answer(self, sql: str) -> pa.RecordBatchReader:
+        """Runs one statement of our own, which means the same to Athena and DuckDB."""
+        return self._read(sql, sql)
+
+    def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
         self._deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
-        translated = translate(sql, self._database)
         self._check_whole(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
         bigints = [index for index, kind in enumerate(relation.types) if str(kind) == "HUGEINT"]
@@ -144,10 +150,6 @@ class Engine:
         for index in bigints:
             schema = schema.set(index, schema.field(index).with_type(pa.int64()))
         return pa.RecordBatchReader.from_batches(schema, self._batches(sql, reader, schema))
-
-    def answer(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one statement of our own."""
-        return self.query(sql)
 
     def scan_limit(self) -> None:
         """DuckDB has none."""

@@ -12,15 +12,15 @@ import polars as pl
 
 from shopease_etl import gold, tables
 from shopease_etl.accumulating import SilverParts
-from shopease_etl.batches import CsvObject, Piece, in_order
+from shopease_etl.batches import CsvObject, Piece, in_order, reading
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.gold import GoldDataset
-from shopease_etl.lake import Publication, publication, reading
+from shopease_etl.lake import Publication, publication
 from shopease_etl.memory import Memory
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store
-from shopease_etl.tables import Table
+from shopease_etl.tables import GoldTable, Table
 
 Totals = Mapping[str, Any]
 THREADS: Final = min(4, os.cpu_count() or 1)
@@ -29,14 +29,14 @@ MEMORY: Final = Memory()
 
 def aggregate(
     store: Store,
-    datasets: Sequence[GoldDataset],
+    chosen: Sequence[GoldTable],
     *,
     recorded: Mapping[str, Recorded],
     memory: Memory = MEMORY,
     made: SilverParts | None = None,
     progress: Progress = SILENT,
 ) -> StageResult:
-    """Build the datasets; gold changes when all of them are built and reconcile with silver.
+    """Build the chosen datasets; gold changes when all of them are built and reconcile with silver.
 
     `recorded` holds by key what earlier stages wrote. `made` is what `clean` fed of the same silver: what it has is
     not read again.
@@ -46,6 +46,7 @@ def aggregate(
         ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
+    datasets = [dataset for dataset in gold.GOLD if dataset.table in chosen]
     with publication(store) as written, made or SilverParts(memory) as silver:
         progress.start("gold")
         _read_missing(store, datasets, silver, recorded, memory)

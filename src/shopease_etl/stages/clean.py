@@ -15,13 +15,14 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl import cleaning
-from shopease_etl.batches import CsvObject, Piece, in_order
+from shopease_etl.batches import CsvObject, Piece, in_order, reading
 from shopease_etl.cleaning import LOST, RULE
 from shopease_etl.deduplication import Deduplicated, deduplicated
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake import Publication, publication, reading
+from shopease_etl.lake import Publication, publication
 from shopease_etl.memory import Memory
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.recurring import Recurring
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
 from shopease_etl.tables import BRONZE, QUARANTINE, ROW, SILVER, TRANSACTIONS, Table
@@ -93,35 +94,37 @@ class Parted:
     quarantine: pl.DataFrame
 
 
-def part(bronze: pl.DataFrame, lost: pl.Series, table: Table, run_id: str) -> Parted:
-    """Judge the rows, which bear their numbers from the first on as `ROW`; those in `lost` lost their key.
+class Parting:
+    """Judges rows of a table whose bronze has the columns `source`, piece by piece; several threads may call it.
 
     Most rows stand in bronze as silver wants them. Only the others are parsed, and put back in their places: joining,
     sorting or gathering rows costs more than all the rest.
     """
-    known = bronze.with_columns(pl.col(ROW).is_in(lost.implode()).alias(LOST))
-    source = [name for name in bronze.columns if name != ROW]
-    is_plain = _collected(
-        nw.from_native(known.lazy()).select(cleaning.plain(table, source) & ~nw.col(LOST))
-    ).to_series()
-    if is_plain.all():
-        return Parted(_silver(known, table), _quarantine(known.clear().with_columns(_NO_RULE), run_id))
-    others = known.filter(~is_plain)
-    judged = _collected(cleaning.judged(nw.from_native(others.lazy()), table))
-    is_good = judged[RULE].is_null()
-    good, places = judged.filter(is_good), (~is_plain).arg_true()
-    mended = known.with_columns(known[name].scatter(places.filter(is_good), good[name]) for name in source)
-    bad = others.with_columns(judged[RULE]).filter(~is_good)
-    is_kept = is_plain.scatter(places, is_good)
-    return Parted(_silver(mended.filter(is_kept), table), _quarantine(bad, run_id))
 
+    def __init__(self, table: Table, source: Sequence[str], run_id: str) -> None:
+        self._source = source
+        self._plain = Recurring(lambda known: [known.select(cleaning.plain(table, source) & ~nw.col(LOST))])
+        self._judged = Recurring(lambda others: [cleaning.judged(others, table)])
+        self._silver = Recurring(lambda valid: [cleaning.silver(valid, table)])
+        self._quarantine = Recurring(lambda rejected: [cleaning.quarantine(rejected, run_id)])
 
-def _silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
-    return _collected(cleaning.silver(nw.from_native(valid.lazy()), table))
+    def part(self, bronze: pl.DataFrame, lost: pl.Series) -> Parted:
+        """Part rows that bear their numbers from the first on as `ROW`; those in `lost` lost their key."""
+        known = bronze.with_columns(pl.col(ROW).is_in(lost.implode()).alias(LOST))
+        is_plain = self._plain(known)[0].to_series()
+        if is_plain.all():
+            return self._parted(known, known.clear().with_columns(_NO_RULE))
+        others = known.filter(~is_plain)
+        (judged,) = self._judged(others)
+        is_good = judged[RULE].is_null()
+        good, places = judged.filter(is_good), (~is_plain).arg_true()
+        mended = known.with_columns(known[name].scatter(places.filter(is_good), good[name]) for name in self._source)
+        bad = others.with_columns(judged[RULE]).filter(~is_good)
+        is_kept = is_plain.scatter(places, is_good)
+        return self._parted(mended.filter(is_kept), bad)
 
-
-def _quarantine(rejected: pl.DataFrame, run_id: str) -> pl.DataFrame:
-    return _collected(cleaning.quarantine(nw.from_native(rejected.lazy()), run_id))
+    def _parted(self, valid: pl.DataFrame, rejected: pl.DataFrame) -> Parted:
+        return Parted(*self._silver(valid), *self._quarantine(rejected))
 
 
 def _collected(frame: cleaning.Frame) -> pl.DataFrame:
@@ -178,13 +181,14 @@ class _Cleaning:
     def _pieces(self, table: Table, file: CsvObject) -> Iterator[tuple[Piece, _Cleaned]]:
         with self.memory.spill(cleaning.KEY) as spill:
             found = deduplicated(file, table, self.pool, spill, THREADS + 1)
-        return in_order(self.pool, partial(self._cleaned, table, file, found), found.pieces, THREADS + 1)
+        parting = Parting(table, file.names, self.run_id)
+        return in_order(self.pool, partial(self._cleaned, table, file, found, parting), found.pieces, THREADS + 1)
 
-    def _cleaned(self, table: Table, file: CsvObject, found: Deduplicated, piece: Piece) -> _Cleaned:
+    def _cleaned(self, table: Table, file: CsvObject, found: Deduplicated, parting: Parting, piece: Piece) -> _Cleaned:
         self.memory.require_room()
         bronze = file.frame(piece).with_row_index(ROW, piece.first)
         try:
-            parted = part(bronze, found.lost_in(piece), table, self.run_id)
+            parted = parting.part(bronze, found.lost_in(piece))
         except pl.exceptions.InvalidOperationError:
             _refuse_oversized(bronze, table)
             raise
