@@ -72,8 +72,8 @@ def modules_after(environment: dict[str, str], *arguments: str) -> set[str]:
     """The top-level modules in memory when the command has ended."""
     script = """
 import atexit, sys
-atexit.register(lambda: print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr))
 from shopease_etl.cli import main
+atexit.register(lambda: print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr))
 sys.argv = ["shopease", *sys.argv[1:]]
 main()
 """

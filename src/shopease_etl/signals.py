@@ -1,6 +1,6 @@
 """Interrupts and time limits: what ends a command early, or waits until it may."""
 
-import gc
+import atexit
 import os
 import signal
 import sys
@@ -16,6 +16,7 @@ from shopease_etl.signal_watch import Limit, Watch, heeded
 EXIT_SECONDS: Final = 2.0  # what threads may take to end after the command
 
 _watches: Final[list[Watch]] = []  # the one that is under way
+_ended_with: Final[list[int]] = []
 _left: Final[list[Watch]] = []  # one that is over, whose interrupt nobody has delivered
 
 
@@ -68,16 +69,28 @@ def time_limit(seconds: float | None, what: str, *, hint: str | None = None) -> 
 
 def end_process(code: int) -> NoReturn:
     """Leave the interpreter with this code, now that all is told; threads that hang hold it up for seconds only."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+    _flush()
     for number in heeded():
         signal.signal(number, signal.SIG_IGN)  # one more would change the code
     timer = threading.Timer(EXIT_SECONDS, os._exit, (code,))
     timer.daemon = True
     timer.start()
-    gc.freeze()  # to look through all objects for the last time would take a tenth of a second
+    _ended_with.append(code)
     sys.exit(code)
+
+
+@atexit.register  # as this module is imported early, what others register is done before
+def _leave() -> None:
+    """Spare the interpreter its last look at every object, which takes a tenth of a second."""
+    if _ended_with:
+        _flush()
+        os._exit(_ended_with[-1])
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
 
 
 class _Guard(AbstractContextManager[None]):
