@@ -12,7 +12,7 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test test-faults check format bench bench-growth deploy-bucket deploy destroy clean
+.PHONY: help demo test test-airflow test-faults check format bench bench-growth bench-breakdown deploy-bucket deploy destroy clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
 
 test: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## Run the tests, on a real PostgreSQL and an emulated AWS
 	$(BIN)/python -m pytest -n auto
+
+test-airflow: $(BIN)/.tests .venv/airflow/.made .venv/airflow2/.made ## Run the DAGs of `shopease schedule` in Airflow 3 and 2
+	$(BIN)/python -m pytest tests/airflow
 
 FAULT_ROUNDS ?= 20
 FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/storage/test_lease.py
@@ -69,6 +72,9 @@ bench: $(BIN)/.runs ## Time, CPU and memory beside limits and peers (SCALE=1 ROU
 bench-growth: $(BIN)/.runs ## How time and memory of run-all grow with the data (SCALES="0.1 1 10 30")
 	$(BENCH).growth --folder $(BENCH_DIR) --out $(OUT) $(SCALES)
 
+bench-breakdown: $(BIN)/.runs ## Where the CPU time of clean and aggregate goes (SCALE=1)
+	$(BENCH).breakdown --scale $(SCALE) --folder $(BENCH_DIR) --out $(OUT)
+
 # Variables of Terraform come from TF_VAR_bucket_name and the like, or from a terraform.tfvars in the folder.
 deploy-bucket: ## Create the lake's bucket on AWS, for who has none (TF_VAR_bucket_name=...)
 	terraform -chdir=terraform/bucket init -input=false
@@ -96,6 +102,11 @@ $(BIN)/.tests: pyproject.toml | $(BIN)/python
 
 # Tools of the tests whose dependencies would not agree with ours have an environment each.
 .venv/%/.made: tests/aws/%.txt | $(BIN)/python
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+.venv/%/.made: tests/airflow/%.txt | $(BIN)/python
 	$(PYTHON) -m venv .venv/$*
 	.venv/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@

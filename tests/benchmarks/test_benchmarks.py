@@ -122,6 +122,9 @@ def test_a_benchmark_measures_every_way_and_says_how_it_grows(home: Path, tmp_pa
     assert objects == {"copy": 0, "csv": 0, **ours}
     assert [one for one in told["series"] if one["failure"] or not one["cpu"] or not one["peak"][0]] == []
     assert "÷ COPY" in (tmp_path / "scale-0.002.md").read_text()
+    done = module("breakdown", "--scale", "0.002", "--rounds", "1", *where)
+    assert done.returncode == 0, done.stderr
+    assert "× CSV in = CSV out" in (tmp_path / "breakdown.md").read_text()
     assert module("growth", "0.002", "0.004", "--rounds", "1", *where).returncode == 0
     few, many = json.loads((tmp_path / "growth.json").read_text())["points"]
     power = math.log(many["peak"] / few["peak"]) / math.log(many["rows"] / few["rows"])
