@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shopease_etl.costs import MonthlyCost, Prices, dollars
-from shopease_etl.results import CheckLine, DatasetResult, LakeStatus, RollbackResult, RunResult, StageResult
+from shopease_etl.results import CheckLine, DatasetResult, RollbackResult, RunResult, StageResult
 from shopease_etl.stages.cleanup import Garbage
 from shopease_etl.tables import DAILY_SALES_SUMMARY
 
@@ -85,30 +85,6 @@ def plan_steps(steps: Iterable[Any]) -> RenderableType:
     return table(headings, ((s.stage, s.dataset, "\n".join(s.reads), "\n".join(s.writes)) for s in steps))
 
 
-def lake_status(status: LakeStatus) -> RenderableType:
-    """The datasets of the lake and its last runs."""
-    datasets = (
-        (
-            d.layer,
-            d.name,
-            _known(d.rows),
-            _known(d.rejected),
-            _megabytes(d.bytes),
-            _age(d.modified),
-        )
-        for d in status.datasets
-    )
-    runs = (
-        (Text(r.status, _STYLES.get(r.status, "")), r.run_id, ", ".join(r.stages), r.seconds, r.error or "")
-        for r in status.runs
-    )
-    headings = ("layer", "dataset", "rows", "rejected", "MB", "changed (UTC)")
-    return Group(
-        table(headings, datasets, title=f"Lake {status.location}"),
-        table(("status", "run", "stages done", "seconds", "error"), runs, title="Last runs"),
-    )
-
-
 def monthly_cost(cost: MonthlyCost) -> RenderableType:
     """What each part of a lake costs, and all of it."""
     rows = [(line.name, line.basis, dollars(line.dollars)) for line in cost.lines]
@@ -140,9 +116,13 @@ def check_lines(lines: Iterable[CheckLine]) -> RenderableType:
     )
 
 
+def verdict(word: str) -> Text:
+    """A word such as failed or ok in its colour, if it has one."""
+    return Text(word, _STYLES.get(word, ""))
+
+
 def _verdict(line: CheckLine) -> Text:
-    word = "FAILED" if line.exit_code else "warning" if line.warning else "ok"
-    return Text(word, _STYLES[word])
+    return verdict("FAILED" if line.exit_code else "warning" if line.warning else "ok")
 
 
 def _dataset(dataset: DatasetResult) -> tuple[object, ...]:
@@ -154,7 +134,7 @@ def _dataset(dataset: DatasetResult) -> tuple[object, ...]:
         dataset.rows_in,
         dataset.rows_out,
         rejected,
-        _megabytes(dataset.bytes),
+        dataset.bytes / 1e6,
         seconds,
     )
 
@@ -205,14 +185,6 @@ def _cell(value: object, grouped: bool) -> RenderableType:
     if isinstance(value, int | float | Decimal) and grouped:
         return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
     return str(value)
-
-
-def _known(value: int | None) -> object:
-    return "?" if value is None else value
-
-
-def _megabytes(size: int) -> float:
-    return size / 1e6
 
 
 def _age(modified: float) -> str:

@@ -158,7 +158,10 @@ def stage_of(document: Mapping[str, Any]) -> StageResult:
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """An object of the lake as it is now; `rows` is None where no manifest tells, `modified` is seconds since 1970."""
+    """An object of the lake as it is now; `rows` is None where no manifest tells, `modified` is seconds since 1970.
+
+    `rejects` counts the rows that its run rejected, by rule.
+    """
 
     layer: str
     name: str
@@ -168,6 +171,7 @@ class DatasetStatus:
     bytes: int
     modified: float
     run_id: str | None
+    rejects: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,12 +186,33 @@ class RunSummary:
 
 
 @dataclass(frozen=True)
+class RunStatus(RunSummary):
+    """A run as `status` shows it: also its times in UTC, the seconds of each stage, and the rows that its first one
+    wrote, None where that writes none.
+    """
+
+    started_at: str
+    finished_at: str
+    stage_seconds: Mapping[str, float]
+    rows: int | None
+    published: bool
+
+
+@dataclass(frozen=True)
 class LakeStatus:
-    """The lake as it is: its datasets by layer, and its last runs, latest first."""
+    """The lake as it is: its datasets by layer, and its last runs, latest first.
+
+    `last_success` is when the last run ended that read the source and succeeded, `under_way` tells who holds the lake,
+    `publishing` the runs that are publishing, or died at it, and `problem` what a monitor should call somebody for.
+    """
 
     location: str
     datasets: tuple[DatasetStatus, ...]
-    runs: tuple[RunSummary, ...]
+    runs: tuple[RunStatus, ...]
+    last_success: str | None = None
+    under_way: str | None = None
+    publishing: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +12,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from shopease_etl.console import Console
-from shopease_etl.errors import ConfigurationError
+from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.options import TEXT, Everywhere, early
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from shopease_etl.costs import MonthlyCost
     from shopease_etl.plan import Plan
     from shopease_etl.results import CheckLine, LakeStatus, RollbackResult, RunResult
     from shopease_etl.sample import SampleResult
+    from shopease_etl.scheduling import Schedule
     from shopease_etl.settings import Settings
     from shopease_etl.stages.cleanup import Garbage
     from shopease_etl.stages.restore import RestoreResult
@@ -49,6 +51,11 @@ class Session:
         chosen = ("lake", "database_url", "home", "log_format", "log_file")
         return load(**{name: getattr(self._options, name) for name in chosen})
 
+    @property
+    def flags(self) -> "Collection[str]":
+        """The settings that flags gave."""
+        return [name for name in type(self.settings).model_fields if getattr(self._options, name, None) is not None]
+
     def check_settings(self) -> None:
         """Read the settings, so that a wrong one is refused by every command, even by those that need none.
 
@@ -58,7 +65,8 @@ class Session:
         console.secrets.learn(early(options.database_url, "DATABASE_URL"))
         file = early(options.log_file, "LOG_FILE")
         console.log_to(early(options.log_format, "LOG_FORMAT") or TEXT, Path(file) if file else None)
-        console.secrets.learn(self.settings.database_url)
+        for address in (self.settings.database_url, *self.settings.alerts):
+            console.secrets.learn(address)
         console.log_to(self.settings.log_format, self.settings.log_file)
         log.debug("settings: lake %s, home %s", self.settings.lake, self.settings.home)
 
@@ -68,7 +76,17 @@ class Session:
         from shopease_etl.plan import Consent
 
         consent = Consent(accept_drift, allow_shrink)
-        self.show_run(pipeline.run(plan, self.settings, self.console.progress, consent=consent, wait=wait))
+        with self.watched("run-all" if len(plan.stages) > 1 else plan.stages[0]):
+            result = pipeline.run(plan, self.settings, self.console.progress, consent=consent, wait=wait)
+        self.show_run(result)
+
+    def watched(self, command: str) -> AbstractContextManager[None]:
+        """Alerts and pings tell how the command in the block ends, where the settings name whom."""
+        if not (self.settings.alerts or self.settings.ping_url):
+            return nullcontext()
+        from shopease_etl.alerts import watched
+
+        return watched(self.settings, command)
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
@@ -88,12 +106,15 @@ class Session:
         self.console.result(steps, lambda: rendering.plan_steps(steps))
 
     def show_status(self, status: "LakeStatus") -> None:
-        """The lake as it is."""
-        from shopease_etl import rendering
+        """The lake as it is, and exit code 1 where that is a problem."""
+        from shopease_etl import rendering_status
 
-        self.console.result(status, lambda: rendering.lake_status(status))
+        self.console.result(status, lambda: rendering_status.lake_status(status))
         if not status.datasets and not status.runs:
             self.console.message(f"There is nothing in {status.location} yet. Next: shopease run-all")
+        if status.problem:
+            log.warning("%s", status.problem)
+            raise typer.Exit(ShopeaseError.exit_code)
 
     def show_cost(self, cost: "MonthlyCost") -> None:
         """What the lake costs a month."""
@@ -154,13 +175,38 @@ class Session:
         )
 
     def show_checks(self, checks: "Iterable[CheckLine]") -> None:
-        """Each line, and an exit code that is not 0 if one failed."""
+        """Each line without secrets, and an exit code that is not 0 if one failed."""
         from shopease_etl import rendering
 
-        lines = tuple(checks)
+        hidden = self.console.secrets.redacted
+        lines = tuple(replace(line, detail=hidden(line.detail), fix=line.fix and hidden(line.fix)) for line in checks)
         self.console.result(lines, lambda: rendering.check_lines(lines))
         if worst := max(line.exit_code for line in lines):
             raise typer.Exit(worst)
+
+    def show_schedule(self, schedule: "Schedule", install: Callable[[], None] | None, *, yes: bool) -> None:
+        """What runs the pipeline, installed if that is wanted; ConfigurationError where nobody can be asked."""
+        if not self.console.json:
+            self.console.line(schedule.text)
+        for note in schedule.notes:
+            self.console.message(f"Note: {note}")
+        is_installed = install is not None and (yes or self._agrees_to_write(schedule))
+        if install and is_installed:
+            install()
+        if self.console.json:
+            self.console.result(schedule.document(is_installed=is_installed), lambda: "")
+        commands = "".join(f"\n  {command}" for command in schedule.next(is_installed=is_installed))
+        following = f" Next:{commands}" if commands else ""
+        self.console.message(
+            f"Installed.{following}" if is_installed else f"Nothing is installed: --install does it, or{commands}"
+        )
+
+    def _agrees_to_write(self, schedule: "Schedule") -> bool:
+        if self.console.json or not sys.stdin.isatty():
+            raise ConfigurationError(
+                "nothing was installed, for nobody can be asked", hint="--yes installs without asking"
+            )
+        return self.console.asks(f"Write {', '.join(file.path for file in schedule.files)}?")
 
     def show_shipped_queries(self) -> None:
         """The queries that ship with the tool."""

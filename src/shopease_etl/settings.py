@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
@@ -80,6 +81,12 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         60, ge=3, description="Seconds after which the lock of a lake on S3 is free when its holder has died."
     )
+    alerts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Whom to alert of failures and recoveries: apprise addresses, parted by blanks; unset: nobody."
+    )
+    ping_url: str | None = Field(
+        None, description="Address of a dead man's switch, told of each run's start, success and failure; unset: none."
+    )
     lineage: str | None = Field(
         None, description="Where OpenLineage events go: a file, or an http(s):// address; unset: nowhere."
     )
@@ -97,6 +104,23 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("alerts", mode="before")
+    @classmethod
+    def _addresses(cls, value: object) -> object:
+        addresses = tuple(value.split()) if isinstance(value, str) else value
+        if isinstance(addresses, tuple) and not all("://" in str(address) for address in addresses):
+            message = "write addresses such as mailto://..., parted by blanks"
+            raise ValueError(message)
+        return addresses
+
+    @field_validator("ping_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^\s/:]+(:[0-9]+)?(/\S*)?", value):
+            message = "it is no http(s):// address"
+            raise ValueError(message)
+        return value
 
     @field_validator("business_timezone")
     @classmethod
@@ -129,6 +153,7 @@ class Settings(BaseSettings):
         "run_timeout",
         "lineage",
         "log_file",
+        "ping_url",
         mode="before",
     )
     @classmethod

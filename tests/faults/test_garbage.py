@@ -19,7 +19,7 @@ from rich.console import Console
 from commands import hashes
 from dump_files import objects
 from lakes import given_settings
-from shopease_etl import guards, pipeline, plan, publishing, rendering
+from shopease_etl import guards, pipeline, plan, publishing, rendering_status
 from shopease_etl.catalog import local
 from shopease_etl.catalog.discovery import discover
 from shopease_etl.dumps import source
@@ -117,7 +117,7 @@ def test_manifests_are_understood_or_passed_over(rounds: int, store: LocalStore)
 
     def look(data: bytes) -> None:
         path.write_bytes(data)
-        Console(file=io.StringIO()).print(rendering.lake_status(status(store)))
+        Console(file=io.StringIO()).print(rendering_status.lake_status(status(store)))
         assert len(list(manifests(store))) - known in {0, 1}
         guards.require_no_shrink(guards.previous(store), pipeline_stage, 0.2)
         for manifest in manifests(store):

@@ -1,5 +1,7 @@
 """The commands of who watches over runs: check what they need, see how they went."""
 
+from typing import Annotated, Literal
+
 import typer
 
 from shopease_etl.program import command
@@ -9,26 +11,61 @@ commands = typer.Typer()
 
 _PANEL = "Operations"
 
+Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Show so many of the last runs.")]
+MaxAge = Annotated[
+    str | None,
+    typer.Option("--max-age", metavar="AGE", help="Exit code 1 if the last data is older, such as 90m, 26h or 2d."),
+]
+
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease check")
 @command
-def check(session: Session) -> None:
-    """Check settings, connections, rights, versions and disk: each line is ok, or says the fix."""
-    from shopease_etl import resources
-    from shopease_etl.source import existing_source
-    from shopease_etl.stages.check import check
+def check(
+    session: Session,
+    test_alert: Annotated[bool, typer.Option("--test-alert", help="Also send a test to SHOPEASE_ALERTS.")] = False,
+) -> None:
+    """Check settings, connections, rights, versions, room and clocks: each line is ok, or says the fix."""
+    from shopease_etl.checking import check_lines
 
-    settings = session.settings
-    store = resources.lake_store(settings)
-    warehouse = resources.warehouse(settings, store)
-    session.show_checks(check(store, warehouse, settings.home, lambda: existing_source(settings)))
+    session.show_checks(check_lines(session.settings, session.flags, test_alert=test_alert))
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease status --json")
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease status --max-age 26h")
 @command
-def status(session: Session) -> None:
-    """Show the lake as it is: datasets, rows, bytes, last runs."""
-    from shopease_etl.resources import lake_store
-    from shopease_etl.stages.status import status
+def status(session: Session, *, runs: Runs = 10, max_age: MaxAge = None) -> None:
+    """Show the lake as it is: datasets, rows, rejects, last runs; exit code 1 if the last run failed."""
+    from shopease_etl import durations
+    from shopease_etl.checking import lake_status
 
-    session.show_status(status(lake_store(session.settings)))
+    seconds = durations.seconds_in(max_age) if max_age is not None else None
+    session.show_status(lake_status(session.settings, runs=runs, max_age=seconds))
+
+
+Kind = Annotated[Literal["cron", "systemd", "airflow"], typer.Argument(help="What starts the runs.")]
+At = Annotated[str, typer.Option("--at", metavar="HH:MM", help="The time of day.")]
+Zone = Annotated[
+    str | None,
+    typer.Option("--timezone", metavar="ZONE", help="Its time zone.", show_default="the business time zone"),
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Go on with a run that failed, once, five minutes later.")]
+Install = Annotated[bool, typer.Option("--install", help="Install it on this machine; asks first.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease schedule systemd --at 03:30 --retry")
+@command
+def schedule(
+    session: Session,
+    kind: Kind,
+    at: At = "03:30",
+    timezone: Zone = None,
+    retry: Retry = False,
+    install: Install = False,
+    yes: Yes = False,
+) -> None:
+    """Print what runs the pipeline every day: a crontab, systemd units, or Airflow DAGs."""
+    from shopease_etl import scheduling
+
+    wanted = scheduling.requested(at, timezone, session.flags, session.settings, retry=retry)
+    made = scheduling.schedule(kind, wanted)
+    session.show_schedule(made, (lambda: scheduling.install(made)) if install else None, yes=yes)

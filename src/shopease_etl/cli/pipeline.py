@@ -49,7 +49,9 @@ def retry(
     from shopease_etl.plan import Consent
 
     consent = Consent(accept_drift, allow_shrink)
-    session.show_run(pipeline.retry(session.settings, session.console.progress, consent=consent, wait=wait))
+    with session.watched("retry"):
+        run = pipeline.retry(session.settings, session.console.progress, consent=consent, wait=wait)
+    session.show_run(run)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease extract --table customers --table transactions")

@@ -1,0 +1,105 @@
+"""Sends alerts through apprise, which knows mail, Slack, SNS and a hundred more; only this module imports it."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shopease_etl.errors import ConfigurationError, UnreachableError
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS: Final = 30.0
+HINT: Final = "https://appriseit.com/services/ lists how each service is written"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What is told: a line, and a text of several."""
+
+    title: str
+    text: str
+    is_failure: bool
+
+
+def send(addresses: Sequence[str], alert: Alert) -> bool:
+    """Send the alert to every address, all at the same time; True if one at least has taken it.
+
+    What does not is told by a warning, without the address, which may hold secrets.
+    """
+    try:
+        named = services(addresses)
+    except ConfigurationError as error:
+        log.warning("nobody could be alerted: %s; %s", error, error.hint)
+        return False
+    sendings = [_Sending(service, alert) for service in named]
+    for sending in sendings:
+        sending.thread.join(PATIENCE_SECONDS)
+        if sending.reason:
+            log.warning("%s was not alerted: %s", sending.name, sending.reason)
+    return any(not sending.reason for sending in sendings)
+
+
+def send_test(addresses: Sequence[str], place: str) -> None:
+    """Send a test to every address.
+
+    Raises:
+        ConfigurationError: an address is not understood.
+        UnreachableError: one did not take it.
+    """
+    named = services(addresses)
+    alert = Alert(f"shopease: a test: {place}", "This is how an alert of shopease arrives.", is_failure=False)
+    sendings = [_Sending(service, alert) for service in named]
+    for sending in sendings:
+        sending.thread.join(PATIENCE_SECONDS)
+    if failed := [f"{sending.name}: {sending.reason}" for sending in sendings if sending.reason]:
+        message = f"the test was not taken by {'; '.join(failed)}"
+        raise UnreachableError(message, hint="see SHOPEASE_ALERTS")
+
+
+def services(addresses: Sequence[str]) -> list["NotifyBase"]:
+    """What apprise makes of the addresses.
+
+    Raises:
+        ConfigurationError: apprise is not installed, or does not understand one; it is named by its place.
+    """
+    try:
+        import apprise
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError("alerts need apprise", hint="pip install 'shopease[alerts]'") from missing
+    found = [apprise.Apprise.instantiate(address, suppress_exceptions=True) for address in addresses]
+    unknown = [str(place) for place, service in enumerate(found, 1) if service is None]
+    if unknown:
+        scheme = addresses[int(unknown[0]) - 1].partition("://")[0]
+        message = f"address {', '.join(unknown)} of SHOPEASE_ALERTS is not understood ({scheme}://...)"
+        raise ConfigurationError(message, hint=HINT)
+    return [service for service in found if service is not None]
+
+
+class _Sending:
+    """One alert on its way to one service; `reason` says why it has not arrived."""
+
+    def __init__(self, service: "NotifyBase", alert: Alert) -> None:
+        self.name = str(service.service_name)
+        self.reason = f"no answer in {PATIENCE_SECONDS:g} s"
+        self._service = service
+        self._alert = alert
+        self.thread = threading.Thread(target=self._send, name="alert", daemon=True)
+        self.thread.start()
+
+    def _send(self) -> None:
+        from apprise import Apprise, NotifyFormat, NotifyType
+
+        kind = NotifyType.FAILURE if self._alert.is_failure else NotifyType.SUCCESS
+        try:
+            taken = Apprise(self._service).notify(
+                body=self._alert.text, title=self._alert.title, notify_type=kind, body_format=NotifyFormat.TEXT
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a service does, it is not the run's failure
+            self.reason = type(error).__name__
+        else:
+            self.reason = "" if taken else "it did not take the message"

@@ -1,0 +1,34 @@
+"""Lengths of time as people write them, such as 90m, 26h or 2d."""
+
+import math
+import re
+from typing import Final
+
+from shopease_etl.errors import ConfigurationError
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
+_WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+")
+
+
+def seconds_in(text: str) -> float:
+    """The seconds that a length of time such as 90m, 26h or 1d12h has.
+
+    Raises:
+        ConfigurationError: it is none, or has no end.
+    """
+    written = text.strip().lower()
+    parts = _PART.findall(written) if _WHOLE.fullmatch(written) else []
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not seconds or not math.isfinite(seconds):
+        message = f"{text!r} is not a length of time"
+        raise ConfigurationError(message, hint="write it as 90m, 26h or 2d")
+    return seconds
+
+
+def told(seconds: float) -> str:
+    """A length of time in one unit, rounded down, such as 26 h."""
+    for unit, length, most in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
+        if seconds < most:
+            return f"{max(0, int(seconds)) // length} {unit}"
+    return f"{int(seconds) // 86_400} d"

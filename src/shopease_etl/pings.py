@@ -1,0 +1,60 @@
+"""Pings for a dead man's switch in the style of healthchecks.io: who waits for them notices a run that never came."""
+
+import logging
+import threading
+import time
+import urllib.request
+from http.client import HTTPException
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS: Final = 5.0
+PAUSES: Final = (0.5, 1.0)
+PATIENCE_SECONDS: Final = 15.0
+MOST_BYTES: Final = 10_000
+
+
+class Pings:
+    """The pings of one command: `/start`, then the address itself or `/fail` with the reason; `rid` links them."""
+
+    def __init__(self, address: str) -> None:
+        self._address = urlsplit(address)
+        self._id = str(uuid4())
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Tell that the command begins; it is not waited for."""
+        self._begin("/start", None)
+
+    def end(self, failure: str | None) -> None:
+        """Tell how it ended, and wait a moment until that has arrived."""
+        self._begin("/fail" if failure else "", failure)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _begin(self, suffix: str, text: str | None) -> None:
+        former = self._threads[-1] if self._threads else None
+        thread = threading.Thread(target=self._send, args=(suffix, text, former), name="ping", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _send(self, suffix: str, text: str | None, former: threading.Thread | None) -> None:
+        if former:
+            former.join()  # or the end could arrive before the start
+        query = "&".join(part for part in (self._address.query, urlencode({"rid": self._id})) if part)
+        address = self._address._replace(path=self._address.path.rstrip("/") + suffix, query=query).geturl()
+        body = text.encode()[:MOST_BYTES] if text else None
+        reason = ""
+        for pause in (*PAUSES, 0.0):
+            try:
+                with urllib.request.urlopen(address, body, timeout=ANSWER_SECONDS):  # noqa: S310 - settings allow only HTTP
+                    return
+            except (OSError, HTTPException, ValueError) as error:
+                reason = str(getattr(error, "reason", "")) or type(error).__name__
+                time.sleep(pause)
+        # the address itself is a secret
+        log.warning("%s took no ping: %s", self._address.hostname, reason)

