@@ -162,7 +162,7 @@ def test_an_alert_that_nobody_took_is_told_again(shop: Shop, mailbox: tuple[Mail
     deaf = alerted(shop, "mailto://user:s3cr3tword@example.com:1/ops@example.com?smtp=127.0.0.1")
     failed = replace(deaf, database_url=NOBODY).run("extract")
     assert failed.code == 4
-    assert "was not alerted" in failed.stderr
+    assert "E-Mail was not alerted: Connection error while submitting" in failed.stderr
     assert "s3cr3tword" not in failed.stderr
     assert replace(alerted(shop, address), database_url=NOBODY).run("extract").code == 4
     assert len(box.mails) == 1

@@ -1,12 +1,15 @@
 """Sends alerts through apprise, which knows mail, Slack, SNS and a hundred more; only this module imports it."""
 
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from shopease_etl.errors import ConfigurationError, UnreachableError
+from shopease_etl.redaction import HIDDEN
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 30.0
+_WORDS: Final = re.compile(r"[^/:@?&=,\s]{4,}")
 HINT: Final = "https://appriseit.com/services/ lists how each service is written"
 
 
@@ -71,6 +75,9 @@ def services(addresses: Sequence[str]) -> list["NotifyBase"]:
         import apprise
     except ModuleNotFoundError as missing:
         raise ConfigurationError("alerts need apprise", hint="pip install 'shopease[alerts]'") from missing
+    apprise.logger.propagate = False  # what it logs may have addresses in it, which are secrets
+    if _SAID not in apprise.logger.handlers:
+        apprise.logger.addHandler(_SAID)
     found = [apprise.Apprise.instantiate(address, suppress_exceptions=True) for address in addresses]
     unknown = [str(place) for place, service in enumerate(found, 1) if service is None]
     if unknown:
@@ -78,6 +85,20 @@ def services(addresses: Sequence[str]) -> list["NotifyBase"]:
         message = f"address {', '.join(unknown)} of SHOPEASE_ALERTS is not understood ({scheme}://...)"
         raise ConfigurationError(message, hint=HINT)
     return [service for service in found if service is not None]
+
+
+class _Said(logging.Handler):
+    """What apprise said last in each thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.by_thread: dict[int | None, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.by_thread[record.thread] = record.getMessage()
+
+
+_SAID: Final = _Said()
 
 
 class _Sending:
@@ -92,14 +113,23 @@ class _Sending:
         self.thread.start()
 
     def _send(self) -> None:
-        from apprise import Apprise, NotifyFormat, NotifyType
+        from apprise import NotifyFormat, NotifyType
+        from apprise.conversion import convert_between
 
         kind = NotifyType.FAILURE if self._alert.is_failure else NotifyType.SUCCESS
         try:
-            taken = Apprise(self._service).notify(
-                body=self._alert.text, title=self._alert.title, notify_type=kind, body_format=NotifyFormat.TEXT
-            )
+            # an Apprise object would do the same in threads of its own, whose words nobody could tell apart
+            text = convert_between(NotifyFormat.TEXT, self._service.notify_format, self._alert.text)
+            taken = self._service.notify(body=text, title=self._alert.title, notify_type=kind)
         except Exception as error:  # noqa: BLE001 - whatever a service does, it is not the run's failure
             self.reason = type(error).__name__
         else:
-            self.reason = "" if taken else "it did not take the message"
+            self.reason = "" if taken else self._said()
+
+    def _said(self) -> str:
+        """Why the service did not take it, without words of its address, any of which may be a secret."""
+        said = " ".join(_SAID.by_thread.get(threading.get_ident(), "").split()) or "it did not take the message"
+        address: str = self._service.url(privacy=False)  # type: ignore[no-untyped-call]
+        for word in sorted(_WORDS.findall(unquote(address)), key=len, reverse=True):
+            said = said.replace(word, HIDDEN)
+        return said
