@@ -40,7 +40,7 @@ def send(addresses: Sequence[str], alert: Alert) -> bool:
     except ConfigurationError as error:
         log.warning("nobody could be alerted: %s; %s", error, error.hint)
         return False
-    sendings = [_Sending(service, alert) for service in named]
+    sendings = [_Sending(service, alert, is_alone=len(named) == 1) for service in named]
     for sending in sendings:
         sending.thread.join(PATIENCE_SECONDS)
         if sending.reason:
@@ -57,7 +57,7 @@ def send_test(addresses: Sequence[str], place: str) -> None:
     """
     named = services(addresses)
     alert = Alert(f"shopease: a test: {place}", "This is how an alert of shopease arrives.", is_failure=False)
-    sendings = [_Sending(service, alert) for service in named]
+    sendings = [_Sending(service, alert, is_alone=len(named) == 1) for service in named]
     for sending in sendings:
         sending.thread.join(PATIENCE_SECONDS)
     if failed := [f"{sending.name}: {sending.reason}" for sending in sendings if sending.reason]:
@@ -88,14 +88,14 @@ def services(addresses: Sequence[str]) -> list["NotifyBase"]:
 
 
 class _Said(logging.Handler):
-    """What apprise said last in each thread."""
+    """What apprise said last."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.by_thread: dict[int | None, str] = {}
+        self.last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.by_thread[record.thread] = record.getMessage()
+        self.last = " ".join(record.getMessage().split())
 
 
 _SAID: Final = _Said()
@@ -104,23 +104,23 @@ _SAID: Final = _Said()
 class _Sending:
     """One alert on its way to one service; `reason` says why it has not arrived."""
 
-    def __init__(self, service: "NotifyBase", alert: Alert) -> None:
+    def __init__(self, service: "NotifyBase", alert: Alert, *, is_alone: bool) -> None:
         self.name = str(service.service_name)
         self.reason = f"no answer in {PATIENCE_SECONDS:g} s"
         self._service = service
         self._alert = alert
+        self._is_alone = is_alone  # among several nobody could tell whose words apprise's are
         self.thread = threading.Thread(target=self._send, name="alert", daemon=True)
         self.thread.start()
 
     def _send(self) -> None:
-        from apprise import NotifyFormat, NotifyType
-        from apprise.conversion import convert_between
+        from apprise import Apprise, NotifyFormat, NotifyType
 
         kind = NotifyType.FAILURE if self._alert.is_failure else NotifyType.SUCCESS
         try:
-            # an Apprise object would do the same in threads of its own, whose words nobody could tell apart
-            text = convert_between(NotifyFormat.TEXT, self._service.notify_format, self._alert.text)
-            taken = self._service.notify(body=text, title=self._alert.title, notify_type=kind)
+            taken = Apprise(self._service).notify(
+                body=self._alert.text, title=self._alert.title, notify_type=kind, body_format=NotifyFormat.TEXT
+            )
         except Exception as error:  # noqa: BLE001 - whatever a service does, it is not the run's failure
             self.reason = type(error).__name__
         else:
@@ -128,7 +128,7 @@ class _Sending:
 
     def _said(self) -> str:
         """Why the service did not take it, without words of its address, any of which may be a secret."""
-        said = " ".join(_SAID.by_thread.get(threading.get_ident(), "").split()) or "it did not take the message"
+        said = (_SAID.last if self._is_alone else "") or "it did not take the message"
         address: str = self._service.url(privacy=False)  # type: ignore[no-untyped-call]
         for word in sorted(_WORDS.findall(unquote(address)), key=len, reverse=True):
             said = said.replace(word, HIDDEN)
