@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "status": ("status",),
     "check": ("check",),
     "cost": ("cost",),
+    "schedule": ("schedule", "cron"),
     "cleanup": ("cleanup", "--all", "--dry-run"),
     "rollback": ("rollback",),
     "run-all": ("run-all",),
