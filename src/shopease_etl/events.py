@@ -139,3 +139,8 @@ class Events:
 def readable_bytes(size: int) -> str:
     """A size as a person reads it."""
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+
+
+def now() -> str:
+    """The time in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from shopease_etl import __version__, guards, signals
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.events import Events
+from shopease_etl.events import Events, now
 from shopease_etl.housekeeping import SPOOL, private_path
 from shopease_etl.lake import recorded_datasets
 from shopease_etl.plan import Consent, Plan
@@ -23,7 +22,7 @@ from shopease_etl.progress import Progress
 from shopease_etl.publishing import publish_run, write_manifest
 from shopease_etl.reconciliation import reconciled
 from shopease_etl.redaction import Secrets
-from shopease_etl.resources import warehouse
+from shopease_etl.resources import crawlers, warehouse
 from shopease_etl.results import CrawlerRun, Recorded, Replaced, RunResult, SourceInfo, StageResult
 from shopease_etl.rollback import prune, undo
 from shopease_etl.settings import Settings
@@ -36,7 +35,6 @@ from shopease_etl.tables import JOURNAL
 
 if TYPE_CHECKING:
     from shopease_etl.accumulating import SilverParts
-    from shopease_etl.catalog.crawlers import Crawlers
     from shopease_etl.memory import Memory
     from shopease_etl.rereading import Rereading
 
@@ -70,7 +68,7 @@ class Job:
     consent: Consent
     progress: Progress
     events: Events
-    started_at: str = field(default_factory=lambda: now())
+    started_at: str = field(default_factory=now)
     stages: list[StageResult] = field(default_factory=list)
     source: SourceInfo | None = None
     attempt: int = 1
@@ -103,7 +101,7 @@ class Job:
             "crawl": lambda: self._crawl(recorded),
         }
         done = {stage.name: stage for stage in self.stages}
-        preload([module for name in self.plan.stages for module in self._modules(name)])
+        preload(self.plan.stages, is_local=isinstance(self.store, LocalStore))
         for name in self.plan.stages:
             result = done.get(name) or self._carry_out(name, stages[name])
             self._read_again(result)
@@ -116,17 +114,6 @@ class Job:
         self._publish()
         self._stop_reading()
         self.pending.discard()
-
-    def _modules(self, stage: str) -> tuple[str, ...]:
-        """What a stage imports late, in the order in which it does."""
-        if stage == "crawl":
-            is_local = isinstance(self.store, LocalStore)
-            return ("shopease_etl.stages.crawl", *(["shopease_etl.engines.duckdb"] if is_local else []))
-        return {
-            "extract": ("shopease_etl.rereading",),
-            "clean": ("shopease_etl.stages.clean", "shopease_etl.accumulating"),
-            "aggregate": ("shopease_etl.stages.aggregate",),
-        }[stage]
 
     def _read_again(self, stage: StageResult) -> None:
         """Begin to read what the stage wrote."""
@@ -311,16 +298,3 @@ class Job:
 
     def _run_crawlers(self) -> tuple[CrawlerRun, ...]:
         return crawlers(self.settings).run(self.progress)
-
-
-def crawlers(settings: Settings) -> "Crawlers":
-    """Glue's crawlers that the settings name."""
-    # boto3 is slow to import: only who asks for them pays
-    from shopease_etl.catalog.crawlers import Crawlers
-
-    return Crawlers(settings.crawlers, timeout=settings.crawler_timeout)
-
-
-def now() -> str:
-    """The time in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

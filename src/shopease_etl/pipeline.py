@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 from shopease_etl import guards, lineage, signals
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.events import Events, log_event
+from shopease_etl.events import Events, log_event, now
 from shopease_etl.housekeeping import holding, private_path, tidy
-from shopease_etl.job import ASIDE, SUCCEEDED, Job, crawlers, now
+from shopease_etl.job import ASIDE, SUCCEEDED, Job
 from shopease_etl.lake import Manifest, manifests, recorded_datasets, require_whole
 from shopease_etl.plan import STAGES, Consent, Plan, plan_of
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.resources import lake_store, warehouse
+from shopease_etl.resources import crawlers, lake_store, warehouse
 from shopease_etl.results import Replaced, RollbackResult, RunResult, SourceInfo, stage_of
 from shopease_etl.rollback import ROLLED_BACK, last_published, prune, undo
 from shopease_etl.settings import Settings

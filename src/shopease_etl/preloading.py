@@ -1,17 +1,31 @@
 """Modules that are slow to import, imported beside work that leaves the machine time for it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import Final
+
+_LATE: Final[Mapping[str, Sequence[str]]] = {
+    "extract": ("rereading",),
+    "clean": ("stages.clean", "accumulating"),
+    "aggregate": ("stages.aggregate",),
+    "crawl": ("stages.crawl",),
+}
+_LATE_IN_A_FOLDER: Final[Mapping[str, Sequence[str]]] = {"crawl": ("engines.duckdb",)}
 
 
-def preload(modules: Sequence[str]) -> None:
-    """Begin to import them in another thread; what cannot be imported is for who needs it to tell."""
+def preload(stages: Sequence[str], *, is_local: bool) -> None:
+    """Begin to import, in another thread, what the stages import late, in their order.
+
+    What cannot be imported is for the stage that needs it to tell.
+    """
+    late = [_LATE, _LATE_IN_A_FOLDER] if is_local else [_LATE]
+    modules = [module for stage in stages for names in late for module in names.get(stage, ())]
     threading.Thread(target=_import, args=(modules,), name="preload", daemon=True).start()
 
 
 def _import(modules: Sequence[str]) -> None:
     for module in modules:
         with suppress(Exception):
-            import_module(module)
+            import_module(f"shopease_etl.{module}")

@@ -8,6 +8,7 @@ from shopease_etl.storage import Encryption, LakeStore, Store, open_store
 from shopease_etl.storage.local import LocalStore
 
 if TYPE_CHECKING:
+    from shopease_etl.catalog.crawlers import Crawlers
     from shopease_etl.warehouse import Warehouse
 
 
@@ -36,6 +37,14 @@ def warehouse(
     from shopease_etl.warehouse.aws import AwsWarehouse
 
     return AwsWarehouse(store, settings.glue_database, settings.athena_workgroup, seconds)
+
+
+def crawlers(settings: Settings) -> "Crawlers":
+    """Glue's crawlers that the settings name."""
+    # boto3 is slow to import: only who asks for them pays
+    from shopease_etl.catalog.crawlers import Crawlers
+
+    return Crawlers(settings.crawlers, timeout=settings.crawler_timeout)
 
 
 def prices(settings: Settings) -> Prices:
