@@ -12,7 +12,7 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test test-airflow test-faults check format bench bench-growth bench-breakdown deploy-bucket deploy destroy clean
+.PHONY: help demo test test-airflow test-faults check format bench bench-growth bench-breakdown deploy-bucket deploy destroy image test-image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,8 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
 	$(BIN)/python -m shopease_etl.start_table | diff src/shopease_etl/start.json -
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/ruff format
@@ -88,6 +90,22 @@ deploy: ## Create or update catalog, crawlers, workgroup, rights and alerts over
 destroy: ## Remove from AWS what `make deploy` made; the bucket and its data stay
 	terraform -chdir=terraform destroy
 	@echo 'The bucket and the data in it are as they were.'
+
+IMAGE ?= shopease
+TARGET ?= shopease
+IMAGE_OPTIONS ?=
+
+image: ## The container image (IMAGE=name BASE=python:3.13-slim@sha256:... TARGET=shopease|emulator IMAGE_OPTIONS=...)
+	@for builder in docker podman buildah; do \
+		if $$builder info > /dev/null 2>&1; then \
+			exec $$builder build $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_OPTIONS) \
+				--target $(TARGET) --tag $(IMAGE) .; \
+		fi; \
+	done; \
+	echo 'make image needs docker with its daemon, podman or buildah' >&2; exit 1
+
+test-image: $(BIN)/.tests ## Build the images and run what compose.yaml runs, without rights
+	$(BIN)/python -m pytest tests/image
 
 clean: ## Delete .venv, .shopease (with its database), lake, dumps and what bench made
 	rm -rf .venv .shopease lake dumps .faults .bench

@@ -1,6 +1,6 @@
 """A run under way: its stages in order, what they wrote, and how it is published, undone or kept for a retry.
 
-Polars, Arrow and DuckDB are slow to import: they come with the stages that need them, or beside the extract.
+Polars, Arrow and DuckDB are slow to import: they come with the stages that need them, or beside the cleaning.
 """
 
 import logging
@@ -101,7 +101,6 @@ class Job:
             "crawl": lambda: self._crawl(recorded),
         }
         done = {stage.name: stage for stage in self.stages}
-        preload(self.plan.stages, is_local=isinstance(self.store, LocalStore))
         for name in self.plan.stages:
             result = done.get(name) or self._carry_out(name, stages[name])
             self._read_again(result)
@@ -245,6 +244,7 @@ class Job:
         from shopease_etl.accumulating import SilverParts
         from shopease_etl.stages.clean import clean
 
+        preload(self.plan.stages, is_local=isinstance(self.store, LocalStore))
         memory = self._memory()
         if "aggregate" in self.plan.stages:
             self.made = SilverParts(memory)

@@ -10,7 +10,7 @@ from shopease_etl.spilling import Spill
 
 MEBIBYTE: Final = 1024 * 1024
 USUAL: Final = 1024 * MEBIBYTE
-LARGEST_BATCH: Final = 6 * MEBIBYTE
+LARGEST_BATCH: Final = 5 * MEBIBYTE
 SMALLEST_BATCH: Final = 256 * 1024
 _PAGES: Final = Path("/proc/self/statm")
 _PAGE_BYTES: Final = 4096

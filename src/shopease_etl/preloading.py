@@ -6,18 +6,14 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
-_LATE: Final[Mapping[str, Sequence[str]]] = {
-    "extract": ("rereading",),
-    "clean": ("stages.clean", "accumulating"),
-    "aggregate": ("stages.aggregate",),
-    "crawl": ("stages.crawl",),
-}
+_LATE: Final[Mapping[str, Sequence[str]]] = {"aggregate": ("stages.aggregate",), "crawl": ("stages.crawl",)}
 _LATE_IN_A_FOLDER: Final[Mapping[str, Sequence[str]]] = {"crawl": ("engines.duckdb",)}
 
 
 def preload(stages: Sequence[str], *, is_local: bool) -> None:
-    """Begin to import, in another thread, what the stages import late, in their order.
+    """Begin to import, in another thread, what later stages import, in their order.
 
+    Beside the extract this wins nothing: both want the interpreter.
     What cannot be imported is for the stage that needs it to tell.
     """
     late = [_LATE, _LATE_IN_A_FOLDER] if is_local else [_LATE]

@@ -99,7 +99,7 @@ def test_a_bucket_in_another_region_is_told_with_it(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     line = looked_over(f"s3://{name}", tmp_path)["lake region"]
-    assert (line.warning, line.fix) == (True, f"set AWS_REGION to {REGION}")
+    assert (line.warning, line.fix) == (True, f"set AWS_REGION and AWS_DEFAULT_REGION to {REGION}")
 
 
 def test_a_lease_on_s3_tells_who_is_at_work(new_bucket: Callable[[], str], tmp_path: Path) -> None:

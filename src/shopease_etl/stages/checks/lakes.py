@@ -95,7 +95,7 @@ def _region(reached: "Reached") -> CheckLine:
         return warned("lake region", f"S3 does not tell it; ours is {reached.own_region}", None)
     told = f"the bucket is in {reached.region}, requests go to {reached.own_region}"
     is_other = reached.region != reached.own_region
-    return warned("lake region", told, f"set AWS_REGION to {reached.region}", is_bad=is_other)
+    return warned("lake region", told, f"set AWS_REGION and AWS_DEFAULT_REGION to {reached.region}", is_bad=is_other)
 
 
 def _versions(bucket: "Bucket", name: str) -> CheckLine:
