@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from commands import Shop, copy_of, execute
+from commands import Shop, copy_of, end, execute
 from shopease_etl import alerts_sending, pings
 from shopease_etl.alerts_sending import Alert
 from shopease_etl.errors import ConfigurationError
@@ -136,14 +136,50 @@ def test_a_refusal_is_told_as_one_also_after_another_failure(shop: Shop, mailbox
     told = alerted(shop, address)
     assert told.run("extract").code == 0
     assert replace(told, database_url=NOBODY).run("extract").code == 4
-    execute(shop.database_url, "DELETE FROM inventory")
-    refused = told.run("extract")
-    assert refused.code == 3
+    execute(shop.database_url, "ALTER TABLE customers ADD COLUMN nickname text DEFAULT 'Bunny'")
+    assert told.run("extract").code == 3
     assert box.subjects == [
         f"shopease: extract {verb}: {shop.folder / shop.lake}" for verb in ("failed", "was refused")
     ]
-    assert "inventory" in box.text(1)
+    assert "nickname" in box.text(1)
     assert "\nWay out: " in box.text(1)
+    assert "Bunny" not in box.text(1)  # no row of the source leaves the house
+    assert told.run("extract").code == 3
+    execute(shop.database_url, "ALTER TABLE customers DROP COLUMN nickname", "DELETE FROM inventory")
+    assert told.run("extract").code == 3
+    assert len(box.mails) == 3  # another refusal is another failure
+    assert "inventory" in box.text(2)
+
+
+def test_commands_that_end_together_tell_it_once(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+    box, address = mailbox
+    broken = replace(alerted(shop, address), database_url=NOBODY)
+    for each in [broken.start("extract", "--wait", "60") for _ in range(3)]:
+        with each:
+            assert end(each).code == 4
+    assert len(box.mails) == 1
+
+
+def test_only_what_failed_done_well_is_a_recovery(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+    box, address = mailbox
+    told = alerted(shop, address)
+    assert told.run("run-all", "--skip-crawl").code == 0
+    assert told.run("retry").code == 2  # nothing has failed, so nobody is told
+    assert replace(told, database_url=NOBODY).run("extract").code == 4
+    assert told.run("crawl").code == 0
+    assert len(box.mails) == 1
+    assert told.run("extract").code == 0
+    assert box.subjects[1:] == [f"shopease: extract is well again: {shop.folder / shop.lake}"]
+
+
+def test_what_cannot_be_remembered_is_told_again(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+    box, address = mailbox
+    (shop.folder / "home").mkdir()
+    (shop.folder / "home" / "alerts").write_text("in the way")
+    broken = replace(alerted(shop, address), database_url=NOBODY)
+    assert "cannot be remembered" in broken.run("extract", "--quiet").stderr
+    assert broken.run("extract").code == 4
+    assert len(box.mails) == 2
 
 
 def test_the_manifest_tells_how_the_last_run_ended_where_nothing_is_remembered(
@@ -201,6 +237,7 @@ def test_a_ping_that_is_not_answered_holds_nobody_up(monkeypatch: pytest.MonkeyP
         waiting = pings.Pings(address)
         waiting.start()
         waiting.end("it failed")
+        waiting.wait()
         assert [path.partition("?")[0] for path, _ in asked] == ["/start"]
 
 

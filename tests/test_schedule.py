@@ -225,6 +225,16 @@ def test_a_person_is_asked_before_the_dags_are_written(shop: Shop, tmp_path: Pat
     compile(ended.stdout, "dags", "exec")
 
 
+def test_the_schedule_of_another_folder_is_not_overwritten(shop: Shop, tmp_path: Path) -> None:
+    home = tmp_path / "airflow"
+    (home / "dags").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    first, other = (Shop(folder, more={"AIRFLOW_HOME": str(home)}) for folder in (shop.folder, tmp_path / "other"))
+    first.run("schedule", "airflow", "--install", "--yes").done()
+    other.run("schedule", "airflow", "--install", "--yes").failed(2, "another folder", str(shop.folder))
+    first.run("schedule", "airflow", "--at", "04:30", "--install", "--yes").done()
+
+
 def test_json_tells_what_is_left_to_do(shop: Shop) -> None:
     document = json.loads(shop.run("schedule", "airflow", "--json").done().stdout)
     assert set(document) == {"kind", "files", "next", "notes", "installed"}

@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -33,18 +34,17 @@ class Alert:
 def send(addresses: Sequence[str], alert: Alert) -> bool:
     """Send the alert to every address, all at the same time; True if one at least has taken it.
 
-    What does not is told by a warning, without the address, which may hold secrets.
+    What does not is told as an error, also with `--quiet`, without the address, which may hold secrets.
     """
     try:
         named = services(addresses)
     except ConfigurationError as error:
-        log.warning("nobody could be alerted: %s; %s", error, error.hint)
+        log.error("nobody could be alerted: %s; %s", error, error.hint)
         return False
-    sendings = [_Sending(service, alert, is_alone=len(named) == 1) for service in named]
+    sendings = _sent(named, alert)
     for sending in sendings:
-        sending.thread.join(PATIENCE_SECONDS)
         if sending.reason:
-            log.warning("%s was not alerted: %s", sending.name, sending.reason)
+            log.error("%s was not alerted: %s", sending.name, sending.reason)
     return any(not sending.reason for sending in sendings)
 
 
@@ -57,10 +57,7 @@ def send_test(addresses: Sequence[str], place: str) -> None:
     """
     named = services(addresses)
     alert = Alert(f"shopease: a test: {place}", "This is how an alert of shopease arrives.", is_failure=False)
-    sendings = [_Sending(service, alert, is_alone=len(named) == 1) for service in named]
-    for sending in sendings:
-        sending.thread.join(PATIENCE_SECONDS)
-    if failed := [f"{sending.name}: {sending.reason}" for sending in sendings if sending.reason]:
+    if failed := [f"{sending.name}: {sending.reason}" for sending in _sent(named, alert) if sending.reason]:
         message = f"the test was not taken by {'; '.join(failed)}"
         raise UnreachableError(message, hint="see SHOPEASE_ALERTS")
 
@@ -87,6 +84,15 @@ def services(addresses: Sequence[str]) -> list["NotifyBase"]:
     return [service for service in found if service is not None]
 
 
+def _sent(services: Sequence["NotifyBase"], alert: Alert) -> list["_Sending"]:
+    """The alert to every service, all at the same time and within one time."""
+    sendings = [_Sending(service, alert, is_alone=len(services) == 1) for service in services]
+    until = time.monotonic() + PATIENCE_SECONDS
+    for sending in sendings:
+        sending.thread.join(max(0.0, until - time.monotonic()))
+    return sendings
+
+
 class _Said(logging.Handler):
     """What apprise said last."""
 
@@ -95,6 +101,7 @@ class _Said(logging.Handler):
         self.last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep it in one line."""
         self.last = " ".join(record.getMessage().split())
 
 

@@ -1,5 +1,6 @@
 """AWS's clients, objects read to their end, and what AWS refuses told in our words, with the fix."""
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -103,7 +104,9 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
         config = Config(
             retries={"total_max_attempts": attempts}, connect_timeout=10, read_timeout=60, max_pool_connections=16
         )
-        return boto3.session.Session(botocore_session=session).client(service, region_name=region, config=config)
+        # AWS_REGION is what AWS's other tools read; boto3 does not
+        chosen = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+        return boto3.session.Session(botocore_session=session).client(service, region_name=chosen, config=config)
 
 
 class ObjectBody:

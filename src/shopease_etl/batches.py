@@ -18,7 +18,7 @@ from shopease_etl.storage.rows import csv_header, record_end, whole_records
 from shopease_etl.tables import Table
 
 HEADER_BYTES: Final = 65_536
-BATCH_BYTES: Final = 5 * 1024 * 1024
+BATCH_BYTES: Final = 4 * 1024 * 1024
 LONGEST_RECORD: Final = 1024 * 1024 * 1024
 WAKE_SECONDS: Final = 0.2
 _NO_SEPARATOR: Final = "\x01"

@@ -21,6 +21,10 @@ class ConfigurationError(ShopeaseError):
     exit_code = 2
 
 
+class NothingToRetryError(ConfigurationError):
+    """The last run succeeded, or there is none: nothing has failed."""
+
+
 class DataRefusedError(ShopeaseError):
     """The data breaks a promise: schema, quality or reconciliation (exit code 3)."""
 

@@ -1,7 +1,6 @@
-"""A run under way: its stages in order, what they wrote, and how it is published, undone or kept for a retry.
+"""A run under way: its stages in order, what they wrote, and how it is published, undone or kept for a retry."""
 
-Polars, Arrow and DuckDB are slow to import: they come with the stages that need them, or beside the cleaning.
-"""
+# Polars, Arrow and DuckDB are slow to import: they come with the stages that need them, or beside the cleaning.
 
 import logging
 import time
@@ -271,8 +270,9 @@ class Job:
         )
 
     def _memory(self) -> "Memory":
-        from shopease_etl.memory import Memory
+        from shopease_etl.memory import Memory, give_back
 
+        give_back()
         return Memory(self.settings.max_memory, self.settings.home)
 
     def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:

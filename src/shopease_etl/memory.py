@@ -1,6 +1,8 @@
 """How much memory a run may take, and what it does so as not to take more."""
 
+import ctypes
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,13 +12,19 @@ from shopease_etl.spilling import Spill
 
 MEBIBYTE: Final = 1024 * 1024
 USUAL: Final = 1024 * MEBIBYTE
-LARGEST_BATCH: Final = 5 * MEBIBYTE
+LARGEST_BATCH: Final = 4 * MEBIBYTE
 SMALLEST_BATCH: Final = 256 * 1024
 _PAGES: Final = Path("/proc/self/statm")
 _PAGE_BYTES: Final = 4096
 _AVAILABLE: Final = Path("/proc/meminfo")
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _RESERVE: Final = 64 * MEBIBYTE
+
+
+def give_back() -> None:
+    """Let the system have what this process has freed, such as buffers of uploads; glibc keeps it, others do not."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True)

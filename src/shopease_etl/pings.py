@@ -23,6 +23,7 @@ class Pings:
     def __init__(self, address: str) -> None:
         self._address = urlsplit(address)
         self._id = str(uuid4())
+        self._until = 0.0
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -30,11 +31,14 @@ class Pings:
         self._begin("/start", None)
 
     def end(self, failure: str | None) -> None:
-        """Tell how it ended, and wait a moment until that has arrived."""
+        """Tell how it ended; it is not waited for."""
         self._begin("/fail" if failure else "", failure)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        self._until = time.monotonic() + PATIENCE_SECONDS
+
+    def wait(self) -> None:
+        """Wait a moment until the pings have arrived, counted from the end."""
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, self._until - time.monotonic()))
 
     def _begin(self, suffix: str, text: str | None) -> None:
         former = self._threads[-1] if self._threads else None
@@ -57,4 +61,4 @@ class Pings:
                 reason = str(getattr(error, "reason", "")) or type(error).__name__
                 time.sleep(pause)
         # the address itself is a secret
-        log.warning("%s took no ping: %s", self._address.hostname, reason)
+        log.error("%s took no ping: %s", self._address.hostname, reason)

@@ -8,7 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from shopease_etl import guards, lineage, signals
-from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
+from shopease_etl.errors import (
+    ConfigurationError,
+    DataRefusedError,
+    NothingToRetryError,
+    ShopeaseError,
+    UnreachableError,
+)
 from shopease_etl.events import Events, log_event, now
 from shopease_etl.housekeeping import holding, private_path, tidy
 from shopease_etl.job import ASIDE, SUCCEEDED, Job
@@ -76,7 +82,7 @@ def retry(
     """Go on with the last run, which did not succeed, after the last of its stages whose outputs are as it left them.
 
     Raises:
-        ConfigurationError: there is no run, or the last one succeeded.
+        NothingToRetryError: there is no run, or the last one succeeded.
         ShopeaseError: as `run` does.
     """
     store = lake_store(settings)
@@ -187,7 +193,7 @@ def _last_failed(store: LakeStore) -> Manifest:
         message = f"there is nothing to retry in {store.location}: " + (
             f"the last run, {last.run.run_id}, {last.run.status}" if last else "no run has begun yet"
         )
-        raise ConfigurationError(message, hint="`shopease run-all` begins a new run")
+        raise NothingToRetryError(message, hint="`shopease run-all` begins a new run")
     return last
 
 

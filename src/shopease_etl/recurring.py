@@ -44,18 +44,21 @@ class _Plans:
 
     @classmethod
     def of(cls, build: Build, schema: pl.Schema) -> "_Plans":
+        """Plans for frames of this schema."""
         made = cls()
         source = pl.LazyFrame(schema=schema).map_batches(lambda _: made.taken(), schema=schema)
         made.plans = [plan.to_native() for plan in build(nw.from_native(source))]
         return made
 
     def taken(self) -> pl.DataFrame:
+        """The frame that is worked on."""
         if self.frame is None:
             message = "there is no frame"
             raise ValueError(message)
         return self.frame
 
     def results(self, frame: pl.DataFrame) -> list[pl.DataFrame]:
+        """What the plans make of the frame."""
         self.frame = frame
         try:
             return pl.collect_all(self.plans)

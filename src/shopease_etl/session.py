@@ -16,7 +16,7 @@ from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.options import TEXT, Everywhere, early
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from shopease_etl.costs import MonthlyCost
     from shopease_etl.plan import Plan
@@ -76,17 +76,20 @@ class Session:
         from shopease_etl.plan import Consent
 
         consent = Consent(accept_drift, allow_shrink)
-        with self.watched("run-all" if len(plan.stages) > 1 else plan.stages[0]):
+        with self.watched("run-all" if len(plan.stages) > 1 else plan.stages[0], plan.stages):
             result = pipeline.run(plan, self.settings, self.console.progress, consent=consent, wait=wait)
         self.show_run(result)
 
-    def watched(self, command: str) -> AbstractContextManager[None]:
-        """Alerts and pings tell how the command in the block ends, where the settings name whom."""
+    def watched(self, command: str, stages: "Sequence[str]" = ()) -> AbstractContextManager[None]:
+        """Alerts and pings tell how the command in the block ends, where the settings name whom.
+
+        `stages` are those that it does; none stands for all that is left.
+        """
         if not (self.settings.alerts or self.settings.ping_url):
             return nullcontext()
         from shopease_etl.alerts import watched
 
-        return watched(self.settings, command)
+        return watched(self.settings, command, stages)
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""

@@ -54,6 +54,7 @@ class Watch:
         self._limits: list[Limit] = []
         self._doing: list[str | None] = []  # what interrupts wait for
         self._interrupted_at: float | None = None
+        self.number: int | None = None  # of the first signal
         self._is_told = False  # the main thread has heard of the person's interrupt
         self._is_explained = False  # and the person of what it waits for
         self._quiet_until = 0.0
@@ -166,6 +167,7 @@ class Watch:
                 if number == signal.SIGINT and self._own:
                     self._own -= 1
                 elif number in _INTERRUPTS:
+                    self.number = self.number or number
                     self._count(time.monotonic())
 
     def _count(self, now: float) -> None:

@@ -49,6 +49,11 @@ def deliver() -> None:
             raise KeyboardInterrupt
 
 
+def is_by_hand() -> bool:
+    """Whether a person at a terminal interrupted the command, who knows of it."""
+    return sys.stderr.isatty() and any(watch.number == signal.SIGINT for watch in _watches)
+
+
 def conclude() -> None:
     """Raise no interrupt any more: the command is over, and its end is told."""
     for watch in _watches:

@@ -1,13 +1,17 @@
 """A schedule put where its orchestrator finds it; asked for, never by itself."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Final
 
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.scheduling.cron import merged
 from shopease_etl.scheduling.request import Schedule, ScheduledFile
+
+_FOLDER: Final = re.compile(r"(?:WorkingDirectory|FOLDER *)=")
 
 
 def install(schedule: Schedule) -> None:
@@ -22,6 +26,8 @@ def install(schedule: Schedule) -> None:
         return
     if schedule.kind == "airflow":
         _require_airflow(Path(schedule.files[0].path).parent)
+    for file in schedule.files:
+        _require_own(file)
     for file in schedule.files:
         _write(file)
     for folder in schedule.folders:
@@ -42,6 +48,20 @@ def _require_airflow(dags: Path) -> None:
     if not dags.is_dir() and not dags.parent.is_dir():
         message = f"there is no Airflow in {dags.parent}"
         raise ConfigurationError(message, hint="set AIRFLOW_HOME to its folder, or install where it runs")
+
+
+def _require_own(file: ScheduledFile) -> None:
+    """What is there is of the same folder, or it is another shop's schedule, which would be lost."""
+    try:
+        there = Path(file.path).read_text(encoding="utf-8")
+    except OSError:
+        return
+    folders = [next((line for line in text.splitlines() if _FOLDER.match(line)), "") for text in (there, file.text)]
+    if folders[0] and folders[0] != folders[1]:
+        message = f"{file.path} is the schedule of another folder ({folders[0].partition('=')[2].strip()})"
+        raise ConfigurationError(
+            message, hint="delete that file first, or print this schedule and name its files otherwise"
+        )
 
 
 def _write(file: ScheduledFile) -> None:

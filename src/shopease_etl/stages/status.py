@@ -114,7 +114,7 @@ def _past(store: Store, keys: Set[str], runs: int, oldest: float | None) -> _Pas
     for manifest in manifests(store):
         read.append(manifest)
         told_by = {**dict.fromkeys(manifest.recorded, manifest), **told_by}
-        if success is None and _brought_data(manifest):
+        if success is None and brought_data(manifest):
             success = run_status(manifest)
         is_enough = success is not None or oldest is None or _ended(manifest) < oldest
         if len(read) > runs and keys <= told_by.keys() and is_enough:
@@ -122,7 +122,7 @@ def _past(store: Store, keys: Set[str], runs: int, oldest: float | None) -> _Pas
     return _Past(read, told_by, success)
 
 
-def _brought_data(manifest: Manifest) -> bool:
+def brought_data(manifest: Manifest) -> bool:
     """Whether the run read the source; a crawl after a rollback, say, makes nothing newer."""
     return manifest.run.status == _SUCCEEDED and "extract" in manifest.run.stages
 

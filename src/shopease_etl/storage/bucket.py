@@ -68,7 +68,8 @@ class Bucket:
     def missing_rights(self) -> Iterator[UnreachableError]:
         """What these credentials may not do below `_runs/` of all that a run does.
 
-        Nothing is left there, not even a version: the object is begun and given up, and what is deleted is none.
+        Nothing is left there: the object is begun and given up, and what is deleted is none. (A server that does not
+        know conditions marks that as deleted; the mark is taken away again where that is allowed.)
         """
         key = f"{RUNS}/.check-{uuid4().hex}"
         for right in (self._list, self._read, self._write, self._abort, self._delete):

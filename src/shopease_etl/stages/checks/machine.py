@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from shopease_etl import __version__
-from shopease_etl.errors import ShopeaseError
+from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.memory import USUAL, available_bytes
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings
@@ -34,6 +34,7 @@ def machine(settings: Settings) -> Iterator[CheckLine]:
     yield CheckLine("versions", f"shopease {__version__}, python {platform.python_version()}, {libraries}")
     yield from (_extra(name, modules) for name, modules in _EXTRAS.items())
     yield _memory(settings.max_memory)
+    yield _home(settings.home)
 
 
 def disks(settings: Settings, store: Store, last_bytes: int) -> Iterator[CheckLine]:
@@ -43,12 +44,27 @@ def disks(settings: Settings, store: Store, last_bytes: int) -> Iterator[CheckLi
     places["temporary"] = Path(tempfile.gettempdir())
     told: set[tuple[int, bool]] = set()
     for name, folder in places.items():
-        there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+        there = _existing(folder)
         needed = last_bytes if folder == outputs else 0
         # folders of one disk are told once, with the needs of the first
         if there.stat().st_dev not in {device for device, _ in told}:
             yield _disk(f"disk {name}", there, needed)
         told.add((there.stat().st_dev, bool(needed)))
+
+
+def _home(folder: Path) -> CheckLine:
+    """Locks, spooled objects, the local catalog and what was alerted are kept there."""
+    there = _existing(folder)
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        told = f"{folder} cannot be written: {error.strerror}"
+        return CheckLine("home", told, UnreachableError.exit_code, "set SHOPEASE_HOME to a folder that can")
+    return CheckLine("home", f"{folder} can be written")
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
 
 
 def _disk(name: str, folder: Path, last_bytes: int) -> CheckLine:
