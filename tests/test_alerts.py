@@ -239,6 +239,9 @@ def test_a_ping_that_is_not_answered_holds_nobody_up(monkeypatch: pytest.MonkeyP
         waiting.end("it failed")
         waiting.wait()
         assert [path.partition("?")[0] for path, _ in asked] == ["/start"]
+    for thread in threading.enumerate():  # or they would tell of their failure in another test
+        if thread.name in {"ping", "alert"}:
+            thread.join(30)
 
 
 def test_an_alert_that_is_not_answered_holds_nobody_up(
@@ -249,6 +252,9 @@ def test_an_alert_that_is_not_answered_holds_nobody_up(
         told = alerts_sending.send([address.replace("http", "json")], Alert("title", "text", is_failure=True))
     assert not told
     assert "no answer in 0.2 s" in caplog.text
+    for thread in threading.enumerate():
+        if thread.name == "alert":
+            thread.join(30)
 
 
 def test_a_test_alert_arrives_or_says_why_not(mailbox: tuple[Mailbox, str]) -> None:
