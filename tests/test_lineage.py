@@ -331,6 +331,13 @@ def test_the_librarys_own_settings_change_nothing(monkeypatch: pytest.MonkeyPatc
     assert receiver.events[0]["job"]["namespace"] == "shopease"
 
 
+def wait_for_senders() -> None:
+    """Wait for the threads of senders that were left behind: what they log is not the next test's."""
+    for thread in threading.enumerate():
+        if thread.name == "lineage":
+            thread.join(10)
+
+
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -357,6 +364,7 @@ def test_a_receiver_that_does_not_answer_holds_up_nothing(
         tell(load(lineage=receiver.address), run_of())
         assert len(receiver.events) <= 1
         assert warnings_of(caplog) == [f"{receiver.address} did not take all lineage events of this run in time"]
+    wait_for_senders()
 
 
 def test_a_receiver_that_answers_too_late_is_given_up(
