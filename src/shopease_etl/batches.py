@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from typing import Final, TypeVar
 
 import polars as pl
 
+from shopease_etl.column_names import labels
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake import Publication, remake, require_whole
 from shopease_etl.results import Recorded
 from shopease_etl.storage import Store
-from shopease_etl.storage.rows import csv_header, record_end, whole_records
+from shopease_etl.storage.rows import RowCounter, csv_header, record_end, whole_records
 from shopease_etl.tables import Table
 
 HEADER_BYTES: Final = 65_536
@@ -47,19 +48,28 @@ class Piece:
 class CsvObject:
     """A CSV dataset with every column as text; NULL and the empty string stay apart.
 
+    `names` are those in the header; frames have `labels`, which are names of ours where it is given which are `known`.
+
     Raises:
         DataRefusedError: the object is missing, cut short, not the size in bytes that its run recorded, or its header
             cannot be read.
     """
 
     def __init__(
-        self, store: Store, key: str, recorded: Mapping[str, Recorded], *, batch_bytes: int = BATCH_BYTES
+        self,
+        store: Store,
+        key: str,
+        recorded: Mapping[str, Recorded],
+        *,
+        batch_bytes: int = BATCH_BYTES,
+        known: Collection[str] | None = None,
     ) -> None:
         self.key = key
         self.bytes = require_whole(store, key, recorded)
         self._store = store
         self._batch_bytes = batch_bytes
         self.names, self._header_bytes = _header(store, key)
+        self.labels = self.names if known is None else labels(self.names, known)
 
     def pieces(self) -> Iterator[Piece]:
         """The records in pieces of about the batch's size, in order; one without rows where there are none."""
@@ -73,10 +83,19 @@ class CsvObject:
                 yield Piece(start, length, data[:length], b'"' in data or b"\r" in data)
                 start, size = start + length, self._batch_bytes
             elif size >= LONGEST_RECORD or not data:
-                message = f"{self.key} cannot be read: a record of more than {size:,} bytes begins at byte {start:,}"
+                row = f"row {self._rows_before(start) + 1:,} of {self.key}"
+                message = (
+                    f"{row} cannot be read: it has more than {size / 1e6:,.0f} MB, or a quote that is never closed"
+                )
                 raise DataRefusedError(message, hint=remake(self.key))
             else:
                 size *= 2
+
+    def _rows_before(self, place: int) -> int:
+        rows = RowCounter()
+        for start in range(self._header_bytes, place, self._batch_bytes):
+            rows.update(self._store.read(self.key, start, min(self._batch_bytes, place - start)))
+        return rows.records
 
     def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The piece's rows; `columns` are those to read, where not all.
@@ -84,7 +103,7 @@ class CsvObject:
         Raises:
             DataRefusedError, PolarsError: they are no CSV of the header's columns.
         """
-        places = None if columns is None else [self.names.index(name) for name in columns if name in self.names]
+        places = None if columns is None else [self.labels.index(name) for name in columns if name in self.labels]
         return self._parsed(self._data(piece), places)
 
     def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
@@ -104,7 +123,7 @@ class CsvObject:
         return self._store.read(self.key, piece.start, piece.length)
 
     def _parsed(self, data: bytes, places: Sequence[int] | None) -> pl.DataFrame:
-        schema = dict.fromkeys(self.names, pl.String)
+        schema = dict.fromkeys(self.labels, pl.String)
         if not data:
             return pl.DataFrame(schema=schema)[:, places or slice(None)]
         try:

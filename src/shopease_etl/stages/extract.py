@@ -69,6 +69,10 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
         raise DataRefusedError(
             message, hint="load a dump with `shopease restore`, or see SHOPEASE_DATABASE_URL and SHOPEASE_SOURCE_SCHEMA"
         )
+    broken = [f"{item.name}.{name!r}" for item in sources.values() for name in item.columns if {*"\r\n"} & {*name}]
+    if broken:
+        message = f"the source {snapshot.database} has line breaks in the names of columns: {', '.join(broken)}"
+        raise DataRefusedError(message, hint="rename them in the source: ALTER TABLE ... RENAME COLUMN ... TO ...")
     return sources
 
 
