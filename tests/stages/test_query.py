@@ -1,6 +1,8 @@
 """SQL on the catalogued lake: what views and raw tables hold; wrong SQL and broken files are told clearly."""
 
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +22,7 @@ from hand_made_lake import (
 )
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.stages.query import check_output
 from shopease_etl.tables import GOLD_TABLES, STORES, TRANSACTIONS
 
 
@@ -151,3 +154,31 @@ def test_a_column_named_like_a_table_is_not_one(lake: Path) -> None:
     size = sum((lake / gold.key).stat().st_size for gold in GOLD_TABLES)
     with asked(sql, lake, catalog, max_scan=size) as result:
         assert result.reader.read_all().num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("lake/answer.csv", "is inside the lake"),
+        ("lake", "is inside the lake"),
+        ("lake/gold/../new/answer.csv", "is inside the lake"),
+        ("linked/answer.csv", "is inside the lake"),
+        ("answer-in-lake.csv", "is inside the lake"),
+        ("home/catalog/answer.csv", "is inside shopease's home folder"),
+        ("elsewhere", "is a folder"),
+        ("pipe", "is not a regular file"),
+        ("nowhere/answer.csv", "there is no folder"),
+        ("answer.csv", None),
+        ("linked/../answer.csv", "is inside the lake"),
+        ("lake/../answer.csv", None),
+    ],
+)
+def test_a_result_is_not_written_where_it_would_do_harm(tmp_path: Path, output: str, reason: str | None) -> None:
+    for folder in ("lake/gold/new", "home", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "linked").symlink_to("lake/gold")
+    (tmp_path / "answer-in-lake.csv").symlink_to("lake/x.csv")
+    os.mkfifo(tmp_path / "pipe")
+    with nullcontext() if reason is None else pytest.raises(ShopeaseError, match=reason) as raised:
+        check_output(tmp_path / output, tmp_path / "lake", tmp_path / "home")
+    assert raised is None or raised.value.exit_code == (4 if output.startswith("nowhere") else 2)

@@ -1,9 +1,7 @@
 """DuckDB over one local lake, shut in there: CSV and Parquet files as tables, and Athena's SQL on them."""
 
-import math
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow as pa
 
 from shopease_etl.engines.athena_sql import place_of, tables_in, translate
 from shopease_etl.engines.csv_files import what_is_cut_off
+from shopease_etl.engines.limits import TimeLimit
 from shopease_etl.engines.trino_semantics import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
@@ -49,7 +48,7 @@ class Engine:
     ) -> None:
         self._database = database
         self._timeout = timeout
-        self._deadline = math.inf
+        self._limit = TimeLimit(None)
         self._files: dict[str, tuple[Path, str]] = {}
         self._csv_files: dict[str, bool] = {}
         self._views: dict[str, set[str]] = {}
@@ -130,9 +129,9 @@ class Engine:
             self.mark_broken(name, self._refused(error, select))
 
     def query(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one reading statement, one at a time; batches come as they are read.
+        """Runs one read-only statement, one at a time; batches come as they are read.
 
-        Ctrl-C stops it at once, and so does the end of the time that a statement may take.
+        Ctrl-C stops it at once, and so does the end of its time, which counts until the last batch is read.
         """
         return self._read(sql, translate(sql, self._database))
 
@@ -141,7 +140,7 @@ class Engine:
         return self._read(sql, sql)
 
     def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
-        self._deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
+        self._limit = TimeLimit(self._timeout)
         self._check_whole(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
         bigints = [index for index, kind in enumerate(relation.types) if str(kind) == "HUGEINT"]
@@ -181,25 +180,19 @@ class Engine:
 
     def _answered(self, sql: str, work: Callable[[], _Result]) -> _Result:
         """Works in another thread, for DuckDB holds signals up; Ctrl-C interrupts it there and is raised here."""
+        # a result that streams may give each batch in no time, and still never end
+        self._limit.check()
         future: Future[_Result] = self._worker.submit(work)
         try:
             # a signal may have come to another thread: this one must wake now and then to see it
-            while not wait([future], timeout=0.1).done:
-                self._stop_late(future)
+            while not wait([future], timeout=min(0.1, self._limit.left)).done:
+                self._limit.check()
             return future.result()
-        except KeyboardInterrupt:
-            self._stop(future)
-            raise
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise self._refused(error, sql) from error
-
-    def _stop_late(self, future: Future[_Result]) -> None:
-        if time.monotonic() > self._deadline:
+        except BaseException:
             self._stop(future)
-            raise ShopeaseError(
-                f"the statement took longer than {self._timeout:g} s, and was stopped",
-                hint="SHOPEASE_QUERY_TIMEOUT sets the seconds that a query may take",
-            )
+            raise
 
     def _stop(self, future: Future[_Result]) -> None:
         future.cancel()
