@@ -4,14 +4,17 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
-from shopease_etl.engines.athena_sql import place_of, tables_in, translate
+from shopease_etl.engines.athena_sql import metadata_statement, tables_in, translate
 from shopease_etl.engines.csv_files import what_is_cut_off
+from shopease_etl.engines.duckdb_errors import no_table, reason, unknown_table, wrong_name
 from shopease_etl.engines.limits import TimeLimit
+from shopease_etl.engines.metadata_statements import Tables, plan
 from shopease_etl.engines.trino_semantics import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
@@ -24,14 +27,11 @@ _Result = TypeVar("_Result")
 
 _WRONG_SQL: Final = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 _BATCH_ROWS: Final = 65_536
-_REASON_LENGTH: Final = 500
 _CSV_OPTIONS: Final = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
     "strict_mode = true, null_padding = false, hive_partitioning = false, "
     "max_line_size = 16777216, buffer_size = 33554432"
 )
-_MISSING_NAME: Final = re.compile(r'(?:with name|[Cc]olumn) "?([^"\s]+)"? (?:does not exist|not found|must appear)')
-_MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
 
 
 class Engine:
@@ -51,7 +51,7 @@ class Engine:
         self._limit = TimeLimit(None)
         self._files: dict[str, tuple[Path, str]] = {}
         self._csv_files: dict[str, bool] = {}
-        self._views: dict[str, set[str]] = {}
+        self._views: dict[str, str] = {}
         self._broken: dict[str, ShopeaseError] = {}
         self._spill = tempfile.TemporaryDirectory(prefix="shopease-query-", dir=temporary)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="shopease-query")
@@ -111,8 +111,8 @@ class Engine:
 
     def add_view(self, name: str, athena_sql: str) -> None:
         """A view from a SELECT in Athena's SQL; where a table under it is broken, the view is broken likewise."""
-        self._views[name] = tables_in(athena_sql)
-        self._create_view(name, translate(athena_sql, self._database))
+        self._views[name] = athena_sql
+        self._create_view(name, translate(athena_sql))
 
     def mark_broken(self, name: str, error: ShopeaseError) -> None:
         """Has `error` raised by the first query that asks for this table; other queries are answered."""
@@ -133,14 +133,29 @@ class Engine:
 
         Ctrl-C stops it at once, and so does the end of its time, which counts until the last batch is read.
         """
-        return self._read(sql, translate(sql, self._database))
+        self._limit = TimeLimit(self._timeout)
+        if (statement := metadata_statement(sql)) is not None:
+            return self._catalog(sql).answer(statement).to_reader()
+        translated = translate(sql)
+        if translated.startswith("EXPLAIN "):
+            (row,) = self._answered(sql, lambda: self._connection.sql(translated).fetchall())
+            return plan(str(row[1])).to_reader()
+        return self._read(sql, translated)
+
+    def _catalog(self, sql: str) -> Tables:
+        files = {name: path for name, (path, _) in self._files.items()}
+
+        def columns(table: str) -> list[tuple[str, str]]:
+            return self._answered(sql, lambda: self._described(table))
+
+        return Tables(self._database, files, self._views, columns)
 
     def answer(self, sql: str) -> pa.RecordBatchReader:
         """Runs one statement of our own, which means the same to Athena and DuckDB."""
+        self._limit = TimeLimit(self._timeout)
         return self._read(sql, sql)
 
     def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
-        self._limit = TimeLimit(self._timeout)
         self._check_whole(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
         bigints = [index for index, kind in enumerate(relation.types) if str(kind) == "HUGEINT"]
@@ -163,7 +178,7 @@ class Engine:
     def _tables_in(self, sql: str) -> list[str]:
         """The tables over files that the statement names, itself or by way of a view."""
         names = tables_in(sql)
-        names |= {name for view, bases in self._views.items() if view.lower() in names for name in bases}
+        names |= {name for view, select in self._views.items() if view.lower() in names for name in tables_in(select)}
         return [name for name in self._files if name.lower() in names]
 
     def _check_whole(self, sql: str) -> None:
@@ -204,38 +219,30 @@ class Engine:
         message = str(error)
         for path, made_by in self._files.values():
             if str(path) in message or _as_glob(path) in message:
-                return _unreadable(path, _reason(message), made_by)
-        if (table := _MISSING_TABLE.search(message)) is not None:
-            return self._unknown_table(table[1].strip('"'), sql)
-        name = _MISSING_NAME.search(message)
-        place = place_of(sql, name[1]) if name else None
-        kind = ConfigurationError if isinstance(error, _WRONG_SQL) else ShopeaseError
-        return kind(f"DuckDB: {_reason(message)}" + (f" at {place}" if place else ""))
+                return _unreadable(path, reason(message), made_by)
+        if (table := unknown_table(message)) is not None:
+            return self._broken.get(table.rpartition(".")[2].lower()) or no_table(
+                table, sql, [*self._files, *self._views]
+            )
+        if isinstance(error, _WRONG_SQL):
+            return wrong_name(message, sql, lambda: self._columns_in(sql)) or ConfigurationError(reason(message))
+        return ShopeaseError(reason(message))
 
-    def _unknown_table(self, name: str, sql: str) -> ShopeaseError:
-        if (broken := self._broken.get(name.rpartition(".")[2].lower())) is not None:
-            return broken
-        rows = self._connection.execute(translate("SHOW TABLES", self._database)).fetchall()
-        known = ", ".join(str(row[0]) for row in rows) or "none"
-        place = place_of(sql, name)
-        return ConfigurationError(
-            f"there is no table {name}" + (f" at {place}" if place else ""), hint=f"there are these tables: {known}"
-        )
+    def _columns_in(self, sql: str) -> set[str]:
+        """The columns of all tables and views that the statement names and that can be read."""
+        found: set[str] = set()
+        for name in tables_in(sql):
+            with suppress(duckdb.Error):
+                found.update(column for column, _ in self._described(name))
+        return found
+
+    def _described(self, table: str) -> list[tuple[str, str]]:
+        rows = self._connection.sql(f"DESCRIBE {_quoted(self._database)}.{_quoted(table)}").fetchall()
+        return [(str(row[0]), str(row[1])) for row in rows]
 
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
     return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to make it again")
-
-
-def _reason(message: str) -> str:
-    """DuckDB's message in one line, without its echo of the translated SQL and its lists of options."""
-    if "No files found" in message:
-        return "it is not there"
-    told = re.split(r"\n\s*LINE \d+:|\nPossible \w+|\s*Candidate (?:func|macro)| Use TRY\(", message)[0]
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    if (csv_line := re.search(r"CSV Error on Line: (\d+)", told)) is not None:
-        return f"line {csv_line[1]}: {lines[-1]}"[:_REASON_LENGTH]
-    return re.sub(r"^(?:[A-Z]\w+ )+Error: ", "", " ".join(lines))[:_REASON_LENGTH]
 
 
 def _quoted(identifier: str) -> str:
