@@ -95,7 +95,7 @@ def test_wrong_sql_is_exit_2_and_names_the_place(shop: Shop, sql: str, place: st
 )
 def test_sql_that_writes_is_refused(shop: Shop, sql: str) -> None:
     before = hashes(shop.folder)
-    shop.run("query", sql).failed(2, "only reading statements")
+    shop.run("query", sql).failed(2, "only read-only statements")
     assert hashes(shop.folder) == before
 
 

@@ -157,7 +157,7 @@ def test_a_failing_statement_tells_why(athena: Athena) -> None:
 
 
 def test_a_writing_statement_is_never_sent(account: Account, athena: Athena) -> None:
-    with pytest.raises(ConfigurationError, match="only reading statements are let through"):
+    with pytest.raises(ConfigurationError, match="only read-only statements are allowed"):
         athena.query("UNLOAD (SELECT 1) TO 's3://b/x'")
     assert executions(account) == []
 

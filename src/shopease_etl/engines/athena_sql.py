@@ -5,6 +5,7 @@ import itertools
 import logging
 import re
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from shopease_etl.errors import ConfigurationError
@@ -12,10 +13,11 @@ from shopease_etl.errors import ConfigurationError
 try:
     import sqlglot
     from sqlglot import Token, exp
-    from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
+    from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError, UnsupportedError
 except ModuleNotFoundError as missing:
     raise ConfigurationError("SQL needs sqlglot", hint="pip install 'shopease[query]'") from missing
 
+from shopease_etl.engines.athena_refusals import ColumnsOf, refuse_what_athena_refuses
 from shopease_etl.engines.trino_semantics import as_trino_computes
 
 # it warns of every statement that it does not parse, which is no news to who wrote one
@@ -31,15 +33,23 @@ _EXPECTED: Final = re.compile(r"Expect(?:ing|ed) (?P<what>[A-Z]+(?= |$)|\S$|tabl
 _EXPLAIN_OPTIONS: Final = re.compile(r"\s*\(\s*(?:FORMAT|TYPE)\b[^()]*\)", re.IGNORECASE)
 
 
-def translate(sql: str) -> str:
-    """One query, or the EXPLAIN of one, in DuckDB's SQL.
+def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
+    """One query, or the EXPLAIN of one, in DuckDB's SQL; `columns_of` helps to see what Athena would refuse.
 
-    ConfigurationError, with the place, for what writes or does not parse.
+    ConfigurationError, with the place, for what writes, does not parse, or is not available on a local lake.
     """
     first, _ = _only_statement(sql)
     if _keyword(sql, first) == "EXPLAIN":
-        return f"EXPLAIN {translate(' ' * (first.end + 1) + sql[first.end + 1 :])}"
-    return as_trino_computes(_parsed(sql)).sql("duckdb", unsupported_level=ErrorLevel.IGNORE, comments=False)
+        return f"EXPLAIN {translate(' ' * (first.end + 1) + sql[first.end + 1 :], columns_of)}"
+    query = _parsed(sql)
+    refuse_what_athena_refuses(query, _tokens(sql), columns_of, partial(_place, sql))
+    try:
+        return as_trino_computes(query).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
+    except UnsupportedError as error:
+        message = " ".join(str(error).replace("when targeting DuckDB", "").split())
+        raise ConfigurationError(
+            f"not available on a local lake: {message}", hint="docs/SQL.md lists what is"
+        ) from error
 
 
 def metadata_statement(sql: str) -> str | None:

@@ -4,7 +4,6 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -13,9 +12,10 @@ import pyarrow as pa
 from shopease_etl.engines.athena_sql import metadata_statement, tables_in, translate
 from shopease_etl.engines.csv_files import what_is_cut_off
 from shopease_etl.engines.duckdb_errors import no_table, reason, unknown_table, wrong_name
+from shopease_etl.engines.intervals import interval_texts
 from shopease_etl.engines.limits import TimeLimit
 from shopease_etl.engines.metadata_statements import Tables, plan
-from shopease_etl.engines.trino_semantics import MACROS
+from shopease_etl.engines.trino_macros import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
 try:
@@ -26,6 +26,8 @@ except ModuleNotFoundError as missing:
 _Result = TypeVar("_Result")
 
 _WRONG_SQL: Final = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+# sums of bigint are bigint in Trino, and wider in DuckDB; Athena gives intervals as text
+_ATHENAS_TYPES: Final = {"HUGEINT": pa.int64(), "INTERVAL": pa.string()}
 _BATCH_ROWS: Final = 65_536
 _CSV_OPTIONS: Final = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
@@ -136,7 +138,7 @@ class Engine:
         self._limit = TimeLimit(self._timeout)
         if (statement := metadata_statement(sql)) is not None:
             return self._catalog(sql).answer(statement).to_reader()
-        translated = translate(sql)
+        translated = translate(sql, self._columns_of)
         if translated.startswith("EXPLAIN "):
             (row,) = self._answered(sql, lambda: self._connection.sql(translated).fetchall())
             return plan(str(row[1])).to_reader()
@@ -158,11 +160,12 @@ class Engine:
     def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
         self._check_whole(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
-        bigints = [index for index, kind in enumerate(relation.types) if str(kind) == "HUGEINT"]
+        kinds = [_ATHENAS_TYPES.get(str(kind)) for kind in relation.types]
         reader = self._answered(sql, lambda: relation.to_arrow_reader(_BATCH_ROWS))
         schema = reader.schema
-        for index in bigints:
-            schema = schema.set(index, schema.field(index).with_type(pa.int64()))
+        for index, kind in enumerate(kinds):
+            if kind is not None:
+                schema = schema.set(index, schema.field(index).with_type(kind))
         return pa.RecordBatchReader.from_batches(schema, self._batches(sql, reader, schema))
 
     def scan_limit(self) -> None:
@@ -189,9 +192,9 @@ class Engine:
                 raise _unreadable(path, reason, made_by)
 
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Trino's sums of bigint are bigint, DuckDB's are wider: they are narrowed here, out of range is an error."""
+        """The batches in the types that Athena gives; a sum that does not fit bigint is an error."""
         while (batch := self._answered(sql, lambda: next(reader, None))) is not None:
-            yield self._answered(sql, lambda batch=batch: batch.cast(schema))  # type: ignore[misc]
+            yield self._answered(sql, lambda batch=batch: _cast(batch, schema))  # type: ignore[misc]
 
     def _answered(self, sql: str, work: Callable[[], _Result]) -> _Result:
         """Works in another thread, for DuckDB holds signals up; Ctrl-C interrupts it there and is raised here."""
@@ -232,13 +235,26 @@ class Engine:
         """The columns of all tables and views that the statement names and that can be read."""
         found: set[str] = set()
         for name in tables_in(sql):
-            with suppress(duckdb.Error):
-                found.update(column for column, _ in self._described(name))
+            found.update(self._columns_of(name) or ())
         return found
+
+    def _columns_of(self, table: str) -> list[str] | None:
+        try:
+            return [column for column, _ in self._described(table)]
+        except duckdb.Error:
+            return None
 
     def _described(self, table: str) -> list[tuple[str, str]]:
         rows = self._connection.sql(f"DESCRIBE {_quoted(self._database)}.{_quoted(table)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [
+        interval_texts(column) if pa.types.is_interval(column.type) else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:

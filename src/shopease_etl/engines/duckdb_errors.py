@@ -15,6 +15,8 @@ _ALIAS: Final = re.compile(r'Referenced table "([^"]+)" not found')
 _COLUMN: Final = re.compile(r'(?:Referenced column|have a column named) "([^"]+)"')
 _FUNCTION: Final = re.compile(r"Function with name \"?([^\s\"]+)\"? does not exist")
 _MUST_BE_GROUPED: Final = re.compile(r'column "([^"]+)" must appear in the GROUP BY')
+_NOT_COMPARED: Final = re.compile(r"Cannot compare values of type (\S+) and (?:values of )?type (\S+)")
+_CAST: Final = "cast one of the two: DATE '2024-01-31', CAST(x AS bigint), CAST(x AS varchar)"
 _CUT: Final = re.compile(
     r"\n\s*LINE \d+:|\n\s*Possible \w+|\s*Candidate (?:func|macro|bindings|tables|time)|\s*Did you mean"
     r"| Use TRY\(| You might need"
@@ -51,6 +53,8 @@ def wrong_name(message: str, sql: str, columns: Callable[[], Collection[str]]) -
         return ConfigurationError(f"there is no column {at(column[1], sql)}", hint=hint)
     if (function := _FUNCTION.search(message)) is not None:
         return not_available(f"the function {function[1].lower()}", at(function[1], sql))
+    if (types := _NOT_COMPARED.search(message)) is not None:
+        return ConfigurationError(f"Athena cannot compare {types[1].lower()} with {types[2].lower()}", hint=_CAST)
     if (column := _MUST_BE_GROUPED.search(message)) is not None:
         return ConfigurationError(
             f"neither in GROUP BY nor in an aggregate function: {at(column[1], sql)}",
