@@ -8,9 +8,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 
-MONEY: Final = "(VALUES CAST(1.25 AS decimal(18,2)), CAST(1.26 AS decimal(18,2))) t(x)"
-MAY: Final = "(VALUES DATE '2024-05-17') t(d)"
-PAIRS: Final = "(VALUES (1e0, 2e0), (2e0, 4e0), (3e0, 6e0)) t(x, y)"
+from trino_aggregates import AGGREGATES, MAY, MONEY
+
 _URL: Final = "'https://u@shop.example:8443/a%20b/c?q=tea+cup&n=2#top'"
 _AT: Final = "TIMESTAMP '2024-01-05 13:04:05.678'"
 
@@ -72,52 +71,7 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("bitwise_xor(6, 3)", 5),
         ("bitwise_not(6)", -7),
     ],
-    "functions/aggregate": [
-        (f"(SELECT AVG(x) FROM {MONEY})", Decimal("1.26")),
-        (f"(SELECT AVG(x) FILTER (WHERE x > 1.25) FROM {MONEY})", Decimal("1.26")),
-        (f"(SELECT AVG(DISTINCT x) / 2 FROM {MONEY})", Decimal("0.63")),
-        (f"(SELECT AVG(x) FROM {MONEY} WHERE x > 9)", None),
-        (f"(SELECT SUM(x) / COUNT(*) FROM {MONEY})", Decimal("1.26")),
-        (f"(SELECT SUM(3 * x) FROM {MONEY})", Decimal("7.53")),
-        ("(SELECT AVG(x) FROM (VALUES 1, 2) t(x))", 1.5),
-        ("(SELECT SUM(x) / 2 FROM (VALUES 2, 3) t(x))", 2),
-        ("(SELECT SUM(x) FROM (VALUES 2, 3) t(x) HAVING SUM(x) / 2 / 1 = 2)", 5),
-        ("(SELECT MIN(x) + MAX(x) FROM (VALUES 2, 3) t(x))", 5),
-        ("(SELECT max(x, 2) FROM (VALUES 1, 2, 3) t(x))", [3, 2]),
-        ("(SELECT max_by(x, y) FROM (VALUES (1, 2), (3, 1)) t(x, y))", 1),
-        ("(SELECT min_by(x, y) FROM (VALUES (1, 2), (3, 1)) t(x, y))", 3),
-        ("(SELECT count_if(x > 1) FROM (VALUES 1, 2, 2) t(x))", 2),
-        ("(SELECT approx_distinct(x) FROM (VALUES 1, 2, 2) t(x))", 2),
-        ("(SELECT approx_percentile(x, 0.5) FROM (VALUES 1, 2, 3) t(x))", 2),
-        ("(SELECT arbitrary(x) + any_value(x) FROM (VALUES 2) t(x))", 4),
-        ("(SELECT bool_and(x > 1) OR bool_or(x > 5) FROM (VALUES 1, 2) t(x))", False),
-        ("(SELECT every(x > 0) FROM (VALUES 1, 2) t(x))", True),
-        ("(SELECT array_agg(x ORDER BY x DESC) FROM (VALUES 1, 2) t(x))", [2, 1]),
-        ("(SELECT listagg(x, ', ') WITHIN GROUP (ORDER BY x) FROM (VALUES 'b', 'a') t(x))", "a, b"),
-        ("(SELECT histogram(x) FROM (VALUES 1, 1, 2) t(x))", [(1, 2), (2, 1)]),
-        ("(SELECT map_agg(k, v) FROM (VALUES ('a', 1)) t(k, v))", [("a", 1)]),
-        ("element_at((SELECT map_agg(k, v) FROM (VALUES ('a', 1), ('b', 2)) t(k, v)), 'b')", 2),
-        ("(SELECT multimap_agg(k, v) FROM (VALUES ('a', 1), ('a', 2)) t(k, v))", [("a", [1, 2])]),
-        ("(SELECT geometric_mean(x) FROM (VALUES 2e0, 8e0) t(x))", 4.0),
-        (f"(SELECT round(stddev(x) + stddev_samp(x) + variance(x) + var_samp(x), 9) FROM {PAIRS})", 4.0),
-        (f"(SELECT round(stddev_pop(x) * stddev_pop(x) - var_pop(x), 9) FROM {PAIRS})", 0.0),
-        (f"(SELECT round(corr(y, x) + covar_samp(y, x) + covar_pop(y, x) * 3, 9) FROM {PAIRS})", 7.0),
-        (f"(SELECT round(regr_slope(y, x) + regr_intercept(y, x), 9) FROM {PAIRS})", 2.0),
-    ],
-    "functions/window": [
-        (f"(SELECT MAX(a) FROM (SELECT AVG(x) OVER (ORDER BY x) AS a FROM {MONEY}))", Decimal("1.26")),
-        ("(SELECT SUM(n) FROM (SELECT row_number() OVER (ORDER BY x) AS n FROM (VALUES 5, 5) t(x)))", 3),
-        ("(SELECT SUM(n) FROM (SELECT rank() OVER (ORDER BY x) AS n FROM (VALUES 5, 5, 6) t(x)))", 5),
-        ("(SELECT SUM(n) FROM (SELECT dense_rank() OVER (ORDER BY x) AS n FROM (VALUES 5, 5, 6) t(x)))", 4),
-        ("(SELECT MAX(n) FROM (SELECT percent_rank() OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 1.0),
-        ("(SELECT MIN(n) FROM (SELECT cume_dist() OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 0.5),
-        ("(SELECT MAX(n) FROM (SELECT ntile(2) OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 2),
-        ("(SELECT MAX(n) FROM (SELECT lag(x) OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 5),
-        ("(SELECT MAX(n) FROM (SELECT lead(x, 1, 9) OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 9),
-        ("(SELECT MAX(n) FROM (SELECT first_value(x) OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 5),
-        ("(SELECT MIN(n) FROM (SELECT last_value(x) OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 5),
-        ("(SELECT MAX(n) FROM (SELECT nth_value(x, 2) OVER (ORDER BY x) AS n FROM (VALUES 5, 6) t(x)))", 6),
-    ],
+    **AGGREGATES,
     "functions/conditional": [
         ("if(1 > 2, 'a', 'b')", "b"),
         ("coalesce(NULL, 2)", 2),
@@ -318,63 +272,3 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("(SELECT COUNT(*) FROM awsdatacatalog.information_schema.tables WHERE 1 = 0)", 0),
     ],
 }
-
-# What Athena refuses: the statement, and a part of the message and of the hint that a local lake gives.
-REFUSED: Final = [
-    ("SELECT n FROM sales WHERE s ILIKE 'X'", "Athena does not know ILIKE", "lower(x) LIKE"),
-    ("SELECT * EXCLUDE (n) FROM sales", "* EXCLUDE", "the names of the columns"),
-    ("SELECT * REPLACE (1 AS n) FROM sales", "* REPLACE", "the names of the columns"),
-    ("SELECT DISTINCT ON (s) n FROM sales", "DISTINCT ON", "row_number()"),
-    ("SELECT upper(s) AS up, COUNT(*) FROM sales GROUP BY up", "the alias up in GROUP BY", "its number"),
-    ("SELECT n * 2 AS twice FROM sales WHERE twice > 1", "the alias twice in WHERE", "the expression itself"),
-    ("SELECT s, COUNT(*) AS c FROM sales GROUP BY s HAVING c > 1", "the alias c in HAVING", "the expression itself"),
-    ("SELECT n * 2 AS twice, twice + 1 FROM sales", "the alias twice in SELECT", "the expression itself"),
-    ("SELECT s, COUNT(*) FROM sales GROUP BY ALL", "GROUP BY ALL", "the columns"),
-    ("SELECT n FROM sales ORDER BY ALL", "ORDER BY ALL", "the columns"),
-    ("SELECT n FROM sales QUALIFY row_number() OVER () = 1", "SQL syntax error: unexpected QUALIFY", ""),
-    ("SELECT n FROM sales LIMIT 1 OFFSET 1", "OFFSET after LIMIT", "OFFSET … LIMIT …"),
-    ("SELECT n FROM sales LIMIT 10%", "LIMIT in percent", "a number of rows"),
-    ("SELECT n::varchar FROM sales", "the cast x::type, at line 1, column 9", "CAST(x AS type)"),
-    ("SELECT CAST(n AS text) FROM sales", "the types text and string", "varchar"),
-    ("SELECT n FROM sales WHERE n == 1", "the operator ==", "use ="),
-    ("SELECT n & 1 FROM sales", "the operator &", "bitwise_and"),
-    ("SELECT d + INTERVAL 1 DAY FROM sales", "INTERVAL with a bare number", "INTERVAL '1'"),
-    ("SELECT a.n FROM sales a SEMI JOIN sales b ON a.n = b.n", "a semi or anti join", "EXISTS"),
-    ("SELECT strftime(d, '%Y') FROM sales", "Athena has no function strftime", ""),
-    ("SELECT left(s, 1) FROM sales", "Athena has no function left, at line 1, column 8", ""),
-    ("SELECT ifnull(s, '') FROM sales", "use coalesce(x, y)", ""),
-    ("SELECT extract(epoch FROM d) FROM sales", "no field EPOCH in extract()", "DAY_OF_WEEK"),
-    ("SELECT n FROM sales WHERE s = 1", "cannot compare varchar with integer", "CAST(x AS bigint)"),
-    ("SELECT n FROM sales WHERE n > '1'", "cannot compare integer with varchar", "CAST(x AS bigint)"),
-    ("SELECT n FROM sales WHERE d >= '2024-01-01'", "cannot compare date with varchar", "DATE '2024-01-31'"),
-    ("SELECT n FROM sales WHERE d BETWEEN '2024-01-01' AND '2024-01-31'", "Athena cannot compare", "DATE '2024-01-31'"),
-    ("SELECT n FROM sales WHERE n IN ('1', '2')", "Athena cannot compare", "CAST(x AS bigint)"),
-    ("SELECT a.n FROM sales a JOIN sales b ON a.n = b.s", "Athena cannot compare integer with varchar", "CAST"),
-    ("SELECT ARRAY[1, 2][3]", "the array has no item 3", ""),
-    ("SELECT ARRAY[1, 2][0]", "the array has no item 0", ""),
-    ("SELECT MAP(ARRAY['a'], ARRAY[1])['b']", "the map has no key b", ""),
-    ("SELECT SUM(x) FROM (VALUES 9223372036854775807, 1) t(x)", "9223372036854775808", ""),
-]
-
-# Where a local lake is known to answer otherwise than Athena, or not at all.
-DIFFERENT: Final = [
-    (
-        "x AT TIME ZONE 'Europe/Paris'",
-        "is shown as the time of day there, without its zone. Casts to date, time and "
-        "timestamp, fields and date_format() of it are right; what compares it is refused.",
-    ),
-    ("timestamps", "have milliseconds in Athena's views. Literals with more digits keep them here."),
-    ("CAST(x AS varchar) of double and real", "from 10,000,000 on is 1.0E7 on Athena, 10000000.0 here."),
-    ("CAST(x AS char(n))", "is refused here: Athena fills it up with blanks."),
-    ("trim, ltrim, rtrim", "take away all white space on Athena, blanks only here."),
-    ("the order of array_distinct, array_union, array_intersect, map_agg, multimap_agg and histogram", "may differ."),
-    ("approx_distinct, approx_percentile", "estimate by other methods."),
-    ("regular expressions", "are Java's on Athena, RE2's here: no lookahead or back references."),
-    ("sequence()", "has at most 10,000 items on Athena."),
-    ("format()", "takes %s, %d, %,d, %f, %.2f and %,.2f here."),
-    ("format_datetime, parse_datetime", "take patterns of y M d H h m s S a E D here, as literals."),
-    ("implicit casts in CASE, COALESCE, UNION and of arguments", "that Athena refuses may pass here."),
-    ("recursive WITH, MATCH_RECOGNIZE, PREPARE, UNLOAD, time travel", "are not available, or not compared."),
-    ("EXPLAIN", "shows DuckDB's plan."),
-    ("SHOW and DESCRIBE", "have Athena's columns; SHOW PARTITIONS, SHOW TBLPROPERTIES and SHOW FUNCTIONS are refused."),
-]

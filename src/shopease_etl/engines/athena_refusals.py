@@ -2,7 +2,7 @@
 
 import difflib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from sqlglot import Token, TokenType, exp
@@ -14,6 +14,10 @@ from shopease_etl.errors import ConfigurationError
 # The columns of a table or view by its name; None where there is no such table.
 ColumnsOf = Callable[[str], Sequence[str] | None]
 
+# A place in the statement, in words, by its offset.
+Place = Callable[[int], str]
+
+_BEFORE_ALIASES: Final = {TokenType.R_PAREN, TokenType.VAR, TokenType.ALIAS, TokenType.WITH, TokenType.ORDINALITY}
 _REGISTERED: Final = {*Trino.Parser.FUNCTIONS, *Trino.Parser.FUNCTION_PARSERS}
 _DOCUMENT: Final = "docs/SQL.md lists the functions of a local lake"
 _INSTEAD: Final = {
@@ -53,11 +57,10 @@ _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
 }
 
 
-def refuse_what_athena_refuses(
-    query: exp.Expr, tokens: Sequence[Token], columns_of: ColumnsOf, place: Callable[[int], str]
-) -> None:
+def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns_of: ColumnsOf, place: Place) -> None:
     """ConfigurationError, with the place, for what would not run on Athena, and for functions of Athena's alone."""
-    _check_functions(query, tokens, place)
+    refuse_missing_functions(tokens, place)
+    _refuse_foreign_functions(query, tokens, place)
     for token, following in itertools.pairwise([*tokens, tokens[-1]]):
         found = _TOKENS.get(token.text) if token.token_type != TokenType.STRING else None
         if token.token_type == TokenType.INTERVAL and following.token_type == TokenType.NUMBER:
@@ -91,34 +94,43 @@ def _not_athenas(what: str, instead: str, place: str = "") -> ConfigurationError
     return ConfigurationError(f"Athena does not know {what}{where}", hint=f"use {instead}")
 
 
-def _check_functions(query: exp.Expr, tokens: Sequence[Token], place: Callable[[int], str]) -> None:
-    anonymous = {function.name.lower() for function in query.find_all(exp.Anonymous)}
-    aliases = {alias.name.lower() for alias in query.find_all(exp.TableAlias)}
-    for token, following in itertools.pairwise(tokens):
+def refuse_missing_functions(tokens: Sequence[Token], place: Place) -> None:
+    """ConfigurationError, with the place, for a function that Athena has and a local lake has not."""
+    for token in _called(tokens):
         name = token.text.lower()
-        if following.token_type != TokenType.L_PAREN or token.token_type in {TokenType.STRING, TokenType.IDENTIFIER}:
+        if (name in ATHENA or name.startswith("st_")) and name not in LOCAL:
+            message = f"the function {name} is not available on a local lake, at {place(token.start)}"
+            raise ConfigurationError(message + _instead(name), hint=_DOCUMENT)
+
+
+def _refuse_foreign_functions(query: exp.Expr, tokens: Sequence[Token], place: Place) -> None:
+    functions = {function.name.lower() for function in query.find_all(exp.Anonymous)}
+    for token in _called(tokens):
+        name = token.text.lower()
+        if name in ATHENA or (name not in functions and name.upper() not in _REGISTERED):
             continue
-        if name in LOCAL or name in aliases or (name not in anonymous and name.upper() not in _REGISTERED):
-            continue
-        if name in ATHENA or name.startswith("st_"):
-            raise ConfigurationError(
-                f"the function {name} is not available on a local lake, at {place(token.start)}{_instead(name)}",
-                hint=_DOCUMENT,
-            )
-        if token.token_type != TokenType.VAR and name not in _INSTEAD:
-            continue
-        close = difflib.get_close_matches(name, ATHENA, 1, 0.8)
-        raise ConfigurationError(
-            f"Athena has no function {name}, at {place(token.start)}{_instead(name)}",
-            hint=f"did you mean {close[0]}?" if close else _DOCUMENT,
-        )
+        if token.token_type == TokenType.VAR or name in _INSTEAD:
+            close = difflib.get_close_matches(name, ATHENA, 1, 0.8)
+            message = f"Athena has no function {name}, at {place(token.start)}{_instead(name)}"
+            raise ConfigurationError(message, hint=f"did you mean {close[0]}?" if close else _DOCUMENT)
+
+
+def _called(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The names before an opening parenthesis that do not name a table, which a closing one or a name comes before."""
+    before: Token | None = None
+    for token, following in itertools.pairwise(tokens):
+        is_name = token.token_type not in {TokenType.STRING, TokenType.IDENTIFIER}
+        names_table = before is not None and before.token_type in _BEFORE_ALIASES
+        if is_name and following.token_type == TokenType.L_PAREN and not names_table:
+            yield token
+        before = token
 
 
 def _instead(name: str) -> str:
     return f"; use {_INSTEAD[name]}" if name in _INSTEAD else ""
 
 
-def _check_offset(tokens: Sequence[Token], place: Callable[[int], str]) -> None:
+def _check_offset(tokens: Sequence[Token], place: Place) -> None:
     """Trino wants OFFSET before LIMIT."""
     depths: dict[int, bool] = {}
     depth = 0
@@ -134,9 +146,8 @@ def _check_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
     """An alias of SELECT is known in ORDER BY only."""
     aliases = {item.alias.lower() for item in select.expressions if isinstance(item, exp.Alias)}
     trees = [("SELECT", item) for item in select.expressions]
-    trees += [
-        (clause.upper(), select.args[clause]) for clause in ("where", "group", "having") if select.args.get(clause)
-    ]
+    clauses = {"where": "WHERE", "group": "GROUP BY", "having": "HAVING"}
+    trees += [(clause, tree) for key, clause in clauses.items() if (tree := select.args.get(key))]
     for clause, column in ((clause, column) for clause, tree in trees for column in tree.find_all(exp.Column)):
         name = column.name.lower()
         if name not in aliases or column.table or column.find_ancestor(exp.Select) is not select:

@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError as missing:
     raise ConfigurationError("SQL needs sqlglot", hint="pip install 'shopease[query]'") from missing
 
-from shopease_etl.engines.athena_refusals import ColumnsOf, refuse_what_athena_refuses
+from shopease_etl.engines.athena_refusals import ColumnsOf, refuse_missing_functions, refuse_what_athena_refuses
 from shopease_etl.engines.trino_semantics import as_trino_computes
 
 # it warns of every statement that it does not parse, which is no news to who wrote one
@@ -29,6 +29,7 @@ _WRITING: Final = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Copy, exp.Drop, 
 _UNITS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|(?P<unclosed>['"]|/\*)""", re.DOTALL)
 _CLOSING: Final = {"'": "'", '"': '"', "/*": "*/"}
 _METADATA: Final = {"SHOW", "DESCRIBE", "DESC"}
+_ARGUMENTS: Final = re.compile(r"(?P<many>The number of provided arguments)|Required keyword")
 _EXPECTED: Final = re.compile(r"Expect(?:ing|ed) (?P<what>[A-Z]+(?= |$)|\S$|table name)")
 _EXPLAIN_OPTIONS: Final = re.compile(r"\s*\(\s*(?:FORMAT|TYPE)\b[^()]*\)", re.IGNORECASE)
 
@@ -41,7 +42,12 @@ def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
     first, _ = _only_statement(sql)
     if _keyword(sql, first) == "EXPLAIN":
         return f"EXPLAIN {translate(' ' * (first.end + 1) + sql[first.end + 1 :], columns_of)}"
-    query = _parsed(sql)
+    try:
+        query = _parsed(sql)
+    except ConfigurationError:
+        # a function that the parser knows with other arguments is not wrong SQL
+        refuse_missing_functions(_tokens(sql), partial(_place, sql))
+        raise
     refuse_what_athena_refuses(query, _tokens(sql), columns_of, partial(_place, sql))
     try:
         return as_trino_computes(query).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
@@ -187,6 +193,9 @@ def _syntax_error(sql: str, error: ParseError) -> ConfigurationError:
     end = sum(len(line) + 1 for line in sql.split("\n")[: found["line"] - 1]) + found["col"]
     number = next((number for number, token in enumerate(tokens) if token.end + 1 >= end), len(tokens) - 1)
     description = str(found["description"])
+    if found["highlight"] == ")" and (counted := _ARGUMENTS.match(description)):
+        amount = "many" if counted["many"] else "few"
+        return ConfigurationError(f"SQL syntax error: too {amount} arguments, at {_place(sql, tokens[number].start)}")
     # where something is missing, the parser may name the token before it
     is_missing = description.startswith(("Required", "Expected END"))
     if is_missing or (description.startswith("Expect") and number == len(tokens) - 1):

@@ -24,7 +24,7 @@ _LOCAL: Final = """
     regr_intercept regr_slope repeat replace reverse round row row_number rpad rtrim second sequence sha1 sha256
     sign sin sinh slice split split_part sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring sum
     tan tanh to_base64 to_hex to_iso8601 to_unixtime to_utf8 transform translate trim truncate try try_cast upper
-    url_decode url_encode url_extract_fragment url_extract_host url_extract_parameter url_extract_path
+    url_decode url_extract_fragment url_extract_host url_extract_parameter url_extract_path
     url_extract_port url_extract_protocol url_extract_query uuid var_pop var_samp variance week week_of_year
     width_bucket with_timezone year year_of_week yow zip
 """

@@ -1,16 +1,16 @@
 """Rewrites of a parsed query to DuckDB macros, so that it computes as Trino (Athena's engine) does."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlglot import exp
 from sqlglot.expressions.builders import apply_index_offset
 
+from shopease_etl.engines.trino_formats import rewrite_format
 from shopease_etl.engines.trino_times import format_datetime, parse_datetime, rewrite_time_zones
 from shopease_etl.errors import ConfigurationError
 
-_FORMAT_PIECE: Final = re.compile(r"%%|%(?P<grouped>,?)(?:[.](?P<digits>\d{1,2}))?(?P<kind>[sdf])|(?P<text>[^%]+)|%")
 _NAMED: Final = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
 _WRAPPERS: Final = (exp.Filter, exp.Window)
 
@@ -87,34 +87,6 @@ def _whole_units(node: exp.Expr) -> None:
     node.replace(exp.func("datesub", unit, node.expression.copy(), node.this.copy()))
 
 
-def _format(node: exp.Expr) -> None:
-    pattern = node.this
-    if not (isinstance(pattern, exp.Literal) and pattern.is_string):
-        raise ConfigurationError("format() needs its pattern as a literal on a local lake")
-    values = iter(node.expressions)
-    pieces = [_format_piece(match, values, pattern.name) for match in _FORMAT_PIECE.finditer(pattern.name)]
-    node.replace(exp.func("concat", *(pieces or [exp.Literal.string("")])))
-
-
-def _format_piece(match: re.Match[str], values: Iterator[exp.Expr], pattern: str) -> exp.Expr:
-    if match["text"] is not None or match[0] == "%%":
-        return exp.Literal.string(match["text"] or "%")
-    value = next(values, None)
-    if match["kind"] is None or value is None:
-        raise ConfigurationError(f"format('{pattern}', …): a local lake knows %s, %d, %,d, %.2f, %,.2f and their like")
-    return exp.func("coalesce", _formatted(value.copy(), match), exp.Literal.string("null"))
-
-
-def _formatted(value: exp.Expr, match: re.Match[str]) -> exp.Expr:
-    text = exp.cast(value, "varchar")
-    if match["kind"] == "s":
-        return text
-    digits = 0 if match["kind"] == "d" else min(int(match["digits"] or 6), 30)
-    # by way of its text a double is rounded in decimal digits, as Java's formatter does
-    fixed = exp.cast(exp.cast(text, f"decimal(38, {digits})"), "varchar")
-    return exp.func("shopease_grouped", fixed) if match["grouped"] else fixed
-
-
 def _call(name: str, *arguments: str) -> "_Rewrite":
     """A rewrite to a call of a macro with these parts of the node."""
 
@@ -151,13 +123,41 @@ def _extract_text(node: exp.Expr) -> None:
 
 
 def _compare(node: exp.Expr) -> None:
-    """DuckDB reads an untyped literal as the other side's type; typed ones it compares as strictly as Trino does."""
-    for operand in (*node.iter_expressions(),):
-        if isinstance(operand, exp.Literal):
-            if operand.is_string:
-                operand.replace(exp.cast(operand.copy(), "varchar"))
-            elif operand.is_int:
-                operand.replace(exp.cast(operand.copy(), "bigint" if abs(int(operand.name)) >= 1 << 31 else "integer"))
+    """DuckDB reads an untyped literal as the other side's type; typed ones it compares by < and > as Trino does."""
+    for operand in list(node.iter_expressions()):
+        if isinstance(operand, exp.Literal) and (operand.is_string or operand.is_int):
+            wide = operand.is_int and abs(int(operand.name)) >= 1 << 31
+            operand.replace(
+                exp.cast(operand.copy(), "varchar" if operand.is_string else "bigint" if wide else "integer")
+            )
+
+
+def _equal(node: exp.Expr) -> None:
+    """DuckDB compares text with numbers by =, but not by >=: where a literal is compared, both must hold."""
+    is_filter = isinstance(node.this, exp.Literal) != isinstance(node.expression, exp.Literal)
+    _compare(node)
+    if is_filter and node.find(exp.Query) is None:
+        strict = exp.GTE if isinstance(node, exp.EQ) else exp.LT
+        other = strict(this=node.this.copy(), expression=node.expression.copy())
+        if isinstance(node, exp.EQ):
+            node.replace(exp.paren(exp.and_(node.copy(), other)))
+        else:
+            greater = exp.GT(this=node.this.copy(), expression=node.expression.copy())
+            node.replace(exp.paren(exp.or_(other, greater)))
+
+
+def _in(node: exp.Expr) -> None:
+    """The first of a list is compared by =, and so as strictly."""
+    if not node.expressions or not isinstance(node.expressions[0], exp.Literal):
+        return
+    first, *rest = node.expressions
+    equal = exp.EQ(this=node.this.copy(), expression=first.copy())
+    others = exp.In(this=node.this.copy(), expressions=[value.copy() for value in rest])
+    _compare(others)
+    either = exp.paren(exp.or_(equal, others) if rest else equal)
+    node.replace(either)
+    if (written := either.find(exp.EQ)) is not None:
+        _equal(written)
 
 
 def _extract(node: exp.Expr) -> None:
@@ -254,8 +254,11 @@ _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.Add: _keep_type_of_other_side,
     exp.Sub: _keep_type_of_other_side,
     exp.DateDiff: _whole_units,
-    exp.Format: _format,
+    exp.Format: rewrite_format,
     **dict.fromkeys(_COMPARED, _compare),
+    exp.EQ: _equal,
+    exp.NEQ: _equal,
+    exp.In: _in,
     exp.Extract: _extract,
     exp.Bracket: _item,
     exp.Cast: _cast,
