@@ -62,6 +62,11 @@ REFUSED: Final = [
         "Athena cannot compare integer with varchar",
         "CAST",
     ),
+    (
+        "SELECT n FROM sales WHERE d > TIMESTAMP '2024-01-01 00:00:00' AT TIME ZONE 'Asia/Tokyo'",
+        "a time in a zone can be shown, cast or read by fields on a local lake",
+        "CAST",
+    ),
     ("SELECT ARRAY[1, 2][3]", "the array has no item 3", ""),
     ("SELECT ARRAY[1, 2][0]", "the array has no item 0", ""),
     ("SELECT MAP(ARRAY['a'], ARRAY[1])['b']", "the map has no key b", ""),

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 import trino_answers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shopease_etl.engines.athena_sql import reading_statement, translate
 from shopease_etl.engines.duckdb import Engine
@@ -29,6 +31,16 @@ def test_duckdb_answers_as_trino_does(engine: Engine, expression: str, expected:
     assert type(answer) is type(expected)
     if isinstance(expected, Decimal):
         assert str(answer) == str(expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text("aé🛒", max_size=4), st.integers(-6, 6), st.none() | st.integers(-2, 6))
+def test_substr_counts_from_one_or_from_the_end(engine: Engine, text: str, start: int, length: int | None) -> None:
+    first = start - 1 if start > 0 else len(text) + start
+    is_inside = start != 0 and 0 <= first < len(text)
+    expected = text[first : None if length is None else first + max(length, 0)] if is_inside else ""
+    call = f"substr('{text}', {start})" if length is None else f"substr('{text}', {start}, {length})"
+    assert engine.query(f"SELECT {call} AS s").read_all().to_pylist() == [{"s": expected}]
 
 
 def test_a_quotient_may_be_grouped_by(engine: Engine) -> None:

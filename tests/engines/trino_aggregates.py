@@ -29,6 +29,7 @@ AGGREGATES: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("(SELECT arbitrary(x) + any_value(x) FROM (VALUES 2) t(x))", 4),
         ("(SELECT bool_and(x > 1) OR bool_or(x > 5) FROM (VALUES 1, 2) t(x))", False),
         ("(SELECT every(x > 0) FROM (VALUES 1, 2) t(x))", True),
+        ("(SELECT CAST(every(x > 0) AS varchar) FROM (VALUES 1, 2) t(x))", "true"),
         ("(SELECT array_agg(x ORDER BY x DESC) FROM (VALUES 1, 2) t(x))", [2, 1]),
         ("(SELECT listagg(x, ', ') WITHIN GROUP (ORDER BY x) FROM (VALUES 'b', 'a') t(x))", "a, b"),
         ("(SELECT histogram(x) FROM (VALUES 1, 1, 2) t(x))", [(1, 2), (2, 1)]),

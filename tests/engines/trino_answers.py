@@ -152,6 +152,10 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("DATE '2024-01-31' + INTERVAL '1' MONTH", date(2024, 2, 29)),
         ("date_diff('month', DATE '2024-01-15', DATE '2024-03-14')", 1),
         ("date_diff('day', DATE '2024-01-15', DATE '2024-03-14')", 59),
+        (
+            f"(SELECT CAST(date_trunc('month', d) AS varchar) FROM {MAY} GROUP BY date_trunc('month', d))",
+            "2024-05-01",
+        ),
         ("DATE '2024-01-05' - DATE '2024-01-01'", "4 00:00:00.000"),
         ("TIMESTAMP '2024-01-05 01:30:00' - TIMESTAMP '2024-01-01 00:00:00'", "4 01:30:00.000"),
         (f"(SELECT MAX(d) - MIN(d) FROM {MAY})", "0 00:00:00.000"),

@@ -16,7 +16,7 @@ _COLUMN: Final = re.compile(r'(?:Referenced column|have a column named) "([^"]+)
 _FUNCTION: Final = re.compile(r"Function with name \"?([^\s\"]+)\"? does not exist")
 _MUST_BE_GROUPED: Final = re.compile(r'column "([^"]+)" must appear in the GROUP BY')
 _NOT_COMPARED: Final = re.compile(r"Cannot (?:compare|mix) values of type (\S+) and (?:values of )?(?:type )?(\S+)")
-_CAST: Final = "cast one of the two: DATE '2024-01-31', CAST(x AS bigint), CAST(x AS varchar)"
+_CAST: Final = "cast one of the two: DATE '2024-01-31', TIMESTAMP '2024-01-31 08:00:00', CAST(x AS bigint)"
 _CUT: Final = re.compile(
     r"\n\s*LINE \d+:|\n\s*Possible \w+|\s*Candidate (?:func|macro|bindings|tables|time)|\s*Did you mean"
     r"| Use TRY\(| You might need"

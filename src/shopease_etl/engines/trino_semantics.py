@@ -103,11 +103,16 @@ def _keep(_: exp.Expr) -> None:
 
 def _replace_typed(node: exp.Expr, macro: str, values: Sequence[exp.Expr]) -> None:
     """Calls a macro that has forms for several types."""
-    is_known = all(value.find(exp.AggFunc, exp.Window, exp.Query) is None for value in values)
+    is_known = not any(_is_grouped(inner) for value in values for inner in value.walk())
     # with what is known only after grouping DuckDB cannot call the other macro in HAVING: there it stays as it is
     if is_known or node.find_ancestor(exp.Having) is None:
         name = macro if is_known else f"{macro}_once"
         node.replace(exp.func(name, *(value.copy() for value in values)))
+
+
+def _is_grouped(node: exp.Expr) -> bool:
+    """Whether DuckDB knows a value after grouping only; some aggregates the parser does not know as such."""
+    return isinstance(node, (exp.AggFunc, exp.Window, exp.Query)) or node.name.lower() in _AGGREGATES
 
 
 def _sequence(node: exp.Expr) -> None:
@@ -180,7 +185,7 @@ def _item(node: exp.Expr) -> None:
 
 def _cast(node: exp.Expr) -> None:
     kind = node.args["to"]
-    if kind.this == exp.DType.VARCHAR and not kind.expressions and not isinstance(node.this, exp.Literal):
+    if kind.this == exp.DType.VARCHAR and not kind.expressions and not isinstance(node.this, (exp.Literal, exp.Null)):
         _replace_typed(node, "shopease_text", [node.this])
     elif kind.this == exp.DType.CHAR:
         raise ConfigurationError("the type char(n) is not available on a local lake", hint="use varchar")
@@ -220,6 +225,7 @@ def _rename(name: str) -> "_Rewrite":
 
 
 _Rewrite = Callable[[exp.Expr], None]
+_AGGREGATES: Final = {"every", "map_agg", "multimap_agg", "geometric_mean"}
 _REPEATING: Final = {"shopease_divide", "shopease_divide_once", "shopease_average"}
 _MAPS: Final = (exp.Map, exp.MapFromEntries, exp.VarMap)
 _ATHENAS_FIELDS: Final = (

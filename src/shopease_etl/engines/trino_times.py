@@ -62,7 +62,7 @@ def rewrite_time_zones(query: exp.Expr) -> None:
         if _is_zoned(node) and not (node.parent and _is_zoned(node.parent)):
             if not _reads_fields(node):
                 raise ConfigurationError(
-                    "a time in a zone is not available on a local lake but to be shown, or to take fields from",
+                    "a time in a zone can be shown, cast or read by fields on a local lake, not compared",
                     hint="cast it first: CAST(x AT TIME ZONE 'Europe/Paris' AS timestamp)",
                 )
             node.replace(_clock(node))
