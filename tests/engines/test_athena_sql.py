@@ -136,6 +136,7 @@ def test_all_else_is_refused_as_wrong_usage(sql: str) -> None:
         ("SELECT count(* FROM t", "unexpected FROM, expected ), at line 1, column 16"),
         ("SELECT a FROM t WHERE", "unexpected end of the statement, at line 1, column 17"),
         ("SELECT CASE WHEN a THEN b FROM t", "unexpected FROM, expected END, at line 1, column 27"),
+        ("-- a plan\nEXPLAIN SELECT (1", "unexpected end of the statement, expected ), at line 2, column 17"),
         ("SELECT lower(a, b) FROM t", "too many arguments, at line 1, column 18"),
         ("SELECT upper() FROM t", "too few arguments, at line 1, column 14"),
         ("SELECT cast(a AS) FROM t", "unexpected ), expected TYPE, at line 1, column 17"),

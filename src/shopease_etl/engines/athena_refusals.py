@@ -13,10 +13,10 @@ from shopease_etl.errors import ConfigurationError
 
 # The columns of a table or view by its name; None where there is no such table.
 ColumnsOf = Callable[[str], Sequence[str] | None]
-
 # A place in the statement, in words, by its offset.
 Place = Callable[[int], str]
 
+_QUOTED: Final = {TokenType.STRING, TokenType.IDENTIFIER}
 _BEFORE_ALIASES: Final = {TokenType.R_PAREN, TokenType.VAR, TokenType.ALIAS, TokenType.WITH, TokenType.ORDINALITY}
 _REGISTERED: Final = {*Trino.Parser.FUNCTIONS, *Trino.Parser.FUNCTION_PARSERS}
 _DOCUMENT: Final = "docs/SQL.md lists the functions of a local lake"
@@ -42,8 +42,6 @@ _TOKENS: Final = {
     "^": ("the operator ^", "power(x, y) or bitwise_xor(x, y)"),
     "{": ("a struct in braces", "ROW(x, y)"),
 }
-
-
 # by the class of a node: an argument that Athena's SQL never has, what it is, and what to write in its place
 _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
     exp.ILike: {"this": ("ILIKE", "lower(x) LIKE 'text%'")},
@@ -62,7 +60,7 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
     refuse_missing_functions(tokens, place)
     _refuse_foreign_functions(query, tokens, place)
     for token, following in itertools.pairwise([*tokens, tokens[-1]]):
-        found = _TOKENS.get(token.text) if token.token_type != TokenType.STRING else None
+        found = None if token.token_type in _QUOTED else _TOKENS.get(token.text)
         if token.token_type == TokenType.INTERVAL and following.token_type == TokenType.NUMBER:
             found = ("INTERVAL with a bare number", f"INTERVAL '{following.text}'")
         if found:
@@ -119,7 +117,7 @@ def _called(tokens: Sequence[Token]) -> Iterator[Token]:
     """The names before an opening parenthesis that do not name a table, which a closing one or a name comes before."""
     before: Token | None = None
     for token, following in itertools.pairwise(tokens):
-        is_name = token.token_type not in {TokenType.STRING, TokenType.IDENTIFIER}
+        is_name = token.token_type not in _QUOTED
         names_table = before is not None and before.token_type in _BEFORE_ALIASES
         if is_name and following.token_type == TokenType.L_PAREN and not names_table:
             yield token

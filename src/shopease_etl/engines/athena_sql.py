@@ -41,21 +41,21 @@ def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
     """
     first, _ = _only_statement(sql)
     if _keyword(sql, first) == "EXPLAIN":
-        return f"EXPLAIN {translate(' ' * (first.end + 1) + sql[first.end + 1 :], columns_of)}"
+        query = sql[: first.start] + " " * len("EXPLAIN") + sql[first.end + 1 :]
+        return f"EXPLAIN {translate(query, columns_of)}"
     try:
-        query = _parsed(sql)
+        parsed = _parsed(sql)
     except ConfigurationError:
         # a function that the parser knows with other arguments is not wrong SQL
         refuse_missing_functions(_tokens(sql), partial(_place, sql))
         raise
-    refuse_what_athena_refuses(query, _tokens(sql), columns_of, partial(_place, sql))
+    refuse_what_athena_refuses(parsed, _tokens(sql), columns_of, partial(_place, sql))
     try:
-        return as_trino_computes(query).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
+        return as_trino_computes(parsed).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
     except UnsupportedError as error:
-        message = " ".join(str(error).replace("when targeting DuckDB", "").split())
-        raise ConfigurationError(
-            f"not available on a local lake: {message}", hint="docs/SQL.md lists what is"
-        ) from error
+        reason = " ".join(str(error).replace("when targeting DuckDB", "").split())
+        hint = "docs/SQL.md lists what a local lake can do"
+        raise ConfigurationError(f"not available on a local lake: {reason}", hint=hint) from error
 
 
 def metadata_statement(sql: str) -> str | None:

@@ -192,10 +192,10 @@ def _cast(node: exp.Expr) -> None:
 
 
 def _replace_by_pattern(node: exp.Expr) -> None:
+    """A group is $1 in Trino's replacement and \\1 in DuckDB's."""
     replacement = node.args.get("replacement")
     if isinstance(replacement, exp.Literal):
-        text = re.sub(r"\\\\(.)", r"\1", replacement.name) if False else replacement.name
-        replacement.replace(exp.Literal.string(re.sub(r"\$(\d)", r"\\\1", text)))
+        replacement.replace(exp.Literal.string(re.sub(r"\$(\d)", r"\\\1", replacement.name)))
 
 
 def _match(name: str) -> "_Rewrite":
@@ -239,18 +239,6 @@ _EXTRACTED: Final = {
     **dict.fromkeys(("YEAR_OF_WEEK", "YEAROFWEEK", "YOW"), "ISOYEAR"),
     **dict.fromkeys(("DAY_OF_MONTH", "DAYOFMONTH"), "DAY"),
 }
-_COMPARED: Final = (
-    exp.EQ,
-    exp.NEQ,
-    exp.GT,
-    exp.GTE,
-    exp.LT,
-    exp.LTE,
-    exp.Between,
-    exp.In,
-    exp.NullSafeEQ,
-    exp.NullSafeNEQ,
-)
 _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.Div: _divide,
     exp.Avg: _average,
@@ -261,7 +249,7 @@ _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.Sub: _keep_type_of_other_side,
     exp.DateDiff: _whole_units,
     exp.Format: rewrite_format,
-    **dict.fromkeys(_COMPARED, _compare),
+    **dict.fromkeys((exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between), _compare),
     exp.EQ: _equal,
     exp.NEQ: _equal,
     exp.In: _in,
