@@ -19,7 +19,7 @@ _NOT_COMPARED: Final = re.compile(r"Cannot (?:compare|mix) values of type (\S+) 
 _CAST: Final = "cast one of the two: DATE '2024-01-31', TIMESTAMP '2024-01-31 08:00:00', CAST(x AS bigint)"
 _CUT: Final = re.compile(
     r"\n\s*LINE \d+:|\n\s*Possible \w+|\s*Candidate (?:func|macro|bindings|tables|time)|\s*Did you mean"
-    r"| Use TRY\(| You might need"
+    r"| Use TRY\(| You might need| in expression \("
 )
 
 

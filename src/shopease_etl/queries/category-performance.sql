@@ -1,4 +1,4 @@
--- Orders, quantity and revenue of each category, with its share of revenue in percent
+-- Orders, quantity and revenue of each category, with its share in percent
 WITH sold AS (
   SELECT category, product_id, total_orders AS orders, total_quantity_sold AS quantity, total_revenue AS revenue
   FROM shopease_catalog.product_performance

@@ -1,4 +1,4 @@
--- Transactions and revenue of each sales channel (upper and lower case together), with shares in percent
+-- Transactions and revenue of each sales channel, with shares in percent
 SELECT
   COALESCE(UPPER(sales_channel), '(unknown)') AS sales_channel,
   COUNT(*) AS transactions,

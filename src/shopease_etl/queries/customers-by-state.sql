@@ -1,4 +1,4 @@
--- Customers, buyers and revenue of each state; sales to unknown customers are in (unknown)
+-- Customers, buyers and revenue of each state
 WITH customers AS (
   SELECT UPPER(COALESCE(c.state, a.state)) AS state, 1 AS customer, IF(a.customer_id IS NULL, 0, 1) AS buyer, a.total_spent
   FROM shopease_catalog.customers c

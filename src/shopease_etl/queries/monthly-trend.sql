@@ -1,4 +1,4 @@
--- Revenue month by month, and its change in percent from the month before, where that had sales
+-- Revenue month by month, and its change in percent from the month before
 WITH months AS (
   SELECT
     date_trunc('month', sales_date) AS sales_month,

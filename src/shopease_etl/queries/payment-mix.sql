@@ -1,4 +1,4 @@
--- Transactions and revenue of each payment method (upper and lower case together), with shares in percent
+-- Transactions and revenue of each payment method, with shares in percent
 SELECT
   COALESCE(UPPER(payment_method), '(unknown)') AS payment_method,
   COUNT(*) AS transactions,

@@ -1,4 +1,4 @@
--- Customers, spend and recency of each RFM segment, with shares in percent; sales to unknown customers are in (unknown)
+-- Customers, spend and recency of each RFM segment, with shares in percent
 WITH customers AS (
   SELECT rfm_segment, customer_id, total_spent, total_purchases, recency_days FROM shopease_catalog.customer_analytics
   UNION ALL

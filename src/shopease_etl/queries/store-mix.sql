@@ -1,4 +1,4 @@
--- Transactions and revenue of each store, those of unknown stores included, with shares in percent
+-- Transactions and revenue of each store, with shares in percent
 SELECT
   s.store_id,
   COALESCE(s.store_name, '(unknown)') AS store_name,

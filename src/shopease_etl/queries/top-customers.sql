@@ -1,4 +1,4 @@
--- The twenty customers who spent most, then all others, then sales to unknown customers
+-- The twenty customers who spent most, then all others, then unknown ones
 WITH ranked AS (
   SELECT *, ROW_NUMBER() OVER (ORDER BY total_spent DESC, customer_id) AS place FROM shopease_catalog.customer_analytics
 ), listed AS (
