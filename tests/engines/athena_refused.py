@@ -83,6 +83,7 @@ DIFFERENT: Final = [
         "= between a text and a number of two columns",
         "is refused by Athena; here it fails only where a text is no number.",
     ),
+    ("m[k] of a map", "needs a text in quotes as key here; element_at(m, k) takes any key."),
     ("timestamps", "have milliseconds in Athena's views. Literals with more digits keep them here."),
     ("CAST(x AS varchar) of double and real", "from 10,000,000 on is 1.0E7 on Athena, 10000000.0 here."),
     ("CAST(x AS char(n))", "is refused here: Athena fills it up with blanks."),
