@@ -48,6 +48,7 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
 	$(BIN)/python -m shopease_etl.start_table | diff src/shopease_etl/start.json -
+	$(BIN)/python tests/engines/sql_document.py | diff docs/SQL.md -
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
@@ -57,6 +58,7 @@ format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.catalog.formats > terraform/catalog.json
 	$(BIN)/python -m shopease_etl.start_table > src/shopease_etl/start.json
+	$(BIN)/python tests/engines/sql_document.py > docs/SQL.md
 
 SCALE ?= 1
 ROUNDS ?= 5

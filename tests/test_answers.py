@@ -51,6 +51,17 @@ def test_an_answer_that_cannot_be_written_is_exit_4(shop: Shop, output_format: s
     told.failed(4, f"nowhere/x.{output_format}")
 
 
+def test_an_answer_is_not_written_into_the_lake(shop: Shop) -> None:
+    before = hashes(shop.folder / "lake")
+    for output in ("lake/gold/daily_sales_summary/data.parquet", "lake/../lake/answer.parquet"):
+        shop.run("query", STORES, "--output", output).failed(2, f"--output {output} is inside the lake")
+    assert hashes(shop.folder / "lake") == before
+
+
+def test_a_folder_that_is_not_there_is_said_before_the_query_runs(shop: Shop) -> None:
+    shop.run("query", "SELECT 1 FROM nope", "--output", "nowhere/x.csv").failed(4, "there is no folder nowhere")
+
+
 def test_the_statement_may_come_from_a_file_or_from_stdin(shop: Shop) -> None:
     (shop.folder / "stores.sql").write_text(f"-- all of them\n{STORES};\n")
     written = shop.run("query", "--file", "stores.sql", "--format", "csv").done().stdout
@@ -84,7 +95,7 @@ def test_wrong_sql_is_exit_2_and_names_the_place(shop: Shop, sql: str, place: st
 )
 def test_sql_that_writes_is_refused(shop: Shop, sql: str) -> None:
     before = hashes(shop.folder)
-    shop.run("query", sql).failed(2, "only reading statements")
+    shop.run("query", sql).failed(2, "only read-only statements")
     assert hashes(shop.folder) == before
 
 

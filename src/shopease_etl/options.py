@@ -36,7 +36,9 @@ MaxScan = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Stop it then.", show_default="the setting"),
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0.001, help="Stop the query after this time.", show_default="the setting"
+    ),
 ]
 OlderThan = Annotated[
     float,

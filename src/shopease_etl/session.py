@@ -250,10 +250,13 @@ class Session:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
         from shopease_etl import answers, costs, resources
         from shopease_etl.settings import size
-        from shopease_etl.stages.query import query
+        from shopease_etl.stages.query import check_output, query
 
         limit = size(max_scan) if max_scan else None
-        warehouse = resources.warehouse(self.settings, resources.lake_store(self.settings), timeout=timeout)
+        store = resources.lake_store(self.settings)
+        if output:
+            check_output(output, store.folder, self.settings.home)
+        warehouse = resources.warehouse(self.settings, store, timeout=timeout)
         with query(sql, warehouse, max_scan=limit) as result:
             answers.write(result.reader, self.console, output_format, output)
             if scan := result.engine.scan():

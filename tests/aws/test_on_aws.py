@@ -148,7 +148,7 @@ def test_the_workgroups_cutoff_spares_the_estimate(remote: Shop, cloud: Account)
 
 
 def test_writing_statements_are_refused_before_athena_sees_them(remote: Shop) -> None:
-    remote.run("query", "DROP TABLE shopease_catalog.daily_sales_summary").failed(2, "only reading statements")
+    remote.run("query", "DROP TABLE shopease_catalog.daily_sales_summary").failed(2, "only read-only statements")
 
 
 def test_a_wrong_statement_is_told_in_athenas_words(remote: Shop) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +18,7 @@ import pytest
 
 from accounts import Account, new_account, running_emulator, set_environment
 from conftest import eventually
+from shopease_etl.engines import limits
 from shopease_etl.engines.athena import Athena, charge
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 
@@ -155,7 +157,7 @@ def test_a_failing_statement_tells_why(athena: Athena) -> None:
 
 
 def test_a_writing_statement_is_never_sent(account: Account, athena: Athena) -> None:
-    with pytest.raises(ConfigurationError, match="only reading statements are let through"):
+    with pytest.raises(ConfigurationError, match="only read-only statements are allowed"):
         athena.query("UNLOAD (SELECT 1) TO 's3://b/x'")
     assert executions(account) == []
 
@@ -225,6 +227,13 @@ def test_the_time_limit_stops_the_statement(busy: Account) -> None:
         engine.query(ENDLESS)
     assert "SHOPEASE_QUERY_TIMEOUT" in str(raised.value.hint)
     assert states(busy) == ["CANCELLED"]
+
+
+def test_the_time_limit_ends_the_reading_of_rows_too(athena: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = athena.query("SELECT x FROM range(2500) t(x)")
+    monkeypatch.setattr(limits, "monotonic", lambda: time.monotonic() + 3600)
+    with pytest.raises(ShopeaseError, match="the query took longer than 60 s"):
+        list(reader)
 
 
 def test_closing_stops_what_other_threads_wait_for(busy: Account) -> None:

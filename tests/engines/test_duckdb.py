@@ -167,6 +167,16 @@ def test_ctrl_c_stops_a_running_query(engine: Engine, sql: str) -> None:
     assert rows(engine, "SELECT 1") == [(1,)]
 
 
+@pytest.mark.parametrize("condition", ["x * y < 0", "true"], ids=["before the first row", "between rows"])
+def test_the_time_limit_stops_a_query_whose_rows_never_end(tmp_path: Path, condition: str) -> None:
+    pairs = "UNNEST(sequence(1, 300000)) a(x), UNNEST(sequence(1, 300000)) b(y)"
+    with Engine(tmp_path, "db", timeout=0.5) as engine:
+        with pytest.raises(ShopeaseError, match=r"the query took longer than 0\.5 s and was stopped") as raised:
+            for _ in engine.query(f"SELECT x FROM {pairs} WHERE {condition}"):
+                pass
+        assert "--timeout" in str(raised.value.hint)
+
+
 def test_an_error_in_the_middle_of_a_result_is_told_as_any_other(engine: Engine) -> None:
     with pytest.raises(ShopeaseError, match="Division by zero"):
         for _ in engine.query("SELECT 1 / (x - 400000) FROM UNNEST(sequence(1, 500000)) t(x)"):

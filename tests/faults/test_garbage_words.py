@@ -149,7 +149,7 @@ def test_statements(rounds: int) -> None:
     samples += ["SHOW TABLES", "DESCRIBE x.y", "EXPLAIN SELECT 1", "WITH a AS (SELECT 1) TABLE a", "SELECT 'é' -- x"]
 
     def read(sql: str) -> None:
-        translated = translate(sql, "db")
+        translated = translate(sql)
         assert translated.strip()
         reading_statement(sql)
         tables_in(sql)

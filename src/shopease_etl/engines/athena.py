@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
@@ -12,6 +11,7 @@ import pyarrow as pa
 from shopease_etl.aws import client, refusals
 from shopease_etl.engines.athena_errors import Statement, disabled, failure, submission_refusal, workgroup_refusal
 from shopease_etl.engines.athena_types import first_batch, next_batch, rows_of
+from shopease_etl.engines.limits import TimeLimit
 from shopease_etl.errors import ShopeaseError, UnreachableError
 
 _CATALOG: Final = "AwsDataCatalog"
@@ -29,8 +29,8 @@ class Athena:
     """SQL on Athena: one workgroup, one database.
 
     `results` is an s3:// folder for results, used only where the workgroup names none of its own; `timeout` is the
-    most seconds that a statement may take, those in Athena's queue included. Several threads may run statements at a
-    time. `scanned` and `charged` are the bytes of all statements so far.
+    most seconds that a statement may take, those in Athena's queue and of reading its rows included. Several threads
+    may run statements at a time. `scanned` and `charged` are the bytes of all statements so far.
     """
 
     def __init__(self, database: str, workgroup: str, results: str, *, timeout: float) -> None:
@@ -84,25 +84,25 @@ class Athena:
         from shopease_etl.engines.athena_sql import reading_statement
 
         text, start = reading_statement(sql)
-        return self._reader(self._run(Statement(text, sql, start)))
+        return self._reader(Statement(text, sql, start))
 
     def answer(self, sql: str) -> pa.RecordBatchReader:
         """Runs one statement of our own, as it is, and gives its rows as `query` does."""
-        return self._reader(self._run(Statement(sql, sql)))
+        return self._reader(Statement(sql, sql))
 
     def execute(self, sql: str) -> None:
         """Runs one statement of our own that has no rows, such as CREATE OR REPLACE VIEW, to its end."""
-        self._run(Statement(sql, sql))
+        self._run(Statement(sql, sql), TimeLimit(self._timeout))
 
     def _settings(self) -> Mapping[str, Any]:
         if self._configuration is None:
             self.check()
         return self._configuration or {}
 
-    def _run(self, statement: Statement) -> Mapping[str, Any]:
+    def _run(self, statement: Statement, limit: TimeLimit) -> Mapping[str, Any]:
         identity = self._start(statement)
         try:
-            execution = self._ended(identity)
+            execution = self._ended(identity, limit)
         except BaseException:
             # Ctrl-C, the time limit, a close, a lost connection: what nobody waits for would run on and be charged
             self._stop(identity)
@@ -131,17 +131,11 @@ class Athena:
             raise submission_refusal(error, statement, self._workgroup) from error
         return identity
 
-    def _ended(self, identity: str) -> Mapping[str, Any]:
-        deadline = time.monotonic() + self._timeout
+    def _ended(self, identity: str, limit: TimeLimit) -> Mapping[str, Any]:
         pause = _FIRST_PAUSE
         while (execution := self._execution(identity))["Status"]["State"] not in _ENDED:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise ShopeaseError(
-                    f"the statement took longer than {self._timeout:g} s, and was stopped",
-                    hint="SHOPEASE_QUERY_TIMEOUT sets the seconds that a query may take",
-                )
-            self._closed.wait(min(pause, left))
+            limit.check()
+            self._closed.wait(min(pause, limit.left))
             self._refuse_if_closed()
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         return execution
@@ -169,7 +163,9 @@ class Athena:
             self.scanned += _scanned(execution)
             self.charged += charge(execution)
 
-    def _reader(self, execution: Mapping[str, Any]) -> pa.RecordBatchReader:
+    def _reader(self, statement: Statement) -> pa.RecordBatchReader:
+        limit = TimeLimit(self._timeout)
+        execution = self._run(statement, limit)
         identity = execution["QueryExecutionId"]
         # a row of data may equal the names: only the kind of statement tells whether the names come first
         is_headed = execution.get("StatementType") == "DML"
@@ -177,15 +173,16 @@ class Athena:
         infos = (page["ResultSet"].get("ResultSetMetadata") or {}).get("ColumnInfo", [])
         rows = rows_of(page["ResultSet"], len(infos), is_metadata=not is_headed)
         first = first_batch(infos, rows[1:] if is_headed else rows)
-        batches = self._batches(identity, first, page.get("NextToken"), is_metadata=not is_headed)
+        batches = self._batches(identity, first, page.get("NextToken"), limit, is_metadata=not is_headed)
         return pa.RecordBatchReader.from_batches(first.schema, batches)
 
     def _batches(
-        self, identity: str, first: pa.RecordBatch, token: str | None, *, is_metadata: bool
+        self, identity: str, first: pa.RecordBatch, token: str | None, limit: TimeLimit, *, is_metadata: bool
     ) -> Iterator[pa.RecordBatch]:
         if first.num_rows:
             yield first
         while token:
+            limit.check()
             page = self._page(identity, NextToken=token)
             token = page.get("NextToken")
             # after a page that is just full Athena gives an empty one

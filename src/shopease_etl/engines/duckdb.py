@@ -1,9 +1,7 @@
 """DuckDB over one local lake, shut in there: CSV and Parquet files as tables, and Athena's SQL on them."""
 
-import math
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -12,9 +10,13 @@ from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
-from shopease_etl.engines.athena_sql import place_of, tables_in, translate
+from shopease_etl.engines.athena_sql import metadata_statement, tables_in, translate
 from shopease_etl.engines.csv_files import USUAL_RECORD, CsvFile, look_over, row_at
-from shopease_etl.engines.trino_semantics import MACROS
+from shopease_etl.engines.duckdb_errors import no_table, reason, unknown_table, wrong_name
+from shopease_etl.engines.intervals import interval_texts
+from shopease_etl.engines.limits import TimeLimit
+from shopease_etl.engines.metadata_statements import Tables, plan
+from shopease_etl.engines.trino_macros import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
 try:
@@ -25,14 +27,13 @@ except ModuleNotFoundError as missing:
 _Result = TypeVar("_Result")
 
 _WRONG_SQL: Final = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+# sums of bigint are bigint in Trino, and wider in DuckDB; Athena gives intervals as text
+_ATHENAS_TYPES: Final = {"HUGEINT": pa.int64(), "INTERVAL": pa.string()}
 _BATCH_ROWS: Final = 65_536
-_REASON_LENGTH: Final = 500
 _CSV_OPTIONS: Final = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
     "strict_mode = true, null_padding = false, hive_partitioning = false"
 )
-_MISSING_NAME: Final = re.compile(r'(?:with name|[Cc]olumn) "?([^"\s]+)"? (?:does not exist|not found|must appear)')
-_MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
 
 
 class Engine:
@@ -49,10 +50,10 @@ class Engine:
     ) -> None:
         self._database = database
         self._timeout = timeout
-        self._deadline = math.inf
+        self._limit = TimeLimit(None)
         self._files: dict[str, tuple[Path, str]] = {}
         self._csv_files: dict[str, CsvFile] = {}
-        self._views: dict[str, set[str]] = {}
+        self._views: dict[str, str] = {}
         self._broken: dict[str, ShopeaseError] = {}
         self._spill = tempfile.TemporaryDirectory(prefix="shopease-query-", dir=temporary)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="shopease-query")
@@ -113,8 +114,8 @@ class Engine:
 
     def add_view(self, name: str, athena_sql: str) -> None:
         """A view from a SELECT in Athena's SQL; where a table under it is broken, the view is broken likewise."""
-        self._views[name] = tables_in(athena_sql)
-        self._create_view(name, translate(athena_sql, self._database))
+        self._views[name] = athena_sql
+        self._create_view(name, translate(athena_sql))
 
     def mark_broken(self, name: str, error: ShopeaseError) -> None:
         """Has `error` raised by the first query that asks for this table; other queries are answered."""
@@ -131,25 +132,41 @@ class Engine:
             self.mark_broken(name, self._refused(error, select))
 
     def query(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one reading statement, one at a time; batches come as they are read.
+        """Runs one read-only statement, one at a time; batches come as they are read.
 
-        Ctrl-C stops it at once, and so does the end of the time that a statement may take.
+        Ctrl-C stops it at once, and so does the end of its time, which counts until the last batch is read.
         """
-        return self._read(sql, translate(sql, self._database))
+        self._limit = TimeLimit(self._timeout)
+        if (statement := metadata_statement(sql)) is not None:
+            return self._catalog(sql).answer(statement).to_reader()
+        translated = translate(sql, self._columns_of)
+        if translated.startswith("EXPLAIN "):
+            (row,) = self._answered(sql, lambda: self._connection.sql(translated).fetchall())
+            return plan(str(row[1])).to_reader()
+        return self._read(sql, translated)
+
+    def _catalog(self, sql: str) -> Tables:
+        files = {name: path for name, (path, _) in self._files.items()}
+
+        def columns(table: str) -> list[tuple[str, str]]:
+            return self._answered(sql, lambda: self._described(table))
+
+        return Tables(self._database, files, self._views, columns)
 
     def answer(self, sql: str) -> pa.RecordBatchReader:
         """Runs one statement of our own, which means the same to Athena and DuckDB."""
+        self._limit = TimeLimit(self._timeout)
         return self._read(sql, sql)
 
     def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
-        self._deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
         self._look_over(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
-        bigints = [index for index, kind in enumerate(relation.types) if str(kind) == "HUGEINT"]
+        kinds = [_ATHENAS_TYPES.get(str(kind)) for kind in relation.types]
         reader = self._answered(sql, lambda: relation.to_arrow_reader(_BATCH_ROWS))
         schema = reader.schema
-        for index in bigints:
-            schema = schema.set(index, schema.field(index).with_type(pa.int64()))
+        for index, kind in enumerate(kinds):
+            if kind is not None:
+                schema = schema.set(index, schema.field(index).with_type(kind))
         return pa.RecordBatchReader.from_batches(schema, self._batches(sql, reader, schema))
 
     def scan_limit(self) -> None:
@@ -165,7 +182,7 @@ class Engine:
     def _tables_in(self, sql: str) -> list[str]:
         """The tables over files that the statement names, itself or by way of a view."""
         names = tables_in(sql)
-        names |= {name for view, bases in self._views.items() if view.lower() in names for name in bases}
+        names |= {name for view, select in self._views.items() if view.lower() in names for name in tables_in(select)}
         return [name for name in self._files if name.lower() in names]
 
     def _look_over(self, sql: str) -> None:
@@ -185,31 +202,25 @@ class Engine:
             self._csv_files[name] = replace(file, look=look)
 
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Trino's sums of bigint are bigint, DuckDB's are wider: they are narrowed here, out of range is an error."""
+        """The batches in the types that Athena gives; a sum that does not fit bigint is an error."""
         while (batch := self._answered(sql, lambda: next(reader, None))) is not None:
-            yield self._answered(sql, lambda batch=batch: batch.cast(schema))  # type: ignore[misc]
+            yield self._answered(sql, lambda batch=batch: _cast(batch, schema))  # type: ignore[misc]
 
     def _answered(self, sql: str, work: Callable[[], _Result]) -> _Result:
         """Works in another thread, for DuckDB holds signals up; Ctrl-C interrupts it there and is raised here."""
+        # a result that streams may give each batch in no time, and still never end
+        self._limit.check()
         future: Future[_Result] = self._worker.submit(work)
         try:
             # a signal may have come to another thread: this one must wake now and then to see it
-            while not wait([future], timeout=0.1).done:
-                self._stop_late(future)
+            while not wait([future], timeout=min(0.1, self._limit.left)).done:
+                self._limit.check()
             return future.result()
-        except KeyboardInterrupt:
-            self._stop(future)
-            raise
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise self._refused(error, sql) from error
-
-    def _stop_late(self, future: Future[_Result]) -> None:
-        if time.monotonic() > self._deadline:
+        except BaseException:
             self._stop(future)
-            raise ShopeaseError(
-                f"the statement took longer than {self._timeout:g} s, and was stopped",
-                hint="SHOPEASE_QUERY_TIMEOUT sets the seconds that a query may take",
-            )
+            raise
 
     def _stop(self, future: Future[_Result]) -> None:
         future.cancel()
@@ -221,17 +232,16 @@ class Engine:
         message = str(error)
         for path, made_by in self._files.values():
             if str(path) in message or _as_glob(path) in message:
-                return _unreadable(path, _reason(message), made_by)
+                return _unreadable(path, reason(message), made_by)
         if isinstance(error, duckdb.OutOfMemoryException) and (long := self._long_record(sql)):
-            return ShopeaseError(
-                f"DuckDB: {long}", hint="raise SHOPEASE_MAX_MEMORY, or shorten the value in the source"
+            return ShopeaseError(long, hint="raise SHOPEASE_MAX_MEMORY, or shorten the value in the source")
+        if (table := unknown_table(message)) is not None:
+            return self._broken.get(table.rpartition(".")[2].lower()) or no_table(
+                table, sql, [*self._files, *self._views]
             )
-        if (table := _MISSING_TABLE.search(message)) is not None:
-            return self._unknown_table(table[1].strip('"'), sql)
-        name = _MISSING_NAME.search(message)
-        place = place_of(sql, name[1]) if name else None
-        kind = ConfigurationError if isinstance(error, _WRONG_SQL) else ShopeaseError
-        return kind(f"DuckDB: {_reason(message)}" + (f" at {place}" if place else ""))
+        if isinstance(error, _WRONG_SQL):
+            return wrong_name(message, sql, lambda: self._columns_in(sql)) or ConfigurationError(reason(message))
+        return ShopeaseError(reason(message))
 
     def _long_record(self, sql: str) -> str:
         """Where the statement's tables have a record that may not fit in memory; empty where they have none."""
@@ -242,30 +252,34 @@ class Engine:
         row = row_at(self._files[name][0], look.longest_at)
         return f"not enough memory for row {row:,} of {name}, which has {look.longest / 1e6:,.0f} MB"
 
-    def _unknown_table(self, name: str, sql: str) -> ShopeaseError:
-        if (broken := self._broken.get(name.rpartition(".")[2].lower())) is not None:
-            return broken
-        rows = self._connection.execute(translate("SHOW TABLES", self._database)).fetchall()
-        known = ", ".join(str(row[0]) for row in rows) or "none"
-        place = place_of(sql, name)
-        return ConfigurationError(
-            f"there is no table {name}" + (f" at {place}" if place else ""), hint=f"there are these tables: {known}"
-        )
+    def _columns_in(self, sql: str) -> set[str]:
+        """The columns of all tables and views that the statement names and that can be read."""
+        found: set[str] = set()
+        for name in tables_in(sql):
+            found.update(self._columns_of(name) or ())
+        return found
+
+    def _columns_of(self, table: str) -> list[str] | None:
+        try:
+            return [column for column, _ in self._described(table)]
+        except duckdb.Error:
+            return None
+
+    def _described(self, table: str) -> list[tuple[str, str]]:
+        rows = self._connection.sql(f"DESCRIBE {_quoted(self._database)}.{_quoted(table)}").fetchall()
+        return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [
+        interval_texts(column) if pa.types.is_interval(column.type) else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
     return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to make it again")
-
-
-def _reason(message: str) -> str:
-    """DuckDB's message in one line, without its echo of the translated SQL and its lists of options."""
-    if "No files found" in message:
-        return "it is not there"
-    told = re.split(r"\n\s*LINE \d+:|\nPossible \w+|\s*Candidate (?:func|macro)| Use TRY\(", message)[0]
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    if (csv_line := re.search(r"CSV Error on Line: (\d+)", told)) is not None:
-        return f"line {csv_line[1]}: {lines[-1]}"[:_REASON_LENGTH]
-    return re.sub(r"^(?:[A-Z]\w+ )+Error: ", "", " ".join(lines))[:_REASON_LENGTH]
 
 
 def _quoted(identifier: str) -> str:

@@ -1,11 +1,11 @@
--- Transactions and revenue of each sales channel, with their shares in percent
+-- Transactions and revenue of each sales channel, with shares in percent
 SELECT
-  COALESCE(sales_channel, '(unknown)') AS sales_channel,
+  COALESCE(UPPER(sales_channel), '(unknown)') AS sales_channel,
   COUNT(*) AS transactions,
   SUM(total_amount) AS revenue,
   SUM(total_amount) / COUNT(*) AS average_sale,
   CAST(100 * COUNT(*) AS decimal(18, 2)) / SUM(COUNT(*)) OVER () AS transactions_percent,
   CAST(100 * SUM(total_amount) AS decimal(38, 2)) / SUM(SUM(total_amount)) OVER () AS revenue_percent
 FROM shopease_catalog.transactions
-GROUP BY COALESCE(sales_channel, '(unknown)')
+GROUP BY COALESCE(UPPER(sales_channel), '(unknown)')
 ORDER BY revenue DESC, sales_channel;

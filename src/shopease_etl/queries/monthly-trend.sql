@@ -1,4 +1,4 @@
--- Revenue month by month, and its change in percent from the month with sales before
+-- Revenue month by month, and its change in percent from the month before
 WITH months AS (
   SELECT
     date_trunc('month', sales_date) AS sales_month,
@@ -7,16 +7,14 @@ WITH months AS (
     SUM(total_revenue) AS revenue
   FROM shopease_catalog.daily_sales_summary
   GROUP BY date_trunc('month', sales_date)
-), compared AS (
-  SELECT sales_month, transactions, items_sold, revenue, LAG(revenue) OVER (ORDER BY sales_month) AS revenue_before
-  FROM months
 )
 SELECT
-  sales_month,
-  transactions,
-  items_sold,
-  revenue,
-  revenue / transactions AS average_sale,
-  CAST(100 * (revenue - revenue_before) AS decimal(38, 2)) / revenue_before AS change_percent
-FROM compared
-ORDER BY sales_month;
+  m.sales_month,
+  m.transactions,
+  m.items_sold,
+  m.revenue,
+  m.revenue / m.transactions AS average_sale,
+  CAST(100 * (m.revenue - b.revenue) AS decimal(38, 2)) / b.revenue AS change_percent
+FROM months m
+LEFT JOIN months b ON b.sales_month = date_add('month', -1, m.sales_month)
+ORDER BY m.sales_month;

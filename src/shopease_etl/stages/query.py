@@ -4,11 +4,12 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Final, Self
 
 import pyarrow as pa
 
-from shopease_etl.errors import ConfigurationError, DataRefusedError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, UnreachableError
 from shopease_etl.warehouse import SqlEngine, Warehouse
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,34 @@ class QueryResult:
 
     def __exit__(self, *_: object) -> None:
         self.engine.close()
+
+
+def check_output(output: Path, lake: Path | None, home: Path) -> None:
+    """Refuse a file for the result before the query runs; `lake` is the lake's folder, if it is one.
+
+    Raises:
+        ConfigurationError: the file is in the lake or in shopease's home folder, or is something else than a file.
+        UnreachableError: its folder does not exist.
+    """
+    for folder, what in ((lake, "the lake"), (home, "shopease's home folder")):
+        if folder is not None and _is_inside(output, folder):
+            message = f"--output {output} is inside {what} {folder}"
+            raise ConfigurationError(message, hint="write the result to another folder")
+    if output.is_dir():
+        raise ConfigurationError(
+            f"--output {output} is a folder", hint=f"name a file: --output {output / 'result.csv'}"
+        )
+    if output.exists() and not output.is_file():
+        raise ConfigurationError(f"--output {output} is not a regular file", hint="without --output it goes to stdout")
+    if not output.parent.is_dir():
+        raise UnreachableError(f"cannot write {output}: there is no folder {output.parent}")
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether the file itself, or what it links to, is in a folder, by whatever path the folder is reached."""
+    resolved = (path.resolve(), path.parent.resolve() / path.name)
+    above = {parent for place in resolved for parent in (place, *place.parents)}
+    return folder.exists() and any(parent.exists() and parent.samefile(folder) for parent in above)
 
 
 def query(sql: str, warehouse: Warehouse, *, max_scan: int | None = None) -> QueryResult:

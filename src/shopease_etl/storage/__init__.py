@@ -141,6 +141,10 @@ class Store(Protocol):
 class LakeStore(Store, Protocol):
     """A store with what only those need who hold the lake's lock."""
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder on this machine that has the objects as files, if there is one."""
+
     def sink(self, key: str) -> Sink:
         """Begin to write an object; it stays invisible until published."""
 

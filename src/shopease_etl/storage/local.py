@@ -28,6 +28,11 @@ class LocalStore:
         self.root = root.expanduser().resolve()
         self.location = str(self.root)
 
+    @property
+    def folder(self) -> Path:
+        """The lake's folder."""
+        return self.root
+
     def check(self) -> None:
         """Raise UnreachableError unless the folder, or what is to hold it, can be written to; changes nothing."""
         there = next(path for path in (self.root, *self.root.parents) if path.exists())

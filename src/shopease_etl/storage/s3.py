@@ -49,6 +49,11 @@ class S3Store:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(CONCURRENT_PARTS, thread_name_prefix="upload")
 
+    @property
+    def folder(self) -> None:
+        """No folder of this machine."""
+        return None
+
     def check(self) -> None:
         """Raise UnreachableError unless the bucket is there and may be used."""
         with refusals(self.location):

@@ -1,0 +1,145 @@
+"""SHOW, DESCRIBE and EXPLAIN on a local lake, with the columns that Athena gives them."""
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from shopease_etl.errors import ConfigurationError
+
+FORMS: Final = (
+    "SHOW TABLES",
+    "SHOW VIEWS",
+    "SHOW SCHEMAS",
+    "SHOW DATABASES",
+    "SHOW COLUMNS",
+    "SHOW CREATE TABLE",
+    "SHOW CREATE VIEW",
+    "DESCRIBE",
+    "EXPLAIN",
+)
+_PART: Final = r"""(?:[`"](?:[^`"]+)[`"]|[\w-]+)"""
+_NAME: Final = rf"(?:(?P<database>{_PART})\s*\.\s*)?(?P<table>{_PART})"
+_IN: Final = rf"(?:\s+(?:IN|FROM)\s+(?P<database>{_PART}))?"
+_LIKE: Final = r"(?:(?:\s+LIKE)?\s+'(?P<pattern>[^']*)')?"
+_KINDS: Final = {
+    kind: re.compile(form, re.IGNORECASE)
+    for kind, form in {
+        "databases": rf"SHOW\s+(?:DATABASES|SCHEMAS){_LIKE}",
+        "tables": rf"SHOW\s+TABLES{_IN}{_LIKE}",
+        "views": rf"SHOW\s+VIEWS{_IN}{_LIKE}",
+        "columns": rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+{_NAME}",
+        "columns in": rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+(?P<table>{_PART})\s+(?:IN|FROM)\s+(?P<database>{_PART})",
+        "describe": rf"DESC(?:RIBE)?\s+{_NAME}",
+        "create table": rf"SHOW\s+CREATE\s+TABLE\s+{_NAME}",
+        "create view": rf"SHOW\s+CREATE\s+VIEW\s+{_NAME}",
+    }.items()
+}
+_TYPES: Final = {"varchar": "string", "integer": "int", "float": "float", "blob": "binary"}
+_CSV_FORM: Final = ("ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'", "STORED AS TEXTFILE")
+_MOST_NAMED: Final = 3
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What one database has: the file of each table, the SELECT of each view, and the columns and types of one."""
+
+    database: str
+    tables: Mapping[str, Path]
+    views: Mapping[str, str]
+    columns: Callable[[str], Sequence[tuple[str, str]]]
+
+    def answer(self, statement: str) -> pa.Table:
+        """The rows of a SHOW or DESCRIBE, written without comments around it.
+
+        Raises:
+            ConfigurationError: a local lake does not have this form, or has no such database, table or view.
+        """
+        kind, match = _parsed(statement)
+        names = match.groupdict()
+        self._check_database(_plain(names.get("database") or self.database))
+        if kind == "databases":
+            return _column("database_name", _matching([self.database], names["pattern"]))
+        if kind == "tables":
+            return _column("tab_name", _matching([*self.tables, *self.views], names["pattern"]))
+        if kind == "views":
+            return _column("views", _matching(self.views, names["pattern"]))
+        table = _plain(names["table"]).lower()
+        if kind.startswith("create"):
+            return self._definition(kind.removeprefix("create "), table)
+        columns = self._typed(table)
+        if kind.startswith("columns"):
+            return _column("field", columns.keys())
+        return pa.table({"col_name": list(columns), "data_type": list(columns.values())})
+
+    def _typed(self, table: str) -> dict[str, str]:
+        return {name: _TYPES.get(kind.lower(), kind.lower()) for name, kind in self.columns(table)}
+
+    def _check_database(self, name: str) -> None:
+        if name.lower() != self.database.lower():
+            raise ConfigurationError(f"there is no database {name}", hint=f"the lake's database is {self.database}")
+
+    def _definition(self, kind: str, name: str) -> pa.Table:
+        known = {other.lower(): other for other in (*self.tables, *self.views)}
+        if name not in known:
+            raise ConfigurationError(f"there is no {kind} {name}", hint=nearest(name, known))
+        asked = known[name]
+        if (asked in self.views) != (kind == "view"):
+            other = "VIEW" if kind == "table" else "TABLE"
+            raise ConfigurationError(f"{name} is not a {kind}", hint=f"SHOW CREATE {other} {name}")
+        if kind == "view":
+            lines = [f"CREATE VIEW {self.database}.{asked} AS", *self.views[asked].splitlines()]
+            return _column("Create View", lines)
+        return _column("createtab_stmt", self._table_definition(asked))
+
+    def _table_definition(self, name: str) -> list[str]:
+        path = self.tables[name]
+        *columns, last = [f"  `{column}` {kind}" for column, kind in self._typed(name).items()]
+        form = ["STORED AS PARQUET"] if path.suffix == ".parquet" else _CSV_FORM
+        return [
+            f"CREATE EXTERNAL TABLE `{self.database}.{name}`(",
+            *(f"{column}," for column in columns),
+            f"{last})",
+            *form,
+            f"LOCATION '{path.parent}'",
+        ]
+
+
+def plan(text: str) -> pa.Table:
+    """DuckDB's plan as Athena gives its own: one row a line."""
+    return _column("Query Plan", text.rstrip().splitlines())
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """A hint: the names that are most like one that does not exist, else all of them."""
+    close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], _MOST_NAMED)
+    everything = f"there are: {', '.join(sorted(known)) or 'none'}"
+    return f"did you mean {' or '.join(close)}? ({everything})" if close else everything
+
+
+def _parsed(statement: str) -> tuple[str, re.Match[str]]:
+    for kind, form in _KINDS.items():
+        if match := form.fullmatch(statement):
+            return kind, match
+    words = " ".join(statement.upper().split()[:3])
+    raise ConfigurationError(
+        f"this form is not available on a local lake: {words}", hint=f"available: {', '.join(FORMS)}"
+    )
+
+
+def _matching(names: Iterable[str], pattern: str | None) -> list[str]:
+    """The names in order; * in a pattern of Athena's stands for any text, | parts two patterns."""
+    wanted = ".*" if pattern is None else "|".join(re.escape(part).replace(r"\*", ".*") for part in pattern.split("|"))
+    return sorted(name for name in names if re.fullmatch(wanted, name, re.IGNORECASE))
+
+
+def _column(name: str, values: Iterable[str]) -> pa.Table:
+    return pa.table({name: pa.array(list(values), pa.string())})
+
+
+def _plain(identifier: str) -> str:
+    return identifier.strip('`"')

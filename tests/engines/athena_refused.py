@@ -1,0 +1,101 @@
+"""What Athena refuses, and where a local lake differs from it: for the tests and for docs/SQL.md."""
+
+from typing import Final
+
+# What Athena refuses: the statement, and a part of the message and of the hint that a local lake gives.
+REFUSED: Final = [
+    ("SELECT n FROM sales WHERE s ILIKE 'X'", "Athena does not know ILIKE", "lower(x) LIKE"),
+    ("SELECT * EXCLUDE (n) FROM sales", "Athena does not know * EXCLUDE and * REPLACE", "names"),
+    (
+        "SELECT * REPLACE (1 AS n) FROM sales",
+        "Athena does not know * EXCLUDE and * REPLACE",
+        "names",
+    ),
+    ("SELECT DISTINCT ON (s) n FROM sales", "Athena does not know DISTINCT ON", "row_number()"),
+    (
+        "SELECT upper(s) AS up, COUNT(*) FROM sales GROUP BY up",
+        "Athena does not know the alias up in GROUP BY",
+        "number",
+    ),
+    (
+        "SELECT n * 2 AS twice FROM sales WHERE twice > 1",
+        "Athena does not know the alias twice in WHERE",
+        "expression",
+    ),
+    (
+        "SELECT s, COUNT(*) AS c FROM sales GROUP BY s HAVING c > 1",
+        "Athena does not know the alias c in HAVING",
+        "expression",
+    ),
+    (
+        "SELECT n * 2 AS twice, twice + 1 FROM sales",
+        "Athena does not know the alias twice in SELECT",
+        "expression",
+    ),
+    ("SELECT s, COUNT(*) FROM sales GROUP BY ALL", "Athena does not know GROUP BY ALL", "the columns"),
+    ("SELECT n FROM sales ORDER BY ALL", "Athena does not know ORDER BY ALL", "the columns"),
+    ("SELECT n FROM sales QUALIFY row_number() OVER () = 1", "SQL syntax error: unexpected row_number", ""),
+    ("SELECT n FROM sales LIMIT 1 OFFSET 1", "Athena does not know OFFSET after LIMIT", "OFFSET … LIMIT …"),
+    ("SELECT n FROM sales LIMIT 10%", "Athena does not know LIMIT in percent", "a number of rows"),
+    ("SELECT n::varchar FROM sales", "Athena does not know the cast x::type, at line 1, column 9", "CAST(x AS type)"),
+    ("SELECT CAST(n AS text) FROM sales", "Athena does not know the types text and string", "varchar"),
+    ("SELECT n FROM sales WHERE n == 1", "Athena does not know the operator ==", "use ="),
+    ("SELECT n & 1 FROM sales", "Athena does not know the operator &", "bitwise_and"),
+    ("SELECT d + INTERVAL 1 DAY FROM sales", "Athena does not know INTERVAL with a bare number", "INTERVAL '1'"),
+    ("SELECT a.n FROM sales a SEMI JOIN sales b ON a.n = b.n", "Athena does not know a semi or anti join", "EXISTS"),
+    ("SELECT strftime(d, '%Y') FROM sales", "Athena has no function strftime", ""),
+    ("SELECT left(s, 1) FROM sales", "Athena has no function left, at line 1, column 8", ""),
+    ("SELECT ifnull(s, '') FROM sales", "Athena has no function ifnull, at line 1, column 8", ""),
+    ("SELECT extract(epoch FROM d) FROM sales", "Athena has no field EPOCH in extract()", "DAY_OF_WEEK"),
+    ("SELECT n FROM sales WHERE s = 1", "Athena cannot compare varchar with integer", "CAST"),
+    ("SELECT n FROM sales WHERE n > '1'", "Athena cannot compare integer with varchar", "CAST"),
+    ("SELECT n FROM sales WHERE d >= '2024-01-01'", "Athena cannot compare date with varchar", "DATE"),
+    (
+        "SELECT n FROM sales WHERE d BETWEEN '2024-01-01' AND '2024-01-31'",
+        "Athena cannot compare date with varchar",
+        "DATE '2024-01-31'",
+    ),
+    ("SELECT n FROM sales WHERE n IN ('1', '2')", "Athena cannot compare integer with varchar", "CAST"),
+    ("SELECT n FROM sales WHERE s <> 1", "Athena cannot compare varchar with integer", "CAST"),
+    (
+        "SELECT a.n FROM sales a JOIN sales b ON a.n < b.s",
+        "Athena cannot compare integer with varchar",
+        "CAST",
+    ),
+    (
+        "SELECT n FROM sales WHERE d > TIMESTAMP '2024-01-01 00:00:00' AT TIME ZONE 'Asia/Tokyo'",
+        "a time in a zone can be shown, cast or read by fields on a local lake",
+        "CAST",
+    ),
+    ("SELECT ARRAY[1, 2][3]", "the array has no item 3", ""),
+    ("SELECT ARRAY[1, 2][0]", "the array has no item 0", ""),
+    ("SELECT MAP(ARRAY['a'], ARRAY[1])['b']", "the map has no key b", ""),
+]
+
+# Where a local lake is known to answer otherwise than Athena, or not at all.
+DIFFERENT: Final = [
+    (
+        "x AT TIME ZONE 'Europe/Paris'",
+        "is shown as the time of day there, without its zone. Casts to date, time and "
+        "timestamp, fields and date_format() of it are right; what compares it is refused.",
+    ),
+    (
+        "= between a text and a number of two columns",
+        "is refused by Athena; here it fails only where a text is no number.",
+    ),
+    ("m[k] of a map", "needs a text in quotes as key here; element_at(m, k) takes any key."),
+    ("timestamps", "have milliseconds in Athena's views. Literals with more digits keep them here."),
+    ("CAST(x AS varchar) of double and real", "from 10,000,000 on is 1.0E7 on Athena, 10000000.0 here."),
+    ("CAST(x AS char(n))", "is refused here: Athena fills it up with blanks."),
+    ("trim, ltrim, rtrim", "take away all white space on Athena, blanks only here."),
+    ("the order of array_distinct, array_union, array_intersect, map_agg, multimap_agg and histogram", "may differ."),
+    ("approx_distinct, approx_percentile", "estimate by other methods."),
+    ("regular expressions", "are Java's on Athena, RE2's here: no lookahead or back references."),
+    ("sequence()", "has at most 10,000 items on Athena."),
+    ("format()", "takes %s, %d, %,d, %f, %.2f and %,.2f here."),
+    ("format_datetime, parse_datetime", "take patterns of y M d H h m s S a E D here, as literals."),
+    ("implicit casts in CASE, COALESCE, UNION and of arguments", "that Athena refuses may pass here."),
+    ("recursive WITH, MATCH_RECOGNIZE, PREPARE, UNLOAD, time travel", "are not available, or not compared."),
+    ("EXPLAIN", "shows DuckDB's plan."),
+    ("SHOW and DESCRIBE", "have Athena's columns; SHOW PARTITIONS, SHOW TBLPROPERTIES and SHOW FUNCTIONS are refused."),
+]
