@@ -72,7 +72,7 @@ def test_s3_that_cannot_be_reached(bucket: str, empty_database: str, monkeypatch
 @pytest.mark.parametrize("name", ["custom.dump", "archive.tar"])
 def test_truncated_archive(dumps: Path, tmp_path: Path, empty_database: str, name: str, share: float) -> None:
     data = (dumps / name).read_bytes()
-    with pytest.raises(ShopeaseError, match=r"was not restored|is damaged or cut off") as caught:
+    with pytest.raises(ShopeaseError, match="is damaged or cut off") as caught:
         restore(written(tmp_path, data[: int(len(data) * share)], name), empty_database)
     assert caught.value.exit_code == 1
     assert objects(empty_database) == 0
@@ -86,10 +86,10 @@ def test_damaged_directory(dumped: str, tmp_path: Path, empty_database: str, kep
     subprocess.run([embedded.binaries() / "pg_dump", "-d", dumped, *options], check=True)
     rows = max(bad.glob("[0-9]*.dat*"), key=lambda file: file.stat().st_size)
     rows.write_bytes(rows.read_bytes()[:kept])
-    with pytest.raises(ShopeaseError, match=r"was not restored|is damaged or cut off"):
+    with pytest.raises(ShopeaseError, match="is damaged or cut off"):
         restore(str(bad), empty_database)
     rows.unlink()
-    with pytest.raises(ShopeaseError, match="was not restored"):
+    with pytest.raises(ShopeaseError, match="is damaged or cut off"):
         restore(str(bad), empty_database)
     assert objects(empty_database) == 0
 
