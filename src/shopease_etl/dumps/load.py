@@ -182,7 +182,9 @@ def shortened(text: str, width: int = 160) -> str:
 def archive_failure(complaint: str, name: str) -> ShopeaseError:
     """What pg_restore's complaint means: an archive that it cannot read, or a statement that failed."""
     errors = re.findall(r"^pg_restore: error: (.*)$", complaint, re.M)
-    first = errors[0] if errors else shortened(complaint) or "pg_restore failed"
+    if not errors:
+        return ShopeaseError(f"{name} was not restored: pg_restore failed {shortened(complaint)}", hint=_UNCHANGED)
+    first = errors[0]
     if "unsupported version" in first:
         return DataRefusedError(
             f"{name} was made by a newer PostgreSQL than the pg_restore here: {first}", hint=DUMP_HINT

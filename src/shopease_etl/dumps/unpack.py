@@ -3,9 +3,9 @@
 import bz2
 import gzip
 import lzma
-import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,13 +28,18 @@ COMPRESSIONS: Final = {
 }
 """The compressions by the bytes that their files begin with."""
 
-UNPACKED_HINT: Final = "unpack it, and give the dump that is in it"
+DAMAGES: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What reading a damaged file raises."""
+
+_UNPACK_HINT: Final = "unpack it, and give the dump that is in it"
+_ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
 class Readable(Protocol):
     """What bytes are read from."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; none at the end."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Member:
 
 
 def decompressed(stream: Readable, compression: str) -> Readable:
-    """What the stream holds; reading it raises OSError, EOFError or an error of the compression where it is damaged."""
+    """What the stream holds; reading it raises one of `DAMAGES` where it is damaged."""
     source = cast("IO[bytes]", stream)
     match compression:
         case "gzip":
@@ -61,30 +66,34 @@ def decompressed(stream: Readable, compression: str) -> Readable:
     return cast("Readable", pa.input_stream(pa.PythonFile(stream, mode="r"), compression=compression))
 
 
-def members(path: Path, name: str, stack: ExitStack) -> list[Member]:
-    """The files in the tar or zip archive at `path`; `name` is what messages call it."""
-    if zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):
-        archive = stack.enter_context(zipfile.ZipFile(path))
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        if any(info.flag_bits & 1 for info in infos):
-            raise ConfigurationError(f"{name} is encrypted", hint=UNPACKED_HINT)
-        found = [Member(PurePosixPath(i.filename), i.file_size, _opener(archive.open, i)) for i in infos]
-    else:
-        tar = stack.enter_context(tarfile.open(path, "r:"))
+def members(path: Path, kind: str, name: str, stack: ExitStack) -> list[Member]:
+    """The files in the archive at `path`, which is a "tar" or a "zip"; `name` is what messages call it."""
+    if kind == "tar":
+        tar = stack.enter_context(tarfile.open(path, "r:"))  # noqa: SIM115 (the stack closes it)
         files = [info for info in tar.getmembers() if info.isfile()]
-        found = [Member(PurePosixPath(i.name), i.size, _opener(tar.extractfile, i)) for i in files]
+        found = [Member(PurePosixPath(info.name), info.size, _opener(tar.extractfile, info)) for info in files]
+    else:
+        found = _zipped(path, name, stack)
     return [member for member in found if "__MACOSX" not in member.path.parts and member.path.name[:1] != "."]
+
+
+def _zipped(path: Path, name: str, stack: ExitStack) -> list[Member]:
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    except zipfile.BadZipFile as error:
+        raise damaged(name, error) from error
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    for info in infos:
+        if info.flag_bits & 1 or info.compress_type not in _ZIP_METHODS:
+            raise ConfigurationError(
+                f"{name} is {'encrypted' if info.flag_bits & 1 else 'packed in a way that is not supported'}",
+                hint=_UNPACK_HINT,
+            )
+    return [Member(PurePosixPath(info.filename), info.file_size, _opener(archive.open, info)) for info in infos]
 
 
 def _opener(opening: Callable[[Any], Any], info: object) -> Callable[[], Readable]:
     return lambda: cast("Readable", opening(info))
-
-
-def extracted(files: list[Member], folder: Path) -> None:
-    """Writes files that lie in one folder of an archive into `folder`."""
-    for file in files:
-        with (folder / file.path.name).open("wb") as target:
-            shutil.copyfileobj(cast("IO[bytes]", file.open()), target, 1 << 20)
 
 
 def is_whole_tar(path: Path) -> bool:
@@ -103,7 +112,7 @@ def only_one(files: list[Member], name: str) -> Member:
     """The dump in an archive that holds nothing else; ConfigurationError where it holds several files or none."""
     if len(files) != 1:
         named = ", ".join(str(member.path) for member in files[:3]) + (", …" if len(files) > 3 else "")
-        raise ConfigurationError(f"{name} holds {len(files)} files and not one dump: {named}", hint=UNPACKED_HINT)
+        raise ConfigurationError(f"{name} holds {len(files)} files and not one dump: {named}", hint=_UNPACK_HINT)
     return files[0]
 
 
