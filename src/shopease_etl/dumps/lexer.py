@@ -19,7 +19,11 @@ AMBIGUOUS: Final = "?"
 NAME: Final = rb"(?![eE]')[A-Za-z_\x80-\xff][\w$\x80-\xff]*+"
 # Parentheses without others inside. Only single characters are repeated possessively: before Python 3.11.5 a group that
 # is matches too little. Each alternative begins in its own way, so there is only one way to match.
-FLAT: Final = rb"\((?:[^'\"$;\\/()-]++|(?<![eE])'[^']*+'|-(?!-))*\)"
+# A string with backslashes is among them only where it surely ends with its quote.
+FLAT: Final = (
+    rb"\((?:[^'\"$;\\/()eE-]++|[eE](?!')|(?<![eE])'[^']*+'|-(?!-)"
+    rb"|(?<![\w$\x80-\xff])[eE]'(?:[^'\\]++|\\.|'')*'(?=\s*+[,)]))*\)"
+)
 _TAG = rb"\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*+)?"
 _TOKEN: Final = re.compile(
     rb"(?P<skip>[^'\"$;\\/()\dA-Za-z_\x80-\xff-]++)|(?P<word>" + NAME + rb")"
@@ -28,7 +32,7 @@ _TOKEN: Final = re.compile(
     rb"|(?P<mark>[();\\])|[-/$eE]",
     re.S,
 )
-_FLAT: Final = re.compile(FLAT, re.S)
+_FLAT: Final = re.compile(FLAT + rb"(?:,\s*+" + FLAT + rb")*", re.S)
 _FLAT_WIDTH: Final = 1 << 16  # bytes; a match takes some hundred times the memory of its text at worst
 _ROUTINE: Final = re.compile(r"create (?:or replace )?(?:function|procedure)\b")
 _LINE_END: Final = re.compile(rb"[\r\n]")

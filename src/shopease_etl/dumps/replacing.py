@@ -21,7 +21,7 @@ CREATE TEMP TABLE restore_dropped (classid oid, objid oid) ON COMMIT DROP;
 
 CREATE FUNCTION pg_temp.restore_drop(kinds text[], schema text, name text) RETURNS void LANGUAGE plpgsql AS $f$
 DECLARE
-  home text := coalesce(schema, current_schema());
+  home text := coalesce(schema, current_schema(), '');
   names text[] := ARRAY[format('%I.%I', home, name), format('%I', name), format('%I.%s', home, name), name];
   old record;
 BEGIN
@@ -78,7 +78,10 @@ BEGIN
     AND (classid, objid) NOT IN (SELECT * FROM replaced)
   ), whole AS (
     SELECT DISTINCT type, identity FROM gone g WHERE NOT EXISTS (
+      SELECT FROM gone o WHERE o.objsubid = 0 AND g.objsubid <> 0 AND (o.classid, o.objid) = (g.classid, g.objid)
+    ) AND NOT EXISTS (
       SELECT FROM gone part JOIN gone o ON (o.classid, o.objid) = (part.refclassid, part.refobjid)
+        AND o.objsubid IN (0, part.refobjsubid)
       WHERE (part.classid, part.objid, part.objsubid) = (g.classid, g.objid, g.objsubid)
       AND part.deptype IN ('a', 'i', 'P', 'S') AND (o.classid, o.objid) <> (g.classid, g.objid))
   )

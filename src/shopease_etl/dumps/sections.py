@@ -48,7 +48,7 @@ class Sections:
         self._run(["--section=pre-data"], clean=clean)
         missing = dict.fromkeys(rows)
         try:
-            self._load(rows, missing, jobs)
+            self._load(rows, missing, jobs, clean=clean)
             self._run(["--section=post-data"])
         except BaseException as error:
             names = ", ".join(missing)
@@ -70,10 +70,10 @@ class Sections:
                 rows.setdefault(f"{table[1]}.{table[2]}" if table else "sequences and large objects", []).append(line)
         return rows
 
-    def _load(self, rows: dict[str, list[str]], missing: dict[str, None], jobs: int) -> None:
+    def _load(self, rows: dict[str, list[str]], missing: dict[str, None], jobs: int, *, clean: bool) -> None:
         """Loads the rows, each table in a transaction of its own; those that are there leave `missing`."""
         with ThreadPoolExecutor(jobs, thread_name_prefix="restore") as pool:
-            running: dict[Future[None], str] = {pool.submit(self._load_lines, rows[name]): name for name in rows}
+            running: dict[Future[None], str] = {pool.submit(self._load_lines, rows[name], clean=clean): name for name in rows}
             try:
                 wait(running, return_when=FIRST_EXCEPTION)
             finally:
@@ -86,11 +86,11 @@ class Sections:
         for failure in sorted(filter(None, failures), key=lambda error: isinstance(error, _StoppedError)):
             raise failure
 
-    def _load_lines(self, lines: list[str]) -> None:
+    def _load_lines(self, lines: list[str], *, clean: bool) -> None:
         with tempfile.NamedTemporaryFile("w", prefix="shopease-list-", errors="surrogateescape") as file:
             file.write("\n".join(lines) + "\n")
             file.flush()
-            self._run([f"--use-list={file.name}"], stoppable=True)
+            self._run([f"--use-list={file.name}"], clean=clean, rows=True)
 
     def _run(
         self,
@@ -99,15 +99,15 @@ class Sections:
         clean: bool = False,
         check: bool = False,
         commit: bool = True,
-        stoppable: bool = False,
+        rows: bool = False,
     ) -> None:
         """Runs what pg_restore makes of a part of the archive in one transaction."""
         with ExitStack() as stack:
             script = stack.enter_context(load.script_of(self.archive, self.loader, self.pg_restore, *options))
             dump = PlainDump(self.loader.name, script, self.rules(clean))
             pieces: Iterable[bytes] = stack.enter_context(closing(dump.filtered()))
-            pieces = self.watched(self._until_stopped(pieces) if stoppable else pieces)
-            self.loader.run(pieces, clean=clean, check=check, commit=commit)
+            pieces = self.watched(self._until_stopped(pieces) if rows else pieces)
+            self.loader.run(pieces, clean=clean and not rows, check=check, commit=commit)
 
     def _until_stopped(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
