@@ -33,11 +33,11 @@ _TOKEN: Final = re.compile(
     re.S,
 )
 _FLAT: Final = re.compile(FLAT + rb"(?:,\s*+" + FLAT + rb")*", re.S)
-_FLAT_WIDTH: Final = 1 << 16  # bytes; a match takes some hundred times the memory of its text at worst
+_WIDTH: Final = 1 << 16  # bytes; a match takes some hundred times the memory of its text at worst
 _ROUTINE: Final = re.compile(r"create (?:or replace )?(?:function|procedure)\b")
 _LINE_END: Final = re.compile(rb"[\r\n]")
 _BLOCK_MARK: Final = re.compile(rb"/\*|\*/")
-_ESCAPE_MARK: Final = re.compile(rb"\\.|'", re.S)
+_ESCAPE_RUN: Final = re.compile(rb"(?:[^'\\]++|\\.)*", re.S)
 _AFTER_ESCAPE: Final = re.compile(rb"(?:\s++|--[^\r\n]*+)*")
 
 
@@ -88,18 +88,20 @@ class _Escape:
     """A string with backslashes, which goes on in a later line that begins with a quote."""
 
     def close(self, data: bytes, at: int, *, final: bool) -> tuple[int, bool]:
-        while mark := _ESCAPE_MARK.search(data, at):
-            at = mark.end()
-            if mark[0] != b"'":
+        while run := _ESCAPE_RUN.match(data, at, at + _WIDTH):
+            if not run[0] and data[at : at + 1] != b"'":
+                break
+            at = run.end()
+            if data[at : at + 1] != b"'":
                 continue
-            gap = _AFTER_ESCAPE.match(data, at)
-            after = gap.end() if gap else at
+            gap = _AFTER_ESCAPE.match(data, at + 1)
+            after = gap.end() if gap else at + 1
             if after >= len(data) - 1 and not final:  # a comment may begin with the last byte
-                return mark.start(), False
-            if data[after : after + 1] != b"'" or not (after == at or _LINE_END.search(data, at, after)):
-                return at, True
+                break
+            if data[after : after + 1] != b"'" or not (after == at + 1 or _LINE_END.search(data, at, after)):
+                return at + 1, True
             at = after + 1
-        return (len(data) if final else max(at, len(data) - 1)), False
+        return (len(data) if final else at), False
 
 
 def construct_of(mark: bytes) -> Construct:
@@ -134,7 +136,7 @@ class Lexer:
             token = _TOKEN.match(data, at)
             if token is None or (not final and self._is_open(token, len(data))):
                 return at, MORE
-            if token["mark"] == b"(" and (flat := _FLAT.match(data, at, at + _FLAT_WIDTH)):
+            if token["mark"] == b"(" and (flat := _FLAT.match(data, at, at + _WIDTH)):
                 token = flat
             elif event := self._step(token):
                 return (token.end() if event == END else token.start()), event

@@ -40,7 +40,7 @@ _FOREIGN: Final = (
     (re.compile(rb"PRAGMA ", re.I), "a dump of SQLite"),
     (re.compile(rb"\xff\xfe|\xfe\xff"), "in UTF-16, as PowerShell's > writes it"),
 )
-_NOISE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|--[^\n]*+(?:\n|$)|/\*.*?\*/)*", re.S)
+_NOISE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|--[^\n]*+(?:\n|$)|/\*.*?(?:\*/|\Z))*", re.S)
 _VERBS: Final = (
     rb"alter|begin|comment|copy|create|delete|do|drop|grant|insert|"
     rb"lock|refresh|revoke|select|set|start|truncate|update|with"
