@@ -49,7 +49,11 @@ def test_owners_rights_and_transactions_are_left_out(dumps: Path, empty_database
         (b"PRAGMA foreign_keys=OFF;\n", "a dump of SQLite", 2),
         ("SELECT 1;".encode("utf-16"), "in UTF-16", 2),
         (b"--\n-- PostgreSQL database cluster dump\n--\nSET x = 1;\n", "line 2 holds a whole cluster", 3),
-        (b"SELECT 1;\n\\connect other\n", r"creates or connects to a database of its own \(pg_dump --create\) in line 2", 3),
+        (
+            b"SELECT 1;\n\\connect other\n",
+            r"creates or connects to a database of its own \(pg_dump --create\) in line 2",
+            3,
+        ),
         (b"SELECT 1;\nCREATE DATABASE x WITH TEMPLATE = y;\n", "a database of its own .* in line 2", 3),
         (CREATED, "a database of its own .* in line 2, 3, 4, 5, 7$", 3),
         (b"CREATE TABLE t (a text);\nCOPY/**/t FROM stdin;\n'\n\\.\n\\! touch pwned\n'\n", "COPY that is not FROM", 3),
@@ -149,7 +153,7 @@ def test_memory_does_not_grow_with_the_dump(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 3 << 20
+    assert peak < 6 << 20
     assert passed > size * 0.9 or head in (b"/*", b"--")
 
 

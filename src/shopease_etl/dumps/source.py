@@ -29,11 +29,12 @@ DUMP_HINT: Final = "make one with: pg_dump --no-owner --format=plain DBNAME > sa
 _MAGIC: Final = (
     (0, b"PGDMP", CUSTOM),
     (0, b"PK\x03\x04", ZIP),
+    (0, b"PK\x05\x06", ZIP),
     (257, b"ustar", TAR),
     *((0, magic, compression) for magic, compression in unpack.COMPRESSIONS.items()),
 )
 _FORMAT_AT: Final = 10  # the byte of an archive's head that says its format
-_DIRECTORY_FORMAT: Final = 5
+_CUSTOM_FORMAT: Final = b"\1"  # a table of contents has another
 _DEEPEST: Final = 5  # archives within archives
 _FOREIGN: Final = (
     (re.compile(rb"-- (?:MySQL|MariaDB) dump|/\*!\d{5}", re.I), "a dump of MySQL or MariaDB"),
@@ -173,7 +174,7 @@ class _Opening:
         if inner in (TAR, ZIP):
             return self._packed(path or self._spooled(stream), inner)
         if inner == CUSTOM:
-            if head[_FORMAT_AT : _FORMAT_AT + 1] == bytes([_DIRECTORY_FORMAT]):
+            if head[_FORMAT_AT : _FORMAT_AT + 1] not in (b"", _CUSTOM_FORMAT):
                 return self._table_of_contents(path)
             return Dump(self.name, inner, self.size, path=path or self._spooled(stream))
         _refuse_unless_sql(head, self.name)
