@@ -121,6 +121,12 @@ def unlinking(large_object: bytes) -> bytes:
     return b"SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata WHERE oid = %s; " % large_object
 
 
+def if_there(relation: bytes, statement: bytes) -> bytes:
+    """SQL in one line, but for line breaks that follow it, that runs the statement if there is such a relation."""
+    body = b"BEGIN IF pg_catalog.to_regclass(%s) IS NOT NULL THEN EXECUTE %s; END IF; END"
+    return b"DO " + _literal(body % (_literal(relation), _literal(statement))) + b";" + b"\n" * statement.count(b"\n")
+
+
 def _schema(parts: list[bytes]) -> bytes:
     return _literal(parts[-2]) if len(parts) > 1 else b"NULL"
 

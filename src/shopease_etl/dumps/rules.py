@@ -170,16 +170,17 @@ class Rules:
 
         `clean` makes them superfluous.
         """
-        if self.clean and (_UNLINK.fullmatch(statement) or _DUMMY_VIEW.match(statement)):
-            return _line_breaks(statement)
         if unlink := _UNLINK.fullmatch(statement):
-            return replacing.unlinking(unlink[1])
-        for pattern in _DROPS:
-            if found := pattern.fullmatch(statement):
-                return _line_breaks(statement) if self.clean else found.expand(rb"\1IF EXISTS \2")
-        if found := _DROP_CONSTRAINT.fullmatch(statement):
-            return _line_breaks(statement) if self.clean else found.expand(rb"\1IF EXISTS \2IF EXISTS \4")
-        return statement if _DUMMY_VIEW.match(statement) else None
+            changed = replacing.unlinking(unlink[1])
+        elif dummy := _DUMMY_VIEW.match(statement):
+            changed = replacing.if_there(dummy[1], statement)
+        elif found := _DROP_CONSTRAINT.fullmatch(statement):
+            changed = found.expand(rb"\1IF EXISTS \2IF EXISTS \4")
+        elif found := next(filter(None, (pattern.fullmatch(statement) for pattern in _DROPS)), None):
+            changed = found.expand(rb"\1IF EXISTS \2")
+        else:
+            return None
+        return _line_breaks(statement) if self.clean else changed
 
     def _replacing(self, statement: bytes, *, whole: bool) -> bytes:
         if found := _OBJECT.match(statement):

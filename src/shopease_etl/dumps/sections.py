@@ -73,7 +73,9 @@ class Sections:
     def _load(self, rows: dict[str, list[str]], missing: dict[str, None], jobs: int, *, clean: bool) -> None:
         """Loads the rows, each table in a transaction of its own; those that are there leave `missing`."""
         with ThreadPoolExecutor(jobs, thread_name_prefix="restore") as pool:
-            running: dict[Future[None], str] = {pool.submit(self._load_lines, rows[name], clean=clean): name for name in rows}
+            running: dict[Future[None], str] = {
+                pool.submit(self._load_lines, rows[name], clean=clean): name for name in rows
+            }
             try:
                 wait(running, return_when=FIRST_EXCEPTION)
             finally:
