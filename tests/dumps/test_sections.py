@@ -76,6 +76,19 @@ def keys(url: str) -> int:
         return int(row[0]) if row else -1
 
 
+def test_each_warning_comes_once(older_server: str, tmp_path: Path) -> None:
+    made = "CREATE ROLE leaver; CREATE TABLE guarded (a int); CREATE POLICY p ON guarded TO leaver USING (true)"
+    with psycopg.connect(older_server) as connection:
+        connection.execute(made.encode())
+    dump = tmp_path / "guarded.dump"
+    options: list[str | Path] = ["-d", older_server, "-Fc", "-t", "guarded", "-f", dump]
+    subprocess.run([embedded.binaries() / "pg_dump", *options], check=True)
+    with psycopg.connect(older_server) as connection:
+        connection.execute("DROP POLICY p ON guarded; DROP ROLE leaver")
+    result = restore(str(dump), older_server, jobs=2, clean=True)
+    assert result.left_out == ("policy p on public.guarded for leaver is left out: this server has no such role",)
+
+
 def test_definitions_that_fail_change_nothing(dumps: Path, empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
         connection.execute("CREATE TABLE customers (mine int)")

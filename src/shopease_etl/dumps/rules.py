@@ -138,13 +138,15 @@ class Rules:
             extension = _unquoted(named[1])
             if extension not in self.server.extensions and extension not in self.missing:
                 self.missing.add(extension)
-                self.warn(f"extension {extension} is left out: this server does not have it, or not for this user")
+                self.warn(
+                    f"extension {extension} is left out: the server does not have it, or this user may not create it"
+                )
             return extension in self.missing
         if mapping := _USER_MAPPING.match(statement):
             role = _unquoted(mapping[1])
             if not self._is_here(role):
                 if statement[:6].upper() == b"CREATE":
-                    self.warn(f"the user mapping of {role} is left out: there is no such role on this server")
+                    self.warn(f"the user mapping of {role} is left out: this server has no such role")
                 return True
         if note := _POLICY_NOTE.match(statement):
             return note.groups() in self._policies
@@ -157,9 +159,11 @@ class Rules:
         """The policy without the roles that are not here; without any role left it has no effect."""
         name, table, roles = policy.groups()
         here = [role for role in re.findall(_ROLE, roles) if self._is_here(_unquoted(role))]
-        if missing := sorted({_unquoted(role) for role in re.findall(_ROLE, roles)} - set(map(_unquoted, here))):
-            what = "is left out" if not here else "is restored without them"
-            self.warn(f"policy {_text(name)} on {_text(table)} {what}: this server has no role {', '.join(missing)}")
+        if missing := ", ".join(
+            sorted({_unquoted(role) for role in re.findall(_ROLE, roles)} - {*map(_unquoted, here)})
+        ):
+            what = f"is restored without {missing}" if here else f"for {missing} is left out"
+            self.warn(f"policy {_text(name)} on {_text(table)} {what}: this server has no such role")
         if here:
             return statement[: policy.start(3)] + b", ".join(here) + statement[policy.end(3) :]
         self._policies.add((name, table))
