@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import eventually
-from dump_files import COUNTS, content, objects
+from dump_files import COUNTS, content, objects, written
 from shopease_etl import embedded
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.stages.restore import restore
@@ -89,7 +89,7 @@ def test_each_warning_comes_once(older_server: str, tmp_path: Path) -> None:
     assert result.left_out == ("policy p on public.guarded for leaver is left out: this server has no such role",)
 
 
-def test_definitions_that_fail_change_nothing(dumps: Path, empty_database: str) -> None:
+def test_dumps_that_do_not_fit_change_nothing(dumps: Path, tmp_path: Path, empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
         connection.execute("CREATE TABLE customers (mine int)")
         connection.execute("CREATE VIEW ours AS SELECT mine FROM customers")
@@ -98,6 +98,11 @@ def test_definitions_that_fail_change_nothing(dumps: Path, empty_database: str) 
         restore(str(dumps / "folder"), empty_database, jobs=2)
     with pytest.raises(ShopeaseError, match=r"would also drop .*: view public\.ours$"):
         restore(str(dumps / "folder"), empty_database, jobs=2, clean=True)
+    whole = (dumps / "custom.dump").read_bytes()
+    cut = written(tmp_path, whole[: int(len(whole) * 0.9)], "cut.dump")
+    with pytest.raises(ShopeaseError, match=r"^cut\.dump is damaged or cut off") as caught:
+        restore(cut, empty_database, jobs=2, clean=True)
+    assert caught.value.hint == "the database is as it was"
     assert objects(empty_database) == before
 
 

@@ -40,9 +40,13 @@ class Sections:
     def restore(self, jobs: int, *, clean: bool) -> None:
         """Restores the archive, its rows in `jobs` transactions at a time.
 
-        All definitions are tried before and rolled back, so a failure of one of them changes nothing. What fails
-        afterwards, because of rows or of a server that goes away, raises a ShopeaseError that names what is missing.
+        Before, the archive is read to its end, and all definitions are tried and rolled back: what is wrong with these
+        changes nothing. What fails afterwards, because of rows or of a server that goes away, raises a ShopeaseError
+        that names what is missing.
         """
+        with load.script_of(self.archive, self.loader, self.pg_restore) as script:
+            for _ in script:
+                pass
         self._run(["--schema-only"], clean=clean, check=clean, commit=False)
         rows = self._rows()
         self._run(["--section=pre-data"], clean=clean)
