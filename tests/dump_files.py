@@ -1,7 +1,11 @@
 """A small database that is hard to dump, its dumps in every format, and what is restored of them."""
 
+import bz2
 import gzip
+import lzma
 import subprocess
+import tarfile
+import zipfile
 from pathlib import Path
 
 import psycopg
@@ -118,6 +122,46 @@ def write_dumps(url: str, folder: Path) -> None:
     (folder / "simple.sql").write_bytes(SIMPLE)
 
 
+def write_packed(dumps: Path, folder: Path) -> None:
+    """Writes dumps as people send them: compressed, archived, both."""
+    plain = (dumps / "plain.sql").read_bytes()
+    (folder / "plain.sql.xz").write_bytes(lzma.compress(plain[:2000]) + lzma.compress(plain[2000:]))
+    (folder / "plain.sql.bz2").write_bytes(bz2.compress(plain[:2000]) + bz2.compress(plain[2000:]))
+    with pa.OSFile(str(folder / "plain.sql.lz4"), "wb") as file, pa.CompressedOutputStream(file, "lz4") as stream:
+        stream.write(plain)
+    (folder / "padded.sql.gz").write_bytes(gzip.compress(plain) + bytes(5000))
+    with tarfile.open(folder / "plain.tar.gz", "w:gz") as tar:
+        tar.add(dumps / "plain.sql", "some/where/plain.sql")
+    with tarfile.open(folder / "folder.tar.xz", "w:xz") as tar:
+        tar.add(dumps / "folder", "some/folder")
+    with tarfile.open(folder / "bare.tar", "w") as tar:
+        tar.add(dumps / "folder", ".")
+    with tarfile.open(folder / "custom.tar.bz2", "w:bz2") as tar:
+        tar.add(dumps / "custom.dump", "custom.dump")
+    (folder / "archive.tar.gz").write_bytes(gzip.compress((dumps / "archive.tar").read_bytes()))
+    with zipfile.ZipFile(folder / "plain.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(dumps / "plain.sql", "plain.sql")
+        archive.writestr("__MACOSX/._plain.sql", b"x")
+    with zipfile.ZipFile(folder / "folder.zip", "w", zipfile.ZIP_LZMA) as archive:
+        for file in (dumps / "folder").iterdir():
+            archive.write(file, f"folder/{file.name}")
+
+
+PACKED = {
+    "plain.sql.xz": "xz",
+    "plain.sql.bz2": "bzip2",
+    "plain.sql.lz4": "lz4",
+    "padded.sql.gz": "gzip",
+    "plain.tar.gz": "gzip",
+    "folder.tar.xz": "directory",
+    "bare.tar": "directory",
+    "custom.tar.bz2": "custom",
+    "archive.tar.gz": "tar",
+    "plain.zip": "zip",
+    "folder.zip": "directory",
+}
+
+
 def content(url: str) -> list[object]:
     with psycopg.connect(url) as connection:
         rows: list[object] = [*connection.execute("SELECT customer_id, note FROM customers ORDER BY 1")]
@@ -136,3 +180,24 @@ def objects(url: str) -> int:
 def written(folder: Path, data: bytes, name: str = "bad.sql") -> str:
     (folder / name).write_bytes(data)
     return str(folder / name)
+
+
+class Recorder:
+    """Progress that remembers."""
+
+    def __init__(self) -> None:
+        self.total: int | None = 0
+        self.size = 0
+        self.note = ""
+
+    def stage(self, name: str) -> None:
+        """Not a matter of restore."""
+
+    def start(self, task: str, total_bytes: int | None = None) -> None:  # noqa: ARG002 (the protocol's)
+        self.total = total_bytes
+
+    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:  # noqa: ARG002 (the protocol's)
+        self.size += size
+
+    def finish(self, task: str, note: str = "") -> None:  # noqa: ARG002 (the protocol's)
+        self.note = note

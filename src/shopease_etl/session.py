@@ -181,7 +181,7 @@ class Session:
 
         self.console.result(result, lambda: rendering.rows_by_table(result.tables))
         self.console.message(
-            f"Restored a {result.format} dump, {result.bytes / 1e6:,.1f} MB in {result.seconds:.1f} s. "
+            f"Restored a dump ({result.format}, {result.bytes / 1e6:,.1f} MB) in {result.seconds:.1f} s. "
             "Next: shopease run-all"
         )
 

@@ -24,7 +24,7 @@ from shopease_etl.catalog import local
 from shopease_etl.catalog.discovery import discover
 from shopease_etl.dumps import source
 from shopease_etl.dumps.plain import PlainDump
-from shopease_etl.dumps.rules import Rules
+from shopease_etl.dumps.rules import Rules, Server
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake import manifests
 from shopease_etl.rereading import reread
@@ -78,12 +78,12 @@ def lines(store: LocalStore, key: str, count: int) -> bytes:
 @pytest.mark.parametrize("name", DUMPS)
 def test_dumps_are_read_to_their_end_or_refused(rounds: int, dumps: Path, tmp_path: Path, name: str) -> None:
     whole = (dumps / name).read_bytes()
-    rules = Rules(frozenset({"statement_timeout"}))
+    server = Server(frozenset({"statement_timeout"}), frozenset(), frozenset())
 
     def read(data: bytes) -> None:
         (tmp_path / name).write_bytes(data)
         with source.opened(str(tmp_path / name)) as dump:
-            for _ in PlainDump(dump.name, dump.chunks(), rules).filtered():
+            for _ in PlainDump(dump.name, dump.chunks(), Rules(server)).filtered():
                 pass
 
     assert all(feed(f"dump {name}", rounds, lambda random: damaged(random, whole), read))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import eventually
-from dump_files import COUNTS, FORMATS, content, objects
+from dump_files import COUNTS, FORMATS, Recorder, content, objects
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.stages.restore import restore
 
@@ -29,7 +29,6 @@ def test_every_format_comes_back_whole(dumps: Path, dumped: str, empty_database:
 def test_clean_restores_over_what_is_there(dumps: Path, empty_database: str, name: str) -> None:
     first = restore(str(dumps / name), empty_database)
     with psycopg.connect(empty_database) as connection:
-        connection.execute("CREATE VIEW of_ours AS SELECT note FROM customers")
         connection.execute("CREATE TABLE mine AS SELECT 1")
     with pytest.raises(ShopeaseError, match="already exists") as caught:
         restore(str(dumps / name), empty_database)
@@ -53,27 +52,6 @@ def test_parallel_jobs(dumps: Path, dumped: str, empty_database: str, name: str)
 def test_jobs_are_refused_where_they_do_nothing(dumps: Path, empty_database: str, name: str) -> None:
     with pytest.raises(ConfigurationError, match="--jobs has no effect"):
         restore(str(dumps / name), empty_database, jobs=2)
-
-
-class Recorder:
-    """Progress that remembers."""
-
-    def __init__(self) -> None:
-        self.total: int | None = 0
-        self.size = 0
-        self.note = ""
-
-    def stage(self, name: str) -> None:
-        """Not a matter of restore."""
-
-    def start(self, task: str, total_bytes: int | None = None) -> None:  # noqa: ARG002 (the protocol's)
-        self.total = total_bytes
-
-    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:  # noqa: ARG002 (the protocol's)
-        self.size += size
-
-    def finish(self, task: str, note: str = "") -> None:  # noqa: ARG002 (the protocol's)
-        self.note = note
 
 
 @pytest.mark.parametrize("name", ["plain.sql", "plain.sql.gz"])

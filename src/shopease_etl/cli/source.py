@@ -36,11 +36,11 @@ def sample(
 def restore(
     session: Session,
     dump: options.Dump,
-    clean: Annotated[bool, typer.Option("--clean", help="Drop what the dump would create, first.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Replace what the dump creates, and nothing else.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Connections for custom and directory dumps.")] = 1,
-    force: Annotated[bool, typer.Option("--force", help="Also into a database that is not on this machine.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Allow restoring into a remote database.")] = False,
 ) -> None:
-    """Load a dump (plain, gzip, zstd, custom, directory, tar; local or s3://) into the source database."""
+    """Load a dump (plain, custom, directory or tar, compressed or not; local or s3://) into the source database."""
     from shopease_etl.source import source_url
     from shopease_etl.stages.restore import restore
 

@@ -6,20 +6,24 @@ import re
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from shopease_etl.dumps import replacing
 from shopease_etl.dumps.source import CHUNK, DUMP_HINT
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 
 _SESSION: Final = "SET standard_conforming_strings = on; SET client_min_messages = warning"
 _KNOWS_RESTRICT: Final = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}  # since which minor version; 18 and later all do
 _ALREADY_THERE: Final = ("42P07", "42710", "42723", "42P06")
-_CLEAN_HINT: Final = "--clean drops what the dump creates before it is restored"
+_NOT_THERE: Final = ("42704", "42883", "42P01", "3F000", "42703")
+_CLEAN_HINT: Final = "`shopease restore --clean` replaces what the dump creates"
+_UNCHANGED: Final = "the database is as it was"
+_LONGEST_COMPLAINT: Final = 4 << 20  # bytes; psql repeats the statement, which may be long
 _UNKNOWN_OWNERS: Final = ("--no-owner", "--no-privileges")
 _FAILED: Final = re.compile(r"^psql:<stdin>:(\d+): [^:\n]+:\s+([0-9A-Z]{5}): (.*)$", re.M)
 
@@ -43,61 +47,90 @@ class Target:
         return cls(make_conninfo("", **parameters), environment)
 
 
-def run_script(pieces: Iterable[bytes], name: str, target: Target, psql: Path, version: tuple[int, int]) -> None:
-    """Pipes SQL to psql in one transaction, which nothing but the last line of this pipe commits.
+@dataclass(frozen=True)
+class Loader:
+    """Loads one dump by psql. `missing` are the extensions that the dump has asked for in vain so far."""
 
-    Whatever ends the pipe early, be it the death of this process, leaves the database as it was.
-    """
-    with tempfile.TemporaryFile() as errors:
-        with _child(_psql_command(psql, version, target), target, stdin=subprocess.PIPE, stderr=errors) as process:
-            with contextlib.suppress(BrokenPipeError):  # psql has met an error, and tells it on stderr
-                for piece in pieces:
-                    _write(process, piece)
-                _write(process, b"\nCOMMIT;\n")
-            if process.stdin:
-                process.stdin.close()
-            status = process.wait()
-        if status != 0:
-            raise _script_failure(_text(errors), name, status)
+    name: str
+    target: Target
+    psql: Path
+    version: tuple[int, int]
+    missing: Collection[str] = ()
+
+    def run(self, pieces: Iterable[bytes], *, clean: bool = False, check: bool = False, commit: bool = True) -> None:
+        """Pipes SQL to psql in one transaction, which nothing but the last line of this pipe commits.
+
+        Whatever ends the pipe early, be it the death of this process, leaves the database as it was. With `clean` the
+        SQL may use what `replacing.SETUP` makes; `check` then refuses to lose others' objects.
+        """
+        end = (replacing.CHECK if check else b"") + (b"\nCOMMIT;\n" if commit else b"\nROLLBACK;\n")
+        with tempfile.TemporaryFile() as errors:
+            with _child(self._command(clean=clean), self.target, stdin=subprocess.PIPE, stderr=errors) as process:
+                with contextlib.suppress(BrokenPipeError):  # psql has met an error, which is on stderr
+                    for piece in pieces:
+                        _write(process, piece)
+                    _write(process, end)
+                if process.stdin:
+                    process.stdin.close()
+                status = process.wait()
+            if status != 0:
+                raise self._failure(_text(errors), status, clean=clean)
+
+    def _command(self, *, clean: bool) -> list[str | Path]:
+        major, minor = self.version
+        knows_restrict = major >= 18 or minor >= _KNOWS_RESTRICT.get(major, 1000)
+        # psql itself then runs no command that hides in the dump (CVE-2025-8714), should we have overlooked one.
+        restrict = ["-c", rf"\restrict {secrets.token_hex(16)}"] if knows_restrict else []
+        setup = ["-c", replacing.SETUP] if clean else []
+        options = ["-X", "-q", "-w", "-b", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
+        start = ["-c", "BEGIN", "-c", _SESSION, *setup, *restrict]
+        return [self.psql, *options, "-d", self.target.conninfo, *start, "-f", "-"]
+
+    def _failure(self, complaint: str, status: int, *, clean: bool) -> ShopeaseError:
+        failed = _FAILED.search(complaint)
+        if failed is None:
+            lines = complaint.strip().splitlines() or [f"psql ended with status {status}"]
+            kind = UnreachableError if status == 2 else ShopeaseError  # 2: the connection went bad
+            return kind(f"{self.name} was not restored: {lines[-1]}", hint=_UNCHANGED)
+        line, code, message = failed.groups()
+        if code == replacing.LOST:
+            return _lost(message, _field(complaint, "HINT"))
+        where = _field(complaint, "CONTEXT") or shortened(complaint.partition("STATEMENT:  ")[2])
+        hint = _field(complaint, "DETAIL") or _field(complaint, "HINT")
+        if code in _ALREADY_THERE and not clean:
+            hint = _CLEAN_HINT
+        if code in _NOT_THERE and self.missing:
+            hint = (
+                f"the dump needs an extension that was left out: install {', '.join(sorted(self.missing))} on the "
+                "server, or leave out what needs it: pg_dump --exclude-table=TABLE"
+            )
+        return ShopeaseError(f"{self.name}, line {line}: {message} ({where})", hint=hint or _UNCHANGED)
 
 
-def _psql_command(psql: Path, version: tuple[int, int], target: Target) -> list[str | Path]:
-    major, minor = version
-    knows_restrict = major >= 18 or minor >= _KNOWS_RESTRICT.get(major, 1000)
-    # psql itself then runs no command that hides in the dump (CVE-2025-8714), should we have overlooked one.
-    restrict = ["-c", rf"\restrict {secrets.token_hex(16)}"] if knows_restrict else []
-    options = ["-X", "-q", "-w", "-b", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
-    return [psql, *options, "-d", target.conninfo, *restrict, "-c", "BEGIN", "-c", _SESSION, "-f", "-"]
+def _lost(what: str, drops: str) -> DataRefusedError:
+    way = f"drop them before, and create them again afterwards: {drops}" if drops else "drop them before"
+    return DataRefusedError(
+        f"--clean would also drop what the dump does not bring back: {shortened(what, 400)}",
+        hint=f"nothing was changed; {shortened(way, 400)}",
+    )
 
 
 @contextlib.contextmanager
-def script_of(archive: Path, pg_restore: Path, target: Target) -> Iterator[Iterator[bytes]]:
-    """The SQL that pg_restore makes of an archive; its last step raises where pg_restore fails."""
-    command: list[str | Path] = [pg_restore, *_UNKNOWN_OWNERS, "--no-tablespaces", "--file=-", archive]
+def script_of(archive: Path, loader: Loader, pg_restore: Path, *options: str) -> Iterator[Iterator[bytes]]:
+    """What pg_restore makes of an archive; its last step raises where pg_restore fails."""
+    command: list[str | Path] = [pg_restore, *_UNKNOWN_OWNERS, "--no-tablespaces", *options, "--file=-", archive]
     with (
         tempfile.TemporaryFile() as errors,
-        _child(command, target, stdout=subprocess.PIPE, stderr=errors) as process,
+        _child(command, loader.target, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
-        yield _output(process, errors, archive)
+        yield _output(process, errors, archive, loader.name)
 
 
-def _output(process: subprocess.Popen[bytes], errors: IO[bytes], archive: Path) -> Iterator[bytes]:
+def _output(process: subprocess.Popen[bytes], errors: IO[bytes], archive: Path, name: str) -> Iterator[bytes]:
     while process.stdout and (chunk := process.stdout.read(CHUNK)):
         yield chunk
     if process.wait() != 0:
-        raise archive_failure(_text(errors), archive.name)
-
-
-def run_parallel(archive: Path, name: str, target: Target, pg_restore: Path, *, jobs: int, clean: bool) -> None:
-    """Lets pg_restore fill the database over several connections, so in several transactions."""
-    cleaning = ["--clean", "--if-exists"] if clean else []
-    options = [*_UNKNOWN_OWNERS, "--no-tablespaces", "--exit-on-error", "--no-password", f"--jobs={jobs}", *cleaning]
-    command: list[str | Path] = [pg_restore, *options, "-d", target.conninfo, archive]
-    with tempfile.TemporaryFile() as errors:
-        with _child(command, target, stderr=errors) as process:
-            status = process.wait()
-        if status != 0:
-            raise archive_failure(_text(errors), name)
+        raise archive_failure(_text(errors).replace(str(archive), name), name)
 
 
 @contextlib.contextmanager
@@ -132,20 +165,7 @@ def _write(process: subprocess.Popen[bytes], piece: bytes) -> None:
 
 def _text(file: IO[bytes]) -> str:
     file.seek(0)
-    return file.read().decode(errors="replace")
-
-
-def _script_failure(complaint: str, name: str, status: int) -> ShopeaseError:
-    failed = _FAILED.search(complaint)
-    if failed is None:
-        lines = complaint.strip().splitlines() or [f"psql ended with status {status}"]
-        kind = UnreachableError if status == 2 else ShopeaseError  # 2: the connection went bad
-        return kind(f"{name} was not restored: {lines[-1]}", hint="the database is as it was")
-    line, code, message = failed.groups()
-    statement = complaint.partition("STATEMENT:  ")[2]
-    where = _field(complaint, "CONTEXT") or shortened(statement)
-    hint = _CLEAN_HINT if code in _ALREADY_THERE else _field(complaint, "DETAIL") or _field(complaint, "HINT")
-    return ShopeaseError(f"{name}, line {line}: {message} ({where})", hint=hint or "the database is as it was")
+    return file.read(_LONGEST_COMPLAINT).decode(errors="replace")
 
 
 def _field(complaint: str, name: str) -> str:
@@ -162,14 +182,13 @@ def shortened(text: str, width: int = 160) -> str:
 def archive_failure(complaint: str, name: str) -> ShopeaseError:
     """What pg_restore's complaint means: an archive that it cannot read, or a statement that failed."""
     errors = re.findall(r"^pg_restore: error: (.*)$", complaint, re.M)
-    first = errors[0] if errors else shortened(complaint) or "pg_restore failed"
+    if not errors:
+        return ShopeaseError(f"{name} was not restored: pg_restore failed {shortened(complaint)}", hint=_UNCHANGED)
+    first = errors[0]
     if "unsupported version" in first:
         return DataRefusedError(
             f"{name} was made by a newer PostgreSQL than the pg_restore here: {first}", hint=DUMP_HINT
         )
     if "compress" in first:
         return DataRefusedError(f"{name}: {first}", hint="make it with: pg_dump --compress=gzip --format=custom DBNAME")
-    statement = complaint.partition("Command was: ")[2]
-    where = f" ({shortened(statement)})" if statement else ""
-    hint = _CLEAN_HINT if "already exists" in first else None
-    return ShopeaseError(f"{name} was not restored: {first}{where}", hint=hint)
+    return ShopeaseError(f"{name} is damaged or cut off: {first}", hint=_UNCHANGED)

@@ -1,47 +1,38 @@
 """Reads a plain dump statement by statement as psql does, and makes it fit for a server that is not its own.
 
-Line numbers stay as they are in the dump: what is left out leaves its line breaks behind.
+Line numbers stay as they are in the dump: what is left out leaves its line breaks behind. The memory it takes does not
+depend on how long a statement, a string, a comment or a line is.
 """
 
 import re
+import shlex
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from shopease_etl.dumps.rules import Rules
-from shopease_etl.dumps.source import DUMP_HINT
+from shopease_etl.dumps import lexer
+from shopease_etl.dumps.lexer import FLAT, NAME, Lexer
+from shopease_etl.dumps.rules import DATABASE, Rules
+from shopease_etl.dumps.source import CHUNK, DUMP_HINT
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 
-_LONGEST_STATEMENT: Final = 64 << 20
+LIMIT: Final = 8 << 20
+"""How many bytes of a statement the rules see; what is longer passes by in pieces."""
 
-# Only single characters are repeated possessively: before Python 3.11.5 a group that is matches too little. Each
-# alternative begins in its own way, so that there is but one way to match and backtracking finds no other.
-_STRING = rb"'[^']*+'"
-_ESCAPE_STRING = rb"[eE]'(?:[^'\\]|\\.|'')*'(?!')(?:\s*\n\s*'(?:[^'\\]|\\.|'')*'(?!'))*(?!\s*\n\s*')"
-_NAME = rb"(?![eE]')[A-Za-z_\x80-\xff][\w$\x80-\xff]*+"
-_DOLLAR = rb"\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*+)?\$"
-_COMMENT = rb"--[^\n]*+\n|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/"
-_OTHER = rb"[^'\"$;\\/A-Za-z_\x80-\xff()-]++|-(?!-)|/(?!\*)"
-
-_GAP: Final = re.compile(rb"(?:\s++|" + _COMMENT + rb")*", re.S)
-_TOKEN: Final = re.compile(
-    rb"(?P<escape>" + _ESCAPE_STRING + rb")|(?P<word>" + _NAME + rb")|" + _STRING + rb'|"[^"]*+"|'
-    rb"(?P<tag>" + _DOLLAR + rb").*?(?P=tag)|" + _COMMENT + rb"|" + _OTHER + rb"|(?P<mark>[();\\])"
-    rb"|(?P<open>[eE]?'|\"|--|/\*|" + _DOLLAR + rb")|\$",
-    re.S,
-)
 # Runs of INSERTs, which may be the whole dump, are passed by one match each megabyte.
 _INSERTS: Final = re.compile(
-    rb"(?:(?i:INSERT INTO )(?:" + _ESCAPE_STRING + rb"|" + _NAME + rb"|" + _STRING + rb'|"[^"]*+"|'
-    rb"[^'\"$;\\/A-Za-z_\x80-\xff-]++|-(?!-)|/(?!\*))*;\r?\n\s*+)+",
+    rb"(?:(?i:INSERT INTO )(?:" + NAME + rb'|"[^"]*+"|\.)+ ?(?:' + FLAT + rb"\s*)?"
+    rb"(?i:OVERRIDING SYSTEM VALUE )?(?i:VALUES)\s*" + FLAT + rb"(?:,\s*+" + FLAT + rb")*;\r?\n\s*+)+",
     re.S,
 )
 _COPY: Final = re.compile(
     rb'COPY\s+(?:"(?:[^"]|"")+"|[\w$\x80-\xff.])+\s*(?:\((?:"[^"]*"|[^()"])*\))?\s*FROM\s+stdin\b(?!.*\bbinary\b)[^;]*;',
     re.S | re.I,
 )
-_ROUTINE: Final = re.compile(r"create (?:or replace )?(?:function|procedure)\b")
-_HEADER: Final = re.compile(rb"^-- PostgreSQL database (cluster )?dump( complete)?\s*$", re.M)
+_ANY_COPY: Final = re.compile(rb"copy(?![\w$\x80-\xff])", re.I)
+_HEADER: Final = re.compile(rb"-- PostgreSQL database (cluster )?dump( complete)?\s*$")
+_BEFORE_DATABASE: Final = re.compile(rb"(?:SET|SELECT pg_catalog\.set_config)\b", re.I)
+_SPACE: Final = re.compile(rb"\s*+")
 
 
 @dataclass
@@ -56,6 +47,7 @@ class PlainDump:
     _line: int = 1
     _ended: bool = False
     _headers: set[bytes] = field(default_factory=set)
+    _database_lines: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._source = iter(self.chunks)
@@ -64,121 +56,158 @@ class PlainDump:
         """The dump's bytes for psql; raises a ShopeaseError where it is cut off or holds what we do not take."""
         self._more()
         self._data = self._data.removeprefix(b"\xef\xbb\xbf")
-        while self._skip_gap():
-            yield self._passed(self._at)
-            if self._data[:1] == b"\\":
+        while True:
+            yield from self._gap()
+            if self._at == len(self._data):
+                break
+            if self._data[self._at : self._at + 1] == b"\\":
                 yield self._meta_command()
-            elif inserts := _INSERTS.match(self._data):
-                yield self._passed(inserts.end())
+            elif inserts := _INSERTS.match(self._data, self._at, self._at + CHUNK):
+                self._refuse_database()
+                yield self._pass(inserts.end())
             else:
                 yield from self._statement()
-        yield self._passed(len(self._data))
+        self._refuse_database()
         if b"" in self._headers and b" complete" not in self._headers:
             raise self._cut_off("its last line, `-- PostgreSQL database dump complete`, is missing")
 
     def _more(self) -> bool:
-        """Reads on, by at least as much as is pending, so that a long statement is not scanned too often."""
-        pending = [self._data]
-        wanted = len(self._data)
-        while not self._ended and wanted >= 0:
-            chunk = next(self._source, None)
-            self._ended = chunk is None
-            pending.append(b"\n" if chunk is None else chunk)
-            wanted -= len(pending[-1]) + 1
-        grown = sum(map(len, pending)) > len(self._data)
-        self._data = b"".join(pending)
-        return grown
-
-    def _passed(self, end: int) -> bytes:
-        """Takes the data up to `end` out of the buffer, counting its lines."""
-        taken, self._data = self._data[:end], self._data[end:]
-        self._line += taken.count(b"\n")
+        """Reads on, keeping what is not passed yet; False at the end of the dump, which gets a line break."""
+        if self._ended:
+            return False
+        if len(self._data) - self._at > 2 * LIMIT:
+            raise self._refused(f"a word or line of more than {LIMIT:,} bytes")
+        chunk = next(self._source, None)
+        self._ended = chunk is None
+        self._data = self._data[self._at :] + (b"\n" if chunk is None else chunk)
         self._at = 0
+        return True
+
+    def _pass(self, end: int) -> bytes:
+        """Takes the data up to `end`, counting its lines."""
+        taken = self._data[self._at : end]
+        self._line += taken.count(b"\n")
+        self._at = end
         return taken
 
-    def _skip_gap(self) -> bool:
-        """Sets `_at` behind white space and comments; False at the end of the dump."""
+    def _gap(self) -> Iterator[bytes]:
+        """Passes white space and comments, of which only line breaks are kept."""
         while True:
-            gap = _GAP.match(self._data)
-            self._at = gap.end() if gap else 0
-            rest = self._data[self._at : self._at + 2]
-            if rest and not (rest in (b"-", b"/") or rest.startswith((b"--", b"/*"))):
-                break
-            if len(self._data) > _LONGEST_STATEMENT or not self._more():
-                break
-        for cluster, complete in _HEADER.findall(self._data, 0, self._at):
-            if cluster:
+            if space := _SPACE.match(self._data, self._at):
+                yield _line_breaks(self._pass(space.end()))
+            mark = self._data[self._at : self._at + 2]
+            if len(mark) < 2 and self._more():
+                continue
+            if mark not in (b"--", b"/*"):
+                return
+            yield from self._comment(mark)
+
+    def _comment(self, mark: bytes) -> Iterator[bytes]:
+        self._note_header()
+        comment, at, closed = lexer.construct_of(mark), self._at + 2, False
+        while not closed:
+            at, closed = comment.close(self._data, at, final=self._ended)
+            yield _line_breaks(self._pass(at))
+            if not closed and not self._more():
+                if mark == b"/*":
+                    raise self._cut_off("a comment does not end")
+                return
+            at = at if closed else self._at
+
+    def _note_header(self) -> None:
+        while len(self._data) - self._at < 100 and self._more():
+            pass
+        if header := _HEADER.match(self._data[self._at : self._at + 100].partition(b"\n")[0]):
+            if header[1]:
                 raise self._refused("a whole cluster (pg_dumpall)")
-            self._headers.add(complete)
-        return self._at < len(self._data)
+            self._headers.add(header[2] or b"")
 
     def _meta_command(self) -> bytes:
-        while b"\n" not in self._data and self._more():
+        while (end := self._data.find(b"\n", self._at)) < 0 and self._more():
             pass
-        line = self._data[: self._data.index(b"\n")]
+        line = self._pass(end)
         word = line.split()[0].decode(errors="replace")
-        if word in (r"\restrict", r"\unrestrict"):
-            self._passed(len(line))
-            return b""
-        raise self._refused_command(word, self._line)
+        if word in (r"\connect", r"\c"):
+            self._database_lines.append(self._line)
+        elif word not in (r"\restrict", r"\unrestrict"):
+            raise self._refused_command(word, self._line)
+        return b""
 
     def _statement(self) -> Iterator[bytes]:
-        while (end := self._statement_end()) is None:
-            if len(self._data) > _LONGEST_STATEMENT or not self._more():
-                raise self._cut_off(f"the statement that begins in line {self._line} does not end")
-        line, statement = self._line, self._passed(end)
-        if what := self.rules.refusal(statement):
+        line, state, begun, kept = self._line, Lexer(), False, True
+        for piece, whole in self._pieces(state, line):
+            if begun:
+                yield piece if kept else _line_breaks(piece)
+                continue
+            begun = True
+            if _ANY_COPY.match(piece):
+                yield from self._copy(piece, line)
+                return
+            adapted = self._checked(piece, line) and self.rules.adapted(piece, whole=whole)
+            kept = bool(adapted.strip())
+            yield adapted or _line_breaks(piece)
+
+    def _checked(self, statement: bytes, line: int) -> bytes:
+        """The statement unless it is refused; b"" where it is known to be refused later."""
+        what = self.rules.refusal(statement)
+        if what == DATABASE:
+            self._database_lines.append(line)
+            return b""
+        if what:
             raise self._refused(what, line)
-        if _COPY.fullmatch(statement):
-            yield statement
-            yield from self._copy_data(line)
-        elif statement[:5].lower().rstrip() == b"copy":
+        if not _BEFORE_DATABASE.match(statement):
+            self._refuse_database()
+        return statement
+
+    def _copy(self, statement: bytes, line: int) -> Iterator[bytes]:
+        self._refuse_database()
+        if not _COPY.fullmatch(statement):
             raise self._refused("a COPY that is not FROM stdin", line)
-        else:
-            yield self.rules.adapted(statement)
+        yield statement
+        yield from self._copy_data(line)
 
-    def _statement_end(self) -> int | None:
-        """The end of the first statement, None where the data does not reach it; psql's rules (psqlscan.l)."""
-        depth, blocks, words = 0, 0, ""
-        for token in _TOKEN.finditer(self._data):
-            if word := token["word"]:
-                text = word.decode(errors="replace").lower()
-                words += f"{text} " if len(words) < 40 else ""
-                blocks += _block_step(text, blocks, depth, words)
-            elif token["open"]:
-                return None
-            elif mark := token["mark"]:
-                depth = max(0, depth + {b"(": 1, b")": -1}.get(mark, 0))
-                if mark == b"\\":
-                    self._refuse_backslash(token.start())
-                if mark == b";" and depth == blocks == 0:
-                    return token.end()
-        return None
+    def _pieces(self, state: Lexer, line: int) -> Iterator[tuple[bytes, bool]]:
+        """The statement, and whether this is all of it; where it is longer than `LIMIT`, in several pieces."""
+        whole, at = True, self._at
+        while True:
+            at, event = state.advance(self._data, at, final=self._ended)
+            if event == lexer.END:
+                yield self._pass(at), whole
+                return
+            if event != lexer.MORE:
+                raise self._refused_mark(event, at)
+            if at - self._at > LIMIT:
+                whole = False
+                yield self._pass(at), whole
+            scanned = at - self._at
+            if not self._more():
+                raise self._cut_off(f"the statement that begins in line {line} does not end")
+            at = self._at + scanned
 
-    def _refuse_backslash(self, at: int) -> None:
-        word = self._data[at : at + 40].split()[0].decode(errors="replace")
-        raise self._refused_command(word, self._line + self._data.count(b"\n", 0, at))
+    def _refused_mark(self, event: str, at: int) -> DataRefusedError:
+        line = self._line + self._data.count(b"\n", self._at, at)
+        if event == lexer.AMBIGUOUS:
+            return self._refused("a number that runs into a quote", line)
+        return self._refused_command(self._data[at : at + 40].split()[0].decode(errors="replace"), line)
 
     def _copy_data(self, line: int) -> Iterator[bytes]:
         """Passes the rows of a COPY up to and with `\\.`, in big pieces."""
-        while b"\n" not in self._data and self._more():
+        while (end := self._data.find(b"\n", self._at)) < 0 and self._more():
             pass
-        rest = self._data.index(b"\n") + 1 if b"\n" in self._data else len(self._data)
-        if self._data[:rest].strip():
+        if self._data[self._at : end].strip():
             raise self._refused("something behind a COPY in its line", line)
-        yield self._passed(rest - 1)
+        yield self._pass(end)
         while True:  # the data begins with the line break before a row
-            end = self._copy_end()
-            if end is not None:
-                yield self._passed(end)
+            if (last := self._copy_end()) is not None:
+                yield self._pass(last)
                 return
-            last = self._data.rfind(b"\n", max(0, len(self._data) - 8))  # it may begin the end, which is cut in two
-            yield self._passed(last if last >= 0 else len(self._data))
+            cut = self._data.rfind(b"\n", max(self._at, len(self._data) - 8))  # it may begin the end, cut in two
+            yield self._pass(cut if cut >= 0 else len(self._data))
             if not self._more() or (self._ended and self._copy_end() is None):
                 raise self._cut_off(f"it ends among the rows of the COPY in line {line}")
 
     def _copy_end(self) -> int | None:
-        at = self._data.find(b"\n\\.")
+        at = self._data.find(b"\n\\.", self._at)
         while at >= 0:
             for end in (b"\n", b"\r\n"):
                 if self._data.startswith(end, at + 3):
@@ -193,22 +222,26 @@ class PlainDump:
 
     def _refused(self, what: str, line: int | None = None) -> DataRefusedError:
         return DataRefusedError(
-            f"{self.name}, line {line or self._line} holds {what}, which restore does not take", hint=DUMP_HINT
+            f"{self.name}, line {line or self._line} holds {what}, which restore does not accept", hint=DUMP_HINT
         )
 
+    def _refuse_database(self) -> None:
+        """Refuses the statements of `pg_dump --create`, once all of them are known."""
+        if lines := self._database_lines:
+            numbers = ", ".join(map(str, lines))
+            script = ";".join(f"{line}d" for line in lines)
+            file = shlex.quote(self.name) if self.name.endswith(".sql") else "UNPACKED.sql"
+            raise DataRefusedError(
+                f"{self.name} creates or connects to a database of its own (pg_dump --create) in line {numbers}",
+                hint=f"make the dump without --create, or remove these lines: sed '{script}' {file} > sales_db.sql",
+            )
+
     def _refused_command(self, word: str, line: int) -> DataRefusedError:
-        if word in (r"\connect", r"\c"):
-            return self._refused(r"\connect (of pg_dumpall or pg_dump --create)", line)
         return DataRefusedError(
             f"{self.name}, line {line}: the psql command {word} is refused, as it could run programs on this machine",
             hint="a dump of pg_dump holds none; do not restore this one unless you trust who made it",
         )
 
 
-def _block_step(word: str, blocks: int, depth: int, words: str) -> int:
-    """How a word changes the depth of BEGIN ATOMIC … END in the body of an SQL function."""
-    if depth or not _ROUTINE.match(words):
-        return 0
-    if word == "begin" or (word == "case" and blocks):
-        return 1
-    return -1 if word == "end" and blocks else 0
+def _line_breaks(text: bytes) -> bytes:
+    return b"\n" * text.count(b"\n")

@@ -3,35 +3,45 @@
 import contextlib
 import io
 import re
-import tarfile
+import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.dumps import unpack
+from shopease_etl.dumps.unpack import Readable
+from shopease_etl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from shopease_etl.aws import ObjectBody
 
 CHUNK: Final = 1 << 20
 PLAIN: Final = "plain"
-GZIP: Final = "gzip"
-ZSTD: Final = "zstd"
 CUSTOM: Final = "custom"
 DIRECTORY: Final = "directory"
 TAR: Final = "tar"
-ARCHIVES: Final = (CUSTOM, DIRECTORY, TAR)
+ZIP: Final = "zip"
+TOC: Final = "toc.dat"
 
 DUMP_HINT: Final = "make one with: pg_dump --no-owner --format=plain DBNAME > sales_db.sql"
-_MAGIC: Final = ((0, b"PGDMP", CUSTOM), (0, b"\x1f\x8b", GZIP), (0, b"\x28\xb5\x2f\xfd", ZSTD), (257, b"ustar", TAR))
+_MAGIC: Final = (
+    (0, b"PGDMP", CUSTOM),
+    (0, b"PK\x03\x04", ZIP),
+    (0, b"PK\x05\x06", ZIP),
+    (257, b"ustar", TAR),
+    *((0, magic, compression) for magic, compression in unpack.COMPRESSIONS.items()),
+)
+_FORMAT_AT: Final = 10  # the byte of an archive's head that says its format
+_CUSTOM_FORMAT: Final = b"\1"  # a table of contents has another
+_DEEPEST: Final = 5  # archives within archives
 _FOREIGN: Final = (
     (re.compile(rb"-- (?:MySQL|MariaDB) dump|/\*!\d{5}", re.I), "a dump of MySQL or MariaDB"),
     (re.compile(rb"PRAGMA ", re.I), "a dump of SQLite"),
     (re.compile(rb"\xff\xfe|\xfe\xff"), "in UTF-16, as PowerShell's > writes it"),
 )
-_NOISE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|--[^\n]*+(?:\n|$)|/\*.*?\*/)*", re.S)
+_NOISE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|--[^\n]*+(?:\n|$)|/\*.*?(?:\*/|\Z))*", re.S)
 _VERBS: Final = (
     rb"alter|begin|comment|copy|create|delete|do|drop|grant|insert|"
     rb"lock|refresh|revoke|select|set|start|truncate|update|with"
@@ -39,14 +49,10 @@ _VERBS: Final = (
 _STATEMENT: Final = re.compile(rb"\\[a-z]|(?:" + _VERBS + rb")\b(?![,;|\t])", re.I)
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 class _Counted(io.RawIOBase):
     """Bytes of a source, counted as they pass; a source that breaks off raises a ShopeaseError that names the dump."""
 
-    def __init__(self, source: _Readable, name: str) -> None:
+    def __init__(self, source: Readable, name: str) -> None:
         self._source = source
         self._name = name
         self.count = 0
@@ -67,8 +73,8 @@ class _Counted(io.RawIOBase):
     def _read(self, size: int) -> bytes:
         try:
             return self._source.read(size)
-        except OSError as error:
-            raise ShopeaseError(f"{self._name} is damaged or cut off: {error}", hint="nothing was restored") from error
+        except unpack.DAMAGES as error:
+            raise unpack.damaged(self._name, error) from error
 
 
 _Stream: TypeAlias = "io.BufferedReader[_Counted]"
@@ -104,7 +110,7 @@ def opened(location: str) -> Iterator[Dump]:
         if location.startswith("s3://"):
             source, size = _open_s3(location)
             stack.callback(source.close)
-            yield _identify(source, name, size, None, stack)
+            yield _Opening(name, stack, size).identified(source, None)
         elif Path(location).is_dir():
             yield _directory(Path(location).absolute(), name)
         else:
@@ -113,18 +119,18 @@ def opened(location: str) -> Iterator[Dump]:
                 file = stack.enter_context(path.open("rb"))
             except OSError as error:
                 raise ConfigurationError(f"cannot read the dump {location}: {error.strerror}") from error
-            yield _identify(file, name, path.stat().st_size, path, stack)
+            yield _Opening(name, stack, path.stat().st_size).identified(file, path)
 
 
 def _directory(path: Path, name: str) -> Dump:
-    if not (path / "toc.dat").is_file():
+    if not (path / TOC).is_file():
         raise ConfigurationError(
             f"{name} is a folder without toc.dat, so no directory dump",
             hint="pg_dump --format=directory --file=FOLDER DBNAME makes one",
         )
     for file in path.glob("[0-9]*.dat*"):
         if not _is_whole_data_file(file):
-            raise ShopeaseError(f"{name} is damaged or cut off: {file.name} has no end", hint="nothing was restored")
+            raise unpack.damaged(name, f"{file.name} has no end")
     size = sum(file.stat().st_size for file in path.iterdir())
     return Dump(name, DIRECTORY, size, path=path)
 
@@ -139,59 +145,85 @@ def _is_whole_data_file(path: Path) -> bool:
     )
 
 
-def _identify(source: _Readable, name: str, size: int, path: Path | None, stack: contextlib.ExitStack) -> Dump:
-    counted = _Counted(source, name)
-    stream = stack.enter_context(io.BufferedReader(counted, CHUNK))
-    outer = inner = format_of(stream.peek(512))
-    if outer in (GZIP, ZSTD):
-        path = None
-        stream = stack.enter_context(_decompressed(stream, outer, name))
-        inner = format_of(stream.peek(512))
-    if inner in ARCHIVES:
-        path = path or _spooled(stream, stack)
-        if inner == TAR and not _is_whole_tar(path):
-            raise ShopeaseError(
-                f"{name} is damaged or cut off: its tar archive has no end", hint="nothing was restored"
+@dataclass
+class _Opening:
+    """The way from a file's first bytes to the dump in it; `stack` keeps open what the dump needs."""
+
+    name: str
+    stack: contextlib.ExitStack
+    size: int
+    _outer: str = ""
+    _depth: int = 0
+    _counted: _Counted | None = None
+
+    def identified(self, source: Readable, path: Path | None) -> Dump:
+        """The dump that the source holds, in whatever it is wrapped; `path`: the file that has the same bytes."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ConfigurationError(
+                f"{self.name} is packed more than {_DEEPEST} times", hint="unpack it, and give the dump that is in it"
             )
-        return Dump(name, inner, size, path=path)
-    _refuse_unless_sql(stream.peek(512), name)
-    return Dump(name, outer, size, stream=stream, _counted=counted)
+        counted = _Counted(source, self.name)
+        self._counted = self._counted or counted
+        stream = self.stack.enter_context(io.BufferedReader(counted, CHUNK))
+        head = stream.peek(512)
+        inner = format_of(head)
+        self._outer = self._outer or inner
+        if inner in unpack.COMPRESSIONS.values():
+            return self.identified(unpack.decompressed(stream, inner), None)
+        if inner in (TAR, ZIP):
+            return self._packed(path or self._spooled(stream), inner)
+        if inner == CUSTOM:
+            if head[_FORMAT_AT : _FORMAT_AT + 1] not in (b"", _CUSTOM_FORMAT):
+                return self._table_of_contents(path)
+            return Dump(self.name, inner, self.size, path=path or self._spooled(stream))
+        _refuse_unless_sql(head, self.name)
+        return Dump(self.name, self._outer, self.size, stream=stream, _counted=self._counted)
+
+    def _packed(self, path: Path, kind: str) -> Dump:
+        """The dump in a tar or zip archive: one of pg_dump's own, the folder of a directory dump, or a single file."""
+        if kind == TAR and not unpack.is_whole_tar(path):
+            raise unpack.damaged(self.name, "its tar archive has no end")
+        files = unpack.members(path, kind, self.name, self.stack)
+        toc = next((file for file in files if file.path.name == TOC), None)
+        if toc and kind == TAR and any(file.path.name == "restore.sql" for file in files):
+            return Dump(self.name, TAR, self.size, path=path)
+        if toc:
+            return self._unpacked_folder([file for file in files if file.path.parent == toc.path.parent])
+        member = unpack.only_one(files, self.name)
+        self.size, self._counted = member.size, None
+        return self.identified(member.open(), None)
+
+    def _unpacked_folder(self, files: list[unpack.Member]) -> Dump:
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="shopease-dump-")))
+        for file in files:
+            with (folder / file.path.name).open("wb") as target:
+                shutil.copyfileobj(io.BufferedReader(_Counted(file.open(), self.name), CHUNK), target, CHUNK)
+        return replace(_directory(folder, self.name), size=self.size)
+
+    def _table_of_contents(self, path: Path | None) -> Dump:
+        """The directory dump whose table of contents was given in the place of its folder."""
+        if path is None or path.name != TOC:
+            raise ConfigurationError(
+                f"{self.name} is only the table of contents of a directory dump", hint="give the folder that it is of"
+            )
+        return _directory(path.parent, path.parent.name)
+
+    def _spooled(self, stream: "_Stream") -> Path:
+        """A temporary file with the rest of the stream, as archives are read in any order."""
+        file = self.stack.enter_context(tempfile.NamedTemporaryFile(prefix="shopease-dump-"))  # noqa: SIM115 (the stack closes it)
+        while chunk := stream.read(CHUNK):
+            file.write(chunk)
+        file.flush()
+        return Path(file.name)
 
 
 def format_of(head: bytes) -> str:
-    """The format that a dump's first 512 bytes tell; whatever bears no mark may be plain."""
+    """The format that a dump's first 512 bytes tell; what has no mark may be plain."""
     for offset, magic, name in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return name
     return PLAIN
-
-
-def _decompressed(stream: _Stream, compression: str, name: str) -> _Stream:
-    import pyarrow as pa
-
-    source = pa.input_stream(pa.PythonFile(stream, mode="r"), compression=compression)
-    return io.BufferedReader(_Counted(source, name), CHUNK)
-
-
-def _spooled(stream: _Stream, stack: contextlib.ExitStack) -> Path:
-    """A temporary file with the rest of the stream, as pg_restore seeks in archives."""
-    file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="shopease-dump-"))  # noqa: SIM115 (the stack closes it)
-    while chunk := stream.read(CHUNK):
-        file.write(chunk)
-    file.flush()
-    return Path(file.name)
-
-
-def _is_whole_tar(path: Path) -> bool:
-    """Whether every member and the closing blocks are there; pg_restore would read for ever where they are not."""
-    try:
-        with tarfile.open(path, "r:") as archive:
-            archive.getmembers()
-    except tarfile.TarError:
-        return False
-    with path.open("rb") as file:
-        file.seek(-1024, io.SEEK_END)
-        return not any(file.read())
 
 
 def _refuse_unless_sql(head: bytes, name: str) -> None:

@@ -1,11 +1,13 @@
 """Fills the source database from a dump: whole or not at all, unless several jobs share the work."""
 
 import ipaddress
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -13,23 +15,30 @@ from psycopg import sql
 
 from shopease_etl.dumps import load, source
 from shopease_etl.dumps.plain import PlainDump
-from shopease_etl.dumps.rules import Rules
+from shopease_etl.dumps.rules import Rules, Server
+from shopease_etl.dumps.sections import Sections
 from shopease_etl.embedded.programs import find_tool, version
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.postgres import connect, parameters
 from shopease_etl.progress import SILENT, Progress
+
+log = logging.getLogger(__name__)
 
 _PARALLEL: Final = (source.CUSTOM, source.DIRECTORY)
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What was restored: the dump's format and size in bytes, and every table of the schema with its rows."""
+    """What was restored: the dump's format and size in bytes, and every table of the schema with its rows.
+
+    `left_out` says what the dump asks for and the server does not have, which was warned of.
+    """
 
     format: str
     bytes: int
     seconds: float
     tables: tuple[tuple[str, int], ...]
+    left_out: tuple[str, ...] = ()
 
 
 def restore(
@@ -52,46 +61,69 @@ def restore(
     with source.opened(dump) as opened:
         if jobs > 1 and opened.format not in _PARALLEL:
             raise ConfigurationError(f"--jobs has no effect on a {opened.format} dump", hint="leave it out")
-        settings = _settings(database_url)
         task = f"restore {opened.name}"
         progress.start(task, opened.size if opened.stream else None)
-        target = load.Target.of(database_url)
-        if jobs > 1 and opened.path:
-            tool = find_tool("pg_restore", tls=not local)
-            load.run_parallel(opened.path, opened.name, target, tool, jobs=jobs, clean=clean)
-        else:
-            _run_script(opened, target, Rules(settings, clean), tls=not local, told=_Told(progress, task))
+        loading = _Loading(opened, database_url, find_tool("psql", tls=not local), _Task(progress, task))
+        loading.load(jobs, clean=clean)
     tables = _counts(database_url, schema)
     progress.finish(task, f"{len(tables)} tables")
-    return RestoreResult(opened.format, opened.size, time.monotonic() - started, tables)
+    return RestoreResult(opened.format, opened.size, time.monotonic() - started, tables, tuple(loading.left_out))
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Task:
     """The progress of one task."""
 
     progress: Progress
-    task: str
+    name: str
 
     def along(self, pieces: Iterable[bytes], opened: source.Dump) -> Iterator[bytes]:
-        """The pieces, with progress told in bytes of the dump, or of SQL where it is an archive."""
+        """The pieces, with progress in bytes of the dump, or of SQL where it is an archive."""
         before = 0
         for piece in pieces:
             yield piece
             now = opened.bytes_read if opened.stream else before + len(piece)
-            self.progress.advance(self.task, size=now - before)
+            self.progress.advance(self.name, size=now - before)
             before = now
 
 
-def _run_script(opened: source.Dump, target: load.Target, rules: Rules, *, tls: bool, told: _Told) -> None:
-    psql = find_tool("psql", tls=tls)
-    with ExitStack() as stack:
-        if opened.path:
-            chunks = stack.enter_context(load.script_of(opened.path, find_tool("pg_restore"), target))
+class _Loading:
+    """An open dump on its way into the database."""
+
+    def __init__(self, opened: source.Dump, database_url: str, psql: Path, task: _Task) -> None:
+        self.left_out: list[str] = []
+        self._opened = opened
+        self._server = _server(database_url)
+        self._missing: set[str] = set()
+        self._loader = load.Loader(opened.name, load.Target.of(database_url), psql, version(psql), self._missing)
+        self._task = task
+
+    def load(self, jobs: int, *, clean: bool) -> None:
+        """Loads the dump, in one transaction unless there are several jobs."""
+        if self._opened.path is None:
+            self._load_script(self._opened.chunks(), clean=clean)
+        elif jobs > 1:
+            Sections(self._opened.path, find_tool("pg_restore"), self._loader, self._rules, self._along).restore(
+                jobs, clean=clean
+            )
         else:
-            chunks = opened.chunks()
-        pieces = stack.enter_context(closing(PlainDump(opened.name, chunks, rules).filtered()))
-        load.run_script(told.along(pieces, opened), opened.name, target, psql, version(psql))
+            with load.script_of(self._opened.path, self._loader, find_tool("pg_restore")) as script:
+                self._load_script(script, clean=clean)
+
+    def _load_script(self, script: Iterable[bytes], *, clean: bool) -> None:
+        with closing(PlainDump(self._opened.name, script, self._rules(clean)).filtered()) as pieces:
+            self._loader.run(self._along(pieces), clean=clean, check=clean)
+
+    def _along(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        return self._task.along(pieces, self._opened)
+
+    def _rules(self, clean: bool) -> Rules:
+        return Rules(self._server, clean, self._leave_out, self._missing)
+
+    def _leave_out(self, what: str) -> None:
+        if what not in self.left_out:
+            self.left_out.append(what)
+            log.warning("%s", what)
 
 
 def _refuse_remote(database_url: str, *, force: bool) -> bool:
@@ -121,10 +153,14 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _settings(database_url: str) -> frozenset[str]:
-    """The names of the server's settings, as a dump of a newer server may set others."""
+def _server(database_url: str) -> Server:
+    """What the server knows, as a dump of another server may ask for more."""
+    extensions = """SELECT extname FROM pg_extension UNION SELECT name FROM pg_available_extension_versions
+        WHERE NOT superuser OR (trusted AND has_database_privilege(current_database(), 'CREATE'))
+        OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"""
+    queries = ("SELECT lower(name) FROM pg_settings", "SELECT rolname FROM pg_roles", extensions)
     with connect(database_url) as connection:
-        return frozenset(str(name) for (name,) in connection.execute("SELECT lower(name) FROM pg_settings"))
+        return Server(*(frozenset(str(name) for (name,) in connection.execute(query.encode())) for query in queries))
 
 
 def _counts(database_url: str, schema: str) -> tuple[tuple[str, int], ...]:

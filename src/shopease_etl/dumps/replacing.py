@@ -1,0 +1,136 @@
+"""Replaces what is in a database by what a dump creates, and finds out what else would be lost.
+
+A dump says only what it creates, in a stream that cannot be read twice. So the server itself, in functions that live as
+long as the transaction's session, drops the old object of a name by its own kind right before the new one is created.
+At the end whatever is gone, and neither came back nor was a part of an object that was replaced, belongs to others.
+"""
+
+from typing import Final
+
+LOST: Final = "SHOP1"
+"""The SQLSTATE with which `CHECK` fails; its message names what would be lost."""
+
+CHECK: Final = b"\nSELECT pg_temp.restore_check();"
+"""Fails where others' objects are gone."""
+
+SETUP: Final = r"""
+CREATE TEMP TABLE restore_before ON COMMIT DROP AS
+  SELECT d.*, i.type, i.identity FROM pg_depend d, pg_identify_object(d.classid, d.objid, d.objsubid) i
+  WHERE d.objid >= 16384 AND i.identity !~ '\mpg_(temp|toast)';
+CREATE TEMP TABLE restore_dropped (classid oid, objid oid) ON COMMIT DROP;
+
+CREATE FUNCTION pg_temp.restore_drop(kinds text[], schema text, name text) RETURNS void LANGUAGE plpgsql AS $f$
+DECLARE
+  home text := coalesce(schema, current_schema(), '');
+  names text[] := ARRAY[format('%I.%I', home, name), format('%I', name), format('%I.%s', home, name), name];
+  old record;
+BEGIN
+  FOR old IN
+    SELECT DISTINCT b.classid, b.objid, b.type, b.identity FROM pg_temp.restore_before b, unnest(names) n
+    WHERE b.objsubid = 0 AND b.type = ANY (kinds) AND (b.identity = n
+      OR b.type LIKE 'operator%' AND (starts_with(b.identity, n || '(') OR starts_with(b.identity, n || ' USING ')))
+    ORDER BY b.classid DESC  -- a table before its type
+  LOOP
+    INSERT INTO pg_temp.restore_dropped VALUES (old.classid, old.objid);
+    IF (pg_identify_object(old.classid, old.objid, 0)).identity IS NOT NULL THEN
+      EXECUTE format('DROP %s %s CASCADE',
+        replace(replace(old.type, 'foreign-data', 'foreign data'), 'statistics object', 'statistics'), old.identity);
+    END IF;
+  END LOOP;
+END $f$;
+
+-- A routine is replaced where that is possible, as others may use it. Its arguments are found by making it elsewhere.
+CREATE FUNCTION pg_temp.restore_routine(kind text, name text, schema text, base text, rest text) RETURNS void
+LANGUAGE plpgsql AS $f$
+DECLARE old oid; copy oid;
+BEGIN
+  BEGIN
+    EXECUTE format('CREATE OR REPLACE %s %s%s', kind, name, rest);
+    RETURN;
+  EXCEPTION
+    WHEN invalid_function_definition OR wrong_object_type THEN NULL;
+    WHEN OTHERS THEN RETURN;  -- the statement itself will fail, and say so in its place
+  END;
+  EXECUTE format('CREATE %s pg_temp.%I%s', kind, base, rest);
+  SELECT oid FROM pg_proc WHERE pronamespace = pg_my_temp_schema() AND proname = base INTO STRICT copy;
+  SELECT p.oid FROM pg_proc p, pg_proc c WHERE c.oid = copy AND p.proname = base AND p.proargtypes = c.proargtypes
+    AND p.pronamespace = to_regnamespace(quote_ident(coalesce(schema, current_schema()))) INTO old;
+  EXECUTE format('DROP ROUTINE %s', copy::regprocedure);
+  IF old IS NOT NULL THEN
+    INSERT INTO pg_temp.restore_dropped VALUES ('pg_proc'::regclass, old);
+    EXECUTE format('DROP ROUTINE %s CASCADE', old::regprocedure);
+  END IF;
+END $f$;
+
+CREATE FUNCTION pg_temp.restore_check() RETURNS void LANGUAGE plpgsql AS $f$
+DECLARE lost text; drops text;
+BEGIN
+  WITH RECURSIVE replaced AS (
+    SELECT classid, objid FROM pg_temp.restore_dropped
+    UNION
+    SELECT b.classid, b.objid FROM pg_temp.restore_before b
+    JOIN replaced r ON (b.refclassid, b.refobjid) = (r.classid, r.objid) WHERE b.deptype IN ('a', 'i', 'P', 'S')
+  ), now AS (
+    SELECT i.type, i.identity FROM pg_depend d, pg_identify_object(d.classid, d.objid, d.objsubid) i
+  ), gone AS (
+    SELECT * FROM pg_temp.restore_before
+    WHERE (type, identity) NOT IN (SELECT * FROM now WHERE identity IS NOT NULL)
+    AND (classid, objid) NOT IN (SELECT * FROM replaced)
+  ), whole AS (
+    SELECT DISTINCT type, identity FROM gone g WHERE NOT EXISTS (
+      SELECT FROM gone o WHERE o.objsubid = 0 AND g.objsubid <> 0 AND (o.classid, o.objid) = (g.classid, g.objid)
+    ) AND NOT EXISTS (
+      SELECT FROM gone part JOIN gone o ON (o.classid, o.objid) = (part.refclassid, part.refobjid)
+        AND o.objsubid IN (0, part.refobjsubid)
+      WHERE (part.classid, part.objid, part.objsubid) = (g.classid, g.objid, g.objsubid)
+      AND part.deptype IN ('a', 'i', 'P', 'S') AND (o.classid, o.objid) <> (g.classid, g.objid))
+  )
+  SELECT string_agg(format('%s %s', type, identity), ', ' ORDER BY identity),
+    string_agg(format('DROP %s %s', upper(type), identity), '; ' ORDER BY identity) FILTER (WHERE type LIKE '%view')
+  FROM whole INTO lost, drops;
+  IF lost IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'SHOP1', MESSAGE = lost, HINT = coalesce(drops, '');
+  END IF;
+END $f$;
+"""
+_RELATIONS: Final = b"{table,view,materialized view,sequence,foreign table,type}"
+_KINDS: Final = {
+    b"foreign data wrapper": b"foreign-data wrapper",
+    b"statistics": b"statistics object",
+    b"procedural language": b"language",
+    **dict.fromkeys((b"table", b"foreign table", b"view", b"materialized view", b"sequence", b"type", b"domain"), b""),
+}
+
+
+def dropping(kind: bytes, parts: list[bytes]) -> bytes:
+    """SQL in one line that drops what has the name and is in the way; `parts`: the schema, if any, and the name."""
+    kind = b" ".join(kind.lower().split())
+    kinds = _KINDS.get(kind, kind)
+    kinds = b"{" + kinds + b"}" if kinds else _RELATIONS
+    return b"SELECT pg_temp.restore_drop(%s, %s, %s); " % (_literal(kinds), _schema(parts), _literal(parts[-1]))
+
+
+def dropping_routine(kind: bytes, name: bytes, parts: list[bytes], rest: bytes) -> bytes:
+    """SQL in one line that drops the old routine where the new one cannot replace it; `rest`: what follows its name."""
+    values = (_literal(kind), _literal(name), _schema(parts), _literal(parts[-1]), _literal(rest))
+    return b"SELECT pg_temp.restore_routine(%s); " % b", ".join(values)
+
+
+def unlinking(large_object: bytes) -> bytes:
+    """SQL in one line that drops a large object if it is there."""
+    return b"SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata WHERE oid = %s; " % large_object
+
+
+def if_there(relation: bytes, statement: bytes) -> bytes:
+    """SQL in one line, but for line breaks that follow it, that runs the statement if there is such a relation."""
+    body = b"BEGIN IF pg_catalog.to_regclass(%s) IS NOT NULL THEN EXECUTE %s; END IF; END"
+    return b"DO " + _literal(body % (_literal(relation), _literal(statement))) + b";" + b"\n" * statement.count(b"\n")
+
+
+def _schema(parts: list[bytes]) -> bytes:
+    return _literal(parts[-2]) if len(parts) > 1 else b"NULL"
+
+
+def _literal(text: bytes) -> bytes:
+    escaped = text.replace(b"\\", b"\\\\").replace(b"'", b"''").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+    return b"E'" + escaped + b"'"
