@@ -41,7 +41,7 @@ def test_each_attempt_has_a_snapshot_of_its_own(
     sales: str, tmp_path: Path, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     given, work = failing(3, SourceFaultError("the line is dead"))
-    assert attempted(given_settings(sales, tmp_path, source_attempts="4"), work) == 42
+    assert attempted(given_settings(sales, tmp_path, source_attempts="4"), [], work) == 42
     assert len(set(given)) == 4
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     wanted = [
@@ -52,7 +52,7 @@ def test_each_attempt_has_a_snapshot_of_its_own(
 
 def test_the_pauses_grow_and_differ(sales: str, tmp_path: Path, pauses: list[float]) -> None:
     _, work = failing(9, SourceFaultError("no"))
-    attempted(given_settings(sales, tmp_path, source_attempts="10"), work)
+    attempted(given_settings(sales, tmp_path, source_attempts="10"), [], work)
     expected = [min(2.0**number, source.LONGEST_PAUSE) for number in range(9)]
     assert all(0.75 * middle <= pause <= 1.25 * middle for pause, middle in zip(pauses, expected, strict=True))
     assert len(set(pauses)) == 9
@@ -62,7 +62,7 @@ def test_the_pauses_grow_and_differ(sales: str, tmp_path: Path, pauses: list[flo
 def test_the_last_fault_is_the_result(sales: str, tmp_path: Path, pauses: list[float], attempts: int) -> None:
     given, work = failing(99, SourceFaultError("the line is dead"))
     with pytest.raises(SourceFaultError, match="the line is dead"):
-        attempted(given_settings(sales, tmp_path, source_attempts=str(attempts)), work)
+        attempted(given_settings(sales, tmp_path, source_attempts=str(attempts)), [], work)
     assert (len(given), len(pauses)) == (attempts, attempts - 1)
 
 
@@ -74,7 +74,7 @@ def test_what_does_not_pass_is_not_tried_again(
 ) -> None:
     given, work = failing(1, error)
     with pytest.raises(type(error)):
-        attempted(given_settings(sales, tmp_path), work)
+        attempted(given_settings(sales, tmp_path), [], work)
     assert (len(given), pauses) == (1, [])
 
 

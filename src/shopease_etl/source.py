@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -20,7 +20,7 @@ WAKE_SECONDS: Final = 0.1
 log = logging.getLogger(__name__)
 
 
-def attempted(settings: Settings, work: Callable[[Snapshot], T]) -> T:
+def attempted(settings: Settings, names: Sequence[str], work: Callable[[Snapshot], T]) -> T:
     """Do the work on one moment of the source; when the source fails in a way that passes, on a new one from the start.
 
     Raises:
@@ -29,7 +29,7 @@ def attempted(settings: Settings, work: Callable[[Snapshot], T]) -> T:
     attempt, pause = 1, FIRST_PAUSE
     while True:
         try:
-            with source_snapshot(settings) as moment:
+            with source_snapshot(settings, lock=names) as moment:
                 return work(moment)
         except SourceFaultError as error:
             if attempt == settings.source_attempts:
@@ -62,11 +62,11 @@ def source_url(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def source_snapshot(settings: Settings) -> Iterator[Snapshot]:
-    """One moment of the source database, within the settings' limits."""
+def source_snapshot(settings: Settings, lock: Sequence[str] = ()) -> Iterator[Snapshot]:
+    """One moment of the source database, within the settings' limits; the tables to `lock` cannot change under it."""
     limits = Limits(settings.source_statement_timeout, settings.source_lock_timeout, settings.source_idle_timeout)
     zone, schema = settings.business_timezone, settings.source_schema
-    with source_url(settings) as url, snapshot(url, zone, schema, limits) as moment:
+    with source_url(settings) as url, snapshot(url, zone, schema, limits, lock=lock) as moment:
         yield moment
 
 

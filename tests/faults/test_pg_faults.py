@@ -55,7 +55,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def extracted_through(proxy: PgProxy, folder: Path, **settings: str) -> dict[str, str]:
     """Bronze by an extract through the proxy, in this process."""
     store = LocalStore(folder / "lake")
-    source.attempted(given_settings(proxy.url, folder, **settings), lambda moment: extract(moment, store, TABLES))
+    source.attempted(
+        given_settings(proxy.url, folder, **settings),
+        [table.source for table in TABLES],
+        lambda moment: extract(moment, store, TABLES),
+    )
     assert [path for path in unfinished(store) if isinstance(path, Path) and path.is_file()] == []
     return bronze(hashes(folder / "lake"))
 

@@ -105,11 +105,16 @@ def waits_for_a_lock(url: str) -> bool:
 
 
 @contextmanager
-def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
-    """A snapshot, who holds the lock on a table, and what a COPY in another thread gives of it."""
+def copying_what_waits(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
+    """A snapshot, who holds the lock that a view waits for, and what a COPY of the view in another thread gives."""
+    execute(
+        url,
+        "ALTER TABLE stores RENAME TO shops",
+        "CREATE VIEW stores AS SELECT * FROM shops WHERE (SELECT pg_advisory_xact_lock_shared(42) IS NOT NULL)",
+    )
     with ThreadPoolExecutor(1) as pool, psycopg.connect(url) as holder, snapshot(url, "UTC", "public") as moment:
         table = moment.tables(["stores"])["stores"]
-        holder.execute("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE")
+        holder.execute("SELECT pg_advisory_xact_lock(42)")
 
         def copied() -> bytes:
             with moment.worker() as connection:
@@ -121,13 +126,13 @@ def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connect
 
 
 def test_other_threads_go_on_while_a_copy_waits(bare: str) -> None:
-    with copying_a_locked_table(bare) as (_, holder, result):
+    with copying_what_waits(bare) as (_, holder, result):
         holder.rollback()
         assert result.result(30).startswith(b"store_id,")
 
 
 def test_what_waits_is_cancelled_from_another_thread(bare: str) -> None:
-    with copying_a_locked_table(bare) as (moment, _, result):
+    with copying_what_waits(bare) as (moment, _, result):
         moment.cancel()
         with pytest.raises(UnreachableError, match="user request") as caught:
             result.result(30)
@@ -135,7 +140,7 @@ def test_what_waits_is_cancelled_from_another_thread(bare: str) -> None:
 
 
 def test_what_waits_is_hung_up_on_from_another_thread(bare: str) -> None:
-    with copying_a_locked_table(bare) as (moment, _, result):
+    with copying_what_waits(bare) as (moment, _, result):
         moment.hang_up()
         with pytest.raises(SourceFaultError, match=r"COPY of public\.stores"):
             result.result(30)
