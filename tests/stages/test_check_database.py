@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from replicated import Cluster, cluster, primary, standby
 
 from commands import CONTRACT_TABLES, execute
 from conftest import eventually
+from poolers import needs_pgbouncer, pooler
+from replicated import Cluster, cluster, primary, standby
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source import existing_source
@@ -117,6 +118,27 @@ def test_an_encoding_that_checks_nothing_is_a_warning(owner: str) -> None:
     execute(owner, "CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     line = looked_over(owner.replace("/postgres?", "/plain?"))["database encoding"]
     assert (line.detail, line.warning) == ("SQL_ASCII", True)
+
+
+def test_a_server_without_a_pooler_has_no_line_on_it(owner: str) -> None:
+    assert "database pooler" not in looked_over(owner)
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("size", [2, 6])
+@pytest.mark.parametrize(("mode", "is_warning"), [("session", False), ("transaction", True)])
+def test_a_pooler_is_told_with_its_mode(owner: str, mode: str, is_warning: bool, size: int) -> None:
+    with pooler(owner, mode, size) as url:
+        line = looked_over(url, source_connections=1)["database pooler"]
+    assert (line.detail.partition(";")[0], line.warning) == (f"a pooler in {mode} mode", is_warning)
+    assert "keeps 2 of its connections" in line.detail
+
+
+@needs_pgbouncer
+def test_a_pooler_in_statement_mode_fails_with_the_modes_that_work(owner: str) -> None:
+    with pooler(owner, "statement", 6) as url:
+        line = looked_over(url)["database"]
+    assert (line.exit_code, "pool_mode = session" in str(line.fix)) == (4, True)
 
 
 def test_a_statement_timeout_near_the_last_extract_is_a_warning(owner: str) -> None:

@@ -12,6 +12,7 @@ from psycopg import sql
 from shopease_etl.errors import SourceFaultError
 from shopease_etl.postgres.connections import ANSWER_SECONDS, answering, hang_up, opened
 from shopease_etl.postgres.errors import first_line, translating
+from shopease_etl.postgres.inspection import pooler_mode
 from shopease_etl.postgres.locking import lock_tables, locked_tables
 from shopease_etl.postgres.source_tables import SourceTable, tables_of
 from shopease_etl.postgres.transactions import NO_LIMITS, Exported, Limits, begin
@@ -80,6 +81,10 @@ class Snapshot:
         with self._leader.cursor().copy(query.format(sql.Identifier(table.schema, table.name))) as copy:
             rows = list(copy.rows())
         return {name: _cut(value) for row in rows for name, value in zip(table.columns, row, strict=True)}
+
+    def pooler_mode(self) -> str | None:
+        """The mode of the pooler that leads to the source: `session` or `transaction`; None where there is none."""
+        return pooler_mode(self._leader, self._url)
 
     @contextmanager
     def worker(self) -> Iterator[psycopg.Connection]:

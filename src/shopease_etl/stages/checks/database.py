@@ -9,7 +9,7 @@ from typing import Final
 from shopease_etl import tables
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.postgres import Snapshot
-from shopease_etl.postgres.inspection import Replica, Server, inspect
+from shopease_etl.postgres.inspection import TRANSACTION, Replica, Server, inspect
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings
 from shopease_etl.stages.checks.lines import failed, skewed, tried, warned
@@ -35,6 +35,7 @@ def database(settings: Settings, source: Source, past: Past) -> Iterator[CheckLi
                 yield failed("database snapshot", error)
             if server:
                 yield from _of_server(settings, server, past)
+                yield from _pooler(settings, snapshot)
             for table in tables.TABLES:
                 yield tried(f"table {table.source}", partial(_table, snapshot, table, server))
     except ShopeaseError as error:
@@ -87,6 +88,16 @@ def _connections(wanted: int, server: Server) -> CheckLine:
     detail = f"an extract opens {wanted + 1}, the server has room for {server.room}"
     fix = f"set SHOPEASE_SOURCE_CONNECTIONS to {max(1, server.room - 1)}, or let the server take more"
     return warned("database connections", detail, fix, is_bad=server.room < wanted + 1)
+
+
+def _pooler(settings: Settings, snapshot: Snapshot) -> Iterator[CheckLine]:
+    mode = snapshot.pooler_mode()
+    if not mode:
+        return
+    wanted = (settings.source_connections or CONNECTIONS) + 1
+    detail = f"a pooler in {mode} mode; an extract keeps {wanted} of its connections for as long as it lasts"
+    fix = f"give it {wanted} connections more, or use session mode or the server's own address; statement mode fails"
+    yield warned("database pooler", detail, fix, is_bad=mode == TRANSACTION)
 
 
 def _timeouts(settings: Settings, extract: float | None) -> CheckLine:
