@@ -120,6 +120,50 @@ def test_an_encoding_that_checks_nothing_is_a_warning(owner: str) -> None:
     assert (line.detail, line.warning) == ("SQL_ASCII", True)
 
 
+@pytest.mark.parametrize(
+    ("column", "kind", "expected"),
+    [
+        ("quantity", "numeric(12,2)", "an integer is expected"),
+        ("quantity", "whole_number", None),
+        ("quantity", "fraction", "an integer is expected"),
+        ("unit_price", "money", "a number is expected"),
+        ("store_id", "uuid", "an integer is expected"),
+        ("customer_id", "bigint[]", "an integer is expected"),
+        ("created_at", "time without time zone", "a timestamp or a date is expected"),
+        ("created_at", "bigint", "a timestamp or a date is expected"),
+        ("updated_at", "interval", "a timestamp or a date is expected"),
+        *((name, "text", None) for name in ("transaction_id", "quantity", "unit_price", "created_at")),
+        *(("quantity", kind, None) for kind in ("smallint", "numeric", "numeric(9,0)", "double precision")),
+        *(("unit_price", kind, None) for kind in ("integer", "numeric(9,4)", "real")),
+        *(("created_at", kind, None) for kind in ("date", "timestamp(3) with time zone")),
+        ("payment_method", "uuid", None),
+        ("extra", "money", None),
+    ],
+)
+def test_a_column_whose_type_cannot_fit_is_a_warning(owner: str, column: str, kind: str, expected: str | None) -> None:
+    change = "ADD COLUMN" if column == "extra" else "DROP COLUMN {0}, ADD COLUMN"
+    execute(
+        owner,
+        "CREATE SCHEMA typed",
+        "CREATE DOMAIN typed.fraction AS numeric(5,1)",
+        "CREATE DOMAIN typed.whole_number AS integer CHECK (VALUE > 0)",
+        *(table.replace("TABLE ", "TABLE typed.") for table in CONTRACT_TABLES),
+        f"ALTER TABLE typed.sale_transactions {change.format(column)} {column} "
+        + (f"typed.{kind}" if "_" in kind or kind == "fraction" else kind),
+    )
+    try:
+        found = looked_over(owner, source_schema="typed")
+    finally:
+        execute(owner, "DROP SCHEMA typed CASCADE")
+    told = {name: line.detail for name, line in found.items() if name.startswith("column ")}
+    if expected:
+        assert list(told) == [f"column sale_transactions.{column}"]
+        assert expected in told[f"column sale_transactions.{column}"]
+        assert kind == "fraction" or kind in told[f"column sale_transactions.{column}"]
+    else:
+        assert told == {}
+
+
 def test_a_server_without_a_pooler_has_no_line_on_it(owner: str) -> None:
     assert "database pooler" not in looked_over(owner)
 

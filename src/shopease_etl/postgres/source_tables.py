@@ -13,6 +13,10 @@ SELECT t.relname, t.is_plain, t.is_lockable, pg_table_size(t.oid), has_table_pri
              WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        ARRAY(SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
              WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+       ARRAY(SELECT CASE WHEN y.typtype = 'd' THEN format_type(y.typbasetype, y.typtypmod)
+                         ELSE format_type(a.atttypid, a.atttypmod) END
+             FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+             WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        CASE WHEN t.is_plain AND t.is_heap THEN pg_relation_size(t.oid) ELSE 0 END,
        current_setting('block_size')::integer
 FROM (SELECT c.oid, c.relname,
@@ -42,7 +46,7 @@ class SourceTable:
 
     COPY of a table leaves out generated columns, child tables and partitions; `plain` is false where there are any.
     `lockable` is false for what LOCK TABLE does not take whole: views, foreign tables. `blocks` are those of the table
-    itself, and 0 where it cannot be read in ranges of them.
+    itself, and 0 where it cannot be read in ranges of them. `base_types` has for a domain the type that it is made of.
     """
 
     schema: str
@@ -55,6 +59,7 @@ class SourceTable:
     lockable: bool = True
     blocks: int = 0
     block_bytes: int = 8192
+    base_types: tuple[str, ...] = ()
 
     def ranges(self, size: int) -> tuple[Blocks | None, ...]:
         """The table's rows in order, parted into ranges of about so many bytes; None is the whole of it.
@@ -108,6 +113,7 @@ def tables_of(connection: psycopg.Connection, schema: str, names: list[str]) -> 
             lockable,
             (heap or 0) // block_bytes if has_ranges else 0,
             block_bytes,
+            tuple(base_types),
         )
-        for name, plain, lockable, size, readable, columns, types, heap, block_bytes in rows
+        for name, plain, lockable, size, readable, columns, types, base_types, heap, block_bytes in rows
     }

@@ -12,6 +12,7 @@ from shopease_etl.postgres import Snapshot
 from shopease_etl.postgres.inspection import TRANSACTION, Replica, Server, inspect
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings
+from shopease_etl.stages.checks.columns import unfit_columns
 from shopease_etl.stages.checks.lines import failed, skewed, tried, warned
 from shopease_etl.stages.checks.past import Past
 from shopease_etl.stages.extract import CONNECTIONS, resolve
@@ -38,6 +39,8 @@ def database(settings: Settings, source: Source, past: Past) -> Iterator[CheckLi
                 yield from _pooler(settings, snapshot)
             for table in tables.TABLES:
                 yield tried(f"table {table.source}", partial(_table, snapshot, table, server))
+                for found in snapshot.tables([table.source]).values():
+                    yield from unfit_columns(table, found)
     except ShopeaseError as error:
         yield failed("database", error)
 
