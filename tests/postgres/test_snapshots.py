@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -30,6 +31,39 @@ def test_tables_tell_the_types_of_their_columns_in_order(bare: str) -> None:
         "m": "mood",
         "at": "timestamp(3) with time zone",
     }
+
+
+@pytest.mark.parametrize("path", ["", "public", "shop, public", "shop", '"$user", public'])
+def test_the_names_of_types_do_not_depend_on_the_search_path(bare: str, path: str) -> None:
+    """They are as PostgreSQL's default path has them; whatever else runs has the role's own."""
+    execute(
+        bare,
+        "CREATE SCHEMA shop",
+        "CREATE TYPE public.mood AS ENUM ('good')",
+        "CREATE TYPE shop.mood AS ENUM ('bad')",
+        "CREATE TABLE public.things (a public.mood, b shop.mood, c shop.mood[], d int)",
+    )
+    options = f"{bare}&options={quote(f'-csearch_path={path}'.replace(' ', chr(92) + ' '))}"
+    with snapshot(options, "UTC", "public", lock=["things"]) as moment, moment.worker() as worker:
+        assert moment.tables(["things"])["things"].types == ("mood", "shop.mood", "shop.mood[]", "integer")
+        for connection in (moment._leader, worker):
+            assert connection.execute("SELECT current_setting('search_path')").fetchall() == [(path,)]
+
+
+def test_functions_of_views_have_the_search_path_of_the_role(bare: str) -> None:
+    execute(
+        bare,
+        "CREATE SCHEMA shop",
+        "CREATE TABLE shop.sizes (n int)",
+        "INSERT INTO shop.sizes VALUES (42)",
+        "CREATE FUNCTION size() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT n FROM sizes); END'",
+        "CREATE VIEW things AS SELECT size()",
+    )
+    with snapshot(f"{bare}&options=-csearch_path%3Dshop", "UTC", "public", lock=["things"]) as moment:
+        things = moment.tables(["things"])["things"]
+        assert moment.sample_row(things) == {"size": "42"}
+        with moment.worker() as connection:
+            assert b"".join(CopyOut(connection, things)) == b"size\n42\n"
 
 
 def test_only_the_named_tables_are_looked_at(bare: str) -> None:
