@@ -1,6 +1,7 @@
 """From a real PostgreSQL to bronze: every row and column, all of one moment; what does not fit is refused."""
 
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,3 +175,13 @@ def test_a_dry_run_refuses_a_column_name_with_a_line_break(bare: str, tmp_path: 
     execute(bare, 'ALTER TABLE stores ADD COLUMN "two\nlines" int')
     ended = Shop(tmp_path, bare).run("run-all", "--dry-run").failed(3, "line break", r"stores.'two\nlines'")
     assert "SHOPEASE_SOURCE_SCHEMA" in ended.stderr
+
+
+@pytest.mark.parametrize(("umask", "modes"), [("027", {0o640, 0o750}), ("002", {0o664, 0o775})])
+def test_the_files_of_a_lake_have_the_permissions_that_the_umask_leaves(
+    sales: str, tmp_path: Path, umask: str, modes: set[int]
+) -> None:
+    shop = Shop(tmp_path, sales, wrapper=("sh", "-c", f'umask {umask}; exec "$@"', "sh"))
+    shop.run("run-all", "--skip-crawl").done()
+    paths = [path for path in (tmp_path / "lake").rglob("*") if not path.name.startswith(".")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == modes
