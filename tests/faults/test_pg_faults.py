@@ -24,7 +24,7 @@ from shopease_etl.tables import TABLES
 WHOLE: Final = ("run-all", "--skip-crawl")
 LOSSES: Final = ("reset", "close", "truncate")
 SAYS: Final = 300  # bytes that every connection sends at least
-IN_COPIES: Final = range(6_000, 60_000)  # bytes that come after all that is no table
+IN_COPIES: Final = range(8_000, 60_000)  # bytes that come after all that is no table
 
 
 @pytest.fixture(scope="module")

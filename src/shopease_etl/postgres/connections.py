@@ -14,9 +14,6 @@ from shopease_etl.errors import ConfigurationError, SourceFaultError
 from shopease_etl.postgres.errors import refusal, translating
 
 ANSWER_SECONDS: Final = 30.0  # what the server may take for a short question
-_POOL_HINT: Final = (
-    "a pooler needs one free connection more than SHOPEASE_SOURCE_CONNECTIONS: enlarge its pool or lower the setting"
-)
 # What the URL may say otherwise. A network that is dead ends even an idle connection after about a minute.
 _CONNECTION: Final = {
     "fallback_application_name": "shopease",
@@ -63,7 +60,13 @@ def parameters(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def answering(connection: psycopg.Connection, seconds: float = ANSWER_SECONDS) -> Iterator[None]:
+def answering(
+    connection: psycopg.Connection,
+    seconds: float = ANSWER_SECONDS,
+    *,
+    doing: str = "the database",
+    hint: str | None = None,
+) -> Iterator[None]:
     """Break the connection off if what the block asks of the server takes longer than this.
 
     Raises:
@@ -83,8 +86,8 @@ def answering(connection: psycopg.Connection, seconds: float = ANSWER_SECONDS) -
     except psycopg.Error as error:
         if not is_late.is_set():
             raise
-        message = f"the database gave no answer within {seconds:g} s"
-        raise SourceFaultError(message, hint=_POOL_HINT) from error
+        message = f"{doing}: no answer within {seconds:g} s"
+        raise SourceFaultError(message, hint=hint) from error
     finally:
         patience.cancel()
 

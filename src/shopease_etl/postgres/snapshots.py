@@ -69,7 +69,7 @@ class Snapshot:
         Raises:
             SourceFaultError: a table was replaced, has other partitions, or was never locked.
         """
-        with translating("the snapshot of the source is gone"), answering(self._leader):
+        with self._leading():
             now = locked_tables(self._leader, self._schema, names)
         if changed := sorted(name for name in names if name not in now or now[name] != self._locked.get(name)):
             message = f"{', '.join(changed)} did not stay the same table during the extract"
@@ -121,9 +121,15 @@ class Snapshot:
         often = min(ANSWER_SECONDS, self._limits.idle / 3) if self._limits.idle else ANSWER_SECONDS
         if time.monotonic() - self._heard < often:
             return
-        with translating("the snapshot of the source is gone"), answering(self._leader):
+        with self._leading():
             self._leader.execute("SELECT 1")
         self._heard = time.monotonic()
+
+    @contextmanager
+    def _leading(self) -> Iterator[None]:
+        gone = "the snapshot of the source is gone"
+        with translating(gone), answering(self._leader, ANSWER_SECONDS, doing=gone):
+            yield
 
     def cancel(self) -> None:
         """End what the workers are doing, from another thread; a server that does not answer is not told."""

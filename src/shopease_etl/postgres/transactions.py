@@ -34,6 +34,9 @@ _POOLER_HINT: Final = (
     "if SHOPEASE_DATABASE_URL leads to a pooler, set it to session mode (pgbouncer: pool_mode = session; transaction "
     "works too), or use the server's own address"
 )
+_POOL_HINT: Final = (
+    "a pooler needs one free connection more than SHOPEASE_SOURCE_CONNECTIONS: enlarge its pool or lower the setting"
+)
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,14 @@ def begin(connection: psycopg.Connection, timezone: str, limits: Limits, joined:
         UnreachableError: the settings do not hold inside the transaction.
     """
     isolation = "repeatable read" if joined else "read committed"
-    start = [sql.SQL(f"BEGIN ISOLATION LEVEL {isolation} READ ONLY")]
-    statements: list[sql.Composable] = [*start]
+    statements: list[sql.Composable] = [sql.SQL(f"BEGIN ISOLATION LEVEL {isolation} READ ONLY")]
     if joined:
         statements.append(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(joined.id))
     settings = {**_OUTPUT, "TimeZone": timezone, **_limits(connection, limits)}
     for name, value in settings.items():
         statements.append(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), value))
     expected = {**_OUTPUT, "TimeZone": timezone, "transaction_isolation": isolation, "transaction_read_only": "on"}
-    with answering(connection):
+    with answering(connection, hint=_POOL_HINT):
         try:
             connection.execute(sql.SQL("; ").join(statements))
         except psycopg.Error as error:
