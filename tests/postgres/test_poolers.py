@@ -102,8 +102,9 @@ def test_behind_a_pooler_all_is_copied_or_nothing(server: str, tmp_path: Path, m
             try:
                 assert rows_copied(url, tmp_path, connections=1 if size < 4 else 3) == ROWS
                 is_copied = True
-            except SourceFaultError:
+            except SourceFaultError as error:
                 is_copied = False
+                assert "enlarge its pool" in str(error.hint)
                 assert not (tmp_path / "lake" / CUSTOMERS.bronze_key).exists()
         assert is_copied == (size > 1)
         assert settings_of(url, size) == before

@@ -21,6 +21,9 @@ _PASSING: Final = (
     "40P01",  # deadlock_detected
 )
 _DOWN: Final = "57P03"  # cannot_connect_now
+POOL_HINT: Final = (
+    "a pooler needs one free connection more than SHOPEASE_SOURCE_CONNECTIONS: enlarge its pool or lower the setting"
+)
 _STATEMENT_TIMEOUT: Final = "57014"
 _LOCK_TIMEOUT: Final = "55P03"
 _BY_SOMEBODY: Final = "user request"
@@ -81,7 +84,7 @@ def translated(error: psycopg.Error, doing: str) -> ShopeaseError:
     if state == _DOWN:
         return SourceDownError(message)
     if state.startswith(_PASSING):
-        return SourceFaultError(message)
+        return SourceFaultError(message, hint=POOL_HINT if "query_wait_timeout" in message else None)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return UnreachableError(message, hint="`shopease check` names the grant that is missing")
     kind = UnreachableError if isinstance(error, psycopg.OperationalError) else ShopeaseError

@@ -15,6 +15,7 @@ from psycopg import pq, sql
 
 from shopease_etl.errors import UnreachableError
 from shopease_etl.postgres.connections import answering, opened
+from shopease_etl.postgres.errors import POOL_HINT
 
 _LONGEST_LIMIT: Final = 2**31 - 1  # milliseconds
 _FIRST_WITH_TRANSACTION_TIMEOUT: Final = 170_000
@@ -33,9 +34,6 @@ _OUTPUT: Final = {
 _POOLER_HINT: Final = (
     "if SHOPEASE_DATABASE_URL leads to a pooler, set it to session mode (pgbouncer: pool_mode = session; transaction "
     "works too), or use the server's own address"
-)
-_POOL_HINT: Final = (
-    "a pooler needs one free connection more than SHOPEASE_SOURCE_CONNECTIONS: enlarge its pool or lower the setting"
 )
 
 
@@ -89,7 +87,7 @@ def begin(connection: psycopg.Connection, timezone: str, limits: Limits, joined:
     for name, value in settings.items():
         statements.append(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), value))
     expected = {**_OUTPUT, "TimeZone": timezone, "transaction_isolation": isolation, "transaction_read_only": "on"}
-    with answering(connection, hint=_POOL_HINT):
+    with answering(connection, hint=POOL_HINT):
         try:
             connection.execute(sql.SQL("; ").join(statements))
         except psycopg.Error as error:

@@ -99,7 +99,7 @@ def _pooler(settings: Settings, snapshot: Snapshot) -> Iterator[CheckLine]:
         return
     wanted = (settings.source_connections or CONNECTIONS) + 1
     detail = f"a pooler in {mode} mode; an extract keeps {wanted} of its connections for as long as it lasts"
-    fix = f"give it {wanted} connections more, or use session mode or the server's own address; statement mode fails"
+    fix = f"let its pool have {wanted} free connections, or use session mode or the server's own address"
     yield warned("database pooler", detail, fix, is_bad=mode == TRANSACTION)
 
 
