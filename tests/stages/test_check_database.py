@@ -8,6 +8,7 @@ from commands import CONTRACT_TABLES, execute
 from conftest import eventually
 from poolers import needs_pgbouncer, pooler
 from replicated import Cluster, cluster, primary, standby
+from shopease_etl.postgres import CopyOut, snapshot
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source import existing_source
@@ -220,3 +221,14 @@ def test_a_standby_that_waits_for_ever_is_in_order(place: Cluster, owner: str) -
     with standby(place, owner, max_standby_streaming_delay="-1") as url:
         line = looked_over(url, Past(extract_seconds=100))["database replica"]
         assert (line.warning, "waits for ever" in line.detail) == (False, True)
+
+
+def test_an_extract_locks_and_reads_the_tables_of_a_standby(place: Cluster, owner: str) -> None:
+    execute(owner, "CREATE MATERIALIZED VIEW IF NOT EXISTS sizes AS SELECT 42 AS size")
+    names = [*(table.source for table in TABLES), "sizes"]
+    with standby(place, owner) as url, snapshot(url, "UTC", "public", lock=names) as moment:
+        with moment.worker() as connection:
+            found = moment.tables(names)
+            assert b"".join(CopyOut(connection, found["sizes"])) == b"size\n42\n"
+            assert b"".join(CopyOut(connection, found["stores"])).startswith(b"store_id,")
+        moment.require_locked(names)

@@ -86,7 +86,7 @@ def translated(error: psycopg.Error, doing: str) -> ShopeaseError:
     if state.startswith(_PASSING):
         return SourceFaultError(message, hint=POOL_HINT if "query_wait_timeout" in message else None)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return UnreachableError(message, hint="`shopease check` names the grant that is missing")
+        return UnreachableError(message, hint="`shopease check` names the right that is missing")
     kind = UnreachableError if isinstance(error, psycopg.OperationalError) else ShopeaseError
     return kind(message, hint=_hint(state, message))
 
