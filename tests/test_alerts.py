@@ -52,9 +52,9 @@ class Mailbox:
 
 @pytest.fixture
 def shop(sales: str, tmp_path: Path) -> Iterator[Shop]:
-    """A shop of this test's own, without a lake."""
+    """A shop of this test's own, without a lake, which does not wait for a server that is down."""
     with copy_of(sales) as url:
-        yield Shop(tmp_path, url)
+        yield Shop(tmp_path, url, more={"SHOPEASE_SOURCE_WAIT": "0"})
 
 
 @pytest.fixture

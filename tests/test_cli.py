@@ -166,7 +166,7 @@ def test_the_options_of_everywhere_stand_before_and_after_the_command(sold: Shop
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
 def test_a_failure_under_json_is_a_document_too(shop: Shop, arguments: tuple[str, ...], code: int) -> None:
-    told = shop.run(*arguments, "--json").failed(code)
+    told = replace(shop, more={"SHOPEASE_SOURCE_WAIT": "0"}).run(*arguments, "--json").failed(code)
     assert told.stdout.count("\n") == 1
     assert told.document["exit_code"] == code
     assert told.document["error"] in told.stderr

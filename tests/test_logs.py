@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +80,7 @@ def test_the_flag_is_over_the_setting_and_that_over_dotenv(tmp_path: Path) -> No
 def test_what_failed_is_an_object_too(
     shop: Shop, arguments: tuple[str, ...], code: int, option: tuple[str, ...]
 ) -> None:
-    told = shop.run(*option, "--json", *arguments)
+    told = replace(shop, more={"SHOPEASE_SOURCE_WAIT": "0"}).run(*option, "--json", *arguments)
     line = lines(told.stderr)[-1]
     assert (told.code, line["level"], line["exit_code"]) == (code, "error", code)
     assert {name: line[name] for name in ("error", "hint", "exit_code")}.items() <= told.document.items()
@@ -296,7 +297,7 @@ def test_no_secret_is_shown_by_a_command_that_cannot_connect(shop: Shop, form: s
         "OPENLINEAGE_API_KEY": "Nachtigall-20",
     }
     address = f"postgresql://joe:{QUOTED}@127.0.0.1:1/x?application_name={QUOTED}"
-    nosy = Shop(shop.folder, address, more=secrets)
+    nosy = Shop(shop.folder, address, more={**secrets, "SHOPEASE_SOURCE_WAIT": "0"})
     told = nosy.run("extract", "--json", "--debug", "--log-format", form, "--log-file", "a.log")
     everywhere = told.stdout + told.stderr + (shop.folder / "a.log").read_text()
     assert told.code == 4

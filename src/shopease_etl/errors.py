@@ -41,6 +41,10 @@ class SourceFaultError(UnreachableError):
     """The source failed in a way that passes: what was read of it can be read again from a new snapshot."""
 
 
+class SourceDownError(SourceFaultError):
+    """The source takes no connections now: nothing listens, or it is starting up, shutting down or in recovery."""
+
+
 class LakeLockedError(ShopeaseError):
     """Another run holds the lake (exit code 75, EX_TEMPFAIL: try again later)."""
 

@@ -94,7 +94,7 @@ class Job:
         """Carry the stages out that are not done, and publish what they all wrote at once."""
         recorded = recorded_datasets(self.store)
         stages: dict[str, Callable[[], StageResult]] = {
-            "extract": lambda: attempted(self.settings, self._extract),
+            "extract": lambda: attempted(self.settings, [table.source for table in self.plan.tables], self._extract),
             "clean": lambda: self._clean(recorded),
             "aggregate": lambda: self._aggregate(recorded),
             "crawl": lambda: self._crawl(recorded),

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     source_attempts: PositiveInt = Field(
         3, description="Times that an extract is tried when the source's connection fails."
     )
+    source_wait: NonNegativeFloat = Field(
+        60, description="Seconds to wait for a source that takes no connections yet, as while it starts; 0: none."
+    )
     source_connections: PositiveInt | None = Field(
         None, description="Connections that an extract reads the source with; unset: one for each core, at most 4."
     )

@@ -3,11 +3,11 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-from shopease_etl.errors import DataRefusedError, SourceFaultError
+from shopease_etl.errors import DataRefusedError, SourceDownError, SourceFaultError
 from shopease_etl.postgres import Limits, Snapshot, snapshot
 from shopease_etl.settings import EMBEDDED, Settings
 
@@ -15,31 +15,49 @@ T = TypeVar("T")
 
 FIRST_PAUSE: Final = 1.0  # seconds; each further one is twice as long
 LONGEST_PAUSE: Final = 60.0
+LONGEST_PAUSE_WHILE_DOWN: Final = 5.0
 WAKE_SECONDS: Final = 0.1
 
 log = logging.getLogger(__name__)
 
 
-def attempted(settings: Settings, work: Callable[[Snapshot], T]) -> T:
-    """Do the work on one moment of the source; when the source fails in a way that passes, on a new one from the start.
+def attempted(settings: Settings, names: Sequence[str], work: Callable[[Snapshot], T]) -> T:
+    """Do the work on one moment of the source in which the named tables are locked, and when the source fails in a way
+    that passes, on a new moment from the start.
 
     Raises:
-        SourceFaultError: it failed as often as the settings let it be tried.
+        SourceFaultError: it failed as often as the settings let it be tried, or took no connections for as long as they
+            let it be waited for.
     """
-    attempt, pause = 1, FIRST_PAUSE
+    attempt, pause, until = 1, FIRST_PAUSE, None
     while True:
         try:
-            with source_snapshot(settings) as moment:
+            with source_snapshot(settings, lock=names) as moment:
                 return work(moment)
+        except SourceDownError as error:
+            until = until or time.monotonic() + settings.source_wait
+            if (left := until - time.monotonic()) <= 0:
+                raise _down(error, settings.source_wait) from error
+            seconds = min(_varied(pause), left, LONGEST_PAUSE_WHILE_DOWN)
+            text = "the source takes no connections: %s; trying again in %.1f s (for %.0f s more)"
+            log.warning(text, error, seconds, left)
         except SourceFaultError as error:
             if attempt == settings.source_attempts:
                 raise
-            attempt += 1
-            seconds = pause * random.uniform(0.75, 1.25)  # noqa: S311 - so that many runs do not come back together
-            told = "the source failed: %s; trying again from a new snapshot in %.1f s (%d of %d)"
-            log.warning(told, error, seconds, attempt, settings.source_attempts)
+            attempt, until, seconds = attempt + 1, None, _varied(pause)
+            text = "the source failed: %s; trying again from a new snapshot in %.1f s (%d of %d)"
+            log.warning(text, error, seconds, attempt, settings.source_attempts)
         _sleep(seconds)
         pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _varied(seconds: float) -> float:
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - so that many runs do not come back together
+
+
+def _down(error: SourceDownError, waited: float) -> SourceDownError:
+    hint = f"waited {waited:g} s (SHOPEASE_SOURCE_WAIT); start the server, or correct SHOPEASE_DATABASE_URL"
+    return SourceDownError(str(error), hint=hint)
 
 
 def _sleep(seconds: float) -> None:
@@ -62,11 +80,11 @@ def source_url(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def source_snapshot(settings: Settings) -> Iterator[Snapshot]:
-    """One moment of the source database, within the settings' limits."""
+def source_snapshot(settings: Settings, lock: Sequence[str] = ()) -> Iterator[Snapshot]:
+    """One moment of the source database, within the settings' limits; the tables to `lock` cannot change under it."""
     limits = Limits(settings.source_statement_timeout, settings.source_lock_timeout, settings.source_idle_timeout)
     zone, schema = settings.business_timezone, settings.source_schema
-    with source_url(settings) as url, snapshot(url, zone, schema, limits) as moment:
+    with source_url(settings) as url, snapshot(url, zone, schema, limits, lock=lock) as moment:
         yield moment
 
 

@@ -76,6 +76,27 @@ def test_lets_no_other_user_in(home: Path, stranger: str) -> None:
 
 
 @ROOT_ONLY
+def test_root_runs_it_as_the_system_user_shopease_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "SYSTEM_USER", "daemon")
+    daemon, nobody = pwd.getpwnam("daemon"), pwd.getpwnam("nobody")
+    assert folders.Account.ours().user == daemon.pw_uid
+    assert folders.Account.ours(tmp_path / "no data yet").user == daemon.pw_uid
+    os.chown(tmp_path, nobody.pw_uid, nobody.pw_gid)
+    assert folders.Account.ours(tmp_path).user == nobody.pw_uid  # made before there was the user
+    monkeypatch.setattr(folders, "SYSTEM_USER", "no such user")
+    assert folders.Account.ours().user == nobody.pw_uid
+
+
+@ROOT_ONLY
+def test_only_its_account_may_read_the_data(home: Path) -> None:
+    with embedded.running(home):
+        data = home / "postgres" / "data"
+        assert (stat.S_IMODE(data.stat().st_mode), data.stat().st_uid) == (0o700, folders.Account.ours().user)
+
+
+@ROOT_ONLY
 def test_root_with_a_home_that_nobody_reaches(home: Path) -> None:
     home.mkdir(mode=0o700)
     with embedded.running(home) as url:

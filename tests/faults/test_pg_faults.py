@@ -24,7 +24,7 @@ from shopease_etl.tables import TABLES
 WHOLE: Final = ("run-all", "--skip-crawl")
 LOSSES: Final = ("reset", "close", "truncate")
 SAYS: Final = 300  # bytes that every connection sends at least
-IN_COPIES: Final = range(6_000, 60_000)  # bytes that come after all that is no table
+IN_COPIES: Final = range(8_000, 60_000)  # bytes that come after all that is no table
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def extracted_through(proxy: PgProxy, folder: Path, **settings: str) -> dict[str, str]:
     """Bronze by an extract through the proxy, in this process."""
     store = LocalStore(folder / "lake")
-    source.attempted(given_settings(proxy.url, folder, **settings), lambda moment: extract(moment, store, TABLES))
+    source.attempted(
+        given_settings(proxy.url, folder, **settings),
+        [table.source for table in TABLES],
+        lambda moment: extract(moment, store, TABLES),
+    )
     assert [path for path in unfinished(store) if isinstance(path, Path) and path.is_file()] == []
     return bronze(hashes(folder / "lake"))
 

@@ -77,7 +77,11 @@ def writing(url: str) -> Iterator[None]:
 def extracted(url: str, folder: Path) -> int:
     """The sales of an extract whose tables must agree with one another."""
     lake = LocalStore(folder / "lake")
-    source.attempted(given_settings(url, folder, source_idle_timeout="1"), lambda moment: extract(moment, lake, TABLES))
+    source.attempted(
+        given_settings(url, folder, source_idle_timeout="1"),
+        [table.source for table in TABLES],
+        lambda moment: extract(moment, lake, TABLES),
+    )
     frames = {table.name: read(folder, table.bronze_key) for table in (CUSTOMERS, INVENTORY, PRODUCTS, TRANSACTIONS)}
     amounts = [*frames["products"]["price"], *frames["inventory"]["quantity"]]
     assert sum(map(Decimal, amounts)) == TOTAL

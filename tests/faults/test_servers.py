@@ -105,7 +105,8 @@ def test_a_right_password_is_not_told_either(guarded_server: str, tmp_path: Path
     ids=["unknown host", "refused port", "refused port in key words"],
 )
 def test_a_server_that_cannot_be_reached_is_exit_4(tmp_path: Path, url: str, words: str) -> None:
-    without_secrets(Shop(tmp_path, url).run("extract"), WRONG).failed(4, words)
+    shop = Shop(tmp_path, url, more={"SHOPEASE_SOURCE_WAIT": "0"})
+    without_secrets(shop.run("extract"), WRONG).failed(4, words)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from commands import execute
-from shopease_etl.errors import ShopeaseError, SourceFaultError, UnreachableError
+from shopease_etl.errors import ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.postgres import connect
 from shopease_etl.postgres.errors import refusal, translated
 
@@ -28,7 +28,7 @@ def refused(url: str) -> ShopeaseError:
     ids=["port", "several hosts", "socket"],
 )
 def test_a_server_that_is_not_there_may_come(url: str) -> None:
-    assert isinstance(refused(url), SourceFaultError)
+    assert isinstance(refused(url), SourceDownError)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,29 @@ def test_words_tell_whether_a_refusal_passes(words: str, passes: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "is_down"),
+    [
+        ("failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?", True),
+        ("failed: No such file or directory\n\tIs the server running locally and accepting connections?", True),
+        ("failed: FATAL:  the database system is starting up", True),
+        ("failed: FATAL:  the database system is shutting down", True),
+        ("failed: FATAL:  the database system is in recovery mode", True),
+        ("failed: FATAL:  the database system is not yet accepting connections", True),
+        ("failed: FATAL:  pgbouncer cannot connect to server", True),
+        ("failed: FATAL:  sorry, too many clients already", False),
+        ("failed: timeout expired", False),
+        ('failed: FATAL:  password authentication failed for user "the database system is"', False),
+    ],
+)
+def test_words_tell_whether_a_server_is_down_for_now(words: str, is_down: bool) -> None:
+    assert isinstance(refusal(psycopg.OperationalError(words)), SourceDownError) == is_down
+
+
+@pytest.mark.parametrize(
     ("state", "kind"),
     [
-        *((state, SourceFaultError) for state in ("08000", "08003", "08006", "08P01", "57P01", "57P02", "57P03")),
+        *((state, SourceFaultError) for state in ("08000", "08003", "08006", "08P01", "57P01", "57P02")),
+        ("57P03", SourceDownError),
         *((state, SourceFaultError) for state in ("25P03", "53300", "40001", "40P01")),
         *((state, UnreachableError) for state in ("57014", "55P03", "53100", "53200", "42501", "58030")),
         *((state, ShopeaseError) for state in ("42601", "22012", "XX001", "25006")),

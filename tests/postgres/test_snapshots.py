@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -30,6 +31,39 @@ def test_tables_tell_the_types_of_their_columns_in_order(bare: str) -> None:
         "m": "mood",
         "at": "timestamp(3) with time zone",
     }
+
+
+@pytest.mark.parametrize("path", ["", "public", "shop, public", "shop", '"$user", public'])
+def test_the_names_of_types_do_not_depend_on_the_search_path(bare: str, path: str) -> None:
+    """They are as PostgreSQL's default path has them; whatever else runs has the role's own."""
+    execute(
+        bare,
+        "CREATE SCHEMA shop",
+        "CREATE TYPE public.mood AS ENUM ('good')",
+        "CREATE TYPE shop.mood AS ENUM ('bad')",
+        "CREATE TABLE public.things (a public.mood, b shop.mood, c shop.mood[], d int)",
+    )
+    options = f"{bare}&options={quote(f'-csearch_path={path}'.replace(' ', chr(92) + ' '))}"
+    with snapshot(options, "UTC", "public", lock=["things"]) as moment, moment.worker() as worker:
+        assert moment.tables(["things"])["things"].types == ("mood", "shop.mood", "shop.mood[]", "integer")
+        for connection in (moment._leader, worker):
+            assert connection.execute("SELECT current_setting('search_path')").fetchall() == [(path,)]
+
+
+def test_functions_of_views_have_the_search_path_of_the_role(bare: str) -> None:
+    execute(
+        bare,
+        "CREATE SCHEMA shop",
+        "CREATE TABLE shop.sizes (n int)",
+        "INSERT INTO shop.sizes VALUES (42)",
+        "CREATE FUNCTION size() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN (SELECT n FROM sizes); END'",
+        "CREATE VIEW things AS SELECT size()",
+    )
+    with snapshot(f"{bare}&options=-csearch_path%3Dshop", "UTC", "public", lock=["things"]) as moment:
+        things = moment.tables(["things"])["things"]
+        assert moment.sample_row(things) == {"size": "42"}
+        with moment.worker() as connection:
+            assert b"".join(CopyOut(connection, things)) == b"size\n42\n"
 
 
 def test_only_the_named_tables_are_looked_at(bare: str) -> None:
@@ -105,11 +139,16 @@ def waits_for_a_lock(url: str) -> bool:
 
 
 @contextmanager
-def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
-    """A snapshot, who holds the lock on a table, and what a COPY in another thread gives of it."""
+def copying_what_waits(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
+    """A snapshot, who holds the lock that a view waits for, and what a COPY of the view in another thread gives."""
+    execute(
+        url,
+        "ALTER TABLE stores RENAME TO shops",
+        "CREATE VIEW stores AS SELECT * FROM shops WHERE (SELECT pg_advisory_xact_lock_shared(42) IS NOT NULL)",
+    )
     with ThreadPoolExecutor(1) as pool, psycopg.connect(url) as holder, snapshot(url, "UTC", "public") as moment:
         table = moment.tables(["stores"])["stores"]
-        holder.execute("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE")
+        holder.execute("SELECT pg_advisory_xact_lock(42)")
 
         def copied() -> bytes:
             with moment.worker() as connection:
@@ -121,13 +160,13 @@ def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connect
 
 
 def test_other_threads_go_on_while_a_copy_waits(bare: str) -> None:
-    with copying_a_locked_table(bare) as (_, holder, result):
+    with copying_what_waits(bare) as (_, holder, result):
         holder.rollback()
         assert result.result(30).startswith(b"store_id,")
 
 
 def test_what_waits_is_cancelled_from_another_thread(bare: str) -> None:
-    with copying_a_locked_table(bare) as (moment, _, result):
+    with copying_what_waits(bare) as (moment, _, result):
         moment.cancel()
         with pytest.raises(UnreachableError, match="user request") as caught:
             result.result(30)
@@ -135,7 +174,7 @@ def test_what_waits_is_cancelled_from_another_thread(bare: str) -> None:
 
 
 def test_what_waits_is_hung_up_on_from_another_thread(bare: str) -> None:
-    with copying_a_locked_table(bare) as (moment, _, result):
+    with copying_what_waits(bare) as (moment, _, result):
         moment.hang_up()
         with pytest.raises(SourceFaultError, match=r"COPY of public\.stores"):
             result.result(30)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from replicated import Cluster, cluster, primary, standby
 
 from commands import CONTRACT_TABLES, execute
 from conftest import eventually
+from poolers import needs_pgbouncer, pooler
+from replicated import Cluster, cluster, primary, standby
+from shopease_etl.postgres import CopyOut, snapshot
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source import existing_source
@@ -119,6 +121,71 @@ def test_an_encoding_that_checks_nothing_is_a_warning(owner: str) -> None:
     assert (line.detail, line.warning) == ("SQL_ASCII", True)
 
 
+@pytest.mark.parametrize(
+    ("column", "kind", "expected"),
+    [
+        ("quantity", "numeric(12,2)", "an integer is expected"),
+        ("quantity", "whole_number", None),
+        ("quantity", "fraction", "an integer is expected"),
+        ("unit_price", "money", "a number is expected"),
+        ("store_id", "uuid", "an integer is expected"),
+        ("customer_id", "bigint[]", "an integer is expected"),
+        ("created_at", "time without time zone", "a timestamp or a date is expected"),
+        ("created_at", "bigint", "a timestamp or a date is expected"),
+        ("updated_at", "interval", "a timestamp or a date is expected"),
+        *((name, "text", None) for name in ("transaction_id", "quantity", "unit_price", "created_at")),
+        *(("quantity", kind, None) for kind in ("smallint", "numeric", "numeric(9,0)", "double precision")),
+        *(("unit_price", kind, None) for kind in ("integer", "numeric(9,4)", "real")),
+        *(("created_at", kind, None) for kind in ("date", "timestamp(3) with time zone")),
+        ("payment_method", "uuid", None),
+        ("extra", "money", None),
+    ],
+)
+def test_a_column_whose_type_cannot_fit_is_a_warning(owner: str, column: str, kind: str, expected: str | None) -> None:
+    change = "ADD COLUMN" if column == "extra" else "DROP COLUMN {0}, ADD COLUMN"
+    execute(
+        owner,
+        "CREATE SCHEMA typed",
+        "CREATE DOMAIN typed.fraction AS numeric(5,1)",
+        "CREATE DOMAIN typed.whole_number AS integer CHECK (VALUE > 0)",
+        *(table.replace("TABLE ", "TABLE typed.") for table in CONTRACT_TABLES),
+        f"ALTER TABLE typed.sale_transactions {change.format(column)} {column} "
+        + (f"typed.{kind}" if "_" in kind or kind == "fraction" else kind),
+    )
+    try:
+        found = looked_over(owner, source_schema="typed")
+    finally:
+        execute(owner, "DROP SCHEMA typed CASCADE")
+    told = {name: line.detail for name, line in found.items() if name.startswith("column ")}
+    if expected:
+        assert list(told) == [f"column sale_transactions.{column}"]
+        assert expected in told[f"column sale_transactions.{column}"]
+        assert kind == "fraction" or kind in told[f"column sale_transactions.{column}"]
+    else:
+        assert told == {}
+
+
+def test_a_server_without_a_pooler_has_no_line_on_it(owner: str) -> None:
+    assert "database pooler" not in looked_over(owner)
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("size", [2, 6])
+@pytest.mark.parametrize(("mode", "is_warning"), [("session", False), ("transaction", True)])
+def test_a_pooler_is_told_with_its_mode(owner: str, mode: str, is_warning: bool, size: int) -> None:
+    with pooler(owner, mode, size) as url:
+        line = looked_over(url, source_connections=1)["database pooler"]
+    assert (line.detail.partition(";")[0], line.warning) == (f"a pooler in {mode} mode", is_warning)
+    assert "keeps 2 of its connections" in line.detail
+
+
+@needs_pgbouncer
+def test_a_pooler_in_statement_mode_fails_with_the_modes_that_work(owner: str) -> None:
+    with pooler(owner, "statement", 6) as url:
+        line = looked_over(url)["database"]
+    assert (line.exit_code, "pool_mode = session" in str(line.fix)) == (4, True)
+
+
 def test_a_statement_timeout_near_the_last_extract_is_a_warning(owner: str) -> None:
     short, long = (looked_over(owner, Past(extract_seconds=seconds))["database timeouts"] for seconds in (2_000, 1_000))
     assert (short.warning, long.warning) == (True, False)
@@ -154,3 +221,14 @@ def test_a_standby_that_waits_for_ever_is_in_order(place: Cluster, owner: str) -
     with standby(place, owner, max_standby_streaming_delay="-1") as url:
         line = looked_over(url, Past(extract_seconds=100))["database replica"]
         assert (line.warning, "waits for ever" in line.detail) == (False, True)
+
+
+def test_an_extract_locks_and_reads_the_tables_of_a_standby(place: Cluster, owner: str) -> None:
+    execute(owner, "CREATE MATERIALIZED VIEW IF NOT EXISTS sizes AS SELECT 42 AS size")
+    names = [*(table.source for table in TABLES), "sizes"]
+    with standby(place, owner) as url, snapshot(url, "UTC", "public", lock=names) as moment:
+        with moment.worker() as connection:
+            found = moment.tables(names)
+            assert b"".join(CopyOut(connection, found["sizes"])) == b"size\n42\n"
+            assert b"".join(CopyOut(connection, found["stores"])).startswith(b"store_id,")
+        moment.require_locked(names)

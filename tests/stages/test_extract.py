@@ -1,5 +1,7 @@
 """From a real PostgreSQL to bronze: every row and column, all of one moment; what does not fit is refused."""
 
+import re
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from commands import Shop, copy_of, database, execute, hashes
 from lakes import extracted, read
+from shopease_etl.errors import DataRefusedError
 from shopease_etl.results import RunResult
 from shopease_etl.tables import CUSTOMERS, STORES, TABLES, TRANSACTIONS
 
@@ -155,3 +158,30 @@ def test_every_tricky_text_survives_in_every_column(text_table: tuple[str, Path]
         connection.cursor().executemany("INSERT INTO stores VALUES (%s, %s, %s)", rows)
     extracted(url, folder, "stores")
     assert read(folder, STORES.bronze_key).rows() == rows
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "two\rlines", "\r\n"])
+def test_a_column_name_with_a_line_break_is_refused_before_extract(bare: str, tmp_path: Path, name: str) -> None:
+    quoted = name.replace("\n", "\\000a").replace("\r", "\\000d")
+    execute(bare, f'ALTER TABLE stores ADD COLUMN U&"{quoted}" int')
+    for names in ((), ("stores",)):
+        with pytest.raises(DataRefusedError, match=re.escape(f"line break cannot be kept: stores.{name!r}")):
+            extracted(bare, tmp_path, *names)
+    assert not (tmp_path / "lake" / "bronze").exists()
+    extracted(bare, tmp_path, "products")
+
+
+def test_a_dry_run_refuses_a_column_name_with_a_line_break(bare: str, tmp_path: Path) -> None:
+    execute(bare, 'ALTER TABLE stores ADD COLUMN "two\nlines" int')
+    ended = Shop(tmp_path, bare).run("run-all", "--dry-run").failed(3, "line break", r"stores.'two\nlines'")
+    assert "SHOPEASE_SOURCE_SCHEMA" in ended.stderr
+
+
+@pytest.mark.parametrize(("umask", "modes"), [("027", {0o640, 0o750}), ("002", {0o664, 0o775})])
+def test_the_files_of_a_lake_have_the_permissions_that_the_umask_leaves(
+    sales: str, tmp_path: Path, umask: str, modes: set[int]
+) -> None:
+    shop = Shop(tmp_path, sales, wrapper=("sh", "-c", f'umask {umask}; exec "$@"', "sh"))
+    shop.run("run-all", "--skip-crawl").done()
+    paths = [path for path in (tmp_path / "lake").rglob("*") if not path.name.startswith(".")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == modes

@@ -19,6 +19,7 @@ from shopease_etl.errors import ConfigurationError
 
 ADMINISTRATOR: Final = "postgres"
 USER: Final = "shopease"
+SYSTEM_USER: Final = "shopease"
 EXTERNAL: Final = Path("/var/lib/shopease")
 _LONGEST_SOCKET: Final = 103  # macOS: 104 bytes with the closing NUL; Linux has 108
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
@@ -35,12 +36,23 @@ class Account:
     groups: list[int] | None
 
     @classmethod
-    def ours(cls) -> "Account":
-        """Our own account, or `nobody` for root, as whom PostgreSQL refuses to run."""
+    def ours(cls, data: Path | None = None) -> "Account":
+        """Our own account. PostgreSQL refuses to run as root: for root it is the owner of the data folder if there is
+        one, else the system user `shopease` if the machine has it, else `nobody`.
+        """
         if os.geteuid() != 0:
             return cls(None, None, None)
-        nobody = pwd.getpwnam("nobody")
-        return cls(nobody.pw_uid, nobody.pw_gid, [])
+        with contextlib.suppress(OSError, KeyError):
+            owner = data.stat().st_uid if data else 0
+            if owner:
+                return cls._named(pwd.getpwuid(owner))
+        with contextlib.suppress(KeyError):
+            return cls._named(pwd.getpwnam(SYSTEM_USER))
+        return cls._named(pwd.getpwnam("nobody"))
+
+    @classmethod
+    def _named(cls, user: pwd.struct_passwd) -> "Account":
+        return cls(user.pw_uid, user.pw_gid, [])
 
     def run(self, *command: str | Path) -> bool:
         """Whether a command succeeds under this account."""

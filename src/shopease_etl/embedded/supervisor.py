@@ -73,7 +73,7 @@ def _report(line: str) -> None:
 
 
 def _serve(base: Path, log: Path) -> None:
-    account = Account.ours()
+    account = Account.ours(base / "data")
     lock = _sole_server(base)
     try:
         programs = runnable_binaries(base, account)

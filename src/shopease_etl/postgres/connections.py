@@ -1,21 +1,19 @@
-"""Connections whose output is the contract's, within limits, and broken off where need be."""
+"""Connections to the source, and how to break them off."""
 
-import math
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Final
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from shopease_etl.errors import ConfigurationError
+from shopease_etl.errors import ConfigurationError, SourceFaultError
 from shopease_etl.postgres.errors import refusal, translating
 
-_LONGEST_LIMIT: Final = 2**31 - 1  # milliseconds
+ANSWER_SECONDS: Final = 30.0  # what the server may take for a short question
 # What the URL may say otherwise. A network that is dead ends even an idle connection after about a minute.
 _CONNECTION: Final = {
     "fallback_application_name": "shopease",
@@ -28,41 +26,14 @@ _CONNECTION: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Seconds that a statement, a wait for a lock and an idle transaction may take on the server; 0 is no limit."""
-
-    statement: float = 0
-    lock: float = 0
-    idle: float = 0
-
-
-NO_LIMITS: Final = Limits()
-
-
-@contextmanager
-def connect(url: str, timezone: str = "UTC", limits: Limits = NO_LIMITS) -> Iterator[psycopg.Connection]:
-    """A connection whose text output is the contract's: UTF-8, ISO dates, the business time zone.
-
-    Row-level security is off, so that a policy which would hide rows is an error and not a loss.
-
-    Raises:
-        SourceFaultError: the server cannot be reached now, or the connection is lost.
-        UnreachableError: the server refuses the login.
-        ConfigurationError: the URL is not one.
-    """
-    with opened(url) as connection:
-        connection.execute(session_settings(timezone, limits))
-        yield connection
-
-
 @contextmanager
 def opened(url: str) -> Iterator[psycopg.Connection]:
     """A connection as the server gives it; what it raises is translated."""
     named = parameters(url)
     defaults = {name: value for name, value in _CONNECTION.items() if name not in named}
     try:
-        connection = psycopg.connect(make_conninfo(url, **defaults), autocommit=True)
+        # A prepared statement would stay on the server's connection, which a pooler gives to other clients.
+        connection = psycopg.connect(make_conninfo(url, **defaults), autocommit=True, prepare_threshold=None)
     except psycopg.DatabaseError as error:
         raise refusal(error) from error
     try:
@@ -88,26 +59,37 @@ def parameters(url: str) -> dict[str, str]:
     return named
 
 
-def session_settings(timezone: str, limits: Limits) -> sql.Composed:
-    """The statements that make a connection's text output the contract's, and set its limits."""
-    settings = {
-        "client_encoding": "UTF8",
-        "DateStyle": "ISO",
-        "TimeZone": timezone,
-        "IntervalStyle": "postgres",
-        "bytea_output": "hex",
-        "extra_float_digits": "1",
-        "row_security": "off",
-        "statement_timeout": _milliseconds(limits.statement),
-        "lock_timeout": _milliseconds(limits.lock),
-        "idle_in_transaction_session_timeout": _milliseconds(limits.idle),
-    }
-    assignments = (sql.SQL("SET {} = {}").format(sql.Identifier(name), value) for name, value in settings.items())
-    return sql.SQL("; ").join(assignments)
+@contextmanager
+def answering(
+    connection: psycopg.Connection,
+    seconds: float = ANSWER_SECONDS,
+    *,
+    doing: str = "the database",
+    hint: str | None = None,
+) -> Iterator[None]:
+    """Break the connection off if what the block asks of the server takes longer than this.
 
+    Raises:
+        SourceFaultError: it took longer.
+    """
+    is_late = threading.Event()
 
-def _milliseconds(seconds: float) -> str:
-    return str(min(math.ceil(seconds * 1000), _LONGEST_LIMIT))
+    def give_up() -> None:
+        is_late.set()
+        hang_up(connection)
+
+    patience = threading.Timer(seconds, give_up)
+    patience.daemon = True
+    patience.start()
+    try:
+        yield
+    except psycopg.Error as error:
+        if not is_late.is_set():
+            raise
+        message = f"{doing}: no answer within {seconds:g} s"
+        raise SourceFaultError(message, hint=hint) from error
+    finally:
+        patience.cancel()
 
 
 def hang_up(connection: psycopg.Connection) -> None:

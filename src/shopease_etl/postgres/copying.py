@@ -9,6 +9,7 @@ from psycopg import pq
 
 from shopease_etl.errors import SourceFaultError
 from shopease_etl.postgres.errors import translating
+from shopease_etl.postgres.locking import GONE, Relation, lock_at_once
 from shopease_etl.postgres.source_tables import Blocks, SourceTable
 
 CHUNK_BYTES: Final = 512 * 1024
@@ -32,22 +33,25 @@ class CopyOut:
 
         Raises:
             ShopeaseError: the server ended the COPY with an error.
-            SourceFaultError: the connection broke, or somebody waits to change the table whose first blocks are read.
+            SourceFaultError: the connection broke, or another session waits to change the table.
         """
         with translating(f"COPY of {self._table.schema}.{self._table.name}"):
-            if self._blocks and self._blocks.first:
-                self._lock()
+            self._lock()
             self._arrival.register(self._connection.fileno(), select.POLLIN)
             yield from self._chunks()
 
     def _lock(self) -> None:
-        """Rows must not move between two ranges. Who reads the first blocks holds a lock that keeps them in place; one
-        who waits for it to end would be waited for here, and the first waits for us.
+        """Lock the table on this connection too. The snapshot's connection has locked it: a session that is in the way
+        waits for that lock, so that waiting here would never end.
         """
+        table = self._table
         try:
-            self._connection.execute(self._table.lock_statement)
+            lock_at_once(self._connection, Relation(table.schema, table.name, table.lockable))
         except psycopg.errors.LockNotAvailable as error:
-            message = f"somebody waits to change {self._table.schema}.{self._table.name} while it is read"
+            message = f"another session waits to change {table.schema}.{table.name} while it is read"
+            raise SourceFaultError(message) from error
+        except GONE as error:
+            message = f"{table.schema}.{table.name} was dropped or renamed while it is read"
             raise SourceFaultError(message) from error
 
     def _chunks(self) -> Iterator[bytearray]:

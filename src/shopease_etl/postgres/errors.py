@@ -7,19 +7,22 @@ from typing import Final
 
 import psycopg
 
-from shopease_etl.errors import ShopeaseError, SourceFaultError, UnreachableError
+from shopease_etl.errors import ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
 
 # Classes and codes of SQLSTATE that say: not now.
 _PASSING: Final = (
     "08",  # connection exceptions, by the server or a pooler before it
     "57P01",  # admin_shutdown
     "57P02",  # crash_shutdown
-    "57P03",  # cannot_connect_now
     "57P05",  # idle_session_timeout
     "25P03",  # idle_in_transaction_session_timeout
     "53300",  # too_many_connections
     "40001",  # serialization_failure, and a standby's conflict with recovery
     "40P01",  # deadlock_detected
+)
+_DOWN: Final = "57P03"  # cannot_connect_now
+POOL_HINT: Final = (
+    "a pooler needs one free connection more than SHOPEASE_SOURCE_CONNECTIONS: enlarge its pool or lower the setting"
 )
 _STATEMENT_TIMEOUT: Final = "57014"
 _LOCK_TIMEOUT: Final = "55P03"
@@ -27,8 +30,13 @@ _BY_SOMEBODY: Final = "user request"
 _QUOTED: Final = re.compile("\"[^\"]*\"|'[^']*'")
 
 # A connection that does not come about has no SQLSTATE, only words: the system's, libpq's, a pooler's and the server's.
-_PASSING_WORDS: Final = (
+_DOWN_WORDS: Final = (
     "connection refused",
+    "no such file or directory\n\tis the server running",  # no socket: the server is being started
+    "the database system is",
+    "cannot connect to server",  # a pooler whose server is down
+)
+_PASSING_WORDS: Final = (
     "connection reset",
     "broken pipe",
     "timed out",
@@ -37,7 +45,6 @@ _PASSING_WORDS: Final = (
     "is unreachable",
     "is down",
     "temporary failure in name resolution",
-    "no such file or directory\n\tis the server running",  # no socket: the server is being started
     "server closed the connection",
     "connection has been closed",
     "eof detected",
@@ -46,7 +53,6 @@ _PASSING_WORDS: Final = (
     "expected authentication request",
     "could not receive data",
     "could not send",
-    "the database system is",
     "too many clients",
     "too many connections",
     "no more connections",
@@ -62,7 +68,11 @@ def refusal(error: psycopg.Error) -> UnreachableError:
     # Of several attempts the one that is told decides: a wrong password is not tried again. Names are no words.
     spoken = "\n".join(str(error)[str(error).find(told) :].splitlines()[:2])
     spoken = _QUOTED.sub("", spoken).lower()
-    kind = SourceFaultError if any(words in spoken for words in _PASSING_WORDS) else UnreachableError
+    kind: type[UnreachableError] = UnreachableError
+    if any(words in spoken for words in _DOWN_WORDS):
+        kind = SourceDownError
+    elif any(words in spoken for words in _PASSING_WORDS):
+        kind = SourceFaultError
     return kind(message, hint=hint)
 
 
@@ -71,10 +81,12 @@ def translated(error: psycopg.Error, doing: str) -> ShopeaseError:
     message, state = f"{doing}: {first_line(error)}", error.sqlstate
     if state is None:
         return SourceFaultError(message) if _is_loss(error) else ShopeaseError(message)
+    if state == _DOWN:
+        return SourceDownError(message)
     if state.startswith(_PASSING):
-        return SourceFaultError(message)
+        return SourceFaultError(message, hint=POOL_HINT if "query_wait_timeout" in message else None)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return UnreachableError(message, hint="grant SELECT on the table to this user")
+        return UnreachableError(message, hint="`shopease check` names the right that is missing")
     kind = UnreachableError if isinstance(error, psycopg.OperationalError) else ShopeaseError
     return kind(message, hint=_hint(state, message))
 

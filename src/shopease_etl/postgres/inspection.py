@@ -7,6 +7,9 @@ from typing import Final
 
 import psycopg
 
+from shopease_etl.errors import SourceFaultError
+from shopease_etl.postgres.connections import answering, opened
+
 # What this connection and the snapshot's own take will be free again when a run begins.
 OURS: Final = 2
 _SERVER: Final = """
@@ -34,6 +37,11 @@ _POLICIES: Final = """
 SELECT c.relname, row_security_active(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = ANY(%s)
 """
+
+
+SESSION: Final = "session"
+TRANSACTION: Final = "transaction"
+_POOLER_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,32 @@ def inspect(connection: psycopg.Connection, schema: str, tables: Sequence[str]) 
         _replica(connection) if is_standby else None,
         dict(connection.execute(_POLICIES, [schema, list(tables)]).fetchall()),
     )
+
+
+def pooler_mode(connection: psycopg.Connection, url: str) -> str | None:
+    """The mode of the pooler between the URL and the server; None where there is none.
+
+    `connection` is one to the URL, in a transaction. Only a pooler says another process id at login than the server.
+    """
+    if _process(connection) == connection.info.backend_pid:
+        return None
+    with opened(url) as idle, opened(url) as other:
+        with answering(idle, _POOLER_SECONDS):
+            before = _process(idle)
+        try:
+            with answering(other, _POOLER_SECONDS):
+                other.execute("BEGIN")
+                # In transaction mode it gets the connection that the other client has just used.
+                if _process(other) == before:
+                    return TRANSACTION
+            with answering(idle, _POOLER_SECONDS):
+                return SESSION if _process(idle) == before else TRANSACTION
+        except (psycopg.Error, SourceFaultError):
+            return SESSION  # the idle client keeps the last connection of the pool
+
+
+def _process(connection: psycopg.Connection) -> int:
+    return int(connection.execute("SELECT pg_backend_pid()").fetchall()[0][0])
 
 
 def _clock_ahead(connection: psycopg.Connection) -> float:

@@ -8,10 +8,14 @@ from psycopg import sql
 
 # COPY of a table leaves out generated columns and child tables. Ranges of blocks are those of PostgreSQL's own heap.
 _TABLES: Final = """
-SELECT t.relname, t.is_plain, pg_table_size(t.oid), has_table_privilege(t.oid, 'SELECT'),
+SELECT t.relname, t.is_plain, t.is_lockable, pg_table_size(t.oid), has_table_privilege(t.oid, 'SELECT'),
        ARRAY(SELECT a.attname::text FROM pg_attribute a
              WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        ARRAY(SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
+             WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+       ARRAY(SELECT CASE WHEN y.typtype = 'd' THEN format_type(y.typbasetype, y.typtypmod)
+                         ELSE format_type(a.atttypid, a.atttypmod) END
+             FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
              WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        CASE WHEN t.is_plain AND t.is_heap THEN pg_relation_size(t.oid) ELSE 0 END,
        current_setting('block_size')::integer
@@ -19,6 +23,7 @@ FROM (SELECT c.oid, c.relname,
              c.relkind = 'r' AND NOT c.relhassubclass
                AND NOT EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attgenerated <> '')
                AS is_plain,
+             c.relkind IN ('r', 'p') AS is_lockable,
              EXISTS (SELECT FROM pg_am m WHERE m.oid = c.relam AND m.amname = 'heap') AS is_heap
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')) t
@@ -40,7 +45,8 @@ class SourceTable:
     takes all of it.
 
     COPY of a table leaves out generated columns, child tables and partitions; `plain` is false where there are any.
-    `blocks` are those of the table itself, and 0 where it cannot be read in ranges of them.
+    `lockable` is false for what LOCK TABLE does not take whole: views, foreign tables. `blocks` are those of the table
+    itself, and 0 where it cannot be read in ranges of them. `base_types` has for a domain the type that it is made of.
     """
 
     schema: str
@@ -50,8 +56,10 @@ class SourceTable:
     bytes: int
     readable: bool
     plain: bool
+    lockable: bool = True
     blocks: int = 0
     block_bytes: int = 8192
+    base_types: tuple[str, ...] = ()
 
     def ranges(self, size: int) -> tuple[Blocks | None, ...]:
         """The table's rows in order, parted into ranges of about so many bytes; None is the whole of it.
@@ -74,11 +82,6 @@ class SourceTable:
         options = "FORMAT csv" if blocks and blocks.first else "FORMAT csv, HEADER"
         return sql.SQL("COPY {} TO STDOUT ({})").format(target, sql.SQL(options))
 
-    @property
-    def lock_statement(self) -> sql.Composed:
-        """Fails where somebody waits to have the table for himself."""
-        return sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT").format(sql.Identifier(self.schema, self.name))
-
 
 def _within(blocks: Blocks) -> sql.Composed:
     bounds = [sql.SQL("ctid >= {}").format(sql.Literal(f"({blocks.first},0)"))]
@@ -88,9 +91,16 @@ def _within(blocks: Blocks) -> sql.Composed:
 
 
 def tables_of(connection: psycopg.Connection, schema: str, names: list[str]) -> dict[str, SourceTable]:
-    """Those of the named tables that the schema has, by name."""
+    """Those of the named tables that the schema has, by name.
+
+    A type's name has its schema unless that is on the search path, which a role may set as it likes: here it is always
+    PostgreSQL's default, so that the same type has the same name in every run. Whatever COPY runs, such as functions of
+    views, has the role's own path.
+    """
     has_ranges = connection.info.server_version >= _FIRST_WITH_RANGES
-    rows = connection.execute(_TABLES, [schema, names]).fetchall()
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL search_path = public")
+        rows = connection.execute(_TABLES, [schema, names]).fetchall()
     return {
         name: SourceTable(
             schema,
@@ -100,8 +110,10 @@ def tables_of(connection: psycopg.Connection, schema: str, names: list[str]) -> 
             size or 0,
             readable,
             plain,
+            lockable,
             (heap or 0) // block_bytes if has_ranges else 0,
             block_bytes,
+            tuple(base_types),
         )
-        for name, plain, size, readable, columns, types, heap, block_bytes in rows
+        for name, plain, lockable, size, readable, columns, types, base_types, heap, block_bytes in rows
     }

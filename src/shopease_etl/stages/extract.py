@@ -1,6 +1,7 @@
 """Source to bronze: every table as COPY gives it, all of one snapshot, published together."""
 
 import os
+import re
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ _CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
 CONNECTIONS: Final = min(4, _CORES)
 RANGE_BYTES: Final = 8 * 1024 * 1024
 WAKE_SECONDS: Final = 0.2
+_BREAK: Final = re.compile(r"[\r\n]").search
 HANG_UP_SECONDS: Final = 3.0  # what the server may take to end what is cancelled
 
 
@@ -43,16 +45,20 @@ def extract(
 
     Raises:
         UnreachableError: the user of the URL may not read a table.
-        SourceFaultError: the source failed, and may not fail the next time; every failed table failed so.
+        SourceFaultError: the source failed, and may not fail the next time; every failed table failed so. Or the
+            snapshot was taken without locks on the tables.
         DataRefusedError: a table or column is missing, or bytes and COPY disagree about the rows.
         ShopeaseError: tables failed; the one error names them all.
     """
     started = time.monotonic()
     found = sources or resolve(snapshot, tables)
+    names = [table.source for table in tables]
+    snapshot.require_locked(names)
     size = range_bytes if connections > 1 else sys.maxsize
     with publication(store) as written:
         copies = [TableCopy(table, found[table.source], size, written, progress) for table in tables]
         results = _Extraction(snapshot, copies, connections, fail_fast).run()
+        snapshot.require_locked(names)
     return StageResult("extract", round(time.monotonic() - started, 3), results)
 
 
@@ -63,6 +69,11 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
     if unreadable:
         message = f"the source {snapshot.database} does not let this user read {', '.join(unreadable)}"
         raise UnreachableError(message, hint=f"GRANT SELECT ON {', '.join(unreadable)} TO the user of the URL")
+    if broken := [f"{source.name}.{name!r}" for source in sources.values() for name in source.columns if _BREAK(name)]:
+        message = f"a column name with a line break cannot be kept: {', '.join(broken)}"
+        raise DataRefusedError(
+            message, hint="rename the column, or set SHOPEASE_SOURCE_SCHEMA to a schema of views that name it otherwise"
+        )
     problems = [problem for table in tables for problem in _problems(table, sources.get(table.source))]
     if problems:
         message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
@@ -92,7 +103,7 @@ class _Extraction:
         self._connections = min(connections, sum(len(copy.ranges) for copy in copies))
         self._fail_fast = fail_fast
         self._is_stopped = False
-        self._changed = threading.Condition()
+        self._guard = threading.Lock()
 
     def run(self) -> tuple[DatasetResult, ...]:
         results = {copy.table.name: copy.result for copy in self._largest_first}
@@ -118,7 +129,7 @@ class _Extraction:
     def _stop(self, readers: Collection[Future[None]]) -> None:
         """Wait for the readers; those that have not ended by themselves are made to."""
         is_done = all(copy.result.done() for copy in self._copies)
-        self._tell(is_stopped=True)
+        self._is_stopped = True
         for copy in self._copies:
             copy.stop()
         began = time.monotonic()
@@ -139,29 +150,18 @@ class _Extraction:
                 with self._snapshot.worker() as connection:
                     while part:
                         copy, number = part
-                        copy.read(connection, number, self._tell)
+                        copy.read(connection, number)
                         part = self._next()
             except BaseException as error:  # noqa: BLE001 - who waits for the table raises it
                 copy.fail(error)
-                self._tell()
 
     def _next(self) -> tuple[TableCopy, int] | None:
-        """The next range of the largest table that has one; waits where one may come."""
-        with self._changed:
-            while not self._is_stopped:
-                for copy in self._largest_first:
-                    if (number := copy.take()) is not None:
-                        return copy, number
-                if not any(copy.has_more for copy in self._copies):
-                    break
-                self._changed.wait()
+        """The next range of the largest table that has one."""
+        with self._guard:
+            for copy in self._largest_first if not self._is_stopped else ():
+                if (number := copy.take()) is not None:
+                    return copy, number
         return None
-
-    def _tell(self, *, is_stopped: bool = False) -> None:
-        """Let the readers look again for what there is to do."""
-        with self._changed:
-            self._is_stopped |= is_stopped
-            self._changed.notify_all()
 
 
 def _raise_all(results: dict[str, Future[DatasetResult]]) -> None:

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 
 import psycopg
@@ -34,27 +33,18 @@ class TableCopy:
         self._parts = OrderedParts(len(self.ranges), self._write)
         self._rows: list[int] = []
         self._taken = 0
-        self._is_open = False
         self._is_stopped = False
         self._guard = threading.Lock()
 
-    @property
-    def has_more(self) -> bool:
-        """Whether there are ranges that nobody has taken, of a table that has not failed."""
-        return self._taken < len(self.ranges) and not self.result.done()
-
     def take(self) -> int | None:
-        """The number of the next range; None where there is none, or none yet, for the first must have begun.
-
-        Who reads the first waits for those who lock the table; from then on it is locked by us.
-        """
-        if not self.has_more or (self._taken and not self._is_open):
+        """The number of the next range; None where there is none."""
+        if self._taken == len(self.ranges) or self.result.done():
             return None
         self._taken += 1
         return self._taken - 1
 
-    def read(self, connection: psycopg.Connection, number: int, opened: Callable[[], None]) -> None:
-        """Read a range and write it when it is its turn; `opened` is called once the others may be taken.
+    def read(self, connection: psycopg.Connection, number: int) -> None:
+        """Read a range and write it when it is its turn.
 
         Raises:
             ShopeaseError: the range cannot be read or written, or the table was stopped.
@@ -63,9 +53,6 @@ class TableCopy:
             self._begin()
         copy = CopyOut(connection, self.source, self.ranges[number])
         for chunk in copy:
-            if not self._is_open:
-                self._is_open = True
-                opened()
             self._parts.write(number, chunk)
             self._progress.advance(self.table.name, size=len(chunk))
         self._rows.append(copy.rows)

@@ -9,9 +9,10 @@ from typing import Final
 from shopease_etl import tables
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.postgres import Snapshot
-from shopease_etl.postgres.inspection import Replica, Server, inspect
+from shopease_etl.postgres.inspection import TRANSACTION, Replica, Server, inspect
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings
+from shopease_etl.stages.checks.columns import unfit_columns
 from shopease_etl.stages.checks.lines import failed, skewed, tried, warned
 from shopease_etl.stages.checks.past import Past
 from shopease_etl.stages.extract import CONNECTIONS, resolve
@@ -35,8 +36,11 @@ def database(settings: Settings, source: Source, past: Past) -> Iterator[CheckLi
                 yield failed("database snapshot", error)
             if server:
                 yield from _of_server(settings, server, past)
+                yield from _pooler(settings, snapshot)
             for table in tables.TABLES:
                 yield tried(f"table {table.source}", partial(_table, snapshot, table, server))
+                for found in snapshot.tables([table.source]).values():
+                    yield from unfit_columns(table, found)
     except ShopeaseError as error:
         yield failed("database", error)
 
@@ -87,6 +91,16 @@ def _connections(wanted: int, server: Server) -> CheckLine:
     detail = f"an extract opens {wanted + 1}, the server has room for {server.room}"
     fix = f"set SHOPEASE_SOURCE_CONNECTIONS to {max(1, server.room - 1)}, or let the server take more"
     return warned("database connections", detail, fix, is_bad=server.room < wanted + 1)
+
+
+def _pooler(settings: Settings, snapshot: Snapshot) -> Iterator[CheckLine]:
+    mode = snapshot.pooler_mode()
+    if not mode:
+        return
+    wanted = (settings.source_connections or CONNECTIONS) + 1
+    detail = f"a pooler in {mode} mode; an extract keeps {wanted} of its connections for as long as it lasts"
+    fix = f"let its pool have {wanted} free connections, or use session mode or the server's own address"
+    yield warned("database pooler", detail, fix, is_bad=mode == TRANSACTION)
 
 
 def _timeouts(settings: Settings, extract: float | None) -> CheckLine:

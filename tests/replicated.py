@@ -39,11 +39,11 @@ class Cluster:
         """The URL of a server in the folder, as its superuser."""
         # apart from the data, of which a standby is a copy
         socket = self.account.make_folder(self.home, "socket-")
-        own = {"listen_addresses": "", "unix_socket_directories": str(socket), **_PRIMARY, **settings}
+        own = {"listen_addresses": "", "port": "5432", "unix_socket_directories": str(socket), **_PRIMARY, **settings}
         options = [part for name, value in own.items() for part in ("-c", f"{name}={value}")]
         command = [str(self.programs / "postgres"), "-D", str(folder), *options]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/", **self._as_account) as process:
-            url = f"postgresql://owner@/postgres?host={socket}"
+            url = f"postgresql://owner@/postgres?host={socket}&port={own['port']}"
             try:
                 eventually(lambda: _answers(url))
                 yield url
