@@ -68,14 +68,17 @@ class Drift:
         )
 
 
-def previous(store: Store) -> Previous:
-    """What was recorded of the objects that readers see; a manifest that cannot be understood claims nothing."""
+def previous(store: Store, *, without: Collection[str] = ()) -> Previous:
+    """What was recorded of the objects that readers see; a manifest that cannot be understood claims nothing.
+
+    Runs whose ids are in `without` are passed over, as if they were rolled back.
+    """
     keys = {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
     sources = {name for name, key in _BRONZE_KEYS.items() if key in keys}
     columns: dict[str, Known[Columns]] = {}
     rows: dict[str, Known[int]] = {}
     revenue = None
-    for manifest in manifests(store):
+    for manifest in (found for found in manifests(store) if found.run.run_id not in without):
         found = _recorded(manifest, keys)
         columns, rows = {**found.columns, **columns}, {**found.rows, **rows}
         revenue = revenue or found.revenue

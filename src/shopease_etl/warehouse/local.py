@@ -42,6 +42,10 @@ class LocalWarehouse:
     def check(self) -> None:
         """Nothing can be missing: a catalog is a file that is written whole."""
 
+    def clear(self) -> None:
+        """Forget the catalog of a lake that is empty now."""
+        self.catalog_file.unlink(missing_ok=True)
+
     @contextmanager
     def registering(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
