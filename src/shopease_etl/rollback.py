@@ -59,7 +59,10 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
         DataRefusedError: a former object is not kept (any more), or an object is not as the runs recorded it.
     """
     objects, new = _replaced([manifest.document for manifest in undone])
-    _require_kept(store, undone[-1].run.run_id, objects)
+    try:
+        _require_kept(store, undone[-1].run.run_id, objects)
+    except DataRefusedError as error:
+        raise DataRefusedError(str(error), hint=_offer(store) if undone[1:] else error.hint) from error
     _require_unchanged(store, undone)
     run_ids = tuple(manifest.run.run_id for manifest in undone)
     earlier = (manifest for manifest in _published(store) if manifest.run.run_id not in run_ids)
