@@ -3,17 +3,21 @@
 import json
 import signal
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from commands import Shop, end, hashes
 from shopease_etl.history import prune
 from shopease_etl.lake import next_run_id, recorded_datasets, run_keys
 from shopease_etl.publishing import write_manifest
 from shopease_etl.settings import load
-from shopease_etl.storage import LakeStore, put_stream
+from shopease_etl.storage import LakeStore, open_store, put_stream
 from shopease_etl.tables import CUSTOMERS, GENERATIONS, RUNS, STORES, TRANSACTIONS
 
 TIME = "2026-11-28T00:00:00+00:00"
@@ -41,7 +45,7 @@ def run_of(store: LakeStore, *keys: str) -> str:
 
 
 def test_manifests_that_objects_or_former_lakes_need_stay(store: LakeStore) -> None:
-    settings = load(keep_manifests=2, keep_generations=1)
+    chosen = load(keep_manifests=2, keep_generations=1)
     everything = (STORES.bronze_key, CUSTOMERS.bronze_key, TRANSACTIONS.bronze_key)
     oldest = run_of(store, *everything)
     former = run_of(store, CUSTOMERS.bronze_key)  # what the last generation goes back to
@@ -50,12 +54,12 @@ def test_manifests_that_objects_or_former_lakes_need_stay(store: LakeStore) -> N
     failed = [run_of(store) for _ in range(4)]
     put_stream(store, f"{RUNS}/notes.json", [b"mine"])
     before = recorded_datasets(store)
-    prune(store, settings)
+    prune(store, chosen)
     left = [key.removeprefix(f"{RUNS}/").removesuffix(".json") for key in run_keys(store)]
     assert left == ["notes", oldest, former, last, *failed[-2:]]
     assert recorded_datasets(store) == before
     assert before[STORES.bronze_key].run_id == oldest
-    prune(store, settings)
+    prune(store, chosen)
     assert len(run_keys(store)) == len(left)
 
 
@@ -72,6 +76,23 @@ def test_ids_follow_the_lakes_order_and_no_clock(store: LakeStore) -> None:
     for name in ("99999999T999999.999999Z-ffff", "99991231T235959.999999Z-ffff", "zzz"):  # none of these is a run's
         put_stream(store, f"{RUNS}/{name}.json", [b"{}"])
     assert next_run_id(store).startswith("21000101T000000.000001Z-")
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.datetimes(), max_size=8),
+    st.lists(st.text("0123456789TZ.-abf", min_size=1, max_size=30), max_size=4),
+)
+def test_a_new_id_comes_after_all_that_are_there(moments: list[datetime], names: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        store, runs = open_store(folder), Path(folder) / RUNS
+        runs.mkdir()
+        for name in [*(f"{moment:%Y%m%dT%H%M%S.%fZ}-ffff" for moment in moments), *names]:
+            (runs / f"{name}.json").touch()
+        run_id = next_run_id(store)
+        assert not (runs / f"{run_id}.json").exists()
+        (runs / f"{run_id}.json").touch()
+        assert run_keys(store)[-1] == f"{RUNS}/{run_id}.json"
 
 
 def test_a_killed_run_leaves_no_second_former_lake_once_another_command_came(sales: str, tmp_path: Path) -> None:

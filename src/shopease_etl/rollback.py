@@ -69,7 +69,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
     to = next(earlier, None)
     now = _rows(undone, {*objects, *new})
     after = _rows(itertools.chain([to] if to else [], earlier), set(objects))
-    changes = [ObjectChange(key, now.get(key), after.get(key), is_deleted=False) for key in objects]
+    changes = [ObjectChange(key, now.get(key), after.get(key), is_deleted=False) for key in sorted(objects)]
     changes += [ObjectChange(key, now.get(key), None, is_deleted=True) for key in new]
     there = {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
     return RollbackPlan(
