@@ -48,6 +48,12 @@ class Previous:
     rows: Mapping[str, Known[int]] = field(default_factory=dict)
     revenue: Known[Decimal] | None = None
 
+    @property
+    def run_ids(self) -> set[str]:
+        """The runs that recorded any of it."""
+        known = {item.run_id for item in self.columns.values()} | {item.run_id for item in self.rows.values()}
+        return known | ({self.revenue.run_id} if self.revenue else set())
+
 
 @dataclass(frozen=True)
 class Drift:

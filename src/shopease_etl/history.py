@@ -3,7 +3,7 @@
 import itertools
 import logging
 
-from shopease_etl import guards, rollback
+from shopease_etl import rollback
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake import manifests, moment_of, run_keys
 from shopease_etl.publishing import write_manifest
@@ -46,12 +46,10 @@ def prune(store: LakeStore, settings: Settings) -> None:
 
 
 def _needed(store: LakeStore, generations: int) -> set[str]:
-    """The keys of manifests that tell of an object which readers see, or see after that many rollbacks."""
+    """The keys of manifests that record an object which readers see, or will see after that many rollbacks."""
+    from shopease_etl import guards  # psycopg comes with it, which is slow to import
+
     undoable = [found.run.run_id for found in itertools.islice(rollback.undoable(store), generations)]
     states = [guards.previous(store, without=undoable[:undone]) for undone in range(len(undoable) + 1)]
-    return {f"{RUNS}/{run_id}.json" for run_id in {*undoable, *itertools.chain(*map(_recorders, states))}}
-
-
-def _recorders(state: guards.Previous) -> set[str]:
-    run_ids = {item.run_id for item in state.columns.values()} | {item.run_id for item in state.rows.values()}
-    return run_ids | ({state.revenue.run_id} if state.revenue else set())
+    recorders = itertools.chain(*(state.run_ids for state in states))
+    return {f"{RUNS}/{run_id}.json" for run_id in {*undoable, *recorders}}

@@ -118,7 +118,7 @@ def find_rollback(
     store.check()
     if not is_dry_run:
         with holding(store, settings, "rollback", wait=wait):
-            tidy(store, settings)
+            tidy(store, settings, keep_outputs=True)  # for a retry, if the answer is no
     plan = plan_rollback(store, runs_to_undo(store, to))
     if plan.leaves_nothing and not to_nothing:
         message = f"undoing the run {plan.undoes[-1]} leaves nothing in {store.location}: no run was before it"

@@ -156,7 +156,7 @@ class Session:
     def roll_back(
         self, plan: "RollbackPlan", undo: Callable[[], "RollbackResult"], *, dry_run: bool, yes: bool, skip_crawl: bool
     ) -> None:
-        """Show what a rollback changes, and do it if that is wanted; ConfigurationError where nobody can be asked."""
+        """Show what a rollback changes, ask, and do it; ConfigurationError where there is no terminal to ask on."""
         from shopease_etl import rendering
 
         if not self.console.json:

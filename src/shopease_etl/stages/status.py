@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shopease_etl import durations, tables
+from shopease_etl.history import DIED
 from shopease_etl.lake import Manifest, manifests
 from shopease_etl.results import DatasetStatus, LakeStatus, Recorded, RunStatus
 from shopease_etl.stages.occupation import Occupation, publishing
@@ -19,7 +20,6 @@ RUNS: Final = 10
 FUTURE_SECONDS: Final = 300.0  # by which clocks may differ before it is worth a warning
 _RUNNING: Final = "running"
 _SUCCEEDED: Final = "succeeded"
-_DIED: Final = "died"
 _ROLLED_BACK: Final = "rolled back"
 
 
@@ -82,7 +82,7 @@ def problem(
     ended = runs[1:] if is_held and runs and runs[0].status == _RUNNING else runs
     if ended and ended[0].status not in {_SUCCEEDED, _ROLLED_BACK}:
         last = ended[0]
-        how = "died" if last.status == _RUNNING else last.status
+        how = DIED if last.status == _RUNNING else last.status
         return f"the last run, {last.run_id}, {how}" + (f": {last.error}" if last.error else "")
     if max_age is None:
         return None
@@ -103,7 +103,7 @@ def is_from_future(time: str, now: float) -> bool:
 
 def _as_it_is(run: RunStatus, *, is_under_way: bool) -> RunStatus:
     """A run that its manifest leaves running has died, unless it holds the lake."""
-    return replace(run, status=_DIED) if run.status == _RUNNING and not is_under_way else run
+    return replace(run, status=DIED) if run.status == _RUNNING and not is_under_way else run
 
 
 def run_status(manifest: Manifest) -> RunStatus:

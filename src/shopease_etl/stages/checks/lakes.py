@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from shopease_etl.errors import UnreachableError
+from shopease_etl.history import DIED
 from shopease_etl.results import CheckLine, RunStatus
 from shopease_etl.settings import Settings
 from shopease_etl.stages.checks.lines import asked, failed, skewed, warned
@@ -87,7 +88,7 @@ def _last_run(last: RunStatus, *, is_held: bool) -> CheckLine:
         fix = "check the clocks of the machines that run shopease"
         return warned("last run", f"{last.run_id} ended at {last.finished_at}, which is in the future", fix)
     is_bad = problem([last], None, is_held=False, max_age=None, now=time.time()) is not None
-    how = "died" if last.status == "running" else last.status
+    how = DIED if last.status == "running" else last.status
     return warned("last run", f"{last.run_id} {how}", "`shopease retry` resumes it", is_bad=is_bad)
 
 
