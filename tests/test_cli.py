@@ -44,7 +44,7 @@ COMMANDS: Final = {
     "cost": ("cost",),
     "schedule": ("schedule", "cron"),
     "cleanup": ("cleanup", "--all", "--dry-run"),
-    "rollback": ("rollback",),
+    "rollback": ("rollback", "--yes"),
     "run-all": ("run-all",),
 }
 

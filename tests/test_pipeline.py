@@ -216,11 +216,6 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
     ]
 
 
-def test_run_ids_sort_by_their_start() -> None:
-    made = [pipeline.new_run_id() for _ in range(500)]
-    assert made == sorted(made)
-
-
 def test_a_dry_run_tells_what_the_first_stage_would_lack(tmp_path: Path) -> None:
     for stage in ("clean", "aggregate"):
         with pytest.raises(DataRefusedError, match="is not in the lake"):

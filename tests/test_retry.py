@@ -118,6 +118,46 @@ def fresh(request: pytest.FixtureRequest, sales: str, tmp_path: Path) -> Iterato
         yield shop
 
 
+def test_a_run_that_died_in_extract_is_known_and_begins_again(fresh: Shop) -> None:
+    before = without_ids(fresh)
+    with fresh.start("run-all", "--verbose") as process:
+        assert process.stderr
+        assert any("extract: started" in text for text in process.stderr)
+        process.send_signal(signal.SIGSTOP)
+        under_way = fresh.run("status", "--json").done().document
+        process.send_signal(signal.SIGKILL)
+        end(process)
+    states = [run["status"] for run in under_way["runs"]]
+    assert (states, under_way["problem"]) == (["running", "succeeded"], None)
+    if fresh.lake.startswith("s3:"):  # its lease lasts on; only who takes the lock on this machine knows better
+        fresh.run("cleanup", "--uploads", "--yes").done()
+        assert last(fresh)["status"] == "died"
+    told = fresh.run("status", "--json")
+    assert (told.code, told.document["runs"][0]["status"]) == (1, "died")
+    run_id = told.document["runs"][0]["run_id"]
+    assert f"{run_id}, died" in told.document["problem"]
+    (line,) = (line for line in fresh.run("check", "--json").document if line["name"] == "last run")
+    assert (line["detail"], line["fix"]) == (f"{run_id} died", "`shopease retry` resumes it")
+    assert without_ids(fresh) == before
+    fresh.run("aggregate", "--dataset", "no-such").failed(2)
+    told = fresh.run("retry", "--json").done()
+    assert (told.document["run_id"], told.document["attempt"]) == (run_id, 2)
+    assert "extract" in told.stderr.splitlines()
+    assert without_ids(fresh) != before
+    assert fresh.run("status", "--json").done().document["runs"][0]["status"] == "succeeded"
+
+
+def test_the_next_command_records_a_death_and_retry_is_over_with_it(sales: str, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, sales, str(tmp_path / "lake"))
+    stopped(shop, "extract: started")
+    died = last(shop)
+    assert (died["status"], died["stages"], died["published"]) == ("running", [], True)
+    shop.run("rollback", "--yes").failed(3, "no run has published anything")
+    assert last(shop) == {**died, "status": "died", "error": last(shop)["error"]}
+    shop.run("extract").done()
+    shop.run("retry").failed(2, "nothing to retry")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize(("line", "done"), [("extract: done", ["extract"]), ("clean: done", ["extract", "clean"])])
 def test_a_stopped_run_goes_on_with_what_it_had(

@@ -99,7 +99,8 @@ class _Watch:
         if self._pings and stages:  # whether there is anything to retry is not known yet
             self._pings.start()
         self._memory = _memory(settings)
-        self._at_start = self._last_run() if settings.alerts else None
+        self._before = next(self._manifests(), None) if settings.alerts else None
+        self._at_start = self._last_run()
 
     def end(self, error: BaseException | None) -> None:
         """Tell how it ended, and remember that; takes seconds where somebody does not answer."""
@@ -181,7 +182,7 @@ class _Watch:
     def _own(self) -> Manifest | None:
         """The manifest that this command has written, if it could."""
         latest = next(self._manifests(), None)
-        return latest if latest and str(latest.document["finished_at"]) >= self._began else None
+        return latest if latest != self._before else None
 
     def _manifests(self) -> Iterator[Manifest]:
         with suppress(ShopeaseError):
@@ -196,7 +197,7 @@ class _Watch:
 
     def _last_run(self) -> Failure | None:
         """How the lake's last run failed, if it did; for where nothing is remembered."""
-        last = next(self._manifests(), None)
+        last = self._before
         if last is None or last.run.status in _UNHURT:
             return None
         stages = tuple(map(str, last.document.get("plan", {}).get("stages", ())))

@@ -51,6 +51,12 @@ class Previous:
     rows: Mapping[str, Known[int]] = field(default_factory=dict)
     revenue: Known[Decimal] | None = None
 
+    @property
+    def run_ids(self) -> set[str]:
+        """The runs that recorded any of it."""
+        known = {item.run_id for item in self.columns.values()} | {item.run_id for item in self.rows.values()}
+        return known | ({self.revenue.run_id} if self.revenue else set())
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -71,14 +77,17 @@ class Drift:
         )
 
 
-def previous(store: Store) -> Previous:
-    """What was recorded of the objects that readers see; a manifest that cannot be understood claims nothing."""
+def previous(store: Store, *, without: Collection[str] = ()) -> Previous:
+    """What was recorded of the objects that readers see; a manifest that cannot be understood claims nothing.
+
+    Runs whose ids are in `without` are passed over, as if they were rolled back.
+    """
     keys = {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
     sources = {name for name, key in _BRONZE_KEYS.items() if key in keys}
     columns: dict[str, Known[Columns]] = {}
     rows: dict[str, Known[int]] = {}
     revenue = None
-    for manifest in manifests(store):
+    for manifest in (found for found in manifests(store) if found.run.run_id not in without):
         found = _recorded(manifest, keys)
         columns, rows = {**found.columns, **columns}, {**found.rows, **rows}
         revenue = revenue or found.revenue

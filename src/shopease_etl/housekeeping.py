@@ -11,7 +11,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 from uuid import uuid4
 
-from shopease_etl import lock, tables
+from shopease_etl import history, lock, tables
 from shopease_etl.errors import ConfigurationError, LakeLockedError, UnreachableError
 from shopease_etl.holder import this_process
 from shopease_etl.publishing import recover
@@ -120,13 +120,20 @@ def tidy(store: LakeStore, settings: Settings, *, keep_outputs: bool = False) ->
 
     With `keep_outputs` what the stages of a run that ended wrote stays, for a retry.
     """
-    recover(store)
+    _settle(store, settings)
     if not isinstance(store, LocalStore):
         _abort_dead_uploads(store)
     elif not keep_outputs:
         store.sweep()
     if not keep_outputs:
         shutil.rmtree(private_path(store, settings, SPOOL), ignore_errors=True)
+
+
+def _settle(store: LakeStore, settings: Settings) -> None:
+    """Finish what dead commands had begun to publish, record the death of a run, and delete what is kept no longer."""
+    recover(store)
+    history.record_death(store)
+    history.prune(store, settings)
 
 
 def _abort_dead_uploads(store: LakeStore) -> None:
@@ -169,7 +176,7 @@ def find_garbage(
     store.check()
     if not dry_run:
         with holding(store, settings, "cleanup", wait=wait):
-            recover(store)
+            _settle(store, settings)
     orphans = orphaned_uploads(store, older_than=older_than) if uploads else OrphanedUploads((), 0, 0)
     chosen = tables.LAYERS if everything else layers
     return Garbage(store.location, orphans, owned_objects(store, chosen, everything=everything))

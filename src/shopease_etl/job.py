@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from shopease_etl import __version__, guards, signals
+from shopease_etl import __version__, guards, history, signals
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.events import Events, now
 from shopease_etl.housekeeping import SPOOL, private_path
@@ -23,7 +23,7 @@ from shopease_etl.reconciliation import reconciled
 from shopease_etl.redaction import Secrets
 from shopease_etl.resources import crawlers, warehouse
 from shopease_etl.results import CrawlerRun, Recorded, Replaced, RunResult, SourceInfo, StageResult
-from shopease_etl.rollback import prune, undo
+from shopease_etl.rollback import undo
 from shopease_etl.settings import Settings
 from shopease_etl.source import attempted
 from shopease_etl.stages.extract import CONNECTIONS, extract, resolve
@@ -201,7 +201,7 @@ class Job:
         told = secrets.redacted(error)
         try:
             self.record(status, told)
-            prune(self.store, self.settings.keep_generations)
+            history.prune(self.store, self.settings)
         except ShopeaseError as failure:
             log.warning("the run's manifest could not be written: %s", failure)
         self.events.run_ended(self._result(status, told, is_published=self.is_published))
@@ -212,7 +212,7 @@ class Job:
             return  # the next command publishes the rest
         try:
             document: dict[str, Any] = asdict(self._result(FAILED, None, is_published=True))
-            undo(self.store, private_path(self.store, self.settings, ASIDE), document, self.hold.require)
+            undo(self.store, private_path(self.store, self.settings, ASIDE), [document], self.hold.require)
             self.is_published, self.replaced = False, None
             log.warning("what the run had published is undone: the lake is as it was before")
         except ShopeaseError as failure:

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from typing import Any, Final
 
 from shopease_etl import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError
@@ -14,6 +16,8 @@ from shopease_etl.results import Recorded, RunSummary
 from shopease_etl.storage import Store, Upload
 
 log = logging.getLogger(__name__)
+
+_RUN_KEY: Final = re.compile(rf"{tables.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,41 @@ def publication(store: Store) -> Iterator[Publication]:
         raise
 
 
-def manifests(store: Store) -> Iterator[Manifest]:
-    """The manifests of the lake's runs, latest first; a file that is not one is passed over."""
+def run_keys(store: Store) -> list[str]:
+    """The keys of all manifests in the order of the runs: the lake's own order, which no clock decides.
+
+    Each run's id is greater than those of all runs before it (`next_run_id`). Names that are not run ids come first.
+    """
     keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
-    for key in sorted(keys, reverse=True):
+    return sorted(keys, key=lambda key: (moment_of(key) is not None, key))
+
+
+def moment_of(key: str) -> datetime | None:
+    """The time in a run's id, by the key of its manifest; None where that is not one."""
+    found = _RUN_KEY.fullmatch(key)
+    try:
+        moment = datetime.fromisoformat(found[1]) if found else None
+    except ValueError:
+        return None
+    return moment if moment and moment.year < MAXYEAR else None  # a next one needs room
+
+
+def next_run_id(store: Store, wanted: str = "") -> str:
+    """The id of a new run: the time in UTC, or, where a clock was ahead of it, just after the last run's id.
+
+    `wanted` stays if it is still greater than all others. Only who holds the lake's lock can be sure of it.
+    """
+    last = max(filter(None, map(moment_of, run_keys(store))), default=None)
+    moment = moment_of(f"{tables.RUNS}/{wanted}.json")
+    if moment and (last is None or last < moment):
+        return wanted
+    moment = max(datetime.now(UTC), last + timedelta(microseconds=1)) if last else datetime.now(UTC)
+    return f"{moment:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
+
+
+def manifests(store: Store) -> Iterator[Manifest]:
+    """The manifests of the lake's runs, the last run first; a file that is not one is passed over."""
+    for key in reversed(run_keys(store)):
         try:
             yield _manifest(key, json.loads(store.read(key)))
         except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):

@@ -1,13 +1,11 @@
 """Runs from their start to their end: looked over ahead, carried out under the lake's lock, taken up, rolled back."""
 
 import logging
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from shopease_etl import guards, lineage, signals
+from shopease_etl import guards, history, lineage, signals
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -17,13 +15,13 @@ from shopease_etl.errors import (
 )
 from shopease_etl.events import Events, log_event, now
 from shopease_etl.housekeeping import holding, private_path, tidy
-from shopease_etl.job import ASIDE, SUCCEEDED, Job
-from shopease_etl.lake import Manifest, manifests, recorded_datasets, require_whole
+from shopease_etl.job import ASIDE, RUNNING, SUCCEEDED, Job
+from shopease_etl.lake import Manifest, manifests, next_run_id, recorded_datasets, require_whole
 from shopease_etl.plan import STAGES, Consent, Plan, plan_of
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.resources import crawlers, lake_store, warehouse
-from shopease_etl.results import Replaced, RollbackResult, RunResult, SourceInfo, stage_of
-from shopease_etl.rollback import ROLLED_BACK, last_published, prune, undo
+from shopease_etl.results import Replaced, RollbackPlan, RollbackResult, RunResult, SourceInfo, stage_of
+from shopease_etl.rollback import ROLLED_BACK, plan_rollback, runs_to_undo, undo
 from shopease_etl.settings import Settings
 from shopease_etl.source import existing_source
 from shopease_etl.stages.extract import resolve
@@ -68,9 +66,10 @@ def run(
     """
     store = lake_store(settings)
     _check_ahead(plan, settings, store)
-    run_id = new_run_id()
+    run_id = next_run_id(store)
     with holding(store, settings, run_id, wait=wait) as hold:
         tidy(store, settings)
+        run_id = next_run_id(store, run_id)  # others may have run while this one waited
         return _carried_out(
             Job(plan, settings, store, hold, run_id, consent, progress, _events(run_id, plan, settings))
         )
@@ -97,37 +96,70 @@ def retry(
         return _carried_out(_taken_up(last, job))
 
 
-def rollback(
-    settings: Settings, progress: Progress = SILENT, *, skip_crawl: bool = False, wait: float = 0
-) -> RollbackResult:
-    """Bring back the lake as it was before the last run that published, and crawl it.
+def find_rollback(
+    settings: Settings,
+    *,
+    to: str | None = None,
+    to_nothing: bool = False,
+    is_dry_run: bool = False,
+    wait: float = 0,
+) -> RollbackPlan:
+    """What `rollback` would do: undo the last run that published, or all that published after the run `to`.
+
+    Unless it is a dry run, what a run that died had begun to publish is finished before.
 
     Raises:
-        DataRefusedError: no run has published, or what it replaced is not kept; nothing has changed.
+        ConfigurationError: the lake is as the run `to` left it.
+        DataRefusedError: no run has published, a former object is not kept, an object is not as its run wrote it, or
+            nothing would be left and `to_nothing` does not allow that.
         LakeLockedError: a run holds the lake.
-        ShopeaseError: the crawl failed; the lake is as it was before the run all the same.
     """
     store = lake_store(settings)
-    plan = Plan(() if skip_crawl else ("crawl",))
-    _check_ahead(plan, settings, store)
+    store.check()
+    if not is_dry_run:
+        with holding(store, settings, "rollback", wait=wait):
+            tidy(store, settings, keep_outputs=True)  # for a retry, if the answer is no
+    plan = plan_rollback(store, runs_to_undo(store, to))
+    if plan.leaves_nothing and not to_nothing:
+        message = f"undoing the run {plan.undoes[-1]} leaves nothing in {store.location}: no run was before it"
+        raise DataRefusedError(message, hint="`shopease rollback --to-nothing` does it")
+    return plan
+
+
+def rollback(
+    settings: Settings, plan: RollbackPlan, progress: Progress = SILENT, *, skip_crawl: bool = False, wait: float = 0
+) -> RollbackResult:
+    """Carry out what `find_rollback` found, and bring the catalog up to it.
+
+    Raises:
+        DataRefusedError: the lake has changed since then; nothing else has.
+        LakeLockedError: a run holds the lake.
+        ShopeaseError: the crawl failed; the lake is as it was before the runs all the same.
+    """
+    store = lake_store(settings)
+    crawl = Plan(() if skip_crawl else ("crawl",))
+    _check_ahead(crawl, settings, store)
     with holding(store, settings, "rollback", wait=wait) as hold:
         tidy(store, settings)
-        document, aside = last_published(store).document, private_path(store, settings, ASIDE)
-        undone = undo(store, aside, document, hold.require, status=ROLLED_BACK, rolled_back_at=now())
-        prune(store, settings.keep_generations)
+        undone = runs_to_undo(store, plan.to if len(plan.undoes) > 1 else None)
+        if plan_rollback(store, undone) != plan:
+            message = f"{store.location} was changed by another run meanwhile; nothing was rolled back"
+            raise DataRefusedError(message, hint="look again: `shopease rollback --dry-run`")
+        documents, aside = [manifest.document for manifest in undone], private_path(store, settings, ASIDE)
+        result = undo(store, aside, documents, hold.require, status=ROLLED_BACK, rolled_back_at=now())
+        history.prune(store, settings)
+        if plan.leaves_nothing and not skip_crawl:
+            warehouse(settings, store).clear()
     signals.deliver()
-    if skip_crawl or not recorded_datasets(store):
-        return undone
+    return result if skip_crawl or plan.leaves_nothing else _crawled(result, crawl, settings, progress, wait)
+
+
+def _crawled(undone: RollbackResult, plan: Plan, settings: Settings, progress: Progress, wait: float) -> RollbackResult:
     try:
         return replace(undone, crawl=run(plan, settings, progress, wait=wait))
     except ShopeaseError as error:
-        message = f"the run {undone.run_id} is rolled back, but the catalog is not up to that: {error}"
+        message = f"the run {undone.run_id} is rolled back, but the catalog could not be updated: {error}"
         raise type(error)(message, hint=error.hint, details=error.details) from error
-
-
-def new_run_id() -> str:
-    """A run id that sorts by its start in UTC."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
 
 
 def _events(run_id: str, plan: Plan, settings: Settings) -> Events:
@@ -137,14 +169,12 @@ def _events(run_id: str, plan: Plan, settings: Settings) -> Events:
 def _carried_out(job: Job) -> RunResult:
     with _ending(job), _in_time(job.settings):
         job.events.run_started(job.attempt)
+        job.record(RUNNING, None)
         job.execute()
     with signals.held_back("telling how the run ended"):
         result = _recorded(job)
         job.events.run_ended(result)
-        try:
-            prune(job.store, job.settings.keep_generations)
-        except UnreachableError as error:
-            log.warning("former lakes that are kept no longer stay behind: %s", error)
+        history.prune(job.store, job.settings)
     return result
 
 

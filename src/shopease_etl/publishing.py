@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,18 +15,24 @@ from shopease_etl.storage.pending import PendingStore
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 2
+VERSION: Final = 3
+_RUN_ID: Final = re.compile(r"[0-9A-Za-z.-]+")
+_READABLE: Final = {2, VERSION}  # in 2 there are no `others`
 
 
 @dataclass(frozen=True)
 class _Journal:
-    """What a command was publishing; `is_final` where the manifest is to stand as it is, whatever it said before."""
+    """What a command was publishing; `is_final` where the manifest is to stand as it is, whatever it said before.
+
+    `others` are manifests of further runs, which change with it.
+    """
 
     key: str
     manifest: Mapping[str, Any]
     objects: Sequence[Ticket]
     deletes: Sequence[str]
     is_final: bool
+    others: Sequence[Mapping[str, Any]]
 
 
 def publish_run(
@@ -35,12 +42,13 @@ def publish_run(
     *,
     deletes: Sequence[str] = (),
     is_final: bool = False,
+    others: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Let everybody see what a run wrote, and its manifest. An interrupt is held back, until `signals.deliver`.
 
     The journal is what decides: before it nothing has changed; once it is written, the run's objects are published,
     and the objects in `deletes` are deleted, if not by this command, then by the next (`recover`). The manifest of a
-    run that publishes is not its last; one that undoes a run is (`is_final`).
+    run that publishes is not its last; one that undoes a run is (`is_final`). `others` are further runs' manifests.
 
     Raises:
         UnreachableError: the store refuses something; `pending.is_committed` tells on which side of the journal.
@@ -49,11 +57,12 @@ def publish_run(
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
     with signals.held_back():
         log.info("publishing %d objects", len(pending.waiting))
-        put_stream(store, key, [sealed({**journal, "is_final": is_final})])
+        put_stream(store, key, [sealed({**journal, "is_final": is_final, "others": list(others)})])
         try:
             pending.publish()
             store.delete(deletes)
-            write_manifest(store, manifest)
+            for changed in (*others, manifest):
+                write_manifest(store, changed)
         except ShopeaseError as error:
             message = f"{error}; all the run's objects are whole, and the next run, clean or crawl publishes the rest"
             raise type(error)(message, hint=error.hint, details=error.details) from error
@@ -103,6 +112,8 @@ def _tell(journal: _Journal, lost: Sequence[str]) -> None:
 def _end(store: LakeStore, journal: _Journal, *, is_lost: bool) -> None:
     """Write the manifest of a run that never came to write how it ended, or whose manifest claims what is lost."""
     present = _manifest(store, journal.manifest)
+    for other in journal.others:
+        write_manifest(store, other)
     if journal.is_final:
         write_manifest(store, journal.manifest)
     elif present is None or present.get("status") == journal.manifest["status"]:
@@ -127,9 +138,11 @@ def _read(store: LakeStore, key: str) -> _Journal:
         seal, _, body = store.read(key).partition(b"\n")
         document = json.loads(body)
         manifest, objects, deletes = (document[name] for name in ("manifest", "objects", "deletes"))
-        is_ours = key == tables.JOURNAL + manifest["run_id"] and document["version"] == VERSION
+        is_ours = key == tables.JOURNAL + manifest["run_id"] and document["version"] in _READABLE
         if seal == _seal(body) and is_ours and {*(item["key"] for item in objects), *deletes} <= tables.KEYS:
-            return _Journal(key, manifest, objects, deletes, bool(document["is_final"]))
+            others = [{**other} for other in document.get("others", ())]
+            if all(_RUN_ID.fullmatch(other["run_id"]) for other in others):
+                return _Journal(key, manifest, objects, deletes, bool(document["is_final"]), others)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
     message = f"{store.uri(key)} tells what a run was publishing when it died, and cannot be read by this version"

@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from shopease_etl.costs import MonthlyCost, Prices, dollars
-from shopease_etl.results import CheckLine, DatasetResult, RollbackResult, RunResult, StageResult
+from shopease_etl.results import CheckLine, DatasetResult, ObjectChange, RollbackPlan, RunResult, StageResult
 from shopease_etl.stages.cleanup import Garbage
 from shopease_etl.tables import DAILY_SALES_SUMMARY
 
 _STYLES = {
     "succeeded": "green",
     "failed": "red",
+    "died": "red",
     "interrupted": "yellow",
     "rolled back": "yellow",
     "ok": "green",
@@ -58,14 +59,23 @@ def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType
     return Group(*parts)
 
 
-def rolled_back(result: RollbackResult) -> RenderableType:
-    """What a rollback brought back, and what is gone."""
-    rows = [(key, "as before") for key in result.restored] + [(key, "gone, as before") for key in result.deleted]
-    parts: list[RenderableType] = [table(("object", "is"), rows, title=f"The run {result.run_id} is undone")]
-    parts += [
-        part for stage in (result.crawl.stages if result.crawl else ()) for part in _catalogued(stage, listed=False)
+def rollback_plan(plan: RollbackPlan) -> RenderableType:
+    """The objects that a rollback restores or removes, the runs that it undoes, and what it goes back to."""
+    rows = [
+        (item.key, "?" if item.rows is None else item.rows, "removed" if item.is_deleted else _rows_after(item))
+        for item in plan.objects
     ]
-    return Group(*parts)
+    to = f"The lake will be as the run {plan.to} left it at {plan.to_time}." if plan.to else ""
+    nothing = "Nothing will be left in the lake." if plan.leaves_nothing else ""
+    return Group(
+        table(("object", "rows", "rows after"), rows, title=f"Rollback of {plan.location}"),
+        *(f"Undoes the run {run_id}." for run_id in plan.undoes),
+        *(line for line in (to, nothing) if line),
+    )
+
+
+def _rows_after(item: ObjectChange) -> object:
+    return "?" if item.rows_after is None else item.rows_after
 
 
 def next_steps(run: RunResult) -> str:

@@ -130,15 +130,43 @@ class RunResult:
 
 
 @dataclass(frozen=True)
+class ObjectChange:
+    """What a rollback does to an object: its rows before and after, None where no manifest knows them."""
+
+    key: str
+    rows: int | None
+    rows_after: int | None
+    is_deleted: bool
+
+
+@dataclass(frozen=True)
+class RollbackPlan:
+    """What a rollback would do: the ids of the runs to undo, the last one first, and what becomes of their objects.
+
+    The lake is then as the run `to` left it, which ended at `to_time`; None where no run's manifest tells.
+    """
+
+    location: str
+    undoes: tuple[str, ...]
+    to: str | None
+    to_time: str | None
+    objects: tuple[ObjectChange, ...]
+    leaves_nothing: bool
+
+
+@dataclass(frozen=True)
 class RollbackResult:
-    """A run that was undone: the keys of the objects that are as before it, and of those that are gone; and the crawl
-    that brought the catalog up to them, if one was made.
+    """The last of the runs that were undone, and all of them, the last first.
+
+    Besides the keys of the objects that are as before them, of those that are gone, and the crawl that brought the
+    catalog up to them, if one was made.
     """
 
     run_id: str
     restored: tuple[str, ...]
     deleted: tuple[str, ...]
     crawl: RunResult | None = None
+    undone: tuple[str, ...] = ()
 
 
 def stage_of(document: Mapping[str, Any]) -> StageResult:
@@ -203,7 +231,8 @@ class LakeStatus:
     """The lake as it is: its datasets by layer, and its last runs, latest first.
 
     `last_success` is when the last run ended that read the source and succeeded, `under_way` tells who holds the lake,
-    `publishing` the runs that are publishing, or died at it, and `problem` what a monitor should call somebody for.
+    `publishing` the runs that are publishing, or died at it, `from_future` those shown that ended in the future by
+    their manifests, and `problem` what a monitor should call somebody for.
     """
 
     location: str
@@ -212,6 +241,7 @@ class LakeStatus:
     last_success: str | None = None
     under_way: str | None = None
     publishing: tuple[str, ...] = ()
+    from_future: tuple[str, ...] = ()
     problem: str | None = None
 
 

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     keep_generations: NonNegativeInt = Field(
         1, description="Former lakes that a local lake keeps for `rollback` (S3 keeps versions)."
     )
+    keep_manifests: PositiveInt = Field(
+        1000, description="Manifests of runs to keep, besides those that objects and former lakes need."
+    )
     max_shrink: float = Field(
         0.2, ge=0, le=1, description="Share of rows or revenue that may go from one run to the next without a question."
     )

@@ -44,7 +44,7 @@ QUICK: Final = {
     "test_of_two_runs_at_once_one_is_made": 1,
     "test_a_run_sees_one_moment_of_a_source_that_changes": 1,
 }
-SECONDS: Final = (("rollback", "--skip-crawl"), RUN, ("clean",), SETTLING[:3])
+SECONDS: Final = (("rollback", "--yes", "--skip-crawl"), RUN, ("clean",), SETTLING[:3])
 WAITING: Final = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 PATIENCE: Final = 60
 WRITERS: Final = 3

@@ -25,7 +25,8 @@ ON_DISK: Final = {"run-all": 5, "rollback": 2, "clean": 2, "retry": 2}
 ON_S3: Final = {"run-all": 1, "rollback": 1}
 REQUESTS: Final = {"run-all": 95, "rollback": 36}  # at least
 SKIP: Final = "--skip-crawl"
-COMMANDS: Final = {"run-all": RUN, "rollback": ("rollback", SKIP), "clean": ("clean",), "retry": ("retry",)}
+COMMANDS: Final = {"run-all": RUN, "rollback": ("rollback", "--yes", SKIP), "clean": ("clean",), "retry": ("retry",)}
+COMMANDS_ON_S3: Final = {**COMMANDS, "run-all": ("run-all", SKIP)}
 # Put on the path of a command: it counts the command's steps, and kills it before one of them.
 COUNTING: Final = """
 import itertools, os, signal, sys
@@ -81,7 +82,7 @@ class Disk:
             self.totals[name] = len(steps)
             if name == "run-all":
                 told = [number for number, step in enumerate(steps, 1) if "os.rename" in step and "_runs%2F" in step]
-                self.between = told[1] + 1
+                self.between = told[2] + 1  # after those of the start and of extract, that of clean
             self.look(name)
         return self.totals[name]
 
@@ -179,7 +180,7 @@ def test_a_command_killed_at_a_request_to_s3(remote: Arena, name: str, part: int
     for number in numbers:
         is_done = bool(number % 2)
         remote.begin_back() if name == "rollback" else remote.begin()
-        ended = killed_at_request(remote, (name, SKIP), number, is_done=is_done)
+        ended = killed_at_request(remote, COMMANDS_ON_S3[name], number, is_done=is_done)
         lake = rolled_back(remote) if name == "rollback" else remote.check(ended, {0, KILLED})
         if ended.code != KILLED:
             assert is_full

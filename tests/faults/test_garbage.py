@@ -28,7 +28,7 @@ from shopease_etl.dumps.rules import Rules, Server
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake import manifests
 from shopease_etl.rereading import reread
-from shopease_etl.rollback import last_published, undo
+from shopease_etl.rollback import runs_to_undo, undo
 from shopease_etl.stages.aggregate import aggregate
 from shopease_etl.stages.clean import clean
 from shopease_etl.stages.restore import restore
@@ -136,7 +136,7 @@ def test_a_garbage_manifest_is_rolled_back_whole_or_not_at_all(rounds: int, made
         before = hashes(store.root)
         (store.root / "_runs" / f"{LATEST}.json").write_bytes(data)
         try:
-            undo(store, tmp_path / "aside", last_published(store).document, lambda: None)
+            undo(store, tmp_path / "aside", [runs_to_undo(store)[0].document], lambda: None)
         except ShopeaseError:
             assert hashes(store.root) == before
             raise

@@ -43,6 +43,14 @@ def save(catalog: LocalCatalog, path: Path) -> None:
         raise ShopeaseError(f"the catalog {path} cannot be written: {error.strerror}") from error
 
 
+def forget(path: Path) -> None:
+    """Deletes the catalog of a lake in which nothing is left; one that is not there is no error."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ShopeaseError(f"the catalog {path} cannot be deleted: {error.strerror}") from error
+
+
 def _replace(path: Path, text: str) -> None:
     # always the same name: who writes has the lake's lock, and writes over what a killed command left
     temporary = path.with_name(f".{path.name}.new")
@@ -63,7 +71,8 @@ def load(path: Path) -> LocalCatalog:
     try:
         return _from_json(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        raise ShopeaseError("nothing is catalogued for this lake yet", hint=_CRAWL) from None
+        hint = f"{_CRAWL}, or `shopease run-all` if the lake is empty"
+        raise ShopeaseError("nothing is catalogued for this lake yet", hint=hint) from None
     except OSError as error:
         raise ShopeaseError(f"the catalog {path} cannot be read: {error.strerror}", hint=_CRAWL) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -14,18 +14,30 @@ commands = typer.Typer()
 _PANEL = "Lake"
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease rollback && shopease status")
+@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease rollback --dry-run")
 @command
 def rollback(
     session: Session,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="RUN_ID", help="Go back to the lake as this run left it.")
+    ] = None,
+    to_nothing: Annotated[bool, typer.Option("--to-nothing", help="Allow it to leave the lake empty.")] = False,
+    dry_run: options.DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     skip_crawl: options.SkipCrawl = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Bring back the lake as it was before the last run that published, and crawl it."""
+    """Restore the lake as it was before the last run, or as --to left it; shows the changes first, and asks."""
     from shopease_etl import pipeline
 
-    session.show_rollback(
-        pipeline.rollback(session.settings, session.console.progress, skip_crawl=skip_crawl, wait=wait)
+    settings = session.settings
+    plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
+    session.roll_back(
+        plan,
+        lambda: pipeline.rollback(settings, plan, session.console.progress, skip_crawl=skip_crawl, wait=wait),
+        dry_run=dry_run,
+        yes=yes,
+        skip_crawl=skip_crawl,
     )
 
 

@@ -46,7 +46,7 @@ def retry(
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Go on with the last run, which failed, after the last of its stages whose outputs are whole."""
+    """Resume the last failed run from the first stage that did not finish."""
     from shopease_etl import pipeline
     from shopease_etl.plan import Consent
 

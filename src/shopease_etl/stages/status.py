@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from shopease_etl import durations, tables
+from shopease_etl.history import DIED
 from shopease_etl.lake import Manifest, manifests
 from shopease_etl.results import DatasetStatus, LakeStatus, Recorded, RunStatus
 from shopease_etl.stages.occupation import Occupation, publishing
@@ -16,6 +17,7 @@ from shopease_etl.storage import Store, StoredObject
 log = logging.getLogger(__name__)
 
 RUNS: Final = 10
+FUTURE_SECONDS: Final = 300.0  # by which clocks may differ before it is worth a warning
 _RUNNING: Final = "running"
 _SUCCEEDED: Final = "succeeded"
 _ROLLED_BACK: Final = "rolled back"
@@ -51,7 +53,12 @@ def status(
         log.warning(told, ", ".join(begun))
     objects = [item for layer in tables.LAYERS for item in store.list(f"{layer}/")]
     past = _past(store, {item.key for item in objects} & tables.KEYS, runs, time_now - max_age if max_age else None)
-    shown = tuple(run_status(manifest) for manifest in past.manifests[: max(runs, 2)])
+    known = [run_status(manifest) for manifest in past.manifests[: max(runs, 2)]]
+    shown = tuple(_as_it_is(run, is_under_way=held is not None and run is known[0]) for run in known)
+    from_future = tuple(run.run_id for run in shown if is_from_future(run.finished_at, time_now))
+    if from_future:
+        warning = "%s ended in the future, by its manifest: check the clocks of the machines that run shopease"
+        log.warning(warning, ", ".join(from_future))
     return LakeStatus(
         store.location,
         tuple(_dataset(item, past.told_by.get(item.key)) for item in objects),
@@ -59,6 +66,7 @@ def status(
         past.last_success.finished_at if past.last_success else None,
         held,
         begun,
+        from_future,
         problem(shown, past.last_success, is_held=held is not None, max_age=max_age, now=time_now),
     )
 
@@ -74,16 +82,28 @@ def problem(
     ended = runs[1:] if is_held and runs and runs[0].status == _RUNNING else runs
     if ended and ended[0].status not in {_SUCCEEDED, _ROLLED_BACK}:
         last = ended[0]
-        how = "died" if last.status == _RUNNING else last.status
+        how = DIED if last.status == _RUNNING else last.status
         return f"the last run, {last.run_id}, {how}" + (f": {last.error}" if last.error else "")
     if max_age is None:
         return None
     if last_success is None:
         return f"no run has brought data in the last {durations.told(max_age)}"
     age = now - datetime.fromisoformat(last_success.finished_at).timestamp()
+    if is_from_future(last_success.finished_at, now):
+        return f"the last data, of the run {last_success.run_id}, is dated in the future, so its age is not known"
     if age <= max_age:
         return None
     return f"the last data, of the run {last_success.run_id}, came {durations.told(age)} ago"
+
+
+def is_from_future(time: str, now: float) -> bool:
+    """Whether a time of a manifest is later than clocks differ; `now` is in seconds since 1970."""
+    return datetime.fromisoformat(time).timestamp() > now + FUTURE_SECONDS
+
+
+def _as_it_is(run: RunStatus, *, is_under_way: bool) -> RunStatus:
+    """A run that its manifest leaves running has died, unless it holds the lake."""
+    return replace(run, status=DIED) if run.status == _RUNNING and not is_under_way else run
 
 
 def run_status(manifest: Manifest) -> RunStatus:

@@ -155,6 +155,9 @@ class LakeStore(Store, Protocol):
         keeps no former objects.
         """
 
+    def require_kept(self, key: str, name: str) -> None:
+        """Raise DataRefusedError unless the former object is kept under this name."""
+
     def former(self, key: str, name: str) -> Sink:
         """A sink that has the bytes of a kept object already, complete and not yet published.
 

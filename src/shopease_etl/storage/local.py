@@ -112,14 +112,18 @@ class LocalStore:
                 kept[key] = name
         return kept
 
-    def former(self, key: str, name: str) -> "FileSink":
-        """A sink that has the bytes of a kept object already, complete and not yet published."""
+    def require_kept(self, key: str, name: str) -> None:
+        """Raise DataRefusedError unless the former object is kept under this name."""
         kept = self.root / name
         if not name.startswith(f"{GENERATIONS}/") or ".." in kept.parts or not kept.is_file():
             message = f"the former {key} is not kept any more"
             raise DataRefusedError(message, hint="SHOPEASE_KEEP_GENERATIONS says how many former lakes are kept")
+
+    def former(self, key: str, name: str) -> "FileSink":
+        """A sink that has the bytes of a kept object already, complete and not yet published."""
+        self.require_kept(key, name)
         copy = self.root / STAGING / uuid4().hex
-        _link(kept, copy)
+        _link(self.root / name, copy)
         sink = self.sink(key)
         sink.take(copy)
         return sink

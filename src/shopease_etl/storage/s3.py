@@ -143,17 +143,26 @@ class S3Store:
             key: f"{head['VersionId']} {head['ETag']}" if head.get("VersionId") else None for key, head in there.items()
         }
 
-    def former(self, key: str, name: str) -> MultipartSink:
-        """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
+    def require_kept(self, key: str, name: str) -> None:
+        """Raise DataRefusedError unless the former object is kept under this name."""
+        self._former_bytes(key, name)
+
+    def _former_bytes(self, key: str, name: str) -> int:
+        """The size of a former version; DataRefusedError where it is not kept."""
         version, _, etag = name.partition(" ")
         head = self._head(key, VersionId=version)
         # in a bucket that keeps versions no more, the version "null" is that of every new object
         if head is None or head["ETag"] != etag:
             message = f"the former {key} is not kept any more"
             raise DataRefusedError(message, hint="the bucket's lifecycle rules say how long it keeps versions")
+        return int(head["ContentLength"])
+
+    def former(self, key: str, name: str) -> MultipartSink:
+        """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
+        size = self._former_bytes(key, name)
         sink = self.sink(key)
         try:
-            sink.copy({**self._target(key), "VersionId": version}, int(head["ContentLength"]))
+            sink.copy({**self._target(key), "VersionId": name.partition(" ")[0]}, size)
             sink.complete()
         except BaseException:
             sink.discard()

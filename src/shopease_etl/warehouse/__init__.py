@@ -72,6 +72,9 @@ class Warehouse(Protocol):
     def check(self) -> None:
         """Raise what a registration would raise at its start; changes nothing."""
 
+    def clear(self) -> None:
+        """See to it that no query returns what an empty lake once held."""
+
     def registering(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
     ) -> AbstractContextManager[Registration]:

@@ -47,6 +47,9 @@ class AwsWarehouse:
         with self.engine() as engine:
             engine.check()
 
+    def clear(self) -> None:
+        """Leave the tables of a lake that is empty now: without objects they return no rows."""
+
     @contextmanager
     def registering(self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]) -> Iterator["AwsRegistration"]:
         """Bring the tables in Glue to what the files are, and create or replace the views through Athena."""

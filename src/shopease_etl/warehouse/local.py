@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shopease_etl.catalog.discovery import read_table
-from shopease_etl.catalog.local import LocalCatalog, load, save
+from shopease_etl.catalog.local import LocalCatalog, forget, load, save
 from shopease_etl.catalog.schema import CatalogTable, CatalogView, Dataset
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.storage import Store
@@ -41,6 +41,10 @@ class LocalWarehouse:
 
     def check(self) -> None:
         """Nothing can be missing: a catalog is a file that is written whole."""
+
+    def clear(self) -> None:
+        """Forget the catalog of a lake that is empty now."""
+        forget(self.catalog_file)
 
     @contextmanager
     def registering(

@@ -1,16 +1,19 @@
 """The lake: can it be written, does its bucket keep what a rollback needs, and is a run at work in it."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from shopease_etl.errors import UnreachableError
-from shopease_etl.results import CheckLine
+from shopease_etl.history import DIED
+from shopease_etl.results import CheckLine, RunStatus
 from shopease_etl.settings import Settings
 from shopease_etl.stages.checks.lines import asked, failed, skewed, warned
 from shopease_etl.stages.checks.machine import disks
 from shopease_etl.stages.checks.past import Past
 from shopease_etl.stages.occupation import Occupation, occupation, publishing
+from shopease_etl.stages.status import is_from_future, problem
 from shopease_etl.storage import LakeStore, Store
 from shopease_etl.storage.local import LocalStore
 
@@ -61,6 +64,8 @@ def _history(store: Store, lock: Path, past: Past) -> Iterator[CheckLine]:
         yield failed("lake runs", error)
         return
     yield _lock(held)
+    if past.last:
+        yield _last_run(past.last, is_held=held is not None and held.is_alive)
     if begun and not (held and held.is_alive):
         told = f"{', '.join(begun)} died while it was publishing"
         yield warned("lake publication", told, "the next run, clean or crawl finishes it")
@@ -72,9 +77,19 @@ def _lock(held: Occupation | None) -> CheckLine:
     if held.is_alive:
         return CheckLine("lake lock", held.holder.told)
     told = f"{held.holder.run_id} on {held.holder.host}, process {held.holder.pid}, since {held.holder.since}, has died"
-    return warned(
-        "lake lock", told, "the next run takes the lock over; `shopease retry` goes on with the one that died"
-    )
+    return warned("lake lock", told, "the next command that changes the lake takes the lock over")
+
+
+def _last_run(last: RunStatus, *, is_held: bool) -> CheckLine:
+    """How the last run went, as `status` shows it and `retry` takes it."""
+    if last.status == "running" and is_held:
+        return CheckLine("last run", f"{last.run_id} is under way")
+    if is_from_future(last.finished_at, time.time()):
+        fix = "check the clocks of the machines that run shopease"
+        return warned("last run", f"{last.run_id} ended at {last.finished_at}, which is in the future", fix)
+    is_bad = problem([last], None, is_held=False, max_age=None, now=time.time()) is not None
+    how = DIED if last.status == "running" else last.status
+    return warned("last run", f"{last.run_id} {how}", "`shopease retry` resumes it", is_bad=is_bad)
 
 
 def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached", name: str) -> Iterator[CheckLine]:
