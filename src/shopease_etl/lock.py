@@ -50,7 +50,7 @@ def _acquired(path: Path) -> Iterator[BinaryIO]:
             file = path.open("a+b")
         except OSError as error:
             message = f"cannot make the lock {path}: {error.strerror}"
-            raise UnreachableError(message) from error
+            raise UnreachableError(message, hint="set SHOPEASE_HOME to a folder that can be written") from error
         with file:
             _lock(file, path)
             if _is_at(file, path):
