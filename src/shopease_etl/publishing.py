@@ -38,7 +38,8 @@ def publish_run(
 ) -> None:
     """Let everybody see what a run wrote, and its manifest. An interrupt is held back, until `signals.deliver`.
 
-    The journal is what decides: before it nothing has changed; once it is written, the run's objects are published,
+    The journal is what decides: before it nothing has changed, and it is not written where it can be foreseen that an
+    object could not be replaced or deleted; once it is written, the run's objects are published,
     and the objects in `deletes` are deleted, if not by this command, then by the next (`recover`). The manifest of a
     run that publishes is not its last; one that undoes a run is (`is_final`).
 
@@ -48,6 +49,7 @@ def publish_run(
     key = tables.JOURNAL + str(manifest["run_id"])
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
     with signals.held_back():
+        store.check_targets([*pending.waiting, *deletes, _manifest_key(manifest)])
         log.info("publishing %d objects", len(pending.waiting))
         put_stream(store, key, [sealed({**journal, "is_final": is_final})])
         try:
@@ -67,8 +69,7 @@ def recover(store: LakeStore) -> None:
         DataRefusedError: a journal is not one that this version reads.
         UnreachableError: the store refuses an object.
     """
-    keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.startswith(tables.JOURNAL)]
-    for key in sorted(keys):
+    for key in sorted(item.key for item in store.list(tables.JOURNAL)):
         journal = _read(store, key)
         run_id = journal.manifest["run_id"]
         try:

@@ -197,7 +197,7 @@ run "a_key_brings_its_statements_and_no_others" {
 
   assert {
     condition = (
-      length(jsondecode(aws_iam_policy.shopease.policy).Statement) == 9 &&
+      length(jsondecode(aws_iam_policy.shopease.policy).Statement) == 10 &&
       length(jsondecode(aws_iam_role_policy.crawlers.policy).Statement) == 6
     )
     error_message = "the key brings more statements than these"

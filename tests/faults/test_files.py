@@ -101,6 +101,30 @@ def test_garbage_among_the_manifests_does_not_keep_a_run_from_its_work(lake: Pat
     Shop(lake.parent).run("clean", "--table", "products").done()
 
 
+def test_what_would_block_the_publication_ends_a_run_before_its_first_byte(lake: Path) -> None:
+    shop = Shop(lake.parent, "postgresql://u@127.0.0.1:1/asked_too_early")
+    blocked = lake / DAILY_SALES_SUMMARY.key
+    blocked.unlink()
+    blocked.mkdir()
+    before = hashes(lake)
+    for command in (("run-all",), ("run-all", "--dry-run"), ("aggregate",)):
+        told = shop.run(*command).failed(4, f"cannot replace {blocked}: it is a folder")
+        assert f"hint: move it away: mv {blocked} {blocked}.old" in told.stderr
+    lines = {line["name"]: line for line in shop.run("check", "--json").document}
+    assert (lines["lake"]["exit_code"], str(blocked) in lines["lake"]["detail"]) == (4, True)
+    assert "lake lock" in lines
+    assert (hashes(lake), leftovers(lake)) == (before, [])
+
+
+def test_a_publication_that_was_broken_off_is_told_of_with_every_answer(lake: Path) -> None:
+    shop = Shop(lake.parent)
+    shop.run("crawl").done()
+    assert "died" not in shop.run(*FIRST_DAY).done().stderr
+    (lake / "_runs" / ".publishing-the-run").write_text("{}")
+    for command in (FIRST_DAY, ("status",)):
+        assert "the run the-run is publishing, or died while it did" in shop.run(*command).done().stderr
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [(b"This is a letter.\n", "no dump"), (b"\x00\x01\x02", "no dump"), (b"", "empty"), (b"\x1f\x8bnonsense", "")],

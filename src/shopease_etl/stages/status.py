@@ -1,6 +1,5 @@
 """The lake as it is now: its datasets, its last runs, and whether a monitor should call somebody."""
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -10,10 +9,8 @@ from typing import Any, Final
 from shopease_etl import durations, tables
 from shopease_etl.lake import Manifest, manifests
 from shopease_etl.results import DatasetStatus, LakeStatus, Recorded, RunStatus
-from shopease_etl.stages.occupation import Occupation, publishing
+from shopease_etl.stages.occupation import Occupation, warn_of_publishing
 from shopease_etl.storage import Store, StoredObject
-
-log = logging.getLogger(__name__)
 
 RUNS: Final = 10
 _RUNNING: Final = "running"
@@ -45,10 +42,7 @@ def status(
     """
     held = occupied.holder.told if occupied and occupied.is_alive else None
     time_now = time.time() if now is None else now
-    begun = publishing(store)
-    if begun:
-        told = "the run %s is publishing, or died at it: then the next run, clean or crawl finishes it"
-        log.warning(told, ", ".join(begun))
+    begun = warn_of_publishing(store)
     objects = [item for layer in tables.LAYERS for item in store.list(f"{layer}/")]
     past = _past(store, {item.key for item in objects} & tables.KEYS, runs, time_now - max_age if max_age else None)
     shown = tuple(run_status(manifest) for manifest in past.manifests[: max(runs, 2)])
