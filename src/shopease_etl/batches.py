@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, TypeVar
 
 import polars as pl
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.lake import Publication, remake, require_whole
+from shopease_etl.lake import Publication, remake, require_hash, require_whole
 from shopease_etl.results import Recorded
 from shopease_etl.storage import Store
 from shopease_etl.storage.rows import csv_header, record_end, whole_records
@@ -58,25 +59,36 @@ class CsvObject:
         self.key = key
         self.bytes = require_whole(store, key, recorded)
         self._store = store
+        expected = recorded.get(key)
+        self._expected = expected if expected and expected.sha256 else None
         self._batch_bytes = batch_bytes
-        self.names, self._header_bytes = _header(store, key)
+        self.names, self._header = _header(store, key)
 
     def pieces(self) -> Iterator[Piece]:
-        """The records in pieces of about the batch's size, in order; one without rows where there are none."""
-        start, size = self._header_bytes, self._batch_bytes
+        """The records in pieces of about the batch's size, in order; one without rows where there are none.
+
+        Raises:
+            DataRefusedError: at the end, where the bytes were not those that the object's run recorded.
+        """
+        start, size, digest = len(self._header), self._batch_bytes, sha256(self._header)
         if start >= self.bytes:
             yield Piece(start, 0, b"")
         while start < self.bytes:
             data = self._store.read(self.key, start, size)
             length = len(data) if start + len(data) >= self.bytes else whole_records(data)
             if length:
-                yield Piece(start, length, data[:length], b'"' in data or b"\r" in data)
+                piece = data[:length]
+                if self._expected:
+                    digest.update(piece)
+                yield Piece(start, length, piece, b'"' in data or b"\r" in data)
                 start, size = start + length, self._batch_bytes
             elif size >= LONGEST_RECORD or not data:
                 message = f"{self.key} cannot be read: a record of more than {size:,} bytes begins at byte {start:,}"
                 raise DataRefusedError(message, hint=remake(self.key))
             else:
                 size *= 2
+        if self._expected:
+            require_hash(self.key, digest.hexdigest(), self._expected)
 
     def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The piece's rows; `columns` are those to read, where not all.
@@ -127,8 +139,8 @@ def _kept(data: bytes) -> bytes:
     return mark + data if data.startswith(mark) else data
 
 
-def _header(store: Store, key: str) -> tuple[tuple[str, ...], int]:
-    """The names of the columns, and the header's length in bytes."""
+def _header(store: Store, key: str) -> tuple[tuple[str, ...], bytes]:
+    """The names of the columns, and the header's bytes."""
     length = HEADER_BYTES
     while (names := csv_header(key, head := store.read(key, length=length))) is None and len(head) == length:
         length *= 8
@@ -137,7 +149,7 @@ def _header(store: Store, key: str) -> tuple[tuple[str, ...], int]:
     if not names or len(set(names)) < len(names):
         message = f"the header of {key} " + ("names a column twice" if names else "cannot be read")
         raise DataRefusedError(message, hint=remake(key))
-    return names, (record_end(head) or 0) + 1
+    return names, head[: (record_end(head) or 0) + 1]
 
 
 @contextmanager
