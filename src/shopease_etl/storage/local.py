@@ -38,11 +38,13 @@ class LocalStore:
     """Objects below a folder; half-written ones are in `_staging`, which catalogs do not see."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().resolve()
+        self._given = root.expanduser()
+        self.root = self._given.resolve()
         self.location = str(self.root)
 
     def check(self) -> None:
         """Raise UnreachableError unless the folder, or what is to hold it, can be written to; changes nothing."""
+        self._require_root()
         there = next(path for path in (self.root, *self.root.parents) if path.exists())
         if not there.is_dir():
             message = f"cannot write to {self.root}: {there} is not a folder"
@@ -50,6 +52,12 @@ class LocalStore:
         if not os.access(there, os.W_OK | os.X_OK):
             message = f"cannot write to {self.root}: Permission denied in {there}"
             raise UnreachableError(message, hint=HINT)
+
+    def _require_root(self) -> None:
+        """A link to a disk that is not mounted must not pass for a lake that is empty."""
+        if os.path.islink(self._given) and not os.path.lexists(self.root):  # noqa: PTH114 - pathlib's can raise
+            message = f"the lake {self._given} is a symbolic link to {self.root}, which is not there"
+            raise UnreachableError(message, hint=f"mount its disk, or make the folder: mkdir -p {self.root}")
 
     def check_targets(self, keys: Collection[str]) -> None:
         """Raise UnreachableError where objects could not be replaced, or a run's manifest not be written.
@@ -91,6 +99,7 @@ class LocalStore:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects below a prefix, by key."""
+        self._require_root()
         folder = self._path(prefix.rpartition("/")[0])
         with translated("read", folder):
             files = files_below(folder)
