@@ -120,13 +120,22 @@ def tidy(store: LakeStore, settings: Settings, *, keep_outputs: bool = False) ->
 
     With `keep_outputs` what the stages of a run that ended wrote stays, for a retry.
     """
-    recover(store)
+    _finish_publications(store, settings)
     if not isinstance(store, LocalStore):
         _abort_dead_uploads(store)
-    elif not keep_outputs:
-        store.sweep()
     if not keep_outputs:
-        shutil.rmtree(private_path(store, settings, SPOOL), ignore_errors=True)
+        _delete_outputs(store, settings)
+
+
+def _finish_publications(store: LakeStore, settings: Settings) -> None:
+    """Publish what dead commands had begun to publish; what else they wrote is of no use any more."""
+    if recover(store):
+        _delete_outputs(store, settings)
+
+
+def _delete_outputs(store: LakeStore, settings: Settings) -> None:
+    store.sweep()
+    shutil.rmtree(private_path(store, settings, SPOOL), ignore_errors=True)
 
 
 def _abort_dead_uploads(store: LakeStore) -> None:
@@ -169,7 +178,7 @@ def find_garbage(
     store.check()
     if not dry_run:
         with holding(store, settings, "cleanup", wait=wait):
-            recover(store)
+            _finish_publications(store, settings)
     orphans = orphaned_uploads(store, older_than=older_than) if uploads else OrphanedUploads((), 0, 0)
     chosen = tables.LAYERS if everything else layers
     return Garbage(store.location, orphans, owned_objects(store, chosen, everything=everything))

@@ -94,7 +94,8 @@ def retry(
         _check_ahead(plan, settings, store)
         run_id = last.run.run_id
         job = Job(plan, settings, store, hold, run_id, consent, progress, _events(run_id, plan, settings))
-        return _carried_out(_taken_up(last, job))
+        _taken_up(last, job).pending.sweep()
+        return _carried_out(job)
 
 
 def rollback(

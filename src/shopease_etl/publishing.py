@@ -62,14 +62,15 @@ def publish_run(
         _forget(store, key)
 
 
-def recover(store: LakeStore) -> None:
-    """Finish what commands that died had begun to publish; the lake's lock is held.
+def recover(store: LakeStore) -> bool:
+    """Finish what commands that died had begun to publish, and tell whether there was any; the lake's lock is held.
 
     Raises:
         DataRefusedError: a journal is not one that this version reads.
         UnreachableError: the store refuses an object.
     """
-    for key in sorted(item.key for item in store.list(tables.JOURNAL)):
+    keys = sorted(item.key for item in store.list(tables.JOURNAL))
+    for key in keys:
         journal = _read(store, key)
         run_id = journal.manifest["run_id"]
         try:
@@ -81,6 +82,7 @@ def recover(store: LakeStore) -> None:
         _tell(journal, lost)
         _end(store, journal, is_lost=bool(lost))
         _forget(store, key)
+    return bool(keys)
 
 
 def _tell(journal: _Journal, lost: Sequence[str]) -> None:

@@ -86,6 +86,12 @@ class PendingStore:
         self._hold(key, sink, path)
         return True
 
+    def sweep(self) -> None:
+        """Delete what a run that ended left and `adopt` has not taken over."""
+        adopted = frozenset(self._paths.values())
+        self._base.sweep(adopted)
+        clear_spool(self._spool, adopted)
+
     def bring_back(self, key: str, name: str) -> None:
         """Let the object that the store keeps under this name wait to be published.
 
@@ -110,6 +116,8 @@ class PendingStore:
         return _HeldSink(sink, lambda: self._hold(key, sink, path))
 
     def _hold(self, key: str, sink: Sink, path: Path | None) -> None:
+        if former := self._waiting.get(key):  # adopted, but made again with the others of its stage
+            former.discard()
         self._waiting[key] = sink
         if path:
             self._paths[key] = path
