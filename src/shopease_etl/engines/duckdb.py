@@ -2,7 +2,6 @@
 
 import math
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from shopease_etl.engines.athena_sql import place_of, tables_in, translate
 from shopease_etl.engines.csv_files import what_is_cut_off
+from shopease_etl.engines.scratch import ScratchFolder
 from shopease_etl.engines.trino_semantics import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
@@ -54,7 +54,7 @@ class Engine:
         self._csv_files: dict[str, bool] = {}
         self._views: dict[str, set[str]] = {}
         self._broken: dict[str, ShopeaseError] = {}
-        self._spill = tempfile.TemporaryDirectory(prefix="shopease-query-", dir=temporary)
+        self._spill = ScratchFolder(temporary)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="shopease-query")
         self._connection = duckdb.connect(
             ":memory:",
@@ -64,7 +64,7 @@ class Engine:
                 "ieee_floating_point_ops": False,
                 "integer_division": True,
                 "python_enable_replacements": False,
-                "temp_directory": self._spill.name,
+                "temp_directory": str(self._spill.path),
                 **({} if max_memory is None else {"memory_limit": f"{max_memory}B"}),
             },
         )
@@ -94,7 +94,7 @@ class Engine:
         self._connection.interrupt()
         self._worker.shutdown()
         self._connection.close()
-        self._spill.cleanup()
+        self._spill.delete()
 
     def add_csv(self, name: str, path: Path, columns: Sequence[str], *, made_by: str, has_line_breaks: bool) -> None:
         """A table of strings over a CSV file; NULL and '' both read as '', as OpenCSVSerDe has them."""
