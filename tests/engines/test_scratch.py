@@ -28,6 +28,6 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
     assert len(kept ^ {path.name for path in tmp_path.iterdir()}) == 1
     second = ScratchFolder(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*kept, second.path.name}
-    for folder in (first, second):
+    for folder in (first, second, second):
         folder.delete()
     assert {path.name for path in tmp_path.iterdir()} == {f"{PREFIX}link", "other"}

@@ -208,8 +208,9 @@ def test_a_folder_that_cannot_be_read_is_not_an_empty_one(lake: Path, folder: st
         for look in (status, recorded_datasets, lambda store: list(manifests(store))):
             if folder == "bronze" and look not in {status, recorded_datasets}:
                 continue
-            with pytest.raises(UnreachableError, match="Permission denied"):
+            with pytest.raises(UnreachableError, match="Permission denied") as raised:
                 look(store)
+            assert "chmod" in str(raised.value.hint)
     finally:
         os.seteuid(user)
         (lake / folder).chmod(0o755)

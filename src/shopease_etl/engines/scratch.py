@@ -21,13 +21,15 @@ class ScratchFolder:
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
             with suppress(FileNotFoundError, BlockingIOError):  # another process takes it for dead: not locked yet
-                self._lock = _locked(self.path)
+                self._lock: int | None = _locked(self.path)
                 return
 
     def delete(self) -> None:
-        """Delete the folder and what is in it."""
+        """Delete the folder and what is in it; harmless where that was done."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
 
 
 def _delete_if_dead(folder: Path) -> None:

@@ -120,4 +120,14 @@ def translated(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         message = f"cannot {action} {path}: {error.strerror or error}"
-        raise UnreachableError(message, hint=HINT if action == "write" else None) from error
+        raise UnreachableError(message, hint=_hint(action, path, error)) from error
+
+
+def _hint(action: str, path: Path, error: OSError) -> str | None:
+    if action == "write":
+        return HINT
+    if isinstance(error, NotADirectoryError):
+        return f"move away what is there: mv {path} {path}.old"
+    if isinstance(error, PermissionError):
+        return f"let the user of this command {action} it: `ls -ld {path}`, then chown or chmod"
+    return None

@@ -101,6 +101,8 @@ def _hint(error: OSError, path: Path) -> str:
         return "all of a lake must be on one disk: put the folder itself where its link or mount is, or move the lake"
     if error.errno == errno.EROFS:
         return "mount that disk for writing, or set SHOPEASE_LAKE to another folder"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room on that disk"
     if error.errno == errno.EPERM:
         return f"see `lsattr -d {path}` (i: `chattr -i`) and `ls -l`: in a sticky folder only the owner replaces a file"
     return f"give it to the user of the runs: `ls -ld {path}`, then chown or chmod"
