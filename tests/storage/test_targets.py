@@ -75,10 +75,11 @@ def test_a_lake_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_probe_that_a_killed_command_left_goes(lake: Path) -> None:
+@pytest.mark.parametrize("end", [try_targets, lambda lake: open_store(str(lake)).sweep()])
+def test_a_probe_that_a_killed_command_left_goes(lake: Path, end: Callable[[Path], None]) -> None:
     (lake / KEY).with_name(".shopease-probe").touch()
-    (lake / ".shopease-probe-0").touch()
-    try_targets(lake)
+    end(lake)
+    (lake / ".shopease-probe-0").mkdir()
     open_store(str(lake)).sweep()
     assert [path.name for path in lake.rglob(".shopease*")] == []
 

@@ -186,7 +186,7 @@ class LocalStore:
         """Delete what a killed command left half written, but the files to keep."""
         folder = self._path(STAGING)
         with translated("clean up", folder):
-            for path in (*entries(folder), *self.root.glob(f"{PROBE}-*")):
+            for path in (*entries(folder), *self.root.rglob(f"{PROBE}*")):
                 if path not in kept:
                     delete_all(path)
         remove_if_empty(folder)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from shopease_etl.errors import UnreachableError
 
-# A killed command leaves at most an empty file of this name in a folder, which the next trial deletes.
+# A killed command leaves at most an empty file of this name, which the next one sweeps up.
 PROBE: Final = ".shopease-probe"
 
 
