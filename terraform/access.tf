@@ -7,6 +7,13 @@ data "aws_iam_policy_document" "shopease" {
     resources = [local.bucket_arn]
   }
 
+  # `shopease check` warns of a bucket that keeps no former versions or never deletes abandoned uploads.
+  statement {
+    sid       = "CheckBucket"
+    actions   = ["s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"]
+    resources = [local.bucket_arn]
+  }
+
   statement {
     sid = "ReadAndWriteLayers"
     actions = [

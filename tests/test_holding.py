@@ -16,9 +16,10 @@ import pytest
 from accounts import Account
 from leases import lease_in
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.housekeeping import holding, lock_path, private_path, tidy
+from shopease_etl.housekeeping import find_garbage, holding, lock_path, private_path, tidy
 from shopease_etl.resources import lake_store
 from shopease_etl.settings import Settings, load
+from shopease_etl.stages.occupation import publishing
 from shopease_etl.stages.status import status
 from shopease_etl.storage.s3 import S3Store
 from shopease_etl.tables import LEASE
@@ -46,6 +47,26 @@ try:
 except ShopeaseError as error:
     print(error, flush=True)
     sys.exit(error.exit_code)
+"""
+PUBLISHER: Final = """
+import os, signal, sys
+from pathlib import Path
+from shopease_etl.housekeeping import private_path
+from shopease_etl.publishing import publish_run
+from shopease_etl.resources import lake_store
+from shopease_etl.settings import load
+from shopease_etl.storage import put_stream
+from shopease_etl.storage.pending import PendingStore
+
+lake, home = sys.argv[1:]
+settings = load(lake=lake, home=Path(home))
+store = lake_store(settings)
+pending = PendingStore(store, private_path(store, settings, "spool"))
+put_stream(pending, "bronze/customers/customers.csv", [b"new"])
+begun = pending.upload("bronze/stores/stores.csv")
+begun.write(b"half")
+pending.publish = lambda: os.kill(os.getpid(), signal.SIGKILL)
+publish_run(store, pending, {"run_id": "r", "status": "running", "published": True})
 """
 CROWD: Final = """
 import sys, time
@@ -249,6 +270,21 @@ def test_uploads_of_dead_runs_are_aborted_and_others_stay(bucket: str, tmp_path:
         with pytest.raises(Exception, match="NoSuchUpload"):
             suspended.publish()
     assert store.find(BRONZE) is None
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_a_cleanup_that_finishes_a_publication_leaves_nothing_of_its_run(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    location = str(tmp_path / "lake") if kind == "local" else request.getfixturevalue("bucket")
+    settings = settings_of(location, tmp_path / "home")
+    command = [sys.executable, "-c", PUBLISHER, location, str(tmp_path / "home")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    find_garbage(settings, uploads=True, older_than=3600, layers=(), everything=False, dry_run=False)
+    store = lake_store(settings)
+    assert (store.read(BRONZE), publishing(store)) == (b"new", ())
+    assert not list((tmp_path / "home").glob("spool/*"))
+    assert not (tmp_path / "lake" / "_staging").exists()
 
 
 def test_a_retry_keeps_what_stages_wrote_and_a_run_does_not(tmp_path: Path) -> None:

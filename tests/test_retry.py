@@ -103,6 +103,22 @@ def stopped(shop: Shop, line: str, number: signal.Signals = signal.SIGKILL) -> N
         end(process)
 
 
+def places(shop: Shop) -> list[Path]:
+    """The folders where a run writes aside."""
+    return [*(shop.folder / "home" / "spool").glob("*"), shop.folder / "lake" / STAGING]
+
+
+def left_aside(shop: Shop) -> list[Path]:
+    """The files that runs wrote aside."""
+    return [path for place in places(shop) for path in place.rglob("*")]
+
+
+def half_written(shop: Shop) -> None:
+    """Leave a file such as a killed process leaves of the stage that it was in."""
+    (place,) = (place for place in places(shop) if place.exists())
+    (place / "gold%2Fdaily_sales_summary%2Fdata.parquet.0").write_bytes(b"PAR1")
+
+
 @pytest.fixture(params=["local", "s3"])
 def fresh(request: pytest.FixtureRequest, sales: str, tmp_path: Path) -> Iterator[Shop]:
     """A shop with a lake and a changed source."""
@@ -167,12 +183,14 @@ def test_a_stopped_run_goes_on_with_what_it_had(
     run = last(fresh)
     assert run["status"] == ("running" if number == signal.SIGKILL else "interrupted")
     execute(fresh.database_url, "UPDATE products SET description = 'changed since'")
+    half_written(fresh)
     told = fresh.run("retry", "--json").done()
     assert (told.document["run_id"], told.document["attempt"]) == (run["run_id"], 2)
     assert [line for line in told.stderr.splitlines() if line in {"extract", "clean", "aggregate", "crawl"}] == [
         name for name in ("extract", "clean", "aggregate", "crawl") if name not in done
     ]
     assert told.document["source"]["snapshot_id"] == run["source"]["snapshot_id"]
+    assert left_aside(fresh) == []
     # the lake is of the moment of the run, not of the retry
     assert b"changed since" not in open_store(fresh.lake).read("bronze/products/products.csv")
     assert b"!" in open_store(fresh.lake).read("bronze/products/products.csv")
@@ -185,12 +203,12 @@ def test_a_stopped_run_goes_on_with_what_it_had(
 
 def test_outputs_that_are_not_as_they_were_are_made_again(fresh: Shop) -> None:
     stopped(fresh, "clean: done", signal.SIGTERM)
-    places = [fresh.folder / "home" / "spool", fresh.folder / "lake" / STAGING]
-    (damaged,) = (path for place in places for path in place.rglob("*customers_cleaned*"))
+    (damaged,) = (path for path in left_aside(fresh) if "customers_cleaned" in path.name)
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
     told = fresh.run("retry").done()
+    assert left_aside(fresh) == []
     assert [line for line in told.stderr.splitlines() if line in {"extract", "clean"}] == ["clean"]
     assert bytes(data) != open_store(fresh.lake).read(CUSTOMERS.silver_key)
 

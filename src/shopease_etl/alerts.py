@@ -26,8 +26,10 @@ from shopease_etl.errors import (
     LakeLockedError,
     NothingToRetryError,
     ShopeaseError,
+    UnreachableError,
 )
 from shopease_etl.lake import Manifest, manifests
+from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.pings import Pings
 from shopease_etl.redaction import Secrets
 from shopease_etl.resources import lake_store
@@ -122,9 +124,9 @@ class _Watch:
     def _alone(self) -> Iterator[None]:
         """Commands that end at the same time tell one after the other, each knowing what the others told."""
         try:
-            self._memory.parent.mkdir(parents=True, exist_ok=True)
-            lock = self._memory.with_suffix(".lock").open("w")
-        except OSError:  # what cannot be remembered is told of later
+            make_folder(self._memory.parent)
+            lock = open_file(self._memory.with_suffix(".lock"), "wb")
+        except (OSError, UnreachableError):  # what cannot be remembered is told of later
             yield
             return
         with lock:
@@ -206,11 +208,12 @@ class _Watch:
     def _remember(self, failure: Failure | None) -> None:
         fresh = self._memory.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps(failure and asdict(failure)), encoding="utf-8")
+            with open_file(fresh, "wb") as file:
+                file.write(json.dumps(failure and asdict(failure)).encode())
             fresh.replace(self._memory)
-        except OSError as error:
+        except (OSError, UnreachableError) as error:
             told = "what was told cannot be remembered in %s, and will be told again: %s; see SHOPEASE_HOME"
-            log.error(told, self._memory.parent, error.strerror)
+            log.error(told, self._memory.parent, error)
 
 
 def _memory(settings: Settings) -> Path:

@@ -82,6 +82,8 @@ _RIGHTS: Final = {
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListParts": "s3:ListMultipartUploadParts",
     "DeleteObjects": "s3:DeleteObject",
+    "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "GetBucketEncryption": "s3:GetEncryptionConfiguration",
 }
 _SERVICES: Final = (
     ("glue", re.compile("Crawler|Crawls|Database|Table|Partition|Classifier")),

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, TypeVar
 
 import polars as pl
 
 from shopease_etl.column_names import labels
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.lake import Publication, remake, require_whole
+from shopease_etl.lake import Publication, remake, require_hash, require_whole
 from shopease_etl.results import Recorded
 from shopease_etl.storage import Store
 from shopease_etl.storage.rows import RowCounter, csv_header, record_end, whole_records
@@ -67,20 +68,29 @@ class CsvObject:
         self.key = key
         self.bytes = require_whole(store, key, recorded)
         self._store = store
+        expected = recorded.get(key)
+        self._expected = expected if expected and expected.sha256 else None
         self._batch_bytes = batch_bytes
-        self.names, self._header_bytes = _header(store, key)
+        self.names, self._header = _header(store, key)
         self.labels = self.names if known is None else labels(self.names, known)
 
     def pieces(self) -> Iterator[Piece]:
-        """The records in pieces of about the batch's size, in order; one without rows where there are none."""
-        start, size = self._header_bytes, self._batch_bytes
+        """The records in pieces of about the batch's size, in order; one without rows where there are none.
+
+        Raises:
+            DataRefusedError: at the end, where the bytes were not those that the object's run recorded.
+        """
+        start, size, digest = len(self._header), self._batch_bytes, sha256(self._header)
         if start >= self.bytes:
             yield Piece(start, 0, b"")
         while start < self.bytes:
             data = self._store.read(self.key, start, size)
             length = len(data) if start + len(data) >= self.bytes else whole_records(data)
             if length:
-                yield Piece(start, length, data[:length], b'"' in data or b"\r" in data)
+                piece = data[:length]
+                if self._expected:
+                    digest.update(piece)
+                yield Piece(start, length, piece, b'"' in data or b"\r" in data)
                 start, size = start + length, self._batch_bytes
             elif size >= LONGEST_RECORD or not data:
                 row = f"row {self._rows_before(start) + 1:,} of {self.key}"
@@ -90,10 +100,12 @@ class CsvObject:
                 raise DataRefusedError(message, hint=remake(self.key))
             else:
                 size *= 2
+        if self._expected:
+            require_hash(self.key, digest.hexdigest(), self._expected)
 
     def _rows_before(self, place: int) -> int:
         rows = RowCounter()
-        for start in range(self._header_bytes, place, self._batch_bytes):
+        for start in range(len(self._header), place, self._batch_bytes):
             rows.update(self._store.read(self.key, start, min(self._batch_bytes, place - start)))
         return rows.records
 
@@ -146,8 +158,8 @@ def _kept(data: bytes) -> bytes:
     return mark + data if data.startswith(mark) else data
 
 
-def _header(store: Store, key: str) -> tuple[tuple[str, ...], int]:
-    """The names of the columns, and the header's length in bytes."""
+def _header(store: Store, key: str) -> tuple[tuple[str, ...], bytes]:
+    """The names of the columns, and the header's bytes."""
     length = HEADER_BYTES
     while (names := csv_header(key, head := store.read(key, length=length))) is None and len(head) == length:
         length *= 8
@@ -156,7 +168,7 @@ def _header(store: Store, key: str) -> tuple[tuple[str, ...], int]:
     if not names or len(set(names)) < len(names):
         message = f"the header of {key} " + ("names a column twice" if names else "cannot be read")
         raise DataRefusedError(message, hint=remake(key))
-    return names, (record_end(head) or 0) + 1
+    return names, head[: (record_end(head) or 0) + 1]
 
 
 @contextmanager

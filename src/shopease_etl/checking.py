@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.housekeeping import lock_path
+from shopease_etl.progress import SILENT, Progress
 from shopease_etl.resources import lake_store, warehouse
 from shopease_etl.results import CheckLine, LakeStatus
 from shopease_etl.settings import Settings
@@ -17,10 +18,18 @@ STATEMENT_SECONDS: Final = 10.0
 LOCK_SECONDS: Final = 5.0
 
 
-def check_lines(settings: Settings, flags: Collection[str], *, test_alert: bool = False) -> Iterator[CheckLine]:
+def check_lines(
+    settings: Settings,
+    flags: Collection[str],
+    *,
+    test_alert: bool = False,
+    verify: bool = False,
+    progress: Progress = SILENT,
+) -> Iterator[CheckLine]:
     """Each thing that a run with these settings needs; `flags` names the settings that flags gave.
 
-    With `test_alert` a test is sent to whom the settings name for alerts.
+    With `test_alert` a test is sent to the addresses that the settings name for alerts; with `verify` every object of
+    the lake is read and compared with what its run recorded.
     """
     # psycopg, Polars and Arrow are slow to import: `status` needs none of them
     from shopease_etl.source import existing_source
@@ -39,6 +48,8 @@ def check_lines(settings: Settings, flags: Collection[str], *, test_alert: bool 
             lock_path(store, settings),
             lambda: existing_source(brief),
             _listeners(settings, test_alert=test_alert),
+            verify,
+            progress,
         )
     )
 

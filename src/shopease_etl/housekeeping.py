@@ -123,15 +123,19 @@ def tidy(store: LakeStore, settings: Settings, *, keep_outputs: bool = False) ->
     _settle(store, settings)
     if not isinstance(store, LocalStore):
         _abort_dead_uploads(store)
-    elif not keep_outputs:
-        store.sweep()
     if not keep_outputs:
-        shutil.rmtree(private_path(store, settings, SPOOL), ignore_errors=True)
+        _delete_outputs(store, settings)
+
+
+def _delete_outputs(store: LakeStore, settings: Settings) -> None:
+    store.sweep()
+    shutil.rmtree(private_path(store, settings, SPOOL), ignore_errors=True)
 
 
 def _settle(store: LakeStore, settings: Settings) -> None:
     """Finish what dead commands had begun to publish, record the death of a run, and delete what is kept no longer."""
-    recover(store)
+    if recover(store):
+        _delete_outputs(store, settings)  # what else they wrote is of no use any more
     history.record_death(store)
     history.prune(store, settings)
 

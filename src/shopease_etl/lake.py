@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 
 from shopease_etl import tables
@@ -18,6 +19,7 @@ from shopease_etl.storage import Store, Upload
 log = logging.getLogger(__name__)
 
 _RUN_KEY: Final = re.compile(rf"{tables.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
+PIECE_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,11 @@ def _manifest(key: str, document: Any) -> Manifest:
         raise ValueError(run_id)
     recorded = {
         str(item["key"]): Recorded(
-            int(item["bytes"]), int(item["rows_out"]), sum(map(int, item["rejected"].values())), run_id
+            int(item["bytes"]),
+            int(item["rows_out"]),
+            sum(map(int, item["rejected"].values())),
+            run_id,
+            str(item["sha256"]) if item.get("sha256") else None,
         )
         for stage in document["stages"]
         for item in stage["datasets"]
@@ -165,6 +171,23 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
         message = f"{key} is cut short: it does not end with a line end"
         raise DataRefusedError(message, hint=remake(key))
     return found.bytes
+
+
+def require_unchanged(store: Store, key: str, recorded: Recorded | None) -> None:
+    """Read an object whole, and raise DataRefusedError where it is not what its run recorded."""
+    if recorded and recorded.sha256:
+        digest, place = sha256(), 0
+        while piece := store.read(key, place, PIECE_BYTES):
+            digest.update(piece)
+            place += len(piece)
+        require_hash(key, digest.hexdigest(), recorded)
+
+
+def require_hash(key: str, found: str, recorded: Recorded) -> None:
+    """Raise DataRefusedError unless the SHA-256 of an object's bytes, in hex, is the one that its run recorded."""
+    if recorded.sha256 not in {None, found}:
+        message = f"{key} is not what the run {recorded.run_id} wrote: it was changed since, its SHA-256 is another"
+        raise DataRefusedError(message, hint=remake(key))
 
 
 def remake(key: str) -> str:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from shopease_etl.errors import LakeLockedError, UnreachableError
 from shopease_etl.holder import LOCKED_HINT, Holder, holder_in, this_process
+from shopease_etl.nofollow import make_folder, open_file
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
 
     Raises:
         LakeLockedError: another process holds it; the message names it.
-        UnreachableError: the file cannot be made.
+        UnreachableError: the file cannot be made, or it or its folder is a symbolic link.
     """
     with _acquired(path) as file:
         try:
@@ -46,11 +47,11 @@ def _acquired(path: Path) -> Iterator[BinaryIO]:
     """The open, locked file that is at the path now; one unlinked by its former holder is tried again."""
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+b")
+            make_folder(path.parent)
+            file = open_file(path, "a+b")
         except OSError as error:
             message = f"cannot make the lock {path}: {error.strerror}"
-            raise UnreachableError(message) from error
+            raise UnreachableError(message, hint="set SHOPEASE_HOME to a folder that can be written") from error
         with file:
             _lock(file, path)
             if _is_at(file, path):

@@ -25,7 +25,7 @@ from shopease_etl.rollback import ROLLED_BACK, plan_rollback, runs_to_undo, undo
 from shopease_etl.settings import Settings
 from shopease_etl.source import existing_source
 from shopease_etl.stages.extract import resolve
-from shopease_etl.storage import LakeStore, Store
+from shopease_etl.storage import LakeStore
 from shopease_etl.storage.local import LocalStore
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ def retry(
         _check_ahead(plan, settings, store)
         run_id = last.run.run_id
         job = Job(plan, settings, store, hold, run_id, consent, progress, _events(run_id, plan, settings))
-        return _carried_out(_taken_up(last, job))
+        _taken_up(last, job).pending.sweep()
+        return _carried_out(job)
 
 
 def find_rollback(
@@ -204,13 +205,14 @@ def _in_time(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _check_ahead(plan: Plan, settings: Settings, store: Store) -> None:
+def _check_ahead(plan: Plan, settings: Settings, store: LakeStore) -> None:
     """Raise before anything is written what would stop the run at its end."""
     if plan.crawlers and isinstance(store, LocalStore):
         message = f"Glue's crawlers are for lakes on S3, and {store.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
     lineage.listeners(plan, settings)
     store.check()
+    store.check_targets(plan.keys)
     if "crawl" in plan.stages:
         warehouse(settings, store).check()
     if plan.crawlers:

@@ -62,6 +62,11 @@ class Plan:
         else:
             yield Step(stage, "catalog", (), ("tables and views",))
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The objects that the plan writes."""
+        return tables.KEYS.intersection(key for step in self.steps() for key in step.writes)
+
     def document(self) -> dict[str, object]:
         """The plan as a manifest tells it."""
         names = {"tables": [t.name for t in self.tables], "datasets": [d.name for d in self.datasets]}

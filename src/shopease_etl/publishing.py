@@ -46,7 +46,8 @@ def publish_run(
 ) -> None:
     """Let everybody see what a run wrote, and its manifest. An interrupt is held back, until `signals.deliver`.
 
-    The journal is what decides: before it nothing has changed; once it is written, the run's objects are published,
+    The journal is what decides: before it nothing has changed, and it is not written where it can be foreseen that an
+    object could not be replaced or deleted; once it is written, the run's objects are published,
     and the objects in `deletes` are deleted, if not by this command, then by the next (`recover`). The manifest of a
     run that publishes is not its last; one that undoes a run is (`is_final`). `others` are further runs' manifests.
 
@@ -56,6 +57,7 @@ def publish_run(
     key = tables.JOURNAL + str(manifest["run_id"])
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
     with signals.held_back():
+        store.check_targets([*pending.waiting, *deletes, _manifest_key(manifest)])
         log.info("publishing %d objects", len(pending.waiting))
         put_stream(store, key, [sealed({**journal, "is_final": is_final, "others": list(others)})])
         try:
@@ -69,15 +71,15 @@ def publish_run(
         _forget(store, key)
 
 
-def recover(store: LakeStore) -> None:
-    """Finish what commands that died had begun to publish; the lake's lock is held.
+def recover(store: LakeStore) -> bool:
+    """Finish what commands that died had begun to publish, and tell whether there was any; the lake's lock is held.
 
     Raises:
         DataRefusedError: a journal is not one that this version reads.
         UnreachableError: the store refuses an object.
     """
-    keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.startswith(tables.JOURNAL)]
-    for key in sorted(keys):
+    keys = sorted(item.key for item in store.list(tables.JOURNAL))
+    for key in keys:
         journal = _read(store, key)
         run_id = journal.manifest["run_id"]
         try:
@@ -89,6 +91,7 @@ def recover(store: LakeStore) -> None:
         _tell(journal, lost)
         _end(store, journal, is_lost=bool(lost))
         _forget(store, key)
+    return bool(keys)
 
 
 def _tell(journal: _Journal, lost: Sequence[str]) -> None:

@@ -31,12 +31,16 @@ class DatasetResult:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the run that wrote an object recorded of it."""
+    """What the run that wrote an object recorded of it.
+
+    `sha256` is None where that need not be compared: the run is under way and wrote it itself, or recorded none.
+    """
 
     bytes: int
     rows: int
     rejected: int
     run_id: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from shopease_etl.console import Console
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.options import TEXT, Everywhere, early
 
 if TYPE_CHECKING:
@@ -275,6 +275,7 @@ class Session:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
         from shopease_etl import answers, costs, resources
         from shopease_etl.settings import size
+        from shopease_etl.stages.occupation import warn_of_publishing
         from shopease_etl.stages.query import check_output, query
 
         limit = size(max_scan) if max_scan else None
@@ -282,6 +283,8 @@ class Session:
         if output:
             check_output(output, store.folder, self.settings.home)
         warehouse = resources.warehouse(self.settings, store, timeout=timeout)
+        with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
+            warn_of_publishing(store)
         with query(sql, warehouse, max_scan=limit) as result:
             answers.write(result.reader, self.console, output_format, output)
             if scan := result.engine.scan():

@@ -29,6 +29,7 @@ run "shopease_may_do_exactly_this" {
       statement.Sid => sort(flatten([statement.Action]))
       }) == jsonencode({
       ListLake                     = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
+      CheckBucket                  = ["s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"]
       ReadAndWriteLayers           = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListMultipartUploadParts", "s3:PutObject"]
       WriteQueryResults            = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
       RunCrawlers                  = ["glue:GetCrawler", "glue:StartCrawler", "glue:StopCrawler"]
@@ -45,7 +46,8 @@ run "shopease_may_do_exactly_this" {
       for statement in jsondecode(aws_iam_policy.shopease.policy).Statement :
       statement.Sid => sort(flatten([statement.Resource]))
       }) == jsonencode({
-      ListLake = ["arn:aws:s3:::shopease-stg"]
+      ListLake    = ["arn:aws:s3:::shopease-stg"]
+      CheckBucket = ["arn:aws:s3:::shopease-stg"]
       ReadAndWriteLayers = [
         "arn:aws:s3:::shopease-stg/_runs/*",
         "arn:aws:s3:::shopease-stg/bronze/*",
@@ -195,7 +197,7 @@ run "a_key_brings_its_statements_and_no_others" {
 
   assert {
     condition = (
-      length(jsondecode(aws_iam_policy.shopease.policy).Statement) == 9 &&
+      length(jsondecode(aws_iam_policy.shopease.policy).Statement) == 10 &&
       length(jsondecode(aws_iam_role_policy.crawlers.policy).Statement) == 6
     )
     error_message = "the key brings more statements than these"

@@ -47,6 +47,8 @@ OF_ATHENA: Final = {
     # Ctrl-C calls these two; that they are called is tested with the crawlers and with Athena.
     "RunCrawlers": {"glue:StopCrawler"},
     "Query": {"athena:StopQueryExecution"},
+    # `check` only warns where it may not ask.
+    "CheckBucket": {"s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"},
 }
 
 
@@ -165,6 +167,17 @@ def test_without_a_statement_the_command_that_needs_it_names_the_action(unruly: 
     unruly.allow(without(unruly.policy, sid=sid))
     ended = unruly.shop.run(*COMMANDS[action])
     assert action in ended.failed(4).stderr
+
+
+def test_check_names_the_rights_that_it_lacks(unruly: Guarded) -> None:
+    unruly.allow(without(unruly.policy, sid="CheckBucket"))
+    told = {line["name"]: line for line in unruly.shop.run("check", "--json").document}
+    assert all(told[name]["warning"] for name in ("lake versions", "lake lifecycle", "lake encryption"))
+    rights = ("s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetEncryptionConfiguration")
+    assert [right in json.dumps(told) for right in rights] == [True] * 3
+    unruly.allow(without(unruly.policy, action="glue:UpdateTable"))
+    line = next(line for line in unruly.shop.run("check", "--json").document if line["name"] == "catalog")
+    assert (line["exit_code"], "glue:UpdateTable" in line["detail"] + str(line["fix"])) == (4, True)
 
 
 def test_nothing_is_granted_that_no_command_needs(guarded: Guarded) -> None:

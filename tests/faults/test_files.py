@@ -101,6 +101,69 @@ def test_garbage_among_the_manifests_does_not_keep_a_run_from_its_work(lake: Pat
     Shop(lake.parent).run("clean", "--table", "products").done()
 
 
+def change_a_digit(path: Path) -> None:
+    """Change a digit near the end of a file, so that it keeps its size and stays a file of its kind."""
+    content = bytearray(path.read_bytes())
+    place = max(content.rfind(digit, 4, -8) for digit in b"123456789")
+    content[place] = ord("9") if content[place] != ord("9") else ord("8")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("key", "commands", "way_out"),
+    [
+        (PRODUCTS.bronze_key, (("clean",), ("run-all", "--from", "clean"), ("crawl",)), "shopease extract"),
+        (TRANSACTIONS.silver_key, (("aggregate",), ("run-all", "--from", "aggregate"), ("crawl",)), "shopease clean"),
+        (DAILY_SALES_SUMMARY.key, (("crawl",),), "shopease aggregate"),
+    ],
+)
+def test_an_object_that_was_changed_and_kept_its_size_is_refused(
+    lake: Path, key: str, commands: tuple[tuple[str, ...], ...], way_out: str
+) -> None:
+    change_a_digit(lake / key)
+    shop, before = Shop(lake.parent), hashes(lake)
+    (run,) = {run["run_id"] for run in shop.run("status", "--json").document["runs"]}
+    for command in commands:
+        assert way_out in shop.run(*command).failed(3, f"{key} is not what the run {run} wrote").stderr
+        assert (hashes(lake), leftovers(lake)) == (before, [])
+    verified = [line for line in shop.run("check", "--verify", "--json").document if "object" in line["name"]]
+    assert [(line["name"], line["exit_code"]) for line in verified] == [(f"object {key}", 3)]
+    assert way_out in verified[0]["fix"]
+
+
+def test_what_no_run_recorded_is_taken_as_it_is(lake: Path) -> None:
+    shop = Shop(lake.parent)
+    change_a_digit(lake / TRANSACTIONS.silver_key)
+    shutil.rmtree(lake / "_runs")
+    shop.run("aggregate").done()
+    lines = {line["name"]: line["detail"] for line in shop.run("check", "--verify", "--json").document}
+    assert lines["lake contents"] == "3 of 15 objects are what their runs wrote; for 12 no hash is recorded"
+
+
+def test_what_would_block_the_publication_ends_a_run_before_its_first_byte(lake: Path) -> None:
+    shop = Shop(lake.parent, "postgresql://u@127.0.0.1:1/asked_too_early")
+    blocked = lake / DAILY_SALES_SUMMARY.key
+    blocked.unlink()
+    blocked.mkdir()
+    before = hashes(lake)
+    for command in (("run-all",), ("run-all", "--dry-run"), ("aggregate",)):
+        told = shop.run(*command).failed(4, f"cannot replace {blocked}: it is a folder")
+        assert f"hint: move it away: mv {blocked} {blocked}.old" in told.stderr
+    lines = {line["name"]: line for line in shop.run("check", "--json").document}
+    assert (lines["lake"]["exit_code"], str(blocked) in lines["lake"]["detail"]) == (4, True)
+    assert "lake lock" in lines
+    assert (hashes(lake), leftovers(lake)) == (before, [])
+
+
+def test_a_publication_that_was_broken_off_is_told_of_with_every_answer(lake: Path) -> None:
+    shop = Shop(lake.parent)
+    shop.run("crawl").done()
+    assert "died" not in shop.run(*FIRST_DAY).done().stderr
+    (lake / "_runs" / ".publishing-the-run").write_text("{}")
+    for command in (FIRST_DAY, ("status",)):
+        assert "the run the-run is publishing, or died while it did" in shop.run(*command).done().stderr
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [(b"This is a letter.\n", "no dump"), (b"\x00\x01\x02", "no dump"), (b"", "empty"), (b"\x1f\x8bnonsense", "")],

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
+from uuid import uuid4
 
 from shopease_etl.aws import client, code_of, refusals
 from shopease_etl.catalog.formats import format_of
@@ -58,6 +59,16 @@ class GlueCatalog:
             message = f"there is no database {self.database} in the Glue catalog"
             hint = "`make deploy` makes it (see docs/AWS.md), or set SHOPEASE_GLUE_DATABASE"
             raise UnreachableError(message, hint=hint) from error
+
+    def require_writing(self) -> None:
+        """Raise UnreachableError where no table may be updated; the one that is tried does not exist."""
+        name = f"shopease_check_{uuid4().hex}"
+        try:
+            with self._told(name):
+                self._client.update_table(DatabaseName=self.database, TableInput={"Name": name})
+        except UnreachableError as error:
+            if code_of(error.__cause__) != "EntityNotFoundException":
+                raise
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """What Glue has of each table and view, by name."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from shopease_etl.catalog.schema import CatalogTable, CatalogView
 from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.tables import MADE_BY, Column
 
 SCHEMA_VERSION: Final = 1
@@ -37,7 +38,7 @@ def catalog_path(home: Path, database: str, lake: Path) -> Path:
 def save(catalog: LocalCatalog, path: Path) -> None:
     """Writes the catalog so that readers see the former file or the whole new one."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _replace(path, json.dumps(_as_json(catalog), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise ShopeaseError(f"the catalog {path} cannot be written: {error.strerror}") from error
@@ -54,10 +55,9 @@ def forget(path: Path) -> None:
 def _replace(path: Path, text: str) -> None:
     # always the same name: who writes has the lake's lock, and writes over what a killed command left
     temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with open_file(temporary, "wb", 0o600) as stream:
+            stream.write(text.encode())
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -23,11 +23,15 @@ MaxAge = Annotated[
 def check(
     session: Session,
     test_alert: Annotated[bool, typer.Option("--test-alert", help="Also send a test to SHOPEASE_ALERTS.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Also read the whole lake and compare its hashes.")] = False,
 ) -> None:
     """Check settings, connections, rights, versions, room and clocks: each line is ok, or says the fix."""
     from shopease_etl.checking import check_lines
 
-    session.show_checks(check_lines(session.settings, session.flags, test_alert=test_alert))
+    progress = session.console.progress
+    session.show_checks(
+        check_lines(session.settings, session.flags, test_alert=test_alert, verify=verify, progress=progress)
+    )
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease status --max-age 26h")

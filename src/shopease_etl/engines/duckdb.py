@@ -1,7 +1,6 @@
 """DuckDB over one local lake, shut in there: CSV and Parquet files as tables, and Athena's SQL on them."""
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -16,6 +15,7 @@ from shopease_etl.engines.duckdb_errors import no_table, reason, unknown_table, 
 from shopease_etl.engines.intervals import interval_texts
 from shopease_etl.engines.limits import TimeLimit
 from shopease_etl.engines.metadata_statements import Tables, plan
+from shopease_etl.engines.scratch import ScratchFolder
 from shopease_etl.engines.trino_macros import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
@@ -55,7 +55,7 @@ class Engine:
         self._csv_files: dict[str, CsvFile] = {}
         self._views: dict[str, str] = {}
         self._broken: dict[str, ShopeaseError] = {}
-        self._spill = tempfile.TemporaryDirectory(prefix="shopease-query-", dir=temporary)
+        self._spill = ScratchFolder(temporary)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="shopease-query")
         self._connection = duckdb.connect(
             ":memory:",
@@ -65,7 +65,7 @@ class Engine:
                 "ieee_floating_point_ops": False,
                 "integer_division": True,
                 "python_enable_replacements": False,
-                "temp_directory": self._spill.name,
+                "temp_directory": str(self._spill.path),
                 **({} if max_memory is None else {"memory_limit": f"{max_memory}B"}),
             },
         )
@@ -95,7 +95,7 @@ class Engine:
         self._connection.interrupt()
         self._worker.shutdown()
         self._connection.close()
-        self._spill.cleanup()
+        self._spill.delete()
 
     def add_csv(self, name: str, path: Path, columns: Sequence[str], *, made_by: str, has_line_breaks: bool) -> None:
         """A table of strings over a CSV file; NULL and '' both read as '', as OpenCSVSerDe has them."""

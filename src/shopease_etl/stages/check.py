@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import CheckLine
 from shopease_etl.settings import Settings
+from shopease_etl.stages.checks.contents import contents
 from shopease_etl.stages.checks.database import Source, database
 from shopease_etl.stages.checks.lakes import lake
 from shopease_etl.stages.checks.lines import Questions, tried
@@ -26,7 +28,8 @@ PATIENCE: Final = 20.0
 class Checked:
     """What is looked at: the settings and the names of those that flags gave, and what they name.
 
-    `lock` is the file that parts runs of this machine, `others` tell by name what else listens to runs.
+    `lock` is the file that parts runs of this machine, `others` tell by name what else listens to runs. With `verify`
+    all objects of the lake are read, which `progress` follows.
     """
 
     settings: Settings
@@ -36,6 +39,8 @@ class Checked:
     lock: Path
     source: Source
     others: Mapping[str, Callable[[], str]]
+    verify: bool = False
+    progress: Progress = SILENT
 
 
 def check(checked: Checked) -> Iterator[CheckLine]:
@@ -48,5 +53,7 @@ def check(checked: Checked) -> Iterator[CheckLine]:
     yield from machine(settings)
     yield from lake_lines.lines()
     yield from catalog_lines.lines()
+    if checked.verify:
+        yield from contents(store, checked.progress)
     yield from database(settings, checked.source, past)
     yield from (tried(name, look) for name, look in checked.others.items())

@@ -10,6 +10,7 @@ from typing import Final
 from shopease_etl.catalog.discovery import Discovery, discover
 from shopease_etl.catalog.schema import CatalogTable, CatalogView, quoted
 from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.lake import require_hash, require_unchanged
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import CatalogEntry, CrawlerRun, Recorded, Scan
 from shopease_etl.storage import Store
@@ -58,6 +59,7 @@ def crawl(
     Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted.
 
     Raises:
+        DataRefusedError: a file is not what its run recorded.
         ShopeaseError: the lake is empty, or a file cannot be read, or a table or view does not answer as it should.
     """
     found = discover(store, warehouse.database)
@@ -66,6 +68,7 @@ def crawl(
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start(_TASK)
+    _require_unchanged(store, found, recorded, is_whole=warehouse.reads_unpublished)
     if not warehouse.reads_unpublished:
         publish()
     with warehouse.registering(found.tables, found.views) as registration:
@@ -78,6 +81,16 @@ def crawl(
         scan = registration.engine.scan()
     progress.finish(_TASK, f"{len(catalogued)} tables and views")
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
+
+
+def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, Recorded], *, is_whole: bool) -> None:
+    """Compare what becomes queryable with what its runs recorded; on S3 only gold is read whole, which is small."""
+    for table in found.tables:
+        entry = recorded.get(table.key)
+        if entry and entry.sha256 and entry.bytes != found.sizes[table.key]:
+            require_hash(table.key, "", entry)
+        if is_whole or table.is_parquet:
+            require_unchanged(store, table.key, entry)
 
 
 def _refuse_drift(registration: Registration, *, crawled: bool) -> None:

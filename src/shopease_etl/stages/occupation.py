@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import socket
 from dataclasses import dataclass
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from shopease_etl import tables
 from shopease_etl.holder import Holder, holder_in
+from shopease_etl.nofollow import open_file
 from shopease_etl.storage import Store
 from shopease_etl.storage.local import LocalStore
 
 if TYPE_CHECKING:
     from shopease_etl.storage.s3 import S3Store
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,12 @@ def occupation(store: Store, lock: Path) -> Occupation | None:
     """The lock of the lake, in its file or in its lease on S3; None where nobody took it, or it cannot be read.
 
     Raises:
-        UnreachableError: S3 cannot be asked.
+        UnreachableError: S3 cannot be asked, or the lock or its folder is a symbolic link.
     """
     if isinstance(store, LocalStore):
         try:
-            holder = holder_in(_document(lock.read_bytes()))
+            with open_file(lock, "rb") as file:
+                holder = holder_in(_document(file.read()))
         except OSError:
             return None
         return Occupation(holder, _is_alive(holder, lock)) if holder else None
@@ -50,8 +56,18 @@ def occupation(store: Store, lock: Path) -> Occupation | None:
 
 def publishing(store: Store) -> tuple[str, ...]:
     """The runs whose publication has begun and is not over: under way, or broken off."""
-    keys = (item.key for item in store.list(f"{tables.RUNS}/") if item.key.startswith(tables.JOURNAL))
-    return tuple(sorted(key.removeprefix(tables.JOURNAL) for key in keys))
+    return tuple(sorted(item.key.removeprefix(tables.JOURNAL) for item in store.list(tables.JOURNAL)))
+
+
+def warn_of_publishing(store: Store) -> tuple[str, ...]:
+    """The runs that `publishing` gives, with a warning: readers may see new objects beside former ones."""
+    if begun := publishing(store):
+        told = (
+            "the run %s is publishing, or died while it did: some objects may be older than others until the next run, "
+            "`shopease clean` or `shopease crawl` finishes it"
+        )
+        log.warning(told, ", ".join(begun))
+    return begun
 
 
 def _document(body: bytes) -> Any:

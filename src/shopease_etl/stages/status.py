@@ -11,7 +11,7 @@ from shopease_etl import durations, tables
 from shopease_etl.history import DIED
 from shopease_etl.lake import Manifest, manifests
 from shopease_etl.results import DatasetStatus, LakeStatus, Recorded, RunStatus
-from shopease_etl.stages.occupation import Occupation, publishing
+from shopease_etl.stages.occupation import Occupation, warn_of_publishing
 from shopease_etl.storage import Store, StoredObject
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,7 @@ def status(
     """
     held = occupied.holder.told if occupied and occupied.is_alive else None
     time_now = time.time() if now is None else now
-    begun = publishing(store)
-    if begun:
-        told = "the run %s is publishing, or died at it: then the next run, clean or crawl finishes it"
-        log.warning(told, ", ".join(begun))
+    begun = warn_of_publishing(store)
     objects = [item for layer in tables.LAYERS for item in store.list(f"{layer}/")]
     past = _past(store, {item.key for item in objects} & tables.KEYS, runs, time_now - max_age if max_age else None)
     known = [run_status(manifest) for manifest in past.manifests[: max(runs, 2)]]

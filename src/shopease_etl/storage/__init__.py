@@ -180,8 +180,14 @@ class LakeStore(Store, Protocol):
     def abort(self, upload: UnfinishedUpload) -> None:
         """Delete what is half written; harmless where it is gone."""
 
-    def sweep(self) -> None:
-        """Delete what a killed run left half written; what it was publishing is finished before."""
+    def sweep(self, kept: Collection[Path] = ()) -> None:
+        """Delete what a killed run left half written, but not the files to keep; a publication is finished before."""
+
+    def check_targets(self, keys: Collection[str]) -> None:
+        """Raise UnreachableError where it can be foreseen that objects or manifests cannot be written.
+
+        It is tried without changing anything.
+        """
 
 
 def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:

@@ -2,15 +2,15 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 from urllib.parse import quote
 
 from shopease_etl import signals
 from shopease_etl.errors import ShopeaseError, UnreachableError
+from shopease_etl.nofollow import make_folder, open_file, refuse_link
 from shopease_etl.storage import LakeStore, Sink, StoredObject, Ticket, Upload
 from shopease_etl.storage.local import FileSink, LocalStore
 
@@ -86,6 +86,12 @@ class PendingStore:
         self._hold(key, sink, path)
         return True
 
+    def sweep(self) -> None:
+        """Delete what a run that ended left and `adopt` has not taken over."""
+        adopted = frozenset(self._paths.values())
+        self._base.sweep(adopted)
+        clear_spool(self._spool, adopted)
+
     def bring_back(self, key: str, name: str) -> None:
         """Let the object that the store keeps under this name wait to be published.
 
@@ -110,6 +116,8 @@ class PendingStore:
         return _HeldSink(sink, lambda: self._hold(key, sink, path))
 
     def _hold(self, key: str, sink: Sink, path: Path | None) -> None:
+        if former := self._waiting.get(key):  # adopted, but made again with the others of its stage
+            former.discard()
         self._waiting[key] = sink
         if path:
             self._paths[key] = path
@@ -158,6 +166,7 @@ class PendingStore:
 
 def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
     """Delete the copies that a run made, but those to keep; what cannot be deleted is told of."""
+    refuse_link(spool)
     try:
         for path in list(spool.iterdir()) if spool.is_dir() else ():
             if path not in kept:
@@ -201,9 +210,9 @@ class _SpooledSink:
         self._sink = sink
         self._path = path
         with _spooled("write", path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # customers' data: for nobody but the user
-            self._file: BinaryIO = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+            # customers' data: only for the user
+            make_folder(path.parent, 0o700)
+            self._file = open_file(path, "wb", 0o600)
 
     def write(self, data: bytes | bytearray) -> None:
         self._sink.write(data)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import boto3
@@ -185,8 +186,11 @@ class S3Store:
             return is_from(self.client, self._target(key), str(ticket["id"]))
         return True
 
-    def sweep(self) -> None:
+    def sweep(self, kept: Collection[Path] = ()) -> None:
         """Nothing to do: what is not completed is no object. Who holds the lease aborts it, where it is the lake's."""
+
+    def check_targets(self, keys: Collection[str]) -> None:
+        """Nothing to do: an upload is completed with the right that it was begun with, and no object blocks another."""
 
     def tagged(self, key: str) -> TaggedObject | None:
         """A small object with what `put_if` and `delete_if` ask for, or None."""

@@ -41,8 +41,9 @@ class AwsWarehouse:
         return f"{self.database} in the Glue catalog"
 
     def check(self) -> None:
-        """Raise unless database and workgroup are there, and no table or view of another kind is in the way."""
+        """Raise unless database and workgroup can be used, and no table or view of another kind is in the way."""
         self._catalog.check()
+        self._catalog.require_writing()
         self._catalog.refuse_foreign(declared_tables(), [table.name for table in TABLES], self._catalog.tables())
         with self.engine() as engine:
             engine.check()

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from shopease_etl import tables
 from shopease_etl.errors import UnreachableError
 from shopease_etl.history import DIED
 from shopease_etl.results import CheckLine, RunStatus
 from shopease_etl.settings import Settings
-from shopease_etl.stages.checks.lines import asked, failed, skewed, warned
+from shopease_etl.stages.checks.lines import asked, failed, skewed, tried, warned
 from shopease_etl.stages.checks.machine import disks
 from shopease_etl.stages.checks.past import Past
 from shopease_etl.stages.occupation import Occupation, occupation, publishing
@@ -41,8 +42,13 @@ def lake(settings: Settings, store: LakeStore, lock: Path, past: Past) -> Iterat
 
 def _looked_at(store: LocalStore, lock: Path, past: Past) -> Iterator[CheckLine]:
     store.check()
-    yield CheckLine("lake", f"{store.location} can be written")
+    yield tried("lake", lambda: _replaceable(store))
     yield from _history(store, lock, past)
+
+
+def _replaceable(store: LakeStore) -> str:
+    store.check_targets(tables.KEYS)
+    return f"{store.location} can be written, and each of its objects replaced"
 
 
 def _asked(settings: Settings, store: "S3Store", lock: Path, past: Past) -> Iterator[CheckLine]:

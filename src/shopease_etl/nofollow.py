@@ -1,0 +1,60 @@
+"""Files and folders of our own, opened without following symbolic links: a lake may be open to other users."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from shopease_etl.errors import UnreachableError
+
+
+def refuse_link(path: Path) -> None:
+    """Raise UnreachableError where the path itself is a symbolic link; those above it may be."""
+    if os.path.islink(path):  # noqa: PTH114 - where it may not be looked up, pathlib's raises
+        message = f"{path} is a symbolic link; what it points to could be overwritten or deleted"
+        raise UnreachableError(message, hint=f"remove it: rm {path}")
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make the folder and those above it; `mode`, less the umask, is that of the last one.
+
+    Raises:
+        UnreachableError: it is a symbolic link or no folder.
+        OSError: it cannot be made.
+    """
+    refuse_link(path)
+    try:
+        path.mkdir(mode, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        message = f"{path} is not a folder"
+        raise UnreachableError(message, hint=f"move it away: mv {path} {path}.old") from error
+
+
+def open_file(path: Path, mode: Literal["rb", "wb", "a+b"], permissions: int = 0o666) -> BinaryIO:
+    """Open a regular file in one of our own folders; a new one gets the permissions, less the umask.
+
+    Raises:
+        UnreachableError: it or its folder is a symbolic link, or it is written and has a second name (a hard link).
+        OSError: it cannot be opened.
+    """
+    refuse_link(path.parent)
+    flags = {"rb": os.O_RDONLY, "wb": os.O_WRONLY | os.O_CREAT, "a+b": os.O_RDWR | os.O_CREAT | os.O_APPEND}[mode]
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, permissions)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            refuse_link(path)
+        raise
+    file = os.fdopen(descriptor, mode)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or (mode != "rb" and status.st_nlink > 1):
+            message = f"{path} is not a file of its own: it is special, or has a second name elsewhere (a hard link)"
+            raise UnreachableError(message, hint=f"remove it: rm {path}")
+        if mode == "wb":  # only now is it known which file is emptied
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        file.close()
+        raise
+    return file
