@@ -47,7 +47,6 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
-	$(BIN)/python -m shopease_etl.start_table | diff src/shopease_etl/start.json -
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
@@ -56,7 +55,6 @@ format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.catalog.formats > terraform/catalog.json
-	$(BIN)/python -m shopease_etl.start_table > src/shopease_etl/start.json
 
 SCALE ?= 1
 ROUNDS ?= 5
