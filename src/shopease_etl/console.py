@@ -3,30 +3,37 @@
 import io
 import json
 import logging
-import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
 
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError, UnreachableError
+from shopease_etl.escaping import EscapingStream, escaped, json_escaped
 from shopease_etl.logs import PRINTED, Logs
+from shopease_etl.paging import page
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.progress_displays import LiveProgress, PlainProgress
 from shopease_etl.redaction import Secrets
+from shopease_etl.streams import discard
 
 if TYPE_CHECKING:
     import rich.console
+    import rich.segment
 
 log = logging.getLogger(__name__)
 
 PIPED_WIDTH: Final = 10_000
+
+
+def _escaped_lines(text: str) -> str:
+    return escaped(text, keep="\n\t")
 
 
 class Console:
@@ -92,47 +99,66 @@ class Console:
         piped = None if sys.stderr.isatty() else PIPED_WIDTH
         return rich.console.Console(stderr=True, width=piped, highlight=False, markup=False, emoji=False)
 
-    def result(self, document: object, render: Callable[[], Any]) -> None:
-        """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it."""
+    def result(self, document: object, render: Callable[[], Any], done: str | None = None) -> None:
+        """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it.
+
+        `done` says what the command has done, for the message that the result cannot be written.
+        """
         self._settle()
-        with self.results() as stdout:
-            if self.json:
-                print(json.dumps(_plain(document), default=str, ensure_ascii=False), file=stdout)
-            else:
-                self._stdout.print(render())
+        if self.json:
+            self.json_line(json.dumps(_plain(document), default=str, ensure_ascii=False), done)
+        else:
+            with self._stdout.capture() as drawn:  # words that are longer than a line stay whole
+                self._stdout.print(_Escaped(render()), overflow="ignore", crop=False)
+            with self.results(done, str) as stdout:
+                stdout.write(drawn.get())
 
     @contextmanager
-    def results(self) -> Iterator[TextIO]:
-        """Stdout, for results.
+    def results(self, done: str | None = None, escape: Callable[[str], str] = _escaped_lines) -> Iterator[TextIO]:
+        """Stdout, for results; on a terminal `escape` makes visible what the terminal would obey.
+
+        A reader who leaves early is no failure: what is still to be written is discarded.
 
         Raises:
-            UnreachableError: there is no room for them; nothing more is written.
+            UnreachableError: they cannot be written; nothing more is. The message says what is `done` all the same.
         """
+        stream = cast("TextIO", EscapingStream(sys.stdout, escape)) if sys.stdout.isatty() else sys.stdout
         try:
-            yield sys.stdout
+            yield stream
             sys.stdout.flush()
         except BrokenPipeError:
-            raise
+            discard(sys.stdout)
         except OSError as error:
-            self.abandon_stdout()
+            discard(sys.stdout)
             message = f"cannot write to stdout: {error.strerror}"
-            raise UnreachableError(message) from error
+            raise UnreachableError(f"{done}, but {message}" if done else message) from error
 
-    def abandon_stdout(self) -> None:
-        """Let what is still to be written go nowhere: nobody can read it."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-
-    def line(self, text: str) -> None:
-        """Put a finished line on stdout."""
-        with self.results() as stdout:
+    def json_line(self, text: str, done: str | None = None) -> None:
+        """Put a JSON document on stdout, as a line."""
+        with self.results(done, json_escaped) as stdout:
             print(text, file=stdout)
+
+    def lines(self, lines: Iterable[str], count: int = 1) -> None:
+        """Put `count` finished lines on stdout; on a terminal with fewer lines, through a pager."""
+        self._settle()
+        if not (self.width and count >= self._stdout.height and page(lines)):
+            with self.results(escape=str) as stdout:
+                stdout.writelines(f"{line}\n" for line in lines)
+
+    @property
+    def width(self) -> int | None:
+        """How many columns stdout has, if it is a terminal."""
+        return self._stdout.width if sys.stdout.isatty() else None
+
+    @property
+    def has_styles(self) -> bool:
+        """Whether stdout is a terminal that knows bold and dim."""
+        return sys.stdout.isatty() and self._stdout.color_system is not None
 
     def message(self, text: str) -> None:
         """Tell a person something that is not a result."""
         if not (self.quiet or self._logs.is_json):
-            print(self.secrets.redacted(text), file=sys.stderr)
+            print(_escaped_lines(self.secrets.redacted(text)), file=sys.stderr)
         log.info(text, extra=PRINTED)
 
     def asks(self, question: str) -> bool:
@@ -140,7 +166,7 @@ class Console:
         # what Polars sets for SIGINT lets a read go on, and Ctrl-C would be seen only after the answer
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.siginterrupt(number, True)  # noqa: FBT003 - it takes no keyword
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{escaped(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def failure(self, error: ShopeaseError) -> None:
@@ -149,9 +175,9 @@ class Console:
             print(self.secrets.redacted("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         self._failed("failed", str(error), error.exit_code, error.hint, error.details, error if self._debug else None)
 
-    def interrupted(self) -> None:
-        """Tell that the command was interrupted."""
-        self._failed("interrupted", "interrupted", INTERRUPTED_EXIT_CODE)
+    def interrupted(self, hint: str | None = None) -> None:
+        """Tell that the command was interrupted, and what may be done next."""
+        self._failed("interrupted", "interrupted", INTERRUPTED_EXIT_CODE, hint)
 
     def _failed(
         self,
@@ -165,16 +191,31 @@ class Console:
         """Details may show rows of customers' data: they are for who sits there, and for no log."""
         told, way_out = self.secrets.redacted(error), hint and self.secrets.redacted(hint)
         if not self._logs.is_json:
-            print(f"shopease: {'error: ' if status == 'failed' else ''}{told}", file=sys.stderr)
+            print(f"shopease: {'error: ' if status == 'failed' else ''}{escaped(told)}", file=sys.stderr)
             for line in details:
-                print(f"  {self.secrets.redacted(line)}", file=sys.stderr)
+                print(f"  {escaped(self.secrets.redacted(line))}", file=sys.stderr)
             if way_out:
-                print(f"  hint: {way_out}", file=sys.stderr)
+                print(f"  hint: {escaped(way_out)}", file=sys.stderr)
         log.error(error, exc_info=cause, extra={**PRINTED, "error": error, "hint": hint, "exit_code": exit_code})
         if self.json:
             document = {"status": status, "error": told, "hint": way_out, "exit_code": exit_code}
-            with suppress(UnreachableError, BrokenPipeError), self.results() as stdout:
-                print(json.dumps(document), file=stdout)
+            with suppress(UnreachableError):
+                self.json_line(json.dumps(document))
+
+
+class _Escaped:
+    """What Rich draws, without what a terminal would obey: styles are Rich's own, and stay."""
+
+    def __init__(self, drawn: "rich.console.RenderableType") -> None:
+        self._drawn = drawn
+
+    def __rich_console__(
+        self, console: "rich.console.Console", options: "rich.console.ConsoleOptions"
+    ) -> "Iterator[rich.segment.Segment]":
+        from rich.segment import Segment
+
+        for text, style, control in console.render(self._drawn, options):
+            yield Segment(text if control else _escaped_lines(text), style, control)
 
 
 def _plain(document: object) -> object:

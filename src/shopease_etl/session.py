@@ -190,7 +190,7 @@ class Session:
     def show_schedule(self, schedule: "Schedule", install: Callable[[], None] | None, *, yes: bool) -> None:
         """What runs the pipeline, installed if that is wanted; ConfigurationError where nobody can be asked."""
         if not self.console.json:
-            self.console.line(schedule.text)
+            self.console.lines(schedule.text.splitlines())
         for note in schedule.notes:
             self.console.message(f"Note: {note}")
         is_installed = install is not None and (yes or self._agrees_to_write(schedule))
@@ -217,9 +217,7 @@ class Session:
         from shopease_etl.stages.query import shipped_queries
 
         queries = shipped_queries()
-        self.console.result(
-            queries, lambda: rendering.table(("name", "answers"), ((q.name, q.description) for q in queries))
-        )
+        self.console.result(queries, lambda: rendering.query_list((q.name, q.description) for q in queries))
 
     def statement(self, sql: str | None, file: Path | None, name: str | None) -> str:
         """The one statement that was given, as text, in a file, or by a shipped query's name.
@@ -229,15 +227,24 @@ class Session:
         """
         from shopease_etl.stages.query import shipped_query
 
-        if sum(given is not None for given in (sql, file, name)) != 1:
-            message = "give one statement: as an argument, with --file, or with --name"
-            raise ConfigurationError(message, hint="`shopease query --list` shows the names")
+        given = sum(source is not None for source in (sql, file, name))
+        if given > 1 or (not given and sys.stdin.isatty()):
+            message = f"{'more than one statement' if given else 'no statement'} given"
+            hint = "give one: as an argument, with --file, on stdin, or with --name (`shopease query --list`)"
+            raise ConfigurationError(message, hint=hint)
         if name is not None:
             return shipped_query(name, self.settings.glue_database).sql
-        return sql if sql is not None else _text(file)
+        return sql if sql not in {None, "-"} else _text(file)
 
     def show_answer(
-        self, sql: str, output_format: str, output: Path | None, max_scan: str | None, timeout: float | None
+        self,
+        sql: str,
+        output_format: str,
+        output: Path | None,
+        max_scan: str | None,
+        timeout: float | None,
+        *,
+        vertical: bool = False,
     ) -> None:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
         from shopease_etl import answers, costs, resources
@@ -247,16 +254,20 @@ class Session:
         limit = size(max_scan) if max_scan else None
         warehouse = resources.warehouse(self.settings, resources.lake_store(self.settings), timeout=timeout)
         with query(sql, warehouse, max_scan=limit) as result:
-            answers.write(result.reader, self.console, output_format, output)
+            answers.write(result.reader, self.console, output_format, output, vertical=vertical)
             if scan := result.engine.scan():
                 self.console.message(costs.told(scan, self.settings.price_athena_tb))
 
 
 def _text(file: Path | None) -> str:
-    if file is None or str(file) == "-":
-        return sys.stdin.read()
+    source = "stdin" if file is None or str(file) == "-" else str(file)
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"cannot read {file}: {error}"
-        raise ConfigurationError(message) from error
+        text = sys.stdin.read() if source == "stdin" or file is None else file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{source} is not UTF-8 text", hint=f"save it as UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {source}: {error.strerror}") from error
+    if not text.strip():
+        hint = "give a statement: as an argument, with --file, on stdin, or with --name (`shopease query --list`)"
+        raise ConfigurationError(f"{source} has no statement", hint=hint)
+    return text

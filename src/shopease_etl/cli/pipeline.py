@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from shopease_etl import options
-from shopease_etl.program import command
+from shopease_etl.program import Commands, command
 from shopease_etl.session import Session
+from shopease_etl.tables import GOLD_TABLES
 
-commands = typer.Typer()
+commands = Commands()
 
 _PANEL = "Pipeline"
 
@@ -44,7 +45,7 @@ def retry(
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Go on with the last run, which failed, after the last of its stages whose outputs are whole."""
+    """Resume the last failed run from the first stage that did not finish."""
     from shopease_etl import pipeline
     from shopease_etl.plan import Consent
 
@@ -74,7 +75,10 @@ def extract(
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease clean --table products")
 @command
 def clean(
-    session: Session, table: options.Names = None, allow_shrink: options.AllowShrink = False, wait: options.Wait = 0
+    session: Session,
+    table: options.CleanedNames = None,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
 ) -> None:
     """Clean bronze into silver; rejected rows go to quarantine with their reason."""
     from shopease_etl.plan import plan_tables
@@ -87,7 +91,13 @@ def clean(
 def aggregate(
     session: Session,
     dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", metavar="NAME", help="Only this dataset; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Only this dataset; repeatable.",
+            autocompletion=options.offering(dataset.name for dataset in GOLD_TABLES),
+        ),
     ] = None,
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
@@ -107,7 +117,7 @@ def crawl(
     ] = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Make the lake's tables and views queryable, in Glue or locally, and check each by a query."""
+    """Register the lake's tables and views, in Glue or locally, and check each by a query."""
     from shopease_etl.plan import Plan
 
     session.run(Plan(("crawl",), crawlers=crawlers), wait=wait)
