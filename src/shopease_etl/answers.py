@@ -11,51 +11,61 @@ import pyarrow as pa
 from shopease_etl.console import PIPED_WIDTH, Console
 from shopease_etl.engines.formats import write_csv, write_json, write_parquet
 from shopease_etl.errors import ConfigurationError, UnreachableError
-from shopease_etl.escaping import json_escaped
+from shopease_etl.escaping import escaped_lines, json_escaped
 from shopease_etl.result_tables import ResultTable
 from shopease_etl.wording import counted
 
 _WRITERS: Final = {"csv": write_csv, "json": write_json}
+_FILE_FORMATS: Final = (*_WRITERS, "parquet")
+
+
+def chosen_format(console: Console, output_format: str, output: Path | None, *, vertical: bool) -> str:
+    """The format to write; that of a file is told by its ending.
+
+    Raises:
+        ConfigurationError: Parquet without a file, a table into one, a format under `--json`, or something vertical
+            that is no table.
+    """
+    if output and output_format == "table" and output.suffix.lstrip(".") in _FILE_FORMATS:
+        output_format = output.suffix.lstrip(".")
+    if vertical and (output or console.json or output_format != "table"):
+        message = "--vertical is for tables on stdout"
+        raise ConfigurationError(message, hint="leave out --vertical, or --format, --output and --json")
+    if output and output_format == "table":
+        message = "the table format cannot be written to a file"
+        raise ConfigurationError(message, hint="choose another: --format csv, json or parquet")
+    if console.json and not output and output_format != "table":
+        message = f"--json writes its own document, not {output_format}"
+        raise ConfigurationError(message, hint="leave one of the two out, or name a file with --output")
+    if not output and output_format == "parquet":
+        message = "cannot write Parquet to stdout"
+        raise ConfigurationError(message, hint="name a file: --output answer.parquet")
+    return output_format
 
 
 def write(
     reader: pa.RecordBatchReader, console: Console, output_format: str, output: Path | None, *, vertical: bool = False
 ) -> None:
-    """Write the rows; a file's ending tells its format, and without a file `--json` has them in its one document.
+    """Write the rows in the format that `chosen_format` gave; without a file `--json` has them in its one document.
 
-    A table that is wider than the terminal is shown as `vertical` asks for it: one block of lines a row.
+    A table that is wider than the terminal is shown as `vertical` asks for it: one line a value.
 
     Raises:
-        ConfigurationError: Parquet without a file, a table into one, or something vertical that is no table.
-        UnreachableError: the file cannot be written.
+        UnreachableError: the file or stdout cannot be written.
     """
-    if vertical and (output or console.json or output_format != "table"):
-        message = "--vertical is for tables on stdout"
-        raise ConfigurationError(message, hint="leave out --vertical, or --format, --output and --json")
-    if output and output_format == "table" and output.suffix.lstrip(".") in (*_WRITERS, "parquet"):
-        output_format = output.suffix.lstrip(".")
     if output:
         rows = _to_file(reader, output_format, output)
         document = {"output": str(output), "format": output_format, "rows": rows}
-        console.result(document, lambda: f"Wrote {counted(rows, 'row')} to {output}")
+        console.result(document, lambda: f"Wrote {counted(rows, 'row')} to {output}", f"wrote {output}")
     elif console.json:
-        if output_format != "table":
-            message = f"--json writes its own document, not {output_format}"
-            raise ConfigurationError(message, hint="leave one of the two out, or name a file with --output")
         text = io.StringIO()
         rows = write_json(reader, text)
         console.json_line(f'{{"row_count": {rows}, "rows": {text.getvalue().replace(chr(10), "")}}}')
     elif output_format == "table":
         _draw(reader, console, vertical=vertical)
-    elif output_format == "json":
-        with console.results(escape=json_escaped) as stdout:
-            write_json(reader, stdout)
-    elif output_format == "csv":
-        with console.results() as stdout:
-            write_csv(reader, stdout)
     else:
-        message = "cannot write Parquet to stdout"
-        raise ConfigurationError(message, hint="name a file: --output answer.parquet")
+        with console.results(escape=json_escaped if output_format == "json" else escaped_lines) as stdout:
+            _WRITERS[output_format](reader, stdout)
 
 
 def _draw(reader: pa.RecordBatchReader, console: Console, *, vertical: bool) -> None:
@@ -81,9 +91,6 @@ def _dim(text: str) -> str:
 
 
 def _to_file(reader: pa.RecordBatchReader, output_format: str, output: Path) -> int:
-    if output_format == "table":
-        message = "the table format cannot be written to a file"
-        raise ConfigurationError(message, hint="choose another: --format csv, json or parquet")
     if output_format == "parquet":
         return write_parquet(reader, output)
     with _whole(output) as stream:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
 
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError, UnreachableError
-from shopease_etl.escaping import EscapingStream, escaped, json_escaped
+from shopease_etl.escaping import EscapingStream, escaped, escaped_lines, json_escaped
 from shopease_etl.logs import PRINTED, Logs
 from shopease_etl.paging import page
 from shopease_etl.progress import SILENT, Progress
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PIPED_WIDTH: Final = 10_000
-
-
-def _escaped_lines(text: str) -> str:
-    return escaped(text, keep="\n\t")
 
 
 class Console:
@@ -83,7 +79,8 @@ class Console:
         """Where stages tell how far they are: a live display on a terminal, plain lines elsewhere, none in JSON."""
         if self.quiet or self._logs.is_json:
             return SILENT
-        return LiveProgress(self._stderr) if self._stderr.is_terminal else PlainProgress()
+        has_room = self._stderr.is_terminal and self._stderr.width >= LiveProgress.NARROWEST
+        return LiveProgress(self._stderr) if has_room else PlainProgress()
 
     @cached_property
     def _stdout(self) -> "rich.console.Console":
@@ -108,13 +105,13 @@ class Console:
         if self.json:
             self.json_line(json.dumps(_plain(document), default=str, ensure_ascii=False), done)
         else:
-            with self._stdout.capture() as drawn:  # words that are longer than a line stay whole
-                self._stdout.print(_Escaped(render()), overflow="ignore", crop=False)
+            with self._stdout.capture() as drawn:
+                self._stdout.print(_Escaped(render()), crop=False)
             with self.results(done, str) as stdout:
                 stdout.write(drawn.get())
 
     @contextmanager
-    def results(self, done: str | None = None, escape: Callable[[str], str] = _escaped_lines) -> Iterator[TextIO]:
+    def results(self, done: str | None = None, escape: Callable[[str], str] = escaped_lines) -> Iterator[TextIO]:
         """Stdout, for results; on a terminal `escape` makes visible what the terminal would obey.
 
         A reader who leaves early is no failure: what is still to be written is discarded.
@@ -158,8 +155,16 @@ class Console:
     def message(self, text: str) -> None:
         """Tell a person something that is not a result."""
         if not (self.quiet or self._logs.is_json):
-            print(_escaped_lines(self.secrets.redacted(text)), file=sys.stderr)
+            self._say(escaped_lines(self.secrets.redacted(text)))
         log.info(text, extra=PRINTED)
+
+    def _say(self, text: str) -> None:
+        """Put a text on stderr, wrapped between words on a terminal."""
+        if sys.stderr.isatty():
+            from shopease_etl.tabular import wrapped
+
+            text = "\n".join(part for line in text.split("\n") for part in wrapped(line, self._stderr.width))
+        print(text, file=sys.stderr)
 
     def asks(self, question: str) -> bool:
         """Whether the person answers yes; the end of the input is no."""
@@ -191,11 +196,11 @@ class Console:
         """Details may show rows of customers' data: they are for who sits there, and for no log."""
         told, way_out = self.secrets.redacted(error), hint and self.secrets.redacted(hint)
         if not self._logs.is_json:
-            print(f"shopease: {'error: ' if status == 'failed' else ''}{escaped(told)}", file=sys.stderr)
+            self._say(f"shopease: {'error: ' if status == 'failed' else ''}{escaped(told)}")
             for line in details:
-                print(f"  {escaped(self.secrets.redacted(line))}", file=sys.stderr)
+                self._say(f"  {escaped(self.secrets.redacted(line))}")
             if way_out:
-                print(f"  hint: {escaped(way_out)}", file=sys.stderr)
+                self._say(f"  hint: {escaped(way_out)}")
         log.error(error, exc_info=cause, extra={**PRINTED, "error": error, "hint": hint, "exit_code": exit_code})
         if self.json:
             document = {"status": status, "error": told, "hint": way_out, "exit_code": exit_code}
@@ -215,7 +220,7 @@ class _Escaped:
         from rich.segment import Segment
 
         for text, style, control in console.render(self._drawn, options):
-            yield Segment(text if control else _escaped_lines(text), style, control)
+            yield Segment(text if control else escaped_lines(text), style, control)
 
 
 def _plain(document: object) -> object:

@@ -12,6 +12,11 @@ def escaped(text: str, keep: str = "") -> str:
     return _replaced(text, keep, lambda character: character.encode("unicode_escape").decode())
 
 
+def escaped_lines(text: str) -> str:
+    """The text escaped, with its line ends and tabs."""
+    return escaped(text, keep="\n\t")
+
+
 def json_escaped(text: str) -> str:
     r"""A JSON document that means the same, with `\u202e` for each character that does not print; line ends stay."""
     return _replaced(text, "\n", lambda character: json.dumps(character)[1:-1])

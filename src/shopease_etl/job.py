@@ -43,6 +43,7 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
+KEPT: Final = "completed stages are kept; `shopease retry` resumes the run (a new run discards them)"
 
 ASIDE: Final = "undoing"
 _RAISE_LIMIT: Final = "SHOPEASE_{}_TIMEOUT sets the limit; see what took so long with --verbose"
@@ -180,17 +181,22 @@ class Job:
         is_interrupt = isinstance(error, KeyboardInterrupt)
         with signals.held_back("tidying up"):
             self._stop_reading()
-            if is_interrupt and self.is_published:
-                log.warning("what the run wrote is published: it was interrupted after that")
-            elif self.is_published:
+            if self.is_published and not is_interrupt:
                 self._undo()
             kept = () if self.is_published else tuple(item.key for stage in self.stages for item in stage.datasets)
             self.pending.discard(kept)
-            if kept:
-                log.warning("what its finished stages wrote is kept for `shopease retry`; any other run deletes it")
+            if is_interrupt:
+                error.add_note(self._after_interrupt(has_kept=bool(kept)))
+            elif kept:
+                log.warning("%s", KEPT)
             self._tell_end(*((INTERRUPTED, INTERRUPTED) if is_interrupt else (FAILED, str(error))))
         with suppress(KeyboardInterrupt):
             signals.deliver()
+
+    def _after_interrupt(self, *, has_kept: bool) -> str:
+        if self.is_published:
+            return "what the run wrote is published; `shopease retry` does the rest"
+        return KEPT if has_kept else "the lake is as it was; `shopease retry` starts the run again"
 
     def _tell_end(self, status: str, error: str) -> None:
         """In the manifest, if that can be written, and to who listens; without secrets that the error may bear."""

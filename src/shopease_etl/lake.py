@@ -116,12 +116,13 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
     """The object's size in bytes.
 
     Raises:
-        DataRefusedError: it is missing, cut short, or not of the size that its run recorded.
+        ShopeaseError: it is missing.
+        DataRefusedError: it is cut short, or not of the size that its run recorded.
     """
     found = store.find(key)
     if found is None:
-        message = f"{key} is not in the lake {store.location}"
-        raise DataRefusedError(message, hint=remake(key))
+        command = tables.MADE_BY.get(key.partition("/")[0], "run-all")
+        raise ShopeaseError(f"{key} is not in the lake {store.location}", hint=f"run `shopease {command}` first")
     expected = recorded.get(key)
     if expected and found.bytes != expected.bytes:
         message = f"{key} has {found.bytes:,} bytes, but the run {expected.run_id} wrote {expected.bytes:,}"

@@ -149,7 +149,9 @@ class LogFile(logging.Handler):
             self._file = _opened(self._path.resolve() if self._path.is_file() else self._path)
         except OSError as error:
             message = f"cannot open the log file {self._path}: {error.strerror}"
-            raise ConfigurationError(message, hint="see --log-file and SHOPEASE_LOG_FILE") from error
+            raise ConfigurationError(
+                message, hint="set --log-file or SHOPEASE_LOG_FILE to a file in a writable folder"
+            ) from error
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append the record."""

@@ -16,6 +16,7 @@ from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, Shope
 from shopease_etl.options import TEXT, early, taken_from, with_everywhere
 from shopease_etl.session import Session
 from shopease_etl.streams import discard
+from shopease_etl.wording import reason
 
 # Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds,
 # longer than a stage takes, so that each stage would add to what the one before it used.
@@ -25,24 +26,28 @@ _ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-class _WithoutTypesOfFlags:
-    """Help that shows no type beside a flag, which takes no value."""
+class _Command(TyperCommand):
+    """A command as Typer makes it, but for the help of its flags."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: Any) -> Any:
         """The parameters of the command."""
-        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc] - that of the class beside this one
-        for parameter in parameters:
-            if getattr(parameter, "is_flag", False):
-                parameter.metavar = ""
-        return parameters
+        return _without_types_of_flags(super().get_params(ctx))
 
 
-class _Command(_WithoutTypesOfFlags, TyperCommand):
-    """A command as Typer makes it."""
+class Program(TyperGroup):
+    """The program as Typer makes it, but for the help of its flags."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters of the program."""
+        return _without_types_of_flags(super().get_params(ctx))
 
 
-class Program(_WithoutTypesOfFlags, TyperGroup):
-    """The program as Typer makes it."""
+def _without_types_of_flags(parameters: list[Any]) -> list[Any]:
+    """Help shows no type beside a flag, which takes no value."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
 
 
 class Commands(typer.Typer):
@@ -119,13 +124,15 @@ def _guarded(session: Session, work: Callable[[Session], None]) -> None:
     except ShopeaseError as error:
         session.console.failure(error)
         raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        session.console.interrupted()
+    except KeyboardInterrupt as interrupt:
+        session.console.interrupted("; ".join(getattr(interrupt, "__notes__", ())) or None)
         raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
     except typer.Exit:
         raise
     except Exception as error:
-        session.console.failure(ShopeaseError(f"{type(error).__name__}: {error}", hint="run it again with --debug"))
+        session.console.failure(
+            ShopeaseError(f"{type(error).__name__}: {reason(error)}", hint="run it again with --debug")
+        )
         raise typer.Exit(1) from error
     finally:
         signals.conclude()

@@ -60,6 +60,8 @@ class PlainProgress:
 class LiveProgress:
     """A display that moves, for each stage one, with a line for each task under way or done."""
 
+    NARROWEST: Final = 60  # in columns; what is narrower would cut its lines
+
     def __init__(self, console: "rich.console.Console") -> None:
         self._console = console
         self._display = self._new_display()
@@ -100,13 +102,14 @@ class LiveProgress:
     def _new_display(self) -> "rich.progress.Progress":
         from rich import progress
 
-        columns = (
+        columns = [
             progress.SpinnerColumn(finished_text="✓" if _can_encode("✓") else "*"),
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=20),
-            progress.TextColumn("{task.fields[note]}"),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.TextColumn("{task.fields[note]}", markup=False),
             progress.TimeElapsedColumn(),
-        )
+        ]
+        if self._console.width >= 80:
+            columns.insert(2, progress.BarColumn(bar_width=20))
         return progress.Progress(*columns, console=self._console)
 
 

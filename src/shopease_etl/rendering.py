@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -11,9 +11,10 @@ from shopease_etl.costs import MonthlyCost, Prices, dollars
 from shopease_etl.results import CheckLine, DatasetResult, RollbackResult, RunResult, StageResult
 from shopease_etl.stages.cleanup import Garbage
 from shopease_etl.tables import DAILY_SALES_SUMMARY
-from shopease_etl.tabular import Grid
+from shopease_etl.tabular import Grid, Paragraph
 from shopease_etl.wording import counted
 
+_VERDICT_WIDTH: Final = 9
 _STYLES = {
     "succeeded": "green",
     "failed": "red",
@@ -32,7 +33,7 @@ def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType
     if datasets:
         headings = ("layer", "dataset", "rows in", "rows out", "rejected", "MB", "seconds")
         rows = [_dataset(dataset) for dataset in datasets]
-        parts += [Grid(headings, rows, droppable=("seconds", "MB", "rows in", "layer")), ""]
+        parts += [Grid(headings, rows, droppable=("seconds", "MB", "rows in")), ""]
     parts += [_rejects(dataset) for dataset in datasets if dataset.rejected]
     parts += [part for stage in run.stages if stage.tables for part in _catalogued(stage, listed=not datasets)]
     if run.reconciliation:
@@ -40,7 +41,7 @@ def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType
     if location.startswith("s3://"):
         parts.append(_run_cost(run, prices))
     times = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages)
-    parts += [f"Run {run.run_id} {run.status}: {times}", f"Manifest: {location}/_runs/{run.run_id}.json"]
+    parts += [f"Run {run.run_id} {run.status}: {times}", Paragraph(f"Manifest: {location}/_runs/{run.run_id}.json")]
     return Group(*parts)
 
 
@@ -76,7 +77,7 @@ def plan_steps(steps: Iterable[Any]) -> RenderableType:
     """What a run would read and write."""
     headings = ("stage", "dataset", "reads", "writes")
     rows = [(s.stage, s.dataset, "\n".join(s.reads), "\n".join(s.writes)) for s in steps]
-    return Grid(headings, rows)
+    return Grid(headings, rows, droppable=("reads",))
 
 
 def monthly_cost(cost: MonthlyCost) -> RenderableType:
@@ -107,17 +108,20 @@ def left_alone(found: Garbage) -> str:
 
 def check_lines(lines: Iterable[CheckLine]) -> RenderableType:
     """Each thing checked, with the fix where it needs one."""
-    rows = [(_verdict(line), line.name, line.detail, line.fix or "") for line in lines]
-    return Grid(("", "what", "found", "fix"), rows, prose=("what", "found", "fix"))
+    return Group(*(part for line in lines for part in _checked(line)))
+
+
+def _checked(line: CheckLine) -> Iterator[RenderableType]:
+    label = verdict("FAILED" if line.exit_code else "warning" if line.warning else "ok")
+    label.pad_right(_VERDICT_WIDTH - len(label))
+    yield Paragraph(f"{line.name}: {line.detail}", label)
+    if line.fix:
+        yield Paragraph(f"fix: {line.fix}", Text(" " * _VERDICT_WIDTH))
 
 
 def verdict(word: str) -> Text:
     """A word such as failed or ok in its colour, if it has one."""
     return Text(word, _STYLES.get(word, ""))
-
-
-def _verdict(line: CheckLine) -> Text:
-    return verdict("FAILED" if line.exit_code else "warning" if line.warning else "ok")
 
 
 def _dataset(dataset: DatasetResult) -> tuple[object, ...]:

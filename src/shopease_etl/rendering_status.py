@@ -57,7 +57,7 @@ class _Status:
 
 def _grid(title: str, rows: Sequence[Mapping[str, object]], droppable: Sequence[str] = ()) -> RenderableType:
     if not rows:
-        return Text(f"{title}: none", "bold")
+        return Text(f"{title}: nothing", "bold")
     return Grid(list(rows[0]), [list(row.values()) for row in rows], title=title, droppable=droppable)
 
 

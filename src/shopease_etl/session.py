@@ -125,7 +125,7 @@ class Session:
         from shopease_etl.costs import PRICES_TOLD
 
         self.console.result(cost, lambda: rendering.monthly_cost(cost))
-        where = "" if cost.location.startswith("s3://") else "This lake is a folder: so much it would cost on S3. "
+        where = "" if cost.location.startswith("s3://") else "This is a local lake; estimated cost if it were on S3. "
         self.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
@@ -136,12 +136,15 @@ class Session:
         if not self.console.json:
             self.console.result(garbage, lambda: rendering.garbage(garbage))
         elif is_asked:
-            raise ConfigurationError("--json asks nothing", hint="--dry-run lists what is there, --yes deletes it")
+            raise ConfigurationError(
+                "--json cannot ask for confirmation", hint="add --dry-run to list, or --yes to delete"
+            )
         if told := rendering.left_alone(garbage):
             self.console.message(told)
         if is_asked and not sys.stdin.isatty():
             raise ConfigurationError(
-                "nothing was deleted, for nobody can be asked", hint="--yes deletes without asking"
+                "nothing deleted: cannot ask for confirmation without a terminal",
+                hint="add --yes to delete without asking",
             )
         is_wanted = self.console.asks(f"Delete {garbage.told}?") if is_asked else bool(garbage.count) and not dry_run
         if is_wanted:
@@ -158,7 +161,7 @@ class Session:
         from shopease_etl import rendering
 
         self.console.result(result, lambda: rendering.rolled_back(result))
-        self.console.message("The source has changed nothing: the next run brings its own lake again.")
+        self.console.message("The source database was not changed; the next run will rebuild the lake from it.")
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
@@ -207,7 +210,8 @@ class Session:
     def _agrees_to_write(self, schedule: "Schedule") -> bool:
         if self.console.json or not sys.stdin.isatty():
             raise ConfigurationError(
-                "nothing was installed, for nobody can be asked", hint="--yes installs without asking"
+                "nothing installed: cannot ask for confirmation without a terminal",
+                hint="add --yes to install without asking",
             )
         return self.console.asks(f"Write {', '.join(file.path for file in schedule.files)}?")
 
@@ -252,6 +256,7 @@ class Session:
         from shopease_etl.stages.query import query
 
         limit = size(max_scan) if max_scan else None
+        output_format = answers.chosen_format(self.console, output_format, output, vertical=vertical)
         warehouse = resources.warehouse(self.settings, resources.lake_store(self.settings), timeout=timeout)
         with query(sql, warehouse, max_scan=limit) as result:
             answers.write(result.reader, self.console, output_format, output, vertical=vertical)

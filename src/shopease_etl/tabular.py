@@ -4,7 +4,7 @@ A table that is too wide loses whole columns and says so, or becomes one block o
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -45,25 +45,41 @@ def record_lines(
     indent = max(map(width_of, names), default=0) + GAP
     for name, value in zip(names, values, strict=True):
         is_long = width_of(value) > max(_SHORT, width - indent)
-        lines = _wrapped(value, width - indent) if is_long and width >= 2 * indent else [value]
+        lines = wrapped(value, width - indent) if is_long and width >= 2 * indent else [value]
         if len(lines) == 1 and indent + width_of(value) > width and width_of(name) <= width:
             room = width - GAP
             yield name
-            yield from (" " * GAP + line for line in (_wrapped(value, room) if is_long else [value]))
+            yield from (" " * GAP + line for line in (wrapped(value, room) if is_long else [value]))
         else:
             yield padded(name, indent) + lines[0]
             yield from (" " * indent + line for line in lines[1:])
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """The text in lines broken at blanks only; a word that is longer than a line stays whole."""
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines broken at blanks only, each indented as the first; a word longer than a line stays whole."""
+    words = text.lstrip(" ")
+    indent = " " * (len(text) - len(words))
     lines = [""]
-    for word in text.split(" "):
-        if lines[-1] and width_of(lines[-1]) + 1 + width_of(word) > width:
+    for word in words.split(" "):
+        if lines[-1] and len(indent) + width_of(lines[-1]) + 1 + width_of(word) > width:
             lines.append(word)
         else:
             lines[-1] += f" {word}" if lines[-1] else word
-    return lines
+    return [indent + line for line in lines]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A text wrapped between words, its lines beside a label."""
+
+    text: str
+    label: Text = field(default_factory=Text)
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        indent = " " * self.label.cell_len
+        lines = [w for line in self.text.split("\n") for w in wrapped(escaped(line), options.max_width - len(indent))]
+        for number, line in enumerate(lines):
+            yield Text.assemble(indent if number else self.label, line, no_wrap=True, overflow="ignore")
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,7 @@ class Grid:
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         if self.title:
-            yield Text(escaped(self.title), "bold")
+            yield Text(escaped(self.title), "bold", no_wrap=True, overflow="ignore")
         cells = [[_cell(value, self.grouped) for value in row] for row in self.rows]
         for count in range(len(self.droppable) + 1):
             left_out = [heading for heading in self.droppable[:count] if heading in self.headings]
@@ -128,7 +144,8 @@ class Grid:
     def _blocks(self, cells: Sequence[Sequence[Text]], width: int) -> Iterator[RenderableType]:
         for number, row in enumerate(cells, 1):
             values = (" ".join(text.plain.split("\n")) for text in row)
-            yield from (Text(line) for line in record_lines(number, self.headings, values, width))
+            for line in record_lines(number, self.headings, values, width):
+                yield Text(line.rstrip(), no_wrap=True, overflow="ignore")
 
 
 def _left_out(names: Sequence[str]) -> Text:

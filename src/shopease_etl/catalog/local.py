@@ -63,7 +63,10 @@ def load(path: Path) -> LocalCatalog:
     try:
         return _from_json(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        raise ShopeaseError("nothing is catalogued for this lake yet", hint=_CRAWL) from None
+        raise ShopeaseError(
+            "nothing is catalogued for this lake yet",
+            hint="run `shopease crawl`, or `shopease run-all` if the lake is empty",
+        ) from None
     except OSError as error:
         raise ShopeaseError(f"the catalog {path} cannot be read: {error.strerror}", hint=_CRAWL) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
