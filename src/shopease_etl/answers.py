@@ -70,24 +70,13 @@ def write(
 
 def _draw(reader: pa.RecordBatchReader, console: Console, *, vertical: bool) -> None:
     """All rows as a table, or as blocks where that is asked for or is all that fits, and how many there are."""
+    width = console.width or PIPED_WIDTH
     with ResultTable(reader) as result:
-        is_too_wide = console.width is not None and result.width > console.width
-        bold, dim = (_bold, _dim) if console.has_styles else (str, str)
-        if vertical or is_too_wide:
-            lines = result.record_lines(console.width or PIPED_WIDTH, bold)
-            console.lines(lines, result.rows * (len(result.names) + 1))
-        else:
-            console.lines(result.table_lines(bold, dim), result.rows + 2)
-    note = f", one below the other: the table is {result.width} columns wide" if is_too_wide and not vertical else ""
+        is_vertical = vertical or result.width > width
+        lines = result.lines(width, vertical=is_vertical, has_styles=console.has_styles)
+        console.lines(lines, result.rows * (len(result.names) + 1) if is_vertical else result.rows + 2)
+    note = "" if vertical or not is_vertical else f" (the table is {result.width} columns wide, so one value per line)"
     console.message(f"{counted(result.rows, 'row')}{note}")
-
-
-def _bold(text: str) -> str:
-    return f"\x1b[1m{text}\x1b[0m"
-
-
-def _dim(text: str) -> str:
-    return f"\x1b[2m{text}\x1b[0m"
 
 
 def _to_file(reader: pa.RecordBatchReader, output_format: str, output: Path) -> int:

@@ -5,7 +5,7 @@ The rows go through a file without a name: all of them have a say in how wide a 
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any, Self, cast
 
 import pyarrow as pa
@@ -30,12 +30,9 @@ class ResultTable:
         self._widths = [width_of(name) for name in self.names]
         self._stack = ExitStack()
         try:
-            self._file = cast("IO[bytes]", self._stack.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115 - the stack closes it
+            with _room():
+                self._file = cast("IO[bytes]", self._stack.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115 - the stack closes it
             self._store(reader)
-        except OSError as error:
-            self._stack.close()
-            message = f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror or error}"
-            raise UnreachableError(message, hint="set TMPDIR to a folder on a disk with room") from error
         except BaseException:
             self._stack.close()
             raise
@@ -51,18 +48,18 @@ class ResultTable:
         """The width of the table in cells."""
         return sum(self._widths) + GAP * (len(self._widths) - 1)
 
-    def table_lines(self, bold: Callable[[str], str], dim: Callable[[str], str]) -> Iterator[str]:
-        """Headings, a rule, and a line for each row; numbers stand right."""
-        yield bold(self._line(list(self.names)))
-        yield "-" * self.width
-        for values in self._values():
-            yield self._line([NULL if value is None else value for value in values], values, dim)
-
-    def record_lines(self, width: int, bold: Callable[[str], str]) -> Iterator[str]:
-        """A block of lines for each row, for a terminal of this width."""
-        for number, values in enumerate(self._values(), 1):
-            shown = (NULL if value is None else value for value in values)
-            yield from record_lines(number, self.names, shown, width, bold)
+    def lines(self, width: int, *, vertical: bool, has_styles: bool = False) -> Iterator[str]:
+        """The table, as wide as it is, or in vertical form a block of lines for each row, for a terminal this wide."""
+        bold, dim = (_bold, _dim) if has_styles else (str, str)
+        if vertical:
+            for number, values in enumerate(self._values(), 1):
+                shown = (NULL if value is None else value for value in values)
+                yield from record_lines(number, self.names, shown, width, bold)
+        else:
+            yield bold(self._line(list(self.names)))
+            yield "-" * self.width
+            for values in self._values():
+                yield self._line([NULL if value is None else value for value in values], values, dim)
 
     def _line(self, shown: list[str], values: tuple[str | None, ...] = (), dim: Callable[[str], str] = str) -> str:
         cells = [
@@ -76,18 +73,39 @@ class ResultTable:
 
     def _store(self, reader: pa.RecordBatchReader) -> None:
         schema = pa.schema([pa.field(name, pa.string()) for name in reader.schema.names])
-        with pa.ipc.new_stream(self._file, schema) as writer:
-            for batch in reader:
-                columns = [_escaped_texts(column) for column in batch.columns]
-                lengths = [max((width_of(text or NULL) for text in texts), default=0) for texts in columns]
-                self._widths = [max(pair) for pair in zip(self._widths, lengths, strict=True)]
-                self.rows += batch.num_rows
+        with _room():
+            writer = pa.ipc.new_stream(self._file, schema)
+        for batch in reader:
+            columns = [_escaped_texts(column) for column in batch.columns]
+            lengths = [max((width_of(text or NULL) for text in texts), default=0) for texts in columns]
+            self._widths = [max(pair) for pair in zip(self._widths, lengths, strict=True)]
+            self.rows += batch.num_rows
+            with _room():
                 writer.write_batch(pa.record_batch([pa.array(texts, pa.string()) for texts in columns], schema=schema))
+        with _room():
+            writer.close()
 
     def _values(self) -> Iterator[tuple[str | None, ...]]:
         self._file.seek(0)
         for batch in pa.ipc.open_stream(self._file):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror or error}"
+        raise UnreachableError(message, hint="set TMPDIR to a folder on a disk with room") from error
+
+
+def _bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m"
+
+
+def _dim(text: str) -> str:
+    return f"\x1b[2m{text}\x1b[0m"
 
 
 def _escaped_texts(column: "pa.Array[Any]") -> list[str | None]:
