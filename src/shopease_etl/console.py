@@ -22,6 +22,7 @@ from shopease_etl.progress import SILENT, Progress
 from shopease_etl.progress_displays import LiveProgress, PlainProgress
 from shopease_etl.redaction import Secrets
 from shopease_etl.streams import discard
+from shopease_etl.wording import reason
 
 if TYPE_CHECKING:
     import rich.console
@@ -84,10 +85,18 @@ class Console:
 
     @cached_property
     def _stdout(self) -> "rich.console.Console":
+        """Draws for stdout and writes nothing itself, for it would end the process where the reader has left."""
         import rich.console
 
-        piped = None if sys.stdout.isatty() else PIPED_WIDTH
-        return rich.console.Console(width=piped, highlight=False, markup=False, emoji=False)
+        is_terminal = sys.stdout.isatty()
+        return rich.console.Console(
+            file=_Drawing(),
+            force_terminal=True if is_terminal else None,
+            width=None if is_terminal else PIPED_WIDTH,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
 
     @cached_property
     def _stderr(self) -> "rich.console.Console":
@@ -105,10 +114,10 @@ class Console:
         if self.json:
             self.json_line(json.dumps(_plain(document), default=str, ensure_ascii=False), done)
         else:
-            with self._stdout.capture() as drawn:
-                self._stdout.print(_Escaped(render()), crop=False)
+            self._stdout.file = drawn = _Drawing()
+            self._stdout.print(_Escaped(render()), crop=False)
             with self.results(done, str) as stdout:
-                stdout.write(drawn.get())
+                stdout.write(drawn.getvalue())
 
     @contextmanager
     def results(self, done: str | None = None, escape: Callable[[str], str] = escaped_lines) -> Iterator[TextIO]:
@@ -127,7 +136,7 @@ class Console:
             discard(sys.stdout)
         except OSError as error:
             discard(sys.stdout)
-            message = f"cannot write to stdout: {error.strerror}"
+            message = f"cannot write to stdout: {reason(error)}"
             raise UnreachableError(f"{done}, but {message}" if done else message) from error
 
     def json_line(self, text: str, done: str | None = None) -> None:
@@ -206,6 +215,14 @@ class Console:
             document = {"status": status, "error": told, "hint": way_out, "exit_code": exit_code}
             with suppress(UnreachableError):
                 self.json_line(json.dumps(document))
+
+
+class _Drawing(io.StringIO):
+    """What Rich draws for stdout; Rich asks for the encoding, and draws in ASCII where that can do no more."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # typeshed has it writable, Python does not
+        return sys.stdout.encoding
 
 
 class _Escaped:

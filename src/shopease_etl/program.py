@@ -104,7 +104,7 @@ def run_program(app: typer.Typer) -> int:
 def _unwritable(error: OSError) -> int:
     """Let what is left of the help go nowhere, and say why. Returns the exit code."""
     discard(sys.stdout)  # first, for a console flushes stdout
-    failure = UnreachableError(f"cannot write to stdout: {error.strerror}")
+    failure = UnreachableError(f"cannot write to stdout: {reason(error)}")
     Console().failure(failure)
     return failure.exit_code
 
@@ -130,9 +130,9 @@ def _guarded(session: Session, work: Callable[[Session], None]) -> None:
     except typer.Exit:
         raise
     except Exception as error:
-        session.console.failure(
-            ShopeaseError(f"{type(error).__name__}: {reason(error)}", hint="run it again with --debug")
-        )
+        failure = ShopeaseError(f"{type(error).__name__}: {reason(error)}", hint="run it again with --debug")
+        failure.__cause__ = error  # whose traceback --debug shows
+        session.console.failure(failure)
         raise typer.Exit(1) from error
     finally:
         signals.conclude()

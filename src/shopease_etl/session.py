@@ -97,7 +97,8 @@ class Session:
 
         if self.console.json or not self.console.quiet:
             prices, location = resources.prices(self.settings), self.settings.lake.rstrip("/")
-            self.console.result(run, lambda: rendering.run_summary(run, location, prices))
+            summary = f"run {run.run_id} {run.status}"
+            self.console.result(run, lambda: rendering.run_summary(run, location, prices), summary)
         if not self.console.json:
             self.console.message(rendering.next_steps(run))
 
@@ -154,27 +155,28 @@ class Session:
         elif garbage.count and not dry_run:
             self.console.message("Nothing was deleted.")
         if self.console.json:
-            self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "")
+            done = f"deleted {garbage.told}" if is_wanted else None
+            self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "", done)
 
     def show_rollback(self, result: "RollbackResult") -> None:
         """What a rollback brought back."""
         from shopease_etl import rendering
 
-        self.console.result(result, lambda: rendering.rolled_back(result))
+        self.console.result(result, lambda: rendering.rolled_back(result), f"rolled back run {result.run_id}")
         self.console.message("The source database was not changed; the next run will rebuild the lake from it.")
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
         from shopease_etl import rendering
 
-        self.console.result(result, lambda: rendering.rows_by_table(result.tables))
+        self.console.result(result, lambda: rendering.rows_by_table(result.tables), f"wrote {result.path}")
         self.console.message(f"Wrote {result.path}, {result.bytes / 1e6:,.1f} MB. Next: shopease restore {result.path}")
 
     def show_restore(self, result: "RestoreResult") -> None:
         """What the database holds now."""
         from shopease_etl import rendering
 
-        self.console.result(result, lambda: rendering.rows_by_table(result.tables))
+        self.console.result(result, lambda: rendering.rows_by_table(result.tables), "restored the dump")
         self.console.message(
             f"Restored a {result.format} dump, {result.bytes / 1e6:,.1f} MB in {result.seconds:.1f} s. "
             "Next: shopease run-all"
@@ -200,7 +202,8 @@ class Session:
         if install and is_installed:
             install()
         if self.console.json:
-            self.console.result(schedule.document(is_installed=is_installed), lambda: "")
+            done = "installed the schedule" if is_installed else None
+            self.console.result(schedule.document(is_installed=is_installed), lambda: "", done)
         commands = "".join(f"\n  {command}" for command in schedule.next(is_installed=is_installed))
         following = f" Next:{commands}" if commands else ""
         self.console.message(

@@ -1,5 +1,7 @@
 """Words for numbers and errors, in messages and results."""
 
+import errno
+
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 row`, `2 rows`, `1,000 rows`."""
@@ -8,6 +10,8 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
 def reason(error: BaseException) -> str:
     """What an error says, in one line, without the number that an OSError begins with."""
+    if isinstance(error, OSError) and error.errno == errno.EBADF:
+        return "it is closed"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split())
