@@ -21,7 +21,7 @@ from shopease_etl.paging import page
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.progress_displays import LiveProgress, PlainProgress
 from shopease_etl.redaction import Secrets
-from shopease_etl.streams import discard
+from shopease_etl.streams import discard, terminal_size
 from shopease_etl.wording import reason
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PIPED_WIDTH: Final = 10_000
+_LINES: Final = 24  # what Rich asks for, and results do not need
 
 
 class Console:
@@ -80,19 +81,19 @@ class Console:
         """Where stages tell how far they are: a live display on a terminal, plain lines elsewhere, none in JSON."""
         if self.quiet or self._logs.is_json:
             return SILENT
-        has_room = self._stderr.is_terminal and self._stderr.width >= LiveProgress.NARROWEST
-        return LiveProgress(self._stderr) if has_room else PlainProgress()
+        is_live = self._stderr.is_terminal and not self._stderr.is_dumb_terminal
+        return LiveProgress(self._stderr) if is_live and LiveProgress.fits(self._stderr) else PlainProgress()
 
     @cached_property
     def _stdout(self) -> "rich.console.Console":
         """Draws for stdout and writes nothing itself, for it would end the process where the reader has left."""
         import rich.console
 
-        is_terminal = sys.stdout.isatty()
         return rich.console.Console(
             file=_Drawing(),
-            force_terminal=True if is_terminal else None,
-            width=None if is_terminal else PIPED_WIDTH,
+            force_terminal=sys.stdout.isatty() or None,
+            width=self.width or PIPED_WIDTH,
+            height=_LINES,
             highlight=False,
             markup=False,
             emoji=False,
@@ -102,8 +103,10 @@ class Console:
     def _stderr(self) -> "rich.console.Console":
         import rich.console
 
-        piped = None if sys.stderr.isatty() else PIPED_WIDTH
-        return rich.console.Console(stderr=True, width=piped, highlight=False, markup=False, emoji=False)
+        size = terminal_size(sys.stderr) or (PIPED_WIDTH, _LINES)
+        return rich.console.Console(
+            stderr=True, width=size[0], height=size[1], highlight=False, markup=False, emoji=False
+        )
 
     def result(self, document: object, render: Callable[[], Any], done: str | None = None) -> None:
         """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it.
@@ -147,14 +150,16 @@ class Console:
     def lines(self, lines: Iterable[str], count: int = 1) -> None:
         """Put `count` finished lines on stdout; on a terminal with fewer lines, through a pager."""
         self._settle()
-        if not (self.width and count >= self._stdout.height and page(lines)):
+        size = terminal_size(sys.stdout)
+        if not (size and count >= size.lines and page(lines)):
             with self.results(escape=str) as stdout:
                 stdout.writelines(f"{line}\n" for line in lines)
 
     @property
     def width(self) -> int | None:
         """How many columns stdout has, if it is a terminal."""
-        return self._stdout.width if sys.stdout.isatty() else None
+        size = terminal_size(sys.stdout)
+        return size and size.columns
 
     @property
     def has_styles(self) -> bool:

@@ -60,13 +60,16 @@ class PlainProgress:
 class LiveProgress:
     """A display that moves, for each stage one, with a line for each task under way or done."""
 
-    NARROWEST: Final = 60  # in columns; what is narrower would cut its lines
-
     def __init__(self, console: "rich.console.Console") -> None:
         self._console = console
         self._display = self._new_display()
         self._tasks: dict[str, rich.progress.TaskID] = {}
         self._guard = threading.Lock()
+
+    @staticmethod
+    def fits(console: "rich.console.Console") -> bool:
+        """Whether the terminal is so wide that no line is cut."""
+        return console.width >= 60
 
     def stage(self, name: str) -> None:
         """A heading, and a new display below it."""

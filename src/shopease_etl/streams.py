@@ -13,6 +13,16 @@ def discard(stream: TextIO) -> None:
     os.close(nowhere)
 
 
+def terminal_size(stream: TextIO) -> os.terminal_size | None:
+    """The columns and lines of the terminal behind the stream, as COLUMNS and LINES say if set; None if it is none."""
+    if not stream.isatty():
+        return None
+    found = os.get_terminal_size(stream.fileno())
+    given = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    sizes = [int(text) if text.isdigit() else size for text, size in zip(given, found, strict=True)]
+    return os.terminal_size((sizes[0] or 80, sizes[1] or 24))
+
+
 def prepare_streams() -> None:
     """Open what is closed, for a file opened later would take its number, and let no message end a command.
 
