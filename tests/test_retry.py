@@ -76,15 +76,15 @@ def test_a_new_run_forgets_what_was_kept(failed: Shop) -> None:
     assert not list((failed.folder / "home").glob("spool/*"))
 
 
-def stopped(shop: Shop, line: str, number: signal.Signals = signal.SIGKILL) -> None:
-    """A run that is killed when this line has come on stderr."""
+def stopped(shop: Shop, line: str, number: signal.Signals = signal.SIGKILL) -> str:
+    """A run that is killed when this line has come on stderr; the rest of what it said."""
     with shop.start("run-all", "--verbose") as process:
         assert process.stderr
         for text in process.stderr:
             if line in text:
                 break
         process.send_signal(number)
-        end(process)
+        return end(process).stderr
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -107,7 +107,8 @@ def fresh(request: pytest.FixtureRequest, sales: str, tmp_path: Path) -> Iterato
 def test_a_stopped_run_goes_on_with_what_it_had(
     fresh: Shop, line: str, done: list[str], number: signal.Signals
 ) -> None:
-    stopped(fresh, line, number)
+    said = stopped(fresh, line, number)
+    assert ("hint: completed stages are kept; `shopease retry` resumes the run" in said) == (number != signal.SIGKILL)
     run = last(fresh)
     assert run["status"] == ("running" if number == signal.SIGKILL else "interrupted")
     execute(fresh.database_url, "UPDATE products SET description = 'changed since'")

@@ -5,15 +5,20 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 import pytest
+import typer.main
 
-from commands import SHOPEASE, Shop, on_a_terminal
+import shopease_etl
+from commands import SHOPEASE, Shop, end, on_a_terminal
+from shopease_etl.cli import app
 
 # What a terminal would obey or hide, made by the query itself.
 NASTY: Final = "SELECT 'a' || chr(27) || '[2J' || chr(8238) || 'b' || chr(155) || '31m' AS \"x\x1b[31m\", '[red]' AS y"
@@ -225,3 +230,47 @@ def test_a_shell_completes_names(shop: Shop, shell: str, line: str, offered: lis
 def test_help_names_no_type_of_a_flag(shop: Shop) -> None:
     for arguments in ((), ("query",), ("restore",), ("cleanup",)):
         assert "<bool>" not in shop.run(*arguments, "--help").done().stdout
+
+
+def test_an_interrupt_says_what_is_kept_and_what_to_do_next(shop: Shop) -> None:
+    with psycopg.connect(shop.database_url) as connection, shop.start("extract") as process:
+        connection.execute("LOCK TABLE customers IN ACCESS EXCLUSIVE MODE")
+        assert process.stderr
+        assert process.stderr.readline() == "extract\n"
+        process.send_signal(signal.SIGINT)
+        ended = end(process)
+    assert ended.code == 130
+    assert ended.stderr.splitlines()[-2:] == [
+        "shopease: interrupted",
+        "  hint: the lake is as it was; `shopease retry` starts the run again",
+    ]
+    shop.run("retry").done()
+
+
+def test_every_command_that_a_message_names_is_there() -> None:
+    program: Any = typer.main.get_command(app)
+    source = "".join(path.read_text() for path in Path(shopease_etl.__file__).parent.rglob("*.py"))
+    named = re.findall(r"`shopease ([^`{}]+)`", source)
+    assert len(named) > 20
+    for name, *words in map(str.split, named):
+        command = program.commands[name] if name in program.commands else program
+        assert command is not program or name == "--help", name
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert [word for word in words if word.startswith("--") and word not in options] == [], (name, words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        (("clean",), 1, "run `shopease extract` first"),
+        (("aggregate",), 1, "run `shopease clean` first"),
+        (("query", "SELECT 1"), 1, "run `shopease crawl`, or `shopease run-all` if the lake is empty"),
+        (("extract",), 4, "start that server, or correct SHOPEASE_DATABASE_URL"),
+        (("run-all", "--dry-run", "--database-url", "embedded"), 4, "load a dump: `shopease restore DUMP`"),
+        (("query", "SELECT 1", "--format", "parquet"), 2, "name a file: --output answer.parquet"),
+        (("cleanup", "--bad"), 2, "shopease cleanup --help"),
+    ],
+)
+def test_a_hint_names_the_way_out(tmp_path: Path, arguments: tuple[str, ...], code: int, hint: str) -> None:
+    nothing = Shop(tmp_path, "postgresql://localhost:1/x")
+    assert hint in nothing.run(*arguments).failed(code).stderr.splitlines()[-1]

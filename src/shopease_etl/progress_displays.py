@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shopease_etl.events import readable_bytes
+from shopease_etl.wording import counted
 
 if TYPE_CHECKING:
     import rich.console
@@ -88,7 +89,7 @@ class LiveProgress:
             at = self._display.tasks[self._display.task_ids.index(self._tasks[task])]
             done = at.completed + size
             total = max(at.total, done + 1) if at.total else None
-            note = readable_bytes(int(done)) if size else f"{rows:,} rows" if rows else at.fields["note"]
+            note = readable_bytes(int(done)) if size else counted(rows, "row") if rows else at.fields["note"]
             self._display.update(self._tasks[task], completed=done, total=total, note=note)
 
     def finish(self, task: str, note: str = "") -> None:
@@ -123,7 +124,7 @@ def _whole_line(text: str) -> None:
 
 
 def _amount(task: _Task) -> str:
-    return readable_bytes(task.size) if task.size else f"{task.rows:,} rows"
+    return readable_bytes(task.size) if task.size else counted(task.rows, "row")
 
 
 def _can_encode(text: str) -> bool:

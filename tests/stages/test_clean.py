@@ -64,7 +64,7 @@ def test_bronze_of_another_size_than_recorded_is_refused(store: Store) -> None:
 def test_bronze_with_other_rows_than_recorded_is_refused(store: Store) -> None:
     upload = put_stream(store, PRODUCTS.bronze_key, [HEADER + b"\n" + ROW + b"\n"])
     recorded = {PRODUCTS.bronze_key: Recorded(upload.bytes, 2, 0, "earlier")}
-    with pytest.raises(DataRefusedError, match="1 rows in bronze, but the run earlier wrote 2"):
+    with pytest.raises(DataRefusedError, match="1 row in bronze, but the run earlier wrote 2"):
         clean(store, [PRODUCTS], "run", recorded=recorded)
 
 

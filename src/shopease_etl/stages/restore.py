@@ -18,6 +18,7 @@ from shopease_etl.embedded.programs import find_tool, version
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.postgres import connect, parameters
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.wording import counted
 
 _PARALLEL: Final = (source.CUSTOM, source.DIRECTORY)
 
@@ -62,7 +63,7 @@ def restore(
         else:
             _run_script(opened, target, Rules(settings, clean), tls=not local, told=_Told(progress, task))
     tables = _counts(database_url, schema)
-    progress.finish(task, f"{len(tables)} tables")
+    progress.finish(task, counted(len(tables), "table"))
     return RestoreResult(opened.format, opened.size, time.monotonic() - started, tables)
 
 
