@@ -253,7 +253,7 @@ def test_every_command_that_a_message_names_is_there() -> None:
     named = re.findall(r"`shopease ([^`{}]+)`", source)
     assert len(named) > 20
     for name, *words in map(str.split, named):
-        command = program.commands[name] if name in program.commands else program
+        command = program.commands.get(name, program)
         assert command is not program or name == "--help", name
         options = {option for parameter in command.params for option in parameter.opts}
         assert [word for word in words if word.startswith("--") and word not in options] == [], (name, words)
