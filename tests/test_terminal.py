@@ -242,7 +242,7 @@ def test_an_interrupt_says_what_is_kept_and_what_to_do_next(shop: Shop) -> None:
     assert ended.code == 130
     assert ended.stderr.splitlines()[-2:] == [
         "shopease: interrupted",
-        "  hint: the lake is as it was; `shopease retry` starts the run again",
+        "  hint: completed stages are kept; `shopease retry` resumes the run (a new run discards them)",
     ]
     shop.run("retry").done()
 

@@ -103,10 +103,8 @@ class Console:
     def _stderr(self) -> "rich.console.Console":
         import rich.console
 
-        size = terminal_size(sys.stderr) or (PIPED_WIDTH, _LINES)
-        return rich.console.Console(
-            stderr=True, width=size[0], height=size[1], highlight=False, markup=False, emoji=False
-        )
+        piped = None if sys.stderr.isatty() else PIPED_WIDTH
+        return rich.console.Console(stderr=True, width=piped, highlight=False, markup=False, emoji=False)
 
     def result(self, document: object, render: Callable[[], Any], done: str | None = None) -> None:
         """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it.
@@ -147,8 +145,13 @@ class Console:
         with self.results(done, json_escaped) as stdout:
             print(text, file=stdout)
 
-    def lines(self, lines: Iterable[str], count: int = 1) -> None:
-        """Put `count` finished lines on stdout; on a terminal with fewer lines, through a pager."""
+    def line(self, text: str) -> None:
+        """Put a finished text on stdout."""
+        with self.results() as stdout:
+            print(text, file=stdout)
+
+    def lines(self, lines: Iterable[str], count: int) -> None:
+        """Put `count` finished and escaped lines on stdout; on a terminal with fewer lines, through a pager."""
         self._settle()
         size = terminal_size(sys.stdout)
         if not (size and count >= size.lines and page(lines)):
@@ -174,10 +177,10 @@ class Console:
 
     def _say(self, text: str) -> None:
         """Put a text on stderr, wrapped between words on a terminal."""
-        if sys.stderr.isatty():
+        if size := terminal_size(sys.stderr):
             from shopease_etl.tabular import wrapped
 
-            text = "\n".join(part for line in text.split("\n") for part in wrapped(line, self._stderr.width))
+            text = "\n".join(part for line in text.split("\n") for part in wrapped(line, size.columns))
         print(text, file=sys.stderr)
 
     def asks(self, question: str) -> bool:

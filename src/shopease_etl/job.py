@@ -186,17 +186,12 @@ class Job:
             kept = () if self.is_published else tuple(item.key for stage in self.stages for item in stage.datasets)
             self.pending.discard(kept)
             if is_interrupt:
-                error.add_note(self._after_interrupt(has_kept=bool(kept)))
+                error.add_note(KEPT)
             elif kept:
                 log.warning("%s", KEPT)
             self._tell_end(*((INTERRUPTED, INTERRUPTED) if is_interrupt else (FAILED, str(error))))
         with suppress(KeyboardInterrupt):
             signals.deliver()
-
-    def _after_interrupt(self, *, has_kept: bool) -> str:
-        if self.is_published:
-            return "what the run wrote is published; `shopease retry` does the rest"
-        return KEPT if has_kept else "the lake is as it was; `shopease retry` starts the run again"
 
     def _tell_end(self, status: str, error: str) -> None:
         """In the manifest, if that can be written, and to who listens; without secrets that the error may bear."""

@@ -28,8 +28,9 @@ def offering(names: Iterable[str]) -> Callable[[str], list[str]]:
 
 def _shipped_queries(incomplete: str) -> list[tuple[str, str]]:
     """The names that a shell completes, each with the query's first line, and nothing heavy imported for it."""
-    files = sorted(Path(__file__).with_name("queries").glob(f"{incomplete}*.sql"))
-    return [(file.stem, file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("-- ")) for file in files]
+    files = sorted(Path(__file__).with_name("queries").glob("*.sql"))
+    found = [(file.stem, file.read_text(encoding="utf-8").partition("\n")[0]) for file in files]
+    return [(name, line.removeprefix("-- ")) for name, line in found if name.startswith(incomplete)]
 
 
 def _table(offered: Iterable[Table]) -> Any:

@@ -195,7 +195,7 @@ class Session:
     def show_schedule(self, schedule: "Schedule", install: Callable[[], None] | None, *, yes: bool) -> None:
         """What runs the pipeline, installed if that is wanted; ConfigurationError where nobody can be asked."""
         if not self.console.json:
-            self.console.lines(schedule.text.splitlines())
+            self.console.line(schedule.text)
         for note in schedule.notes:
             self.console.message(f"Note: {note}")
         is_installed = install is not None and (yes or self._agrees_to_write(schedule))
