@@ -194,7 +194,8 @@ class Console:
     def failure(self, error: ShopeaseError) -> None:
         """Tell what failed and the way out; under `--json` also as the document."""
         if self._debug and not self._logs.is_json:
-            print(self.secrets.redacted("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+            trace = self.secrets.redacted("".join(traceback.format_exception(error)))
+            print(escaped_lines(trace), end="", file=sys.stderr)
         self._failed("failed", str(error), error.exit_code, error.hint, error.details, error if self._debug else None)
 
     def interrupted(self, hint: str | None = None) -> None:

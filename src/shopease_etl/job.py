@@ -44,7 +44,6 @@ SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
 KEPT: Final = "completed stages are kept; `shopease retry` resumes the run (a new run discards them)"
-
 ASIDE: Final = "undoing"
 _RAISE_LIMIT: Final = "SHOPEASE_{}_TIMEOUT sets the limit; see what took so long with --verbose"
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shopease_etl.escaping import escaped
 from shopease_etl.events import readable_bytes
 from shopease_etl.wording import counted
 
@@ -81,7 +82,7 @@ class LiveProgress:
         """A line with a bar; it pulses where the size is not known."""
         with self._guard:
             self._display.start()
-            self._tasks[task] = self._display.add_task(task, total=total_bytes or None, note="")
+            self._tasks[task] = self._display.add_task(escaped(task), total=total_bytes or None, note="")
 
     def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
         """Move the bar; a guessed total that proves too small grows."""
@@ -95,7 +96,7 @@ class LiveProgress:
     def finish(self, task: str, note: str = "") -> None:
         """Fill the bar."""
         with self._guard:
-            self._display.update(self._tasks[task], total=1, completed=1, note=note)
+            self._display.update(self._tasks[task], total=1, completed=1, note=escaped(note))
 
     def stop(self) -> None:
         """Leave the lines as they are; what comes next begins below them."""
@@ -119,7 +120,7 @@ class LiveProgress:
 
 def _whole_line(text: str) -> None:
     """Line and line end in one write: tasks run in several threads."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{escaped(text)}\n")
     sys.stderr.flush()
 
 
