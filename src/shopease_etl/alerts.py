@@ -35,6 +35,7 @@ from shopease_etl.redaction import Secrets
 from shopease_etl.resources import lake_store
 from shopease_etl.settings import Settings
 from shopease_etl.stages.status import brought_data
+from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class _Watch:
         lines = [f"It had failed since {former.since}: {former.message}", "", *self._conditions(latest)]
         if latest:
             rows = {item["key"]: item["rows_out"] for stage in latest.document["stages"] for item in stage["datasets"]}
-            lines += [f"{key}: {number:,} rows" for key, number in rows.items()]
+            lines += [f"{key}: {counted(number, 'row')}" for key, number in rows.items()]
         title = f"shopease: {self._command} is well again: {_place(self._settings)}"
         return Alert(title, "\n".join(lines), is_failure=False)
 

@@ -59,7 +59,7 @@ def send_test(addresses: Sequence[str], place: str) -> None:
     alert = Alert(f"shopease: a test: {place}", "This is how an alert of shopease arrives.", is_failure=False)
     if failed := [f"{sending.name}: {sending.reason}" for sending in _sent(named, alert) if sending.reason]:
         message = f"the test was not taken by {'; '.join(failed)}"
-        raise UnreachableError(message, hint="see SHOPEASE_ALERTS")
+        raise UnreachableError(message, hint="correct SHOPEASE_ALERTS, then `shopease check --test-alert`")
 
 
 def services(addresses: Sequence[str]) -> list["NotifyBase"]:

@@ -8,67 +8,78 @@ from typing import Final, TextIO
 
 import pyarrow as pa
 
-from shopease_etl.console import Console
+from shopease_etl.console import PIPED_WIDTH, Console
 from shopease_etl.engines.formats import write_csv, write_json, write_parquet
 from shopease_etl.errors import ConfigurationError, UnreachableError
-from shopease_etl.rendering import table
+from shopease_etl.escaping import escaped_lines, json_escaped
+from shopease_etl.result_tables import ResultTable
+from shopease_etl.wording import counted
 
-ROWS_DRAWN: Final = 1_000
 _WRITERS: Final = {"csv": write_csv, "json": write_json}
+_FILE_FORMATS: Final = (*_WRITERS, "parquet")
 
 
-def write(reader: pa.RecordBatchReader, console: Console, output_format: str, output: Path | None) -> None:
-    """Write the rows; a file's ending tells its format, and without a file `--json` has them in its one document.
+def chosen_format(console: Console, output_format: str, output: Path | None, *, vertical: bool) -> str:
+    """The format to write; that of a file is told by its ending.
 
     Raises:
-        ConfigurationError: Parquet without a file, or a table into one.
-        UnreachableError: the file cannot be written.
+        ConfigurationError: Parquet without a file, a table into one, a format under `--json`, or something vertical
+            that is no table.
     """
-    if output and output_format == "table" and output.suffix.lstrip(".") in (*_WRITERS, "parquet"):
+    if output and output_format == "table" and output.suffix.lstrip(".") in _FILE_FORMATS:
         output_format = output.suffix.lstrip(".")
+    if vertical and (output or console.json or output_format != "table"):
+        message = "--vertical is for tables on stdout"
+        raise ConfigurationError(message, hint="leave out --vertical, or --format, --output and --json")
+    if output and output_format == "table":
+        message = "the table format cannot be written to a file"
+        raise ConfigurationError(message, hint="choose another: --format csv, json or parquet")
+    if console.json and not output and output_format != "table":
+        message = f"--json writes its own document, not {output_format}"
+        raise ConfigurationError(message, hint="leave one of the two out, or name a file with --output")
+    if not output and output_format == "parquet":
+        message = "cannot write Parquet to stdout"
+        raise ConfigurationError(message, hint="name a file: --output answer.parquet")
+    return output_format
+
+
+def write(
+    reader: pa.RecordBatchReader, console: Console, output_format: str, output: Path | None, *, vertical: bool = False
+) -> None:
+    """Write the rows in the format that `chosen_format` gave; without a file `--json` has them in its one document.
+
+    A table that is wider than the terminal is shown as `vertical` asks for it: one line a value.
+
+    Raises:
+        UnreachableError: the file or stdout cannot be written.
+    """
     if output:
         rows = _to_file(reader, output_format, output)
         document = {"output": str(output), "format": output_format, "rows": rows}
-        console.result(document, lambda: f"Wrote {rows:,} rows to {output}")
+        console.result(document, lambda: f"Wrote {counted(rows, 'row')} to {output}", f"wrote {output}")
     elif console.json:
-        if output_format != "table":
-            message = f"--json writes its own document, not {output_format}"
-            raise ConfigurationError(message, hint="leave one of the two out, or name a file with --output")
         text = io.StringIO()
         rows = write_json(reader, text)
-        console.line(f'{{"row_count": {rows}, "rows": {text.getvalue().replace(chr(10), "")}}}')
+        console.json_line(f'{{"row_count": {rows}, "rows": {text.getvalue().replace(chr(10), "")}}}')
+    elif output_format == "table":
+        _draw(reader, console, vertical=vertical)
     else:
-        _to_stdout(reader, console, output_format)
-
-
-def _to_stdout(reader: pa.RecordBatchReader, console: Console, output_format: str) -> None:
-    if output_format == "parquet":
-        message = "Parquet is not for a terminal"
-        raise ConfigurationError(message, hint="name a file: --output answer.parquet")
-    if output_format in _WRITERS:
-        with console.results() as stdout:
+        with console.results(escape=json_escaped if output_format == "json" else escaped_lines) as stdout:
             _WRITERS[output_format](reader, stdout)
-    else:
-        _draw(reader, console)
 
 
-def _draw(reader: pa.RecordBatchReader, console: Console) -> None:
-    """The first rows as a table, and how many there are."""
-    shown: list[tuple[object, ...]] = []
-    count = 0
-    for batch in reader:
-        few = batch.slice(0, ROWS_DRAWN - len(shown))
-        shown += zip(*(column.to_pylist() for column in few.columns), strict=True)
-        count += batch.num_rows
-    console.result(shown, lambda: table(reader.schema.names, shown, grouped=False))
-    rest = "" if count == len(shown) else f", of which the first {len(shown):,} are shown; --format csv writes all"
-    console.message(f"{count:,} rows{rest}")
+def _draw(reader: pa.RecordBatchReader, console: Console, *, vertical: bool) -> None:
+    """All rows as a table, or as blocks where that is asked for or is all that fits, and how many there are."""
+    width = console.width or PIPED_WIDTH
+    with ResultTable(reader) as result:
+        is_vertical = vertical or result.width > width
+        lines = result.lines(width, vertical=is_vertical, has_styles=console.has_styles)
+        console.lines(lines, result.rows * (len(result.names) + 1) if is_vertical else result.rows + 2)
+    note = "" if vertical or not is_vertical else f" (the table is {result.width} columns wide, so one value per line)"
+    console.message(f"{counted(result.rows, 'row')}{note}")
 
 
 def _to_file(reader: pa.RecordBatchReader, output_format: str, output: Path) -> int:
-    if output_format == "table":
-        message = "a table is for the terminal"
-        raise ConfigurationError(message, hint="choose a format for the file: --format csv, json or parquet")
     if output_format == "parquet":
         return write_parquet(reader, output)
     with _whole(output) as stream:

@@ -198,7 +198,9 @@ def refusals(what: str) -> Iterator[None]:
     except NoRegionError as error:
         raise UnreachableError(f"no AWS region for {what}", hint="set AWS_REGION") from error
     except ParamValidationError as error:
-        raise UnreachableError(f"{what} cannot be: {_told(error)}", hint="see the names in the settings") from error
+        raise UnreachableError(
+            f"{what} cannot be: {_told(error)}", hint="correct that name in its setting: `shopease check` lists them"
+        ) from error
     except (BotoCoreError, ValueError) as error:
         raise UnreachableError(f"cannot reach {what}: {_told(error)}", hint=_NETWORK) from error
 

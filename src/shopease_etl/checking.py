@@ -84,7 +84,7 @@ def _alerts(settings: Settings, *, is_test: bool) -> str:
     from shopease_etl import alerts_sending
 
     if not settings.alerts:
-        raise ConfigurationError("SHOPEASE_ALERTS names nobody", hint=alerts_sending.HINT)
+        raise ConfigurationError("SHOPEASE_ALERTS is not set", hint=alerts_sending.HINT)
     names = ", ".join(str(service.service_name) for service in alerts_sending.services(settings.alerts))
     if not is_test:
         return f"go to {names}; --test-alert sends one"

@@ -3,34 +3,35 @@
 import io
 import json
 import logging
-import os
 import signal
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
 
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError, UnreachableError
-from shopease_etl.events import readable_bytes
+from shopease_etl.escaping import EscapingStream, escaped, escaped_lines, json_escaped
 from shopease_etl.logs import PRINTED, Logs
+from shopease_etl.paging import page
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.progress_displays import LiveProgress, PlainProgress
 from shopease_etl.redaction import Secrets
+from shopease_etl.streams import discard, terminal_size
+from shopease_etl.wording import reason
 
 if TYPE_CHECKING:
     import rich.console
-    import rich.progress
+    import rich.segment
 
 log = logging.getLogger(__name__)
 
-PLAIN_LINE_SECONDS: Final = 10.0
 PIPED_WIDTH: Final = 10_000
+_LINES: Final = 24  # what Rich asks for, and results do not need
 
 
 class Console:
@@ -80,14 +81,23 @@ class Console:
         """Where stages tell how far they are: a live display on a terminal, plain lines elsewhere, none in JSON."""
         if self.quiet or self._logs.is_json:
             return SILENT
-        return LiveProgress(self._stderr) if self._stderr.is_terminal else PlainProgress()
+        is_live = self._stderr.is_terminal and not self._stderr.is_dumb_terminal
+        return LiveProgress(self._stderr) if is_live and LiveProgress.fits(self._stderr) else PlainProgress()
 
     @cached_property
     def _stdout(self) -> "rich.console.Console":
+        """Draws for stdout and writes nothing itself, for it would end the process where the reader has left."""
         import rich.console
 
-        piped = None if sys.stdout.isatty() else PIPED_WIDTH
-        return rich.console.Console(width=piped, highlight=False, markup=False, emoji=False)
+        return rich.console.Console(
+            file=_Drawing(),
+            force_terminal=sys.stdout.isatty() or None,
+            width=self.width or PIPED_WIDTH,
+            height=_LINES,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
 
     @cached_property
     def _stderr(self) -> "rich.console.Console":
@@ -96,66 +106,101 @@ class Console:
         piped = None if sys.stderr.isatty() else PIPED_WIDTH
         return rich.console.Console(stderr=True, width=piped, highlight=False, markup=False, emoji=False)
 
-    def result(self, document: object, render: Callable[[], Any]) -> None:
-        """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it."""
+    def result(self, document: object, render: Callable[[], Any], done: str | None = None) -> None:
+        """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it.
+
+        `done` says what the command has done, for the message that the result cannot be written.
+        """
         self._settle()
-        with self.results() as stdout:
-            if self.json:
-                print(json.dumps(_plain(document), default=str, ensure_ascii=False), file=stdout)
-            else:
-                self._stdout.print(render())
+        if self.json:
+            self.json_line(json.dumps(_plain(document), default=str, ensure_ascii=False), done)
+        else:
+            self._stdout.file = drawn = _Drawing()
+            self._stdout.print(_Escaped(render()), crop=False)
+            with self.results(done, str) as stdout:
+                stdout.write(drawn.getvalue())
 
     @contextmanager
-    def results(self) -> Iterator[TextIO]:
-        """Stdout, for results.
+    def results(self, done: str | None = None, escape: Callable[[str], str] = escaped_lines) -> Iterator[TextIO]:
+        """Stdout, for results; on a terminal `escape` makes visible what the terminal would obey.
+
+        A reader who leaves early is no failure: what is still to be written is discarded.
 
         Raises:
-            UnreachableError: there is no room for them; nothing more is written.
+            UnreachableError: they cannot be written; nothing more is. The message says what is `done` all the same.
         """
+        stream = cast("TextIO", EscapingStream(sys.stdout, escape)) if sys.stdout.isatty() else sys.stdout
         try:
-            yield sys.stdout
+            yield stream
             sys.stdout.flush()
         except BrokenPipeError:
-            raise
+            discard(sys.stdout)
         except OSError as error:
-            self.abandon_stdout()
-            message = f"cannot write to stdout: {error.strerror}"
-            raise UnreachableError(message) from error
+            discard(sys.stdout)
+            message = f"cannot write to stdout: {reason(error)}"
+            raise UnreachableError(f"{done}, but {message}" if done else message) from error
 
-    def abandon_stdout(self) -> None:
-        """Let what is still to be written go nowhere: nobody can read it."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    def json_line(self, text: str, done: str | None = None) -> None:
+        """Put a JSON document on stdout, as a line."""
+        with self.results(done, json_escaped) as stdout:
+            print(text, file=stdout)
 
     def line(self, text: str) -> None:
-        """Put a finished line on stdout."""
+        """Put a finished text on stdout."""
         with self.results() as stdout:
             print(text, file=stdout)
+
+    def lines(self, lines: Iterable[str], count: int) -> None:
+        """Put `count` finished and escaped lines on stdout; on a terminal with fewer lines, through a pager."""
+        self._settle()
+        size = terminal_size(sys.stdout)
+        if not (size and count >= size.lines and page(lines)):
+            with self.results(escape=str) as stdout:
+                stdout.writelines(f"{line}\n" for line in lines)
+
+    @property
+    def width(self) -> int | None:
+        """How many columns stdout has, if it is a terminal."""
+        size = terminal_size(sys.stdout)
+        return size and size.columns
+
+    @property
+    def has_styles(self) -> bool:
+        """Whether stdout is a terminal that knows bold and dim."""
+        return sys.stdout.isatty() and self._stdout.color_system is not None
 
     def message(self, text: str) -> None:
         """Tell a person something that is not a result."""
         if not (self.quiet or self._logs.is_json):
-            print(self.secrets.redacted(text), file=sys.stderr)
+            self._say(escaped_lines(self.secrets.redacted(text)))
         log.info(text, extra=PRINTED)
+
+    def _say(self, text: str) -> None:
+        """Put a text on stderr, wrapped between words on a terminal."""
+        if size := terminal_size(sys.stderr):
+            from shopease_etl.tabular import wrapped
+
+            text = "\n".join(part for line in text.split("\n") for part in wrapped(line, size.columns))
+        print(text, file=sys.stderr)
 
     def asks(self, question: str) -> bool:
         """Whether the person answers yes; the end of the input is no."""
         # what Polars sets for SIGINT lets a read go on, and Ctrl-C would be seen only after the answer
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.siginterrupt(number, True)  # noqa: FBT003 - it takes no keyword
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{escaped(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def failure(self, error: ShopeaseError) -> None:
         """Tell what failed and the way out; under `--json` also as the document."""
         if self._debug and not self._logs.is_json:
-            print(self.secrets.redacted("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+            trace = self.secrets.redacted("".join(traceback.format_exception(error)))
+            print(escaped_lines(trace), end="", file=sys.stderr)
         self._failed("failed", str(error), error.exit_code, error.hint, error.details, error if self._debug else None)
 
-    def interrupted(self) -> None:
-        """Tell that the command was interrupted."""
-        self._failed("interrupted", "interrupted", INTERRUPTED_EXIT_CODE)
+    def interrupted(self, hint: str | None = None) -> None:
+        """Tell that the command was interrupted, and what may be done next."""
+        self._failed("interrupted", "interrupted", INTERRUPTED_EXIT_CODE, hint)
 
     def _failed(
         self,
@@ -169,128 +214,39 @@ class Console:
         """Details may show rows of customers' data: they are for who sits there, and for no log."""
         told, way_out = self.secrets.redacted(error), hint and self.secrets.redacted(hint)
         if not self._logs.is_json:
-            print(f"shopease: {'error: ' if status == 'failed' else ''}{told}", file=sys.stderr)
+            self._say(f"shopease: {'error: ' if status == 'failed' else ''}{escaped(told)}")
             for line in details:
-                print(f"  {self.secrets.redacted(line)}", file=sys.stderr)
+                self._say(f"  {escaped(self.secrets.redacted(line))}")
             if way_out:
-                print(f"  hint: {way_out}", file=sys.stderr)
+                self._say(f"  hint: {escaped(way_out)}")
         log.error(error, exc_info=cause, extra={**PRINTED, "error": error, "hint": hint, "exit_code": exit_code})
         if self.json:
             document = {"status": status, "error": told, "hint": way_out, "exit_code": exit_code}
-            with suppress(UnreachableError, BrokenPipeError), self.results() as stdout:
-                print(json.dumps(document), file=stdout)
+            with suppress(UnreachableError):
+                self.json_line(json.dumps(document))
 
 
-@dataclass
-class _Task:
-    started: float
-    told: float
-    size: int = 0
-    rows: int = 0
+class _Drawing(io.StringIO):
+    """What Rich draws for stdout; Rich asks for the encoding, and draws in ASCII where that can do no more."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # typeshed has it writable, Python does not
+        return sys.stdout.encoding
 
 
-class PlainProgress:
-    """A line for each thing done, and one now and then for what takes long; for logs and pipes."""
+class _Escaped:
+    """What Rich draws, without what a terminal would obey: styles are Rich's own, and stay."""
 
-    def __init__(self) -> None:
-        self._tasks: dict[str, _Task] = {}
+    def __init__(self, drawn: "rich.console.RenderableType") -> None:
+        self._drawn = drawn
 
-    def stage(self, name: str) -> None:
-        """A line with the stage's name."""
-        _whole_line(name)
+    def __rich_console__(
+        self, console: "rich.console.Console", options: "rich.console.ConsoleOptions"
+    ) -> "Iterator[rich.segment.Segment]":
+        from rich.segment import Segment
 
-    def start(self, task: str, total_bytes: int | None = None) -> None:  # noqa: ARG002 - a live display needs it
-        """Nothing is printed yet."""
-        now = time.monotonic()
-        self._tasks[task] = _Task(now, now)
-
-    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
-        """A line, if the last one of this task was long ago."""
-        at = self._tasks[task]
-        at.size += size
-        at.rows += rows
-        now = time.monotonic()
-        if now - at.told >= PLAIN_LINE_SECONDS:
-            at.told = now
-            amount = _amount(at) if at.size or at.rows else f"{now - at.started:.0f} s"
-            _whole_line(f"  {task}: {amount} so far")
-
-    def finish(self, task: str, note: str = "") -> None:
-        """A line with what was done and how long it took."""
-        at = self._tasks[task]
-        done = ", ".join(part for part in (note, _amount(at) if at.size else "") if part)
-        _whole_line(f"  {task}: {done}, {time.monotonic() - at.started:.1f} s")
-
-
-class LiveProgress:
-    """A display that moves, for each stage one, with a line for each task under way or done."""
-
-    def __init__(self, console: "rich.console.Console") -> None:
-        self._console = console
-        self._display = self._new_display()
-        self._tasks: dict[str, rich.progress.TaskID] = {}
-        self._guard = threading.Lock()
-
-    def stage(self, name: str) -> None:
-        """A heading, and a new display below it."""
-        self.stop()
-        self._console.print(name, style="bold")
-
-    def start(self, task: str, total_bytes: int | None = None) -> None:
-        """A line with a bar; it pulses where the size is not known."""
-        with self._guard:
-            self._display.start()
-            self._tasks[task] = self._display.add_task(task, total=total_bytes or None, note="")
-
-    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
-        """Move the bar; a guessed total that proves too small grows."""
-        with self._guard:
-            at = self._display.tasks[self._display.task_ids.index(self._tasks[task])]
-            done = at.completed + size
-            total = max(at.total, done + 1) if at.total else None
-            note = readable_bytes(int(done)) if size else f"{rows:,} rows" if rows else at.fields["note"]
-            self._display.update(self._tasks[task], completed=done, total=total, note=note)
-
-    def finish(self, task: str, note: str = "") -> None:
-        """Fill the bar."""
-        with self._guard:
-            self._display.update(self._tasks[task], total=1, completed=1, note=note)
-
-    def stop(self) -> None:
-        """Leave the lines as they are; what comes next begins below them."""
-        self._display.stop()
-        self._display = self._new_display()
-        self._tasks.clear()
-
-    def _new_display(self) -> "rich.progress.Progress":
-        from rich import progress
-
-        columns = (
-            progress.SpinnerColumn(finished_text="✓" if _can_encode("✓") else "*"),
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=20),
-            progress.TextColumn("{task.fields[note]}"),
-            progress.TimeElapsedColumn(),
-        )
-        return progress.Progress(*columns, console=self._console)
-
-
-def _whole_line(text: str) -> None:
-    """Line and line end in one write: tasks run in several threads."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-
-
-def _amount(task: _Task) -> str:
-    return readable_bytes(task.size) if task.size else f"{task.rows:,} rows"
-
-
-def _can_encode(text: str) -> bool:
-    try:
-        text.encode(sys.stderr.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return os.environ.get("TERM") != "dumb"
+        for text, style, control in console.render(self._drawn, options):
+            yield Segment(text if control else escaped_lines(text), style, control)
 
 
 def _plain(document: object) -> object:

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Final
 
 from shopease_etl.results import Scan
+from shopease_etl.wording import counted
 
 PRICES_TOLD: Final = (
     "Prices are the settings SHOPEASE_PRICE_…, by default those of us-east-1 in AWS's lists:\n"
@@ -91,14 +92,18 @@ def monthly(
     ]
     written = [size for name in layers for size in sizes.get(name, ())]
     lines.append(
-        CostLine("uploads", f"{len(written) + SMALL_OBJECTS} objects, {runs} runs", runs * prices.uploads(written))
+        CostLine(
+            "uploads",
+            f"{counted(len(written) + SMALL_OBJECTS, 'object')}, {counted(runs, 'run')}",
+            runs * prices.uploads(written),
+        )
     )
     each = crawlers * prices.crawl()
-    basis = f"{crawls} crawls of {crawlers} crawlers, {dollars(each)} each time"
+    basis = f"{counted(crawls, 'crawl')} of {counted(crawlers, 'crawler')}, {dollars(each)} each time"
     lines.append(CostLine("crawlers", basis, crawls * each))
     for name in layers:
         charged = max(sum(sizes.get(name, ())), LEAST_CHARGED_BYTES)
-        basis = f"{queries} queries that read {charged / 1e6:,.1f} MB each"
+        basis = f"{counted(queries, 'query', 'queries')} of {charged / 1e6:,.1f} MB each"
         lines.append(CostLine(f"queries {name}", basis, queries * prices.scan(charged)))
     return MonthlyCost(location, tuple(lines), sum(line.dollars for line in lines))
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, Literal
 
 from shopease_etl.results import DatasetResult, RunResult, StageResult
+from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Event:
 
     @property
     def _amounts(self) -> str:
-        parts = [f"{self.rows or 0:,} rows"]
+        parts = [counted(self.rows or 0, "row")]
         parts += [f"{self.rejected:,} rejected"] if self.rejected else []
         parts += [readable_bytes(self.bytes or 0)]
         parts += [] if self.seconds is None else [f"{self.seconds:.1f} s"]

@@ -17,6 +17,7 @@ from shopease_etl.postgres import SourceTable
 from shopease_etl.results import StageResult
 from shopease_etl.storage import Store
 from shopease_etl.tables import BRONZE, GOLD, KEYS, LAYERS, SILVER, TABLES
+from shopease_etl.wording import counted
 
 T = TypeVar("T")
 Columns = Mapping[str, str]
@@ -197,7 +198,7 @@ def _lost_rows(before: Previous, stage: StageResult, share: float) -> Iterator[s
         if known is None or known.value <= 0 or item.layer not in {BRONZE, SILVER}:
             continue
         if not item.rows_out or _is_beyond(known.value, item.rows_out, share):
-            rows = f"{item.rows_out:,} rows, {known.value:,} in run {_one_line(known.run_id)}"
+            rows = f"{counted(item.rows_out, 'row')}, {known.value:,} in run {_one_line(known.run_id)}"
             yield f"{item.layer} {item.name} has {rows}"
 
 

@@ -43,7 +43,7 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
-
+KEPT: Final = "completed stages are kept; `shopease retry` resumes the run (a new run discards them)"
 ASIDE: Final = "undoing"
 _RAISE_LIMIT: Final = "SHOPEASE_{}_TIMEOUT sets the limit; see what took so long with --verbose"
 
@@ -182,14 +182,14 @@ class Job:
         is_interrupt = isinstance(error, KeyboardInterrupt)
         with signals.held_back("tidying up"):
             self._stop_reading()
-            if is_interrupt and self.is_published:
-                log.warning("what the run wrote is published: it was interrupted after that")
-            elif self.is_published:
+            if self.is_published and not is_interrupt:
                 self._undo()
             kept = () if self.is_published else tuple(item.key for stage in self.stages for item in stage.datasets)
             self.pending.discard(kept)
-            if kept:
-                log.warning("what its finished stages wrote is kept for `shopease retry`; any other run deletes it")
+            if is_interrupt:
+                error.add_note(KEPT)
+            elif kept:
+                log.warning("%s", KEPT)
             self._tell_end(*((INTERRUPTED, INTERRUPTED) if is_interrupt else (FAILED, str(error))))
         with suppress(KeyboardInterrupt):
             signals.deliver()

@@ -157,13 +157,14 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
     """The object's size in bytes.
 
     Raises:
+        ShopeaseError: it was never there.
         DataRefusedError: it is missing, cut short, or not of the size that its run recorded.
     """
-    found = store.find(key)
+    found, expected = store.find(key), recorded.get(key)
     if found is None:
-        message = f"{key} is not in the lake {store.location}"
-        raise DataRefusedError(message, hint=remake(key))
-    expected = recorded.get(key)
+        command = tables.MADE_BY.get(key.partition("/")[0], "run-all")
+        kind = DataRefusedError if expected else ShopeaseError
+        raise kind(f"{key} is not in the lake {store.location}", hint=f"run `shopease {command}` first")
     if expected and found.bytes != expected.bytes:
         message = f"{key} has {found.bytes:,} bytes, but the run {expected.run_id} wrote {expected.bytes:,}"
         raise DataRefusedError(message, hint=remake(key))

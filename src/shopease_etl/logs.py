@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shopease_etl.errors import ConfigurationError
+from shopease_etl.escaping import escaped
 from shopease_etl.events import Event
 from shopease_etl.redaction import Secrets
 
@@ -92,7 +93,7 @@ class Logs:
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people, without secrets, with its time in UTC where the format has it."""
+    """A line for people, without secrets and escaped, with its time in UTC where the format has it."""
 
     def __init__(self, form: str, secrets: Secrets) -> None:
         super().__init__(form)
@@ -101,7 +102,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, its hint, and its traceback if it has one."""
         hint = getattr(record, "hint", None)
-        return self._secrets.redacted(super().format(record) + (f"\n  hint: {hint}" if hint else ""))
+        line = super().format(record) + (f"\n  hint: {hint}" if hint else "")
+        return escaped(self._secrets.redacted(line), keep="\n")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
         """The time to the millisecond."""
@@ -147,7 +149,9 @@ class LogFile(logging.Handler):
             self._file = _opened(self._path.resolve() if self._path.is_file() else self._path)
         except OSError as error:
             message = f"cannot open the log file {self._path}: {error.strerror}"
-            raise ConfigurationError(message, hint="see --log-file and SHOPEASE_LOG_FILE") from error
+            raise ConfigurationError(
+                message, hint="set --log-file or SHOPEASE_LOG_FILE to a file in a writable folder"
+            ) from error
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append the record."""

@@ -2,26 +2,58 @@
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from shopease_etl.tables import CLEANED_TABLES, LAYERS, TABLES, Table
+
 TEXT: Final = "text"
 
 _PANEL = "Everywhere"
 
-Names = Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; repeatable.")]
+
+def offering(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Has a shell complete a value to one of the names."""
+    offered = tuple(names)
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in offered if name.startswith(incomplete)]
+
+    return complete
+
+
+def _shipped_queries(incomplete: str) -> list[tuple[str, str]]:
+    """The names that a shell completes, each with the query's first line, and nothing heavy imported for it."""
+    files = sorted(Path(__file__).with_name("queries").glob("*.sql"))
+    found = [(file.stem, file.read_text(encoding="utf-8").partition("\n")[0]) for file in files]
+    return [(name, line.removeprefix("-- ")) for name, line in found if name.startswith(incomplete)]
+
+
+def _table(offered: Iterable[Table]) -> Any:
+    names = offering(table.name for table in offered)
+    return typer.Option("--table", metavar="NAME", help="Only this table; repeatable.", autocompletion=names)
+
+
+Names = Annotated[list[str] | None, _table(TABLES)]
+CleanedNames = Annotated[list[str] | None, _table(CLEANED_TABLES)]
+QueryName = Annotated[
+    str | None,
+    typer.Option(
+        "--name", "-n", metavar="NAME", help="A query that ships with shopease.", autocompletion=_shipped_queries
+    ),
+]
 Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for a run that holds the lake.")
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait up to SECONDS if another run is in progress.")
 ]
 AcceptDrift = Annotated[
-    bool, typer.Option("--accept-drift", help="Go on though the source's columns have changed since the last run.")
+    bool, typer.Option("--accept-drift", help="Publish even if the source's columns changed since the last run.")
 ]
 AllowShrink = Annotated[
-    bool, typer.Option("--allow-shrink", help="Go on though rows or revenue have gone since the last run.")
+    bool, typer.Option("--allow-shrink", help="Publish even if rows or revenue dropped sharply since the last run.")
 ]
 AllowRejects = Annotated[
     bool, typer.Option("--allow-rejects", help="Publish even if most rows of a table are rejected.")
@@ -29,23 +61,30 @@ AllowRejects = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")]
 SkipCrawl = Annotated[bool, typer.Option("--skip-crawl", help="Leave the catalog as it is.")]
 FirstStage = Annotated[
-    Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The stage to begin with.")
+    Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The first stage to run.")
 ]
 MaxScan = Annotated[
-    str | None, typer.Option("--max-scan", metavar="SIZE", help="Refuse to read more than this, such as 10MB.")
+    str | None, typer.Option("--max-scan", metavar="SIZE", help="Refuse to read more than SIZE, such as 10MB.")
 ]
 Timeout = Annotated[
     float | None,
     typer.Option(
-        "--timeout", metavar="SECONDS", min=0.001, help="Stop the query after this time.", show_default="the setting"
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        help="Cancel the query after this many seconds.",
+        show_default="the setting",
     ),
 ]
 OlderThan = Annotated[
     float,
-    typer.Option("--older-than", metavar="HOURS", min=0, help="List uploads begun before that."),
+    typer.Option("--older-than", metavar="HOURS", min=0, help="Only uploads older than HOURS."),
 ]
 Layers = Annotated[
-    list[str] | None, typer.Option("--layer", metavar="NAME", help="Delete this layer's datasets; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--layer", metavar="NAME", help="Delete this layer's datasets; repeatable.", autocompletion=offering(LAYERS)
+    ),
 ]
 Dump = Annotated[str, typer.Argument(metavar="DUMP", help="The dump's path.", show_default=False)]
 
@@ -60,10 +99,10 @@ class Everywhere:
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.", rich_help_panel=_PANEL)] = (
         False
     )
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more.", rich_help_panel=_PANEL)] = False
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Tell everything, with tracebacks.", rich_help_panel=_PANEL)
-    ] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Verbose output.", rich_help_panel=_PANEL)] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Debug output with tracebacks.", rich_help_panel=_PANEL)] = (
+        False
+    )
     lake: Annotated[
         str | None, typer.Option(help="The lake: a folder, or s3://BUCKET/PREFIX.", rich_help_panel=_PANEL)
     ] = None

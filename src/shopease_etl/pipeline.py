@@ -8,7 +8,6 @@ from dataclasses import replace
 from shopease_etl import guards, history, lineage, signals
 from shopease_etl.errors import (
     ConfigurationError,
-    DataRefusedError,
     NothingToRetryError,
     ShopeaseError,
     UnreachableError,
@@ -241,7 +240,7 @@ def _taken_up(last: Manifest, job: Job) -> Job:
         job.started_at, job.attempt = str(document["started_at"]), int(document["attempt"]) + 1
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         message = f"the manifest of the run {last.run.run_id} does not tell what the run did"
-        raise DataRefusedError(message, hint="begin anew: `shopease run-all`") from error
+        raise ShopeaseError(message, hint="start a new run: `shopease run-all`") from error
     if last.recorded:
         job.stages, job.source, job.replaced, job.is_published = finished, source, replaced, True
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from shopease_etl import tables
-from shopease_etl.errors import ConfigurationError, DataRefusedError
+from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.tables import GOLD_TABLES, GoldTable, Table
 
 STAGES: Final = ("extract", "clean", "aggregate", "crawl")
@@ -118,7 +118,7 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
     """The plan that a manifest tells.
 
     Raises:
-        DataRefusedError: it tells none that this version knows.
+        ShopeaseError: it tells none that this version knows.
     """
     known = {table.name: table for table in tables.TABLES}
     built = {dataset.name: dataset for dataset in GOLD_TABLES}
@@ -135,7 +135,7 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
         )
     except (LookupError, TypeError, ValueError) as error:
         message = f"the manifest of the run {document['run_id']} does not tell what the run was to do"
-        raise DataRefusedError(message, hint="begin anew: `shopease run-all`") from error
+        raise ShopeaseError(message, hint="start a new run: `shopease run-all`") from error
 
 
 def _named(name: str, offered: Mapping[str, _T], kind: str) -> _T:

@@ -4,9 +4,10 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from shopease_etl import signals
@@ -14,10 +15,47 @@ from shopease_etl.console import Console
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.options import TEXT, early, taken_from, with_everywhere
 from shopease_etl.session import Session
+from shopease_etl.streams import discard
+from shopease_etl.wording import reason
 
 # Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds,
 # longer than a stage takes, so that each stage would add to what the one before it used.
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class _Command(TyperCommand):
+    """A command as Typer makes it, but for the help of its flags."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters of the command."""
+        return _without_types_of_flags(super().get_params(ctx))
+
+
+class Program(TyperGroup):
+    """The program as Typer makes it, but for the help of its flags."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters of the program."""
+        return _without_types_of_flags(super().get_params(ctx))
+
+
+def _without_types_of_flags(parameters: list[Any]) -> list[Any]:
+    """Help shows no type beside a flag, which takes no value."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+class Commands(typer.Typer):
+    """A group of commands."""
+
+    def command(self, *arguments: Any, **settings: Any) -> Callable[[_Function], _Function]:
+        """Make a function a command."""
+        return super().command(*arguments, cls=_Command, **settings)
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -50,7 +88,10 @@ def run_program(app: typer.Typer) -> int:
             return int(app(standalone_mode=False) or 0)
     except TyperException as error:
         message = " ".join(error.format_message().replace("Value error, ", "").split())
-        usage = ConfigurationError(message.rstrip("."), hint="see `shopease --help`, or that of the command")
+        context = getattr(error, "ctx", None)
+        usage = ConfigurationError(
+            message.rstrip("."), hint=f"{context.command_path if context else 'shopease'} --help"
+        )
         Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).failure(usage)
         return usage.exit_code
     except KeyboardInterrupt:
@@ -61,11 +102,9 @@ def run_program(app: typer.Typer) -> int:
 
 
 def _unwritable(error: OSError) -> int:
-    """Let what is left of the help go nowhere, and say why, unless its reader has gone. Returns the exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # first, for a console flushes stdout
-    if isinstance(error, BrokenPipeError):
-        return 1
-    failure = UnreachableError(f"cannot write to stdout: {error.strerror}")
+    """Let what is left of the help go nowhere, and say why. Returns the exit code."""
+    discard(sys.stdout)  # first, for a console flushes stdout
+    failure = UnreachableError(f"cannot write to stdout: {reason(error)}")
     Console().failure(failure)
     return failure.exit_code
 
@@ -85,16 +124,15 @@ def _guarded(session: Session, work: Callable[[Session], None]) -> None:
     except ShopeaseError as error:
         session.console.failure(error)
         raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
-        session.console.interrupted()
+    except KeyboardInterrupt as interrupt:
+        session.console.interrupted("; ".join(getattr(interrupt, "__notes__", ())) or None)
         raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
     except typer.Exit:
         raise
-    except BrokenPipeError as error:
-        session.console.abandon_stdout()
-        raise typer.Exit(1) from error
     except Exception as error:
-        session.console.failure(ShopeaseError(f"{type(error).__name__}: {error}", hint="run it again with --debug"))
+        failure = ShopeaseError(f"{type(error).__name__}: {reason(error)}", hint="run it again with --debug")
+        failure.__cause__ = error  # whose traceback --debug shows
+        session.console.failure(failure)
         raise typer.Exit(1) from error
     finally:
         signals.conclude()

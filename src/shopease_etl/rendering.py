@@ -1,20 +1,20 @@
 """Results as a person reads them on a terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from shopease_etl.costs import MonthlyCost, Prices, dollars
 from shopease_etl.results import CheckLine, DatasetResult, ObjectChange, RollbackPlan, RunResult, StageResult
 from shopease_etl.stages.cleanup import Garbage
 from shopease_etl.tables import DAILY_SALES_SUMMARY
+from shopease_etl.tabular import Grid, Paragraph
+from shopease_etl.wording import counted
 
+_VERDICT_WIDTH: Final = 9
 _STYLES = {
     "succeeded": "green",
     "failed": "red",
@@ -27,27 +27,14 @@ _STYLES = {
 }
 
 
-def table(
-    headings: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, grouped: bool = True
-) -> Table:
-    """A table whose numbers stand right and whose columns are never cut; `grouped` writes 1000 as 1,000."""
-    cells = [list(row) for row in rows]
-    drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for index, heading in enumerate(headings):
-        numeric = any(isinstance(row[index], int | float | Decimal) for row in cells)
-        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
-    for row in cells:
-        drawn.add_row(*(_cell(value, grouped) for value in row))
-    return drawn
-
-
 def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType:
     """What a run did: its datasets, its catalog, its reconciliation, and where to look next."""
     datasets = [dataset for stage in run.stages for dataset in stage.datasets]
     parts: list[RenderableType] = []
     if datasets:
         headings = ("layer", "dataset", "rows in", "rows out", "rejected", "MB", "seconds")
-        parts.append(table(headings, (_dataset(dataset) for dataset in datasets)))
+        rows = [_dataset(dataset) for dataset in datasets]
+        parts += [Grid(headings, rows, droppable=("seconds", "MB", "rows in")), ""]
     parts += [_rejects(dataset) for dataset in datasets if dataset.rejected]
     parts += [part for stage in run.stages if stage.tables for part in _catalogued(stage, listed=not datasets)]
     if run.reconciliation:
@@ -55,7 +42,7 @@ def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType
     if location.startswith("s3://"):
         parts.append(_run_cost(run, prices))
     times = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages)
-    parts += [f"Run {run.run_id} {run.status}: {times}", f"Manifest: {location}/_runs/{run.run_id}.json"]
+    parts += [f"Run {run.run_id} {run.status}: {times}", Paragraph(f"Manifest: {location}/_runs/{run.run_id}.json")]
     return Group(*parts)
 
 
@@ -68,7 +55,7 @@ def rollback_plan(plan: RollbackPlan) -> RenderableType:
     to = f"The lake will be as the run {plan.to} left it at {plan.to_time}." if plan.to else ""
     nothing = "Nothing will be left in the lake." if plan.leaves_nothing else ""
     return Group(
-        table(("object", "rows", "rows after"), rows, title=f"Rollback of {plan.location}"),
+        Grid(("object", "rows", "rows after"), rows, title=f"Rollback of {plan.location}"),
         *(f"Undoes the run {run_id}." for run_id in plan.undoes),
         *(line for line in (to, nothing) if line),
     )
@@ -86,20 +73,26 @@ def next_steps(run: RunResult) -> str:
 
 def rows_by_table(tables: Iterable[tuple[str, int]]) -> RenderableType:
     """Tables and how many rows each has."""
-    return table(("table", "rows"), tables)
+    return Grid(("table", "rows"), tuple(tables))
+
+
+def query_list(queries: Iterable[tuple[str, str]]) -> RenderableType:
+    """The queries that ship with the tool, each with what it answers."""
+    return Grid(("name", "description"), tuple(queries), prose=("description",))
 
 
 def plan_steps(steps: Iterable[Any]) -> RenderableType:
     """What a run would read and write."""
     headings = ("stage", "dataset", "reads", "writes")
-    return table(headings, ((s.stage, s.dataset, "\n".join(s.reads), "\n".join(s.writes)) for s in steps))
+    rows = [(s.stage, s.dataset, "\n".join(s.reads), "\n".join(s.writes)) for s in steps]
+    return Grid(headings, rows, droppable=("reads",))
 
 
 def monthly_cost(cost: MonthlyCost) -> RenderableType:
     """What each part of a lake costs, and all of it."""
     rows = [(line.name, line.basis, dollars(line.dollars)) for line in cost.lines]
-    total = f"In all {dollars(cost.dollars)} a month"
-    return Group(table(("what", "reckoned with", "a month"), rows, title=f"Lake {cost.location}"), total)
+    grid = Grid(("what", "basis", "per month"), rows, title=f"Lake {cost.location}", prose=("what", "basis"))
+    return Group(grid, "", f"Total: {dollars(cost.dollars)} per month")
 
 
 def garbage(found: Garbage) -> RenderableType:
@@ -107,32 +100,36 @@ def garbage(found: Garbage) -> RenderableType:
     uploads = (("upload", upload.key, "", _age(upload.started)) for upload in found.uploads.uploads)
     objects = (("object", item.key, item.bytes, _age(item.modified)) for item in found.datasets.objects)
     if not found.count:
-        return f"Nothing of {found.location} is to be deleted"
-    return table(("what", "key", "bytes", "since (UTC)"), (*objects, *uploads), title=f"Lake {found.location}")
+        return f"Nothing to delete in {found.location}"
+    headings = ("what", "key", "bytes", "since (UTC)")
+    return Grid(headings, (*objects, *uploads), title=f"Lake {found.location}", droppable=("since (UTC)", "what"))
 
 
 def left_alone(found: Garbage) -> str:
     """What a cleanup leaves where it is."""
     strays = found.uploads.strays + found.datasets.strays
-    told = [f"{found.uploads.younger} younger uploads, which the next run aborts"] if found.uploads.younger else []
-    told += [f"{strays} that are not of the lake's layout"] if strays else []
+    younger = found.uploads.younger
+    told = [f"{counted(younger, 'younger upload')}, which the next run aborts"] if younger else []
+    told += [f"{counted(strays, 'object')} not of the lake's layout"] if strays else []
     return f"Left alone: {'; '.join(told)}" if told else ""
 
 
 def check_lines(lines: Iterable[CheckLine]) -> RenderableType:
     """Each thing checked, with the fix where it needs one."""
-    return table(
-        ("", "what", "found", "fix"), ((_verdict(line), line.name, line.detail, line.fix or "") for line in lines)
-    )
+    return Group(*(part for line in lines for part in _checked(line)))
+
+
+def _checked(line: CheckLine) -> Iterator[RenderableType]:
+    label = verdict("FAILED" if line.exit_code else "warning" if line.warning else "ok")
+    label.pad_right(_VERDICT_WIDTH - len(label))
+    yield Paragraph(f"{line.name}: {line.detail}", label)
+    if line.fix:
+        yield Paragraph(f"fix: {line.fix}", Text(" " * _VERDICT_WIDTH))
 
 
 def verdict(word: str) -> Text:
     """A word such as failed or ok in its colour, if it has one."""
     return Text(word, _STYLES.get(word, ""))
-
-
-def _verdict(line: CheckLine) -> Text:
-    return verdict("FAILED" if line.exit_code else "warning" if line.warning else "ok")
 
 
 def _dataset(dataset: DatasetResult) -> tuple[object, ...]:
@@ -156,12 +153,12 @@ def _rejects(dataset: DatasetResult) -> str:
 
 def _catalogued(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]:
     if listed and any(entry.change for entry in stage.tables):
-        changes = ((entry.name, entry.kind, entry.columns, entry.rows, entry.change) for entry in stage.tables)
-        yield table(("name", "kind", "columns", "rows", "in Glue"), changes)
+        changes = [(entry.name, entry.kind, entry.columns, entry.rows, entry.change) for entry in stage.tables]
+        yield Grid(("name", "kind", "columns", "rows", "in Glue"), changes, droppable=("columns", "kind"))
     elif listed:
-        entries = ((entry.name, entry.kind, entry.columns, entry.rows) for entry in stage.tables)
-        yield table(("name", "kind", "columns", "rows"), entries)
-    yield f"{len(stage.tables)} tables and views answer" if stage.tables[1:] else "1 table answers"
+        entries = [(entry.name, entry.kind, entry.columns, entry.rows) for entry in stage.tables]
+        yield Grid(("name", "kind", "columns", "rows"), entries, droppable=("columns", "kind"))
+    yield f"{counted(len(stage.tables), 'table or view', 'tables and views')} can be queried"
     yield from (f"Left out: {name}: {reason}" for name, reason in stage.skipped.items())
 
 
@@ -170,7 +167,7 @@ def _reconciled(run: RunResult) -> Text:
     words = "Reconciled: every row is accounted for"
     if "silver_revenue" in sums:
         sales, revenue = sums["silver_transactions"], sums["silver_revenue"]
-        words += f", {sales:,} sales for {revenue:,} in silver and gold alike"
+        words += f", {sales:,} {'sale' if sales == 1 else 'sales'} for {revenue:,}: silver and gold match"
     return Text(words, "green") if sums["agrees"] else Text("NOT RECONCILED", "red")
 
 
@@ -181,20 +178,8 @@ def _run_cost(run: RunResult, prices: Prices) -> str:
     parts += [f"{dollars(prices.scan(scanned))} for queries"] if scanned else []
     parts += [f"{dollars(prices.storage(sum(sizes)))} a month to store what it wrote"] if sizes else []
     crawls = sum(len(stage.crawlers) for stage in run.stages)
-    parts += [f"{dollars(crawls * prices.crawl())} at least for {crawls} crawlers"] if crawls else []
+    parts += [f"{dollars(crawls * prices.crawl())} at least for {counted(crawls, 'crawler')}"] if crawls else []
     return f"Cost of this run: {', '.join(parts) or 'nothing'}; `shopease cost` shows a month"
-
-
-def _cell(value: object, grouped: bool) -> RenderableType:
-    if value is None:
-        return Text("NULL", "dim")
-    if isinstance(value, Text):
-        return value
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float | Decimal) and grouped:
-        return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
-    return str(value)
 
 
 def _age(modified: float) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.measure import Measurement
 from rich.text import Text
 
 from shopease_etl import durations, rendering
 from shopease_etl.results import DatasetStatus, LakeStatus, RunStatus
+from shopease_etl.tabular import Grid
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII: Final = "_.-~=+*#"
@@ -35,15 +35,18 @@ class _Status:
         self._status = status
         self._now = now
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         status = self._status
         datasets = [_dataset(dataset, self._now) for dataset in status.datasets]
         runs = [_run(run) for run in status.runs]
-        yield _fitting(f"Lake {status.location}", datasets, _OF_DATASETS, console, options)
+        yield _grid(f"Lake {status.location}", datasets, _OF_DATASETS)
+        yield ""
         rejects = [_reject(item, rule, rows) for item in status.datasets for rule, rows in item.rejects.items()]
         if rejects:
-            yield _fitting("Rejected rows", rejects, (), console, options)
-        yield _fitting("Last runs", runs, _OF_RUNS, console, options)
+            yield _grid("Rejected rows", rejects)
+            yield ""
+        yield _grid("Last runs", runs, _OF_RUNS)
+        yield ""
         yield from (f"{run.run_id}: {run.error}" for run in status.runs if run.error)
         yield from _trend(status.runs, ascii_only=options.ascii_only)
         if status.last_success:
@@ -52,21 +55,10 @@ class _Status:
             yield f"Under way: {status.under_way}"
 
 
-def _fitting(
-    title: str,
-    rows: Sequence[Mapping[str, object]],
-    droppable: Sequence[str],
-    console: Console,
-    options: ConsoleOptions,
-) -> RenderableType:
-    """A table of the rows, without as many of the droppable columns as it takes to fit."""
-    headings = list(rows[0]) if rows else []
-    for column in ("", *droppable):
-        headings = [heading for heading in headings if heading != column]
-        drawn = rendering.table(headings, ([row[heading] for heading in headings] for row in rows), title=title)
-        if Measurement.get(console, options.update(max_width=10_000), drawn).maximum <= options.max_width:
-            break
-    return drawn if rows else Text(f"{title}: none", "bold")
+def _grid(title: str, rows: Sequence[Mapping[str, object]], droppable: Sequence[str] = ()) -> RenderableType:
+    if not rows:
+        return Text(f"{title}: nothing", "bold")
+    return Grid(list(rows[0]), [list(row.values()) for row in rows], title=title, droppable=droppable)
 
 
 def _dataset(dataset: DatasetStatus, now: float) -> dict[str, object]:

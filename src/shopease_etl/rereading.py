@@ -23,6 +23,7 @@ from shopease_etl.results import DatasetResult, StageResult
 from shopease_etl.storage import Store
 from shopease_etl.storage.rows import csv_header
 from shopease_etl.tables import BRONZE, GOLD, QUARANTINE, SILVER, TRANSACTIONS
+from shopease_etl.wording import counted
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
 BLOCK_BYTES: Final = 1 << 20
@@ -115,7 +116,7 @@ class Rereading:
             progress.advance("reread", size=content.bytes)
         _require_every_row(items, rows)
         _require_sums(self._stages, rows, sums)
-        progress.finish("reread", f"{len(rows)} objects")
+        progress.finish("reread", counted(len(rows), "object"))
         return {"reread": {"objects": len(rows), "rows": rows, **sums}}
 
     def stop(self) -> None:

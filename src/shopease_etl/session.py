@@ -105,7 +105,8 @@ class Session:
 
         if self.console.json or not self.console.quiet:
             prices, location = resources.prices(self.settings), self.settings.lake.rstrip("/")
-            self.console.result(run, lambda: rendering.run_summary(run, location, prices))
+            summary = f"run {run.run_id} {run.status}"
+            self.console.result(run, lambda: rendering.run_summary(run, location, prices), summary)
         if not self.console.json:
             self.console.message(rendering.next_steps(run))
 
@@ -133,7 +134,7 @@ class Session:
         from shopease_etl.costs import PRICES_TOLD
 
         self.console.result(cost, lambda: rendering.monthly_cost(cost))
-        where = "" if cost.location.startswith("s3://") else "This lake is a folder: so much it would cost on S3. "
+        where = "" if cost.location.startswith("s3://") else "This is a local lake; estimated cost if it were on S3. "
         self.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
@@ -144,12 +145,15 @@ class Session:
         if not self.console.json:
             self.console.result(garbage, lambda: rendering.garbage(garbage))
         elif is_asked:
-            raise ConfigurationError("--json asks nothing", hint="--dry-run lists what is there, --yes deletes it")
+            raise ConfigurationError(
+                "--json cannot ask for confirmation", hint="add --dry-run to list, or --yes to delete"
+            )
         if told := rendering.left_alone(garbage):
             self.console.message(told)
         if is_asked and not sys.stdin.isatty():
             raise ConfigurationError(
-                "nothing was deleted, for nobody can be asked", hint="--yes deletes without asking"
+                "nothing deleted: cannot ask for confirmation without a terminal",
+                hint="add --yes to delete without asking",
             )
         is_wanted = self.console.asks(f"Delete {garbage.told}?") if is_asked else bool(garbage.count) and not dry_run
         if is_wanted:
@@ -159,7 +163,8 @@ class Session:
         elif garbage.count and not dry_run:
             self.console.message("Nothing was deleted.")
         if self.console.json:
-            self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "")
+            done = f"deleted {garbage.told}" if is_wanted else None
+            self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "", done)
 
     def roll_back(
         self, plan: "RollbackPlan", undo: Callable[[], "RollbackResult"], *, dry_run: bool, yes: bool, skip_crawl: bool
@@ -176,7 +181,7 @@ class Session:
             return
         result = undo()
         if self.console.json:
-            self.console.result(result, lambda: "")
+            self.console.result(result, lambda: "", f"rolled back {', '.join(result.undone)}")
         runs = "runs" if result.undone[1:] else "run"
         self.console.message(
             f"Rolled back the {runs} {', '.join(result.undone)}. The source database was not changed: the next run "
@@ -197,14 +202,14 @@ class Session:
         """What was written, and how to load it."""
         from shopease_etl import rendering
 
-        self.console.result(result, lambda: rendering.rows_by_table(result.tables))
+        self.console.result(result, lambda: rendering.rows_by_table(result.tables), f"wrote {result.path}")
         self.console.message(f"Wrote {result.path}, {result.bytes / 1e6:,.1f} MB. Next: shopease restore {result.path}")
 
     def show_restore(self, result: "RestoreResult") -> None:
         """What the database holds now."""
         from shopease_etl import rendering
 
-        self.console.result(result, lambda: rendering.rows_by_table(result.tables))
+        self.console.result(result, lambda: rendering.rows_by_table(result.tables), "restored the dump")
         self.console.message(
             f"Restored a dump ({result.format}, {result.bytes / 1e6:,.1f} MB) in {result.seconds:.1f} s. "
             "Next: shopease run-all"
@@ -230,7 +235,8 @@ class Session:
         if install and is_installed:
             install()
         if self.console.json:
-            self.console.result(schedule.document(is_installed=is_installed), lambda: "")
+            done = "installed the schedule" if is_installed else None
+            self.console.result(schedule.document(is_installed=is_installed), lambda: "", done)
         commands = "".join(f"\n  {command}" for command in schedule.next(is_installed=is_installed))
         following = f" Next:{commands}" if commands else ""
         self.console.message(
@@ -240,7 +246,8 @@ class Session:
     def _agrees_to_write(self, schedule: "Schedule") -> bool:
         if self.console.json or not sys.stdin.isatty():
             raise ConfigurationError(
-                "nothing was installed, for nobody can be asked", hint="--yes installs without asking"
+                "nothing installed: cannot ask for confirmation without a terminal",
+                hint="add --yes to install without asking",
             )
         return self.console.asks(f"Write {', '.join(file.path for file in schedule.files)}?")
 
@@ -250,9 +257,7 @@ class Session:
         from shopease_etl.stages.query import shipped_queries
 
         queries = shipped_queries()
-        self.console.result(
-            queries, lambda: rendering.table(("name", "answers"), ((q.name, q.description) for q in queries))
-        )
+        self.console.result(queries, lambda: rendering.query_list((q.name, q.description) for q in queries))
 
     def statement(self, sql: str | None, file: Path | None, name: str | None) -> str:
         """The one statement that was given, as text, in a file, or by a shipped query's name.
@@ -262,15 +267,24 @@ class Session:
         """
         from shopease_etl.stages.query import shipped_query
 
-        if sum(given is not None for given in (sql, file, name)) != 1:
-            message = "give one statement: as an argument, with --file, or with --name"
-            raise ConfigurationError(message, hint="`shopease query --list` shows the names")
+        given = sum(source is not None for source in (sql, file, name))
+        if given > 1 or (not given and sys.stdin.isatty()):
+            message = f"{'more than one statement' if given else 'no statement'} given"
+            hint = "give one: as an argument, with --file, on stdin, or with --name (`shopease query --list`)"
+            raise ConfigurationError(message, hint=hint)
         if name is not None:
             return shipped_query(name, self.settings.glue_database).sql
-        return sql if sql is not None else _text(file)
+        return sql if sql not in {None, "-"} else _text(file)
 
     def show_answer(
-        self, sql: str, output_format: str, output: Path | None, max_scan: str | None, timeout: float | None
+        self,
+        sql: str,
+        output_format: str,
+        output: Path | None,
+        max_scan: str | None,
+        timeout: float | None,
+        *,
+        vertical: bool = False,
     ) -> None:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
         from shopease_etl import answers, costs, resources
@@ -279,6 +293,7 @@ class Session:
         from shopease_etl.stages.query import check_output, query
 
         limit = size(max_scan) if max_scan else None
+        output_format = answers.chosen_format(self.console, output_format, output, vertical=vertical)
         store = resources.lake_store(self.settings)
         if output:
             check_output(output, store.folder, self.settings.home)
@@ -286,16 +301,20 @@ class Session:
         with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
             warn_of_publishing(store)
         with query(sql, warehouse, max_scan=limit) as result:
-            answers.write(result.reader, self.console, output_format, output)
+            answers.write(result.reader, self.console, output_format, output, vertical=vertical)
             if scan := result.engine.scan():
                 self.console.message(costs.told(scan, self.settings.price_athena_tb))
 
 
 def _text(file: Path | None) -> str:
-    if file is None or str(file) == "-":
-        return sys.stdin.read()
+    source = "stdin" if file is None or str(file) == "-" else str(file)
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"cannot read {file}: {error}"
-        raise ConfigurationError(message) from error
+        text = sys.stdin.read() if source == "stdin" or file is None else file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{source} is not UTF-8 text", hint=f"save it as UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {source}: {error.strerror}") from error
+    if not text.strip():
+        hint = "give a statement: as an argument, with --file, on stdin, or with --name (`shopease query --list`)"
+        raise ConfigurationError(f"{source} has no statement", hint=hint)
+    return text

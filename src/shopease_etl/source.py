@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-from shopease_etl.errors import DataRefusedError, SourceDownError, SourceFaultError
+from shopease_etl.errors import SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.postgres import Limits, Snapshot, snapshot
 from shopease_etl.settings import EMBEDDED, Settings
 
@@ -93,10 +93,10 @@ def existing_source(settings: Settings) -> Iterator[Snapshot]:
     """One moment of the source database, for looking only: an embedded one is not made.
 
     Raises:
-        DataRefusedError: there is no embedded database yet.
+        UnreachableError: there is no embedded database yet.
     """
     if settings.database_url == EMBEDDED and not (settings.home / "postgres").exists():
         message = f"there is no embedded database in {settings.home} yet"
-        raise DataRefusedError(message, hint="load a dump with `shopease restore`")
+        raise UnreachableError(message, hint="load a dump: `shopease restore DUMP` (`shopease sample DUMP` makes one)")
     with source_snapshot(settings) as moment:
         yield moment

@@ -128,7 +128,7 @@ SQL: Final = "-- café\n  SELECT a,\n  x FROM t;"
             "'access denied' for field 4",
         ),
         ("HIVE_CURSOR_ERROR: Malformed Parquet", {"ErrorCategory": 2, "ErrorType": 1001}, DataRefusedError, "Parquet"),
-        ("Query exhausted resources at this scale factor", {"ErrorType": 3}, DataRefusedError, "scale factor"),
+        ("Query exhausted resources at this scale factor", {"ErrorType": 3}, ShopeaseError, "scale factor"),
         ("Rate exceeded", {"ErrorCategory": 2, "ErrorType": 1401}, UnreachableError, "Rate exceeded"),
         ("SlowDown: Please reduce your request rate", None, UnreachableError, "request rate"),
         (
@@ -163,8 +163,9 @@ def test_a_failed_statement(
 @pytest.mark.parametrize("state", ["CANCELLED", "FAILED"])
 def test_the_workgroups_limit(script: Script, athena: Athena, state: str) -> None:
     script.ends(state, "Bytes scanned limit was exceeded", Statistics={"DataScannedInBytes": 10**7})
-    with pytest.raises(DataRefusedError, match="Bytes scanned limit was exceeded") as raised:
+    with pytest.raises(ShopeaseError, match="Bytes scanned limit was exceeded") as raised:
         athena.query("SELECT 1")
+    assert raised.value.exit_code == 1
     assert "10,000,000 bytes is BytesScannedCutoffPerQuery of the workgroup analytics" in str(raised.value.hint)
 
 

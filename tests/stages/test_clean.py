@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shopease_etl.errors import DataRefusedError
+from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.results import Recorded
 from shopease_etl.stages.clean import clean
 from shopease_etl.storage import Store, open_store, put_stream
@@ -48,9 +48,9 @@ def test_bronze_that_cannot_be_cleaned_is_refused(store: Store, bronze: bytes, r
 
 
 def test_bronze_that_is_missing_is_told(store: Store) -> None:
-    with pytest.raises(DataRefusedError, match="is not in the lake") as caught:
+    with pytest.raises(ShopeaseError, match="is not in the lake") as caught:
         clean(store, [PRODUCTS], "run", recorded=NOTHING)
-    assert caught.value.hint == "make it again: `shopease extract`"
+    assert (caught.value.exit_code, caught.value.hint) == (1, "run `shopease extract` first")
 
 
 def test_bronze_of_another_size_than_recorded_is_refused(store: Store) -> None:
@@ -63,5 +63,5 @@ def test_bronze_of_another_size_than_recorded_is_refused(store: Store) -> None:
 def test_bronze_with_other_rows_than_recorded_is_refused(store: Store) -> None:
     upload = put_stream(store, PRODUCTS.bronze_key, [HEADER + b"\n" + ROW + b"\n"])
     recorded = {PRODUCTS.bronze_key: Recorded(upload.bytes, 2, 0, "earlier")}
-    with pytest.raises(DataRefusedError, match="1 rows in bronze, but the run earlier wrote 2"):
+    with pytest.raises(DataRefusedError, match="1 row in bronze, but the run earlier wrote 2"):
         clean(store, [PRODUCTS], "run", recorded=recorded)

@@ -6,11 +6,13 @@ import typer
 
 from shopease_etl import __version__
 from shopease_etl.cli import lake, operations, pipeline, source
-from shopease_etl.program import root, run_program
+from shopease_etl.program import Program, root, run_program
 from shopease_etl.signals import end_process
+from shopease_etl.streams import prepare_streams
 
 app = typer.Typer(
     name="shopease",
+    cls=Program,
     epilog="First steps: `shopease sample sales.sql`, `shopease restore sales.sql`, `shopease run-all`.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -32,7 +34,7 @@ def shopease(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Take a ShopEase PostgreSQL to a bronze, silver and gold data lake, and answer SQL about it."""
+    """Copy a ShopEase PostgreSQL database into a bronze, silver and gold data lake, and query it with SQL."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -43,4 +45,5 @@ for group in (pipeline, lake, source, operations):
 
 def main() -> None:
     """The console script."""
+    prepare_streams()
     end_process(run_program(app))

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 import typer
 
 from shopease_etl import options
-from shopease_etl.program import command
+from shopease_etl.program import Commands, command
 from shopease_etl.session import Session
 
-commands = typer.Typer()
+commands = Commands()
 
 _PANEL = "Lake"
 
@@ -47,24 +47,30 @@ def rollback(
 @command
 def query(
     session: Session,
-    sql: Annotated[str | None, typer.Argument(metavar="SQL", help="One reading statement.", show_default=False)] = None,
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="A read-only SQL statement; - for stdin.", show_default=False)
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Read the statement from a file; - for stdin.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", "-n", help="A query that ships with shopease.")] = None,
+    name: options.QueryName = None,
     listing: Annotated[bool, typer.Option("--list", help="List the queries that ship with shopease.")] = False,
     output_format: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to write the result.")
     ] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to a file.")] = None,
+    vertical: Annotated[
+        bool, typer.Option("--vertical", help="Show one line per value, as for tables wider than the terminal.")
+    ] = False,
     max_scan: options.MaxScan = None,
     timeout: options.Timeout = None,
 ) -> None:
-    """Answer one SQL statement of Athena's dialect: through Athena (lakes on S3) or DuckDB."""
+    """Run a SQL query (Athena dialect): Athena for S3 lakes, DuckDB for local ones."""
     if listing:
         session.show_shipped_queries()
     else:
-        session.show_answer(session.statement(sql, file, name), output_format, output, max_scan, timeout)
+        statement = session.statement(sql, file, name)
+        session.show_answer(statement, output_format, output, max_scan, timeout, vertical=vertical)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease cleanup --uploads --dry-run")
@@ -81,7 +87,7 @@ def cleanup(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Delete unfinished uploads, layers, or all that is the lake's own; lists it first, and asks."""
+    """Delete unfinished uploads, layers or the whole lake (shows the list and asks first)."""
     from shopease_etl import housekeeping
 
     chosen = housekeeping.find_garbage(
@@ -104,11 +110,13 @@ def cleanup(
 @command
 def cost(
     session: Session,
-    runs: Annotated[int, typer.Option("--runs", min=0, help="Runs in a month.")] = 30,
-    crawls: Annotated[int, typer.Option("--crawls", min=0, help="Crawls of all Glue crawlers in a month.")] = 0,
-    queries: Annotated[int, typer.Option("--queries", min=0, help="Queries that read all of a layer, each.")] = 100,
+    runs: Annotated[int, typer.Option("--runs", min=0, help="Runs per month.")] = 30,
+    crawls: Annotated[int, typer.Option("--crawls", min=0, help="Crawls of all Glue crawlers per month.")] = 0,
+    queries: Annotated[
+        int, typer.Option("--queries", min=0, help="Queries per month on each layer, each reading all of it.")
+    ] = 100,
 ) -> None:
-    """Show what the lake costs a month on AWS: storage, uploads, crawlers, queries."""
+    """Estimate what the lake costs per month on AWS: storage, uploads, crawlers, queries."""
     from shopease_etl import resources
     from shopease_etl.stages.cost import cost
 

@@ -1,17 +1,17 @@
-"""The commands of who watches over runs: check what they need, see how they went."""
+"""The commands of operators: check what runs need, see how they went, schedule them."""
 
 from typing import Annotated, Literal
 
 import typer
 
-from shopease_etl.program import command
+from shopease_etl.program import Commands, command
 from shopease_etl.session import Session
 
-commands = typer.Typer()
+commands = Commands()
 
 _PANEL = "Operations"
 
-Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Show so many of the last runs.")]
+Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Show the last N runs.")]
 MaxAge = Annotated[
     str | None,
     typer.Option("--max-age", metavar="AGE", help="Exit code 1 if the last data is older, such as 90m, 26h or 2d."),
@@ -25,7 +25,7 @@ def check(
     test_alert: Annotated[bool, typer.Option("--test-alert", help="Also send a test to SHOPEASE_ALERTS.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Also read the whole lake and compare its hashes.")] = False,
 ) -> None:
-    """Check settings, connections, rights, versions, room and clocks: each line is ok, or says the fix."""
+    """Diagnose settings, connections, permissions, disk space and clocks, and suggest fixes."""
     from shopease_etl.checking import check_lines
 
     progress = session.console.progress
@@ -51,7 +51,7 @@ Zone = Annotated[
     str | None,
     typer.Option("--timezone", metavar="ZONE", help="Its time zone.", show_default="the business time zone"),
 ]
-Retry = Annotated[bool, typer.Option("--retry", help="Go on with a run that failed, once, five minutes later.")]
+Retry = Annotated[bool, typer.Option("--retry", help="Retry a failed run once, five minutes later.")]
 Install = Annotated[bool, typer.Option("--install", help="Install it on this machine; asks first.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -67,7 +67,7 @@ def schedule(
     install: Install = False,
     yes: Yes = False,
 ) -> None:
-    """Print what runs the pipeline every day: a crontab, systemd units, or Airflow DAGs."""
+    """Generate a daily schedule: a crontab, systemd units, or Airflow DAGs."""
     from shopease_etl import scheduling
 
     wanted = scheduling.requested(at, timezone, session.flags, session.settings, retry=retry)

@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from shopease_etl import options
-from shopease_etl.program import command
+from shopease_etl.program import Commands, command
 from shopease_etl.session import Session
+from shopease_etl.tables import GOLD_TABLES
 
-commands = typer.Typer()
+commands = Commands()
 
 _PANEL = "Pipeline"
 
@@ -77,7 +78,7 @@ def extract(
 @command
 def clean(
     session: Session,
-    table: options.Names = None,
+    table: options.CleanedNames = None,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
@@ -93,7 +94,13 @@ def clean(
 def aggregate(
     session: Session,
     dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", metavar="NAME", help="Only this dataset; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Only this dataset; repeatable.",
+            autocompletion=options.offering(dataset.name for dataset in GOLD_TABLES),
+        ),
     ] = None,
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
@@ -113,7 +120,7 @@ def crawl(
     ] = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Make the lake's tables and views queryable, in Glue or locally, and check each by a query."""
+    """Register the lake's tables and views, in Glue or locally, and check each by a query."""
     from shopease_etl.plan import Plan
 
     session.run(Plan(("crawl",), crawlers=crawlers), wait=wait)

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from shopease_etl import options
-from shopease_etl.program import command
+from shopease_etl.program import Commands, command
 from shopease_etl.session import Session
 
-commands = typer.Typer()
+commands = Commands()
 
 _PANEL = "Source database"
 
@@ -19,7 +19,7 @@ _PANEL = "Source database"
 def sample(
     session: Session,
     dump: options.Dump,
-    scale: Annotated[float, typer.Option(help="1 is ShopEase's size; sales and customers grow with it.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Size factor; 1 = about 1 million sales.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 2024,
     dirty: Annotated[float, typer.Option(help="Share of wrong rows; above 0 each kind occurs.")] = 0.01,
 ) -> None:

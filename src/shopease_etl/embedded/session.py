@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from shopease_etl import wording
 from shopease_etl.embedded import folders, locks
 from shopease_etl.embedded.folders import ADMINISTRATOR, USER
 from shopease_etl.embedded.programs import binaries
@@ -92,7 +93,8 @@ def _launch(base: Path, log: Path) -> None:
             report = process.stdout.readline().decode(errors="replace").strip() if process.stdout else ""
     except OSError as error:
         raise ConfigurationError(
-            f"the embedded PostgreSQL cannot start: {error}", hint="is SHOPEASE_HOME writable?"
+            f"the embedded PostgreSQL cannot start: {wording.reason(error)}",
+            hint="set SHOPEASE_HOME to a writable folder",
         ) from error
     if report != "ready":
         reason = report or f"its supervisor ended: {last_line(log)}"

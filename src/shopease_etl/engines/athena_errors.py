@@ -80,7 +80,7 @@ _BY_WORDS: Final = (
     _Kind(
         range(9),
         re.compile(r"query exhausted resources|EXCEEDED_\w*MEMORY", re.IGNORECASE),
-        DataRefusedError,
+        ShopeaseError,
         _TOO_MUCH,
     ),
     _Kind((), re.compile("^(?:HIVE|ICEBERG)_"), DataRefusedError, _BAD_DATA),
@@ -148,9 +148,9 @@ def failure(
     if _CUTOFF.search(reason):
         limit = "" if cutoff is None else f" of {cutoff:,} bytes"
         hint = f"{_TOO_MUCH}; the limit{limit} is BytesScannedCutoffPerQuery of the workgroup {workgroup}"
-        return DataRefusedError(told, hint=hint)
+        return ShopeaseError(told, hint=hint)
     if status["State"] == "CANCELLED":
-        return ShopeaseError(told, hint="it was stopped by someone else, or by Athena")
+        return ShopeaseError(told, hint="someone else or Athena stopped it; run it again")
     kind = _kind_of(reason, error)
     right = _NAMED_RIGHT.search(reason)
     needed = right[1] if right else "what it names"

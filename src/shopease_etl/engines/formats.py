@@ -24,13 +24,14 @@ def write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> int:
     rows = 0
     for batch in reader:
         rows += batch.num_rows
-        fields = [_csv_text(_as_text(column)) for column in batch.columns]
+        fields = [_csv_text(as_text(column)) for column in batch.columns]
         lines = pc.binary_join_element_wise(*fields, ",").to_pylist()
         stream.writelines(f"{line}\n" for line in lines)
     return rows
 
 
-def _as_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
+def as_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
+    """The text that CSV has for each value, without quotes; NULL stays NULL."""
     if pa.types.is_string(column.type):
         return column
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_decimal(column.type):

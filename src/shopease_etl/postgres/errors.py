@@ -64,7 +64,7 @@ def refusal(error: psycopg.Error) -> UnreachableError:
     """What a connection that did not come about is to us."""
     told = first_line(error)
     message = f"cannot connect to the database: {told}"
-    hint = "see SHOPEASE_DATABASE_URL, or run `shopease check`"
+    hint = "start that server, or correct SHOPEASE_DATABASE_URL"
     # Of several attempts the one that is told decides: a wrong password is not tried again. Names are no words.
     spoken = "\n".join(str(error)[str(error).find(told) :].splitlines()[:2])
     spoken = _QUOTED.sub("", spoken).lower()

@@ -19,6 +19,7 @@ from shopease_etl.sample.dirt import ROW, copying_rows, soil, strew
 from shopease_etl.sample.dirt_kinds import CUSTOMER_DIRT, PRODUCT_DIRT, SALE_DIRT
 from shopease_etl.sample.draws import Draws
 from shopease_etl.sample.sales import sales
+from shopease_etl.wording import counted
 
 DEFAULT_SEED: Final = 2024
 _CUSTOMERS: Final = 7_500
@@ -103,7 +104,7 @@ def _write(sink: BinaryIO, table: tables.Table, batches: Iterable[pl.DataFrame],
         rows += len(batch)
         progress.advance(table.source, size=sink.tell() - before, rows=len(batch))
     sink.write(dump.END_OF_ROWS)
-    progress.finish(table.source, f"{rows:,} rows")
+    progress.finish(table.source, counted(rows, "row"))
     return rows
 
 

@@ -142,7 +142,8 @@ def _flags(names: Collection[str], settings: Settings) -> tuple[str, ...]:
 def _executable() -> Path:
     """The console script in use, or else the one beside the interpreter; links stay, for an update moves their aim."""
     called = Path(sys.argv[0])
-    return called.absolute() if called.is_file() else Path(sys.executable).with_name("shopease")
+    is_script = called.is_file() and called.name != "__main__.py"  # of python -m
+    return called.absolute() if is_script else Path(sys.executable).with_name("shopease")
 
 
 def _unseen(environment: Mapping[str, str], dotenv: Mapping[str, str | None]) -> tuple[str, ...]:

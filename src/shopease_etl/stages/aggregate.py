@@ -21,6 +21,7 @@ from shopease_etl.progress import SILENT, Progress
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store
 from shopease_etl.tables import GoldTable, Table
+from shopease_etl.wording import counted
 
 Totals = Mapping[str, Any]
 MOST_NAMED: Final = 5
@@ -58,7 +59,7 @@ def aggregate(
         results = tuple(
             _write(dataset, frames[dataset.table.name], written, rows_in=totals["transactions"]) for dataset in datasets
         )
-        progress.finish("gold", f"{len(results)} datasets, revenue {totals['revenue']:,}")
+        progress.finish("gold", f"{counted(len(results), 'dataset')}, revenue {totals['revenue']:,}")
     return StageResult("aggregate", round(time.monotonic() - started, 3), results, reconciliation)
 
 

@@ -26,6 +26,7 @@ from shopease_etl.recurring import Recurring
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
 from shopease_etl.tables import BRONZE, QUARANTINE, ROW, SILVER, Table
+from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class _Cleaning:
         kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rules.items())), seconds)
         rejects = _result(quarantine, table.name, rules.total(), rows[QUARANTINE])
         _require_every_row(kept, rejects, recorded)
-        self.progress.finish(table.name, f"{kept.rows_out:,} rows, {kept.rows_rejected:,} rejected")
+        self.progress.finish(table.name, f"{counted(kept.rows_out, 'row')}, {kept.rows_rejected:,} rejected")
         return kept, rejects
 
     def _pieces(self, table: Table, file: CsvObject) -> Iterator[tuple[Piece, _Cleaned]]:
@@ -220,7 +221,8 @@ def _result(
 def _require_every_row(silver: DatasetResult, quarantine: DatasetResult, bronze: Recorded | None) -> None:
     """The counts come from three places: the manifest, the frames read and written, and the rules."""
     if bronze and bronze.rows != silver.rows_in:
-        message = f"{silver.name}: {silver.rows_in:,} rows in bronze, but the run {bronze.run_id} wrote {bronze.rows:,}"
+        found = counted(silver.rows_in, "row")
+        message = f"{silver.name}: {found} in bronze, but the run {bronze.run_id} wrote {bronze.rows:,}"
         raise DataRefusedError(message)
     if quarantine.rows_in != quarantine.rows_out or silver.rows_in != silver.rows_out + quarantine.rows_out:
         message = (

@@ -9,6 +9,7 @@ from typing import Final
 from shopease_etl import tables
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.storage import LakeStore, StoredObject, UnfinishedUpload
+from shopease_etl.wording import counted
 
 # What is made of another goes first, and last the manifests: those that are left tell what was there.
 DELETE_ORDER: Final = (tables.GOLD, tables.SILVER, tables.QUARANTINE, tables.BRONZE, tables.RUNS)
@@ -54,8 +55,8 @@ class Garbage:
     @property
     def told(self) -> str:
         """How much, in words."""
-        objects = f"{len(self.datasets.objects)} objects, {self.datasets.bytes / 1e6:,.1f} MB"
-        uploads = f"{len(self.uploads.uploads)} unfinished uploads"
+        objects = f"{counted(len(self.datasets.objects), 'object')}, {self.datasets.bytes / 1e6:,.1f} MB"
+        uploads = counted(len(self.uploads.uploads), "unfinished upload")
         chosen = [objects] * bool(self.datasets.objects) + [uploads] * bool(self.uploads.uploads)
         return f"{' and '.join(chosen)} of {self.location}"
 

@@ -16,6 +16,7 @@ from shopease_etl.results import CatalogEntry, CrawlerRun, Recorded, Scan
 from shopease_etl.storage import Store
 from shopease_etl.warehouse import Registration, SqlEngine, Warehouse
 from shopease_etl.warehouse.statements import run_together
+from shopease_etl.wording import counted
 
 NOTHING_RECORDED: Final[Mapping[str, Recorded]] = MappingProxyType({})
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def crawl(
             publish()
         registration.keep()
         scan = registration.engine.scan()
-    progress.finish(_TASK, f"{len(catalogued)} tables and views")
+    progress.finish(_TASK, counted(len(catalogued), "table or view", "tables and views"))
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
 
 

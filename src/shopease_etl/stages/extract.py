@@ -78,7 +78,8 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
     if problems:
         message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
         raise DataRefusedError(
-            message, hint="load a dump with `shopease restore`, or see SHOPEASE_DATABASE_URL and SHOPEASE_SOURCE_SCHEMA"
+            message,
+            hint="load a dump: `shopease restore DUMP`, or correct SHOPEASE_DATABASE_URL or SHOPEASE_SOURCE_SCHEMA",
         )
     broken = [f"{item.name}.{name!r}" for item in sources.values() for name in item.columns if {*"\r\n"} & {*name}]
     if broken:

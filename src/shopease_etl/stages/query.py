@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import pyarrow as pa
 
-from shopease_etl.errors import ConfigurationError, DataRefusedError, UnreachableError
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.warehouse import SqlEngine, Warehouse
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def query(sql: str, warehouse: Warehouse, *, max_scan: int | None = None) -> Que
     """Run one reading statement of Athena's SQL; use the result as a context manager.
 
     Raises:
-        DataRefusedError: it may scan more than `max_scan` bytes, by the size of the files that it names, and the
+        ShopeaseError: it may scan more than `max_scan` bytes, by the size of the files that it names, and the
             engine would not stop it there itself.
     """
     engine = warehouse.engine()
@@ -94,9 +94,9 @@ def _refuse_large_scan(engine: SqlEngine, sql: str, max_scan: int) -> None:
     if limit is not None and limit <= max_scan:
         return
     if (size := engine.bytes_named(sql)) > max_scan:
-        raise DataRefusedError(
+        raise ShopeaseError(
             f"the statement may read {size:,} bytes, more than the {max_scan:,} of --max-scan",
-            hint="gold is smaller than silver, and silver's columns are all in one file",
+            hint="query gold, which is smaller than silver, or raise --max-scan",
         )
 
 

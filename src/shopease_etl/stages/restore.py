@@ -21,6 +21,7 @@ from shopease_etl.embedded.programs import find_tool, version
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.postgres import connect, parameters
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def restore(
         loading = _Loading(opened, database_url, find_tool("psql", tls=not local), _Task(progress, task))
         loading.load(jobs, clean=clean)
     tables = _counts(database_url, schema)
-    progress.finish(task, f"{len(tables)} tables")
+    progress.finish(task, counted(len(tables), "table"))
     return RestoreResult(opened.format, opened.size, time.monotonic() - started, tables, tuple(loading.left_out))
 
 

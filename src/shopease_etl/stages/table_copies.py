@@ -14,6 +14,7 @@ from shopease_etl.progress import Progress
 from shopease_etl.results import DatasetResult
 from shopease_etl.storage.ordering import OrderedParts, StoppedError
 from shopease_etl.tables import BRONZE, Table
+from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +90,9 @@ class TableCopy:
         if rows != upload.csv_rows:
             message = f"{self.table.source}: COPY reported {rows:,} rows, but its bytes hold {upload.csv_rows:,}"
             raise DataRefusedError(message)
-        self._progress.finish(self.table.name, f"{rows:,} rows")
+        self._progress.finish(self.table.name, counted(rows, "row"))
         seconds = round(time.monotonic() - self._started, 3)
-        counted = rows, upload.csv_rows, upload.bytes, upload.sha256
-        result = DatasetResult(BRONZE, self.table.name, self.table.bronze_key, *counted, seconds=seconds)
+        numbers = rows, upload.csv_rows, upload.bytes, upload.sha256
+        result = DatasetResult(BRONZE, self.table.name, self.table.bronze_key, *numbers, seconds=seconds)
         with self._guard:
             self.result.set_result(result)

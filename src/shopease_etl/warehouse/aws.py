@@ -12,7 +12,7 @@ from shopease_etl.catalog.formats import declared_tables
 from shopease_etl.catalog.glue import GlueCatalog
 from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, quoted
 from shopease_etl.engines.athena import Athena
-from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.errors import ShopeaseError
 from shopease_etl.results import Scan
 from shopease_etl.storage import Store
 from shopease_etl.tables import RESULTS, TABLES
@@ -115,7 +115,7 @@ class AwsEngine:
         """The size of all files that the statement names, itself or by way of a view, once for each time.
 
         Raises:
-            DataRefusedError: it names something else, or cannot be read here: how large that is nobody can tell.
+            ShopeaseError: it names something else, or cannot be read here: its size is not known.
         """
         # sqlglot is an extra: only who asks for an estimate pays
         from shopease_etl.engines.athena_sql import table_references
@@ -129,8 +129,8 @@ class AwsEngine:
         ]
         if references is None or strange:
             what = f"{strange[0]} is not of this lake" if strange else "the statement cannot be read here"
-            hint = "a cutoff in the workgroup of at most --max-scan needs no estimate"
-            raise DataRefusedError(f"how much it may read cannot be told: {what}", hint=hint)
+            hint = "leave out --max-scan, or give the workgroup a cutoff that is not above it"
+            raise ShopeaseError(f"cannot estimate how much it reads: {what}", hint=hint)
         found = (self._store.find(known[name]) for _, name in references)
         return sum(item.bytes for item in found if item)
 

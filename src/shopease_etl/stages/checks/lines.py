@@ -8,6 +8,7 @@ from typing import Final
 
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.results import CheckLine
+from shopease_etl.wording import reason
 
 _WAKE_SECONDS: Final = 0.1
 _DEBUG: Final = "run it again with --debug"
@@ -83,5 +84,5 @@ class Questions:
         except ShopeaseError as error:
             self._found.put(failed(self._name, error))
         except Exception as error:  # noqa: BLE001 - one check that fails never hides the others
-            self._found.put(CheckLine(self._name, f"{type(error).__name__}: {error}", 1, _DEBUG))
+            self._found.put(CheckLine(self._name, f"{type(error).__name__}: {reason(error)}", 1, _DEBUG))
         self._found.put(None)

@@ -1,0 +1,59 @@
+"""The three standard streams of the process, so that one that is closed, full or left by its reader does no harm."""
+
+import io
+import os
+import sys
+from typing import TextIO
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is still to be written to the stream go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def terminal_size(stream: TextIO) -> os.terminal_size | None:
+    """The columns and lines of the terminal behind the stream, as COLUMNS and LINES say if set; None if it is none."""
+    if not stream.isatty():
+        return None
+    found = os.get_terminal_size(stream.fileno())
+    given = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    sizes = [int(text) if text.isdigit() else size for text, size in zip(given, found, strict=True)]
+    return os.terminal_size((sizes[0] or 80, sizes[1] or 24))
+
+
+def prepare_streams() -> None:
+    """Open what is closed, for a file opened later would take its number, and let no message end a command.
+
+    A closed stdin is at its end, a closed stdout refuses what is written, a closed stderr drops it.
+    """
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8")
+    encoding = sys.stderr.encoding if sys.stderr else "utf-8"
+    descriptor = io.BufferedWriter(io.FileIO(2, "w", closefd=False))
+    sys.stderr = _Messages(descriptor, encoding, "backslashreplace", line_buffering=True)
+
+
+class _Messages(io.TextIOWrapper):
+    """Stderr: what cannot be written is dropped, for a command does not fail of a message."""
+
+    def write(self, text: str, /) -> int:
+        """Write the text, or drop it and all that follows."""
+        try:
+            return super().write(text)
+        except OSError:
+            discard(self)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop what is left."""
+        try:
+            super().flush()
+        except OSError:
+            discard(self)

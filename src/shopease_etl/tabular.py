@@ -1,0 +1,169 @@
+"""Tables for people: as wide as the terminal, and no number, date or key is ever cut.
+
+A table that is too wide loses whole columns and says so, or becomes one block of lines a record.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from shopease_etl.escaping import escaped
+from shopease_etl.wording import counted
+
+NULL: Final = "NULL"
+GAP: Final = 2  # blanks between two columns
+_SHORT: Final = 40  # a text up to this width may be a key or a time, and is never wrapped
+_NARROWEST_PROSE: Final = 16
+
+
+def width_of(text: str) -> int:
+    """The cells that a text takes on a terminal; wide characters take two."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """The text, filled up with blanks to a width in cells."""
+    blanks = " " * (width - width_of(text))
+    return blanks + text if right else text + blanks
+
+
+def record_lines(
+    number: int, names: Sequence[str], values: Iterable[str], width: int, emphasis: Callable[[str], str] = str
+) -> Iterator[str]:
+    """A record as a block: a line for each value with its name, a value that has no room on the line below.
+
+    Texts of more than 40 cells are wrapped between words, others never. `emphasis` marks the heading.
+    """
+    yield emphasis(f"-- {number:,} ".ljust(min(width, 40), "-"))
+    indent = max(map(width_of, names), default=0) + GAP
+    for name, value in zip(names, values, strict=True):
+        is_long = width_of(value) > max(_SHORT, width - indent)
+        lines = wrapped(value, width - indent) if is_long and width >= 2 * indent else [value]
+        if len(lines) == 1 and indent + width_of(value) > width and width_of(name) <= width:
+            room = width - GAP
+            yield name
+            yield from (" " * GAP + line for line in (wrapped(value, room) if is_long else [value]))
+        else:
+            yield padded(name, indent) + lines[0]
+            yield from (" " * indent + line for line in lines[1:])
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines broken at blanks only, each indented as the first; a word longer than a line stays whole."""
+    words = text.lstrip(" ")
+    indent = " " * (len(text) - len(words))
+    lines = [""]
+    for word in words.split(" "):
+        if lines[-1] and len(indent) + width_of(lines[-1]) + 1 + width_of(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return [indent + line for line in lines]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A text wrapped between words, its lines beside a label."""
+
+    text: str
+    label: Text = field(default_factory=Text)
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        indent = " " * self.label.cell_len
+        lines = [w for line in self.text.split("\n") for w in wrapped(escaped(line), options.max_width - len(indent))]
+        for number, line in enumerate(lines):
+            yield Text.assemble(indent if number else self.label, line, no_wrap=True, overflow="ignore")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A small table of ours; `grouped` writes 1000 as 1,000.
+
+    Columns of prose are wrapped between words. Where the terminal is too narrow, `droppable` columns are left out, the
+    first of them first, and a line says so; where that is not enough, each row is a block of lines.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str | None = None
+    grouped: bool = True
+    droppable: Sequence[str] = ()
+    prose: Sequence[str] = ()
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if self.title:
+            yield Text(escaped(self.title), "bold", no_wrap=True, overflow="ignore")
+        cells = [[_cell(value, self.grouped) for value in row] for row in self.rows]
+        for count in range(len(self.droppable) + 1):
+            left_out = [heading for heading in self.droppable[:count] if heading in self.headings]
+            kept = [index for index, heading in enumerate(self.headings) if heading not in left_out]
+            table, width = self._table(kept, cells)
+            if width <= options.max_width:
+                yield table
+                if left_out:
+                    yield _left_out(left_out)
+                return
+        yield from self._blocks(cells, options.max_width)
+
+    def _table(self, kept: Sequence[int], cells: Sequence[Sequence[Text]]) -> tuple[Table, int]:
+        """The table of these columns, and the narrowest width in which nothing of it is cut."""
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            show_edge=False,
+            collapse_padding=True,
+        )
+        widths = []
+        for index in kept:
+            heading, column = self.headings[index], [row[index] for row in cells]
+            width = max(map(_width, (Text(heading), *column)))
+            is_prose = heading in self.prose
+            if is_prose:
+                words = max((width_of(word) for text in column for word in text.plain.split()), default=0)
+                width = min(width, max(_NARROWEST_PROSE, words))
+            numeric = any(isinstance(row[index], int | float | Decimal) for row in self.rows)
+            table.add_column(
+                Text(heading),
+                justify="right" if numeric else "left",
+                overflow="fold",
+                no_wrap=not is_prose,
+                min_width=width,
+            )
+            widths.append(width)
+        for row in cells:
+            table.add_row(*(row[index] for index in kept))
+        return table, sum(widths) + GAP * (len(widths) - 1)
+
+    def _blocks(self, cells: Sequence[Sequence[Text]], width: int) -> Iterator[RenderableType]:
+        for number, row in enumerate(cells, 1):
+            values = (" ".join(text.plain.split("\n")) for text in row)
+            for line in record_lines(number, self.headings, values, width):
+                yield Text(line.rstrip(), no_wrap=True, overflow="ignore")
+
+
+def _left_out(names: Sequence[str]) -> Text:
+    text = f"{counted(len(names), 'column')} left out ({', '.join(names)}): widen the terminal, or use --json"
+    return Text(text, "dim")
+
+
+def _width(cell: Text) -> int:
+    return max((width_of(line) for line in cell.plain.split("\n")), default=0)
+
+
+def _cell(value: object, grouped: bool) -> Text:
+    if isinstance(value, Text):
+        return value
+    if value is None:
+        return Text(NULL, "dim")
+    if isinstance(value, bool):
+        return Text(str(value).lower())
+    if isinstance(value, int | float | Decimal) and grouped:
+        return Text(f"{value:,.2f}" if isinstance(value, float) else f"{value:,}")
+    return Text(escaped(str(value), keep="\n"))

@@ -1,0 +1,17 @@
+"""Words for numbers and errors, in messages and results."""
+
+import errno
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 row`, `2 rows`, `1,000 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line, without the number that an OSError begins with."""
+    if isinstance(error, OSError) and error.errno == errno.EBADF:
+        return "it is closed"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
