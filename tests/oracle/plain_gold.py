@@ -76,7 +76,7 @@ def product_performance(sales: Sequence[Sale], products: Silver) -> Rows:
             quantity := sum(sale.quantity for sale in found),
             revenue := _revenue(found, "product_performance", key),
             _divided(revenue, len(found)),
-            _divided(Decimal(quantity), len(found)),
+            _fitting(_divided(Decimal(quantity), len(found)), "product_performance", key),
         )
         for key, found in _grouped(sales, "product_id").items()
     ]
@@ -150,15 +150,18 @@ def _total(sales: Sequence[Sale]) -> Decimal:
 
 
 def _revenue(sales: Sequence[Sale], dataset: str, key: object) -> Decimal:
-    total = _total(sales)
-    if total > MAX_MONEY:
+    return _fitting(_total(sales), dataset, key)
+
+
+def _fitting(amount: Decimal, dataset: str, key: object) -> Decimal:
+    if amount > MAX_MONEY:
         raise SumTooLargeError(dataset, key)
-    return total
+    return amount
 
 
 def _divided(total: Decimal, count: int) -> Decimal:
     """The average of something positive, rounded half up to cents."""
-    hundredths = int(total.scaleb(2))
+    hundredths = int(total * 100)
     return Decimal((2 * hundredths + count) // (2 * count)).scaleb(-2)
 
 
