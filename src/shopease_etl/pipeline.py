@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from shopease_etl import guards, lineage, signals
+from shopease_etl import extras, guards, lineage, signals
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -25,7 +25,7 @@ from shopease_etl.resources import crawlers, lake_store, warehouse
 from shopease_etl.results import Replaced, RollbackResult, RunResult, SourceInfo, stage_of
 from shopease_etl.rollback import ROLLED_BACK, last_published, prune, undo
 from shopease_etl.settings import Settings
-from shopease_etl.source import existing_source
+from shopease_etl.source import existing_source, require_embedded
 from shopease_etl.stages.extract import resolve
 from shopease_etl.storage import LakeStore, Store
 from shopease_etl.storage.local import LocalStore
@@ -179,6 +179,10 @@ def _check_ahead(plan: Plan, settings: Settings, store: Store) -> None:
     if plan.crawlers and isinstance(store, LocalStore):
         message = f"Glue's crawlers are for lakes on S3, and {store.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
+    if settings.alerts:
+        extras.require("alerts", "SHOPEASE_ALERTS")
+    if "extract" in plan.stages:
+        require_embedded(settings)
     lineage.listeners(plan, settings)
     store.check()
     if "crawl" in plan.stages:
