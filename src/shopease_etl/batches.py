@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import polars as pl
 
+from shopease_etl.column_names import labels
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake import Publication, remake, require_whole
 from shopease_etl.results import Recorded
@@ -47,19 +48,28 @@ class Piece:
 class CsvObject:
     """A CSV dataset with every column as text; NULL and the empty string stay apart.
 
+    `names` are those in the header; frames have `labels`, which are names of ours where the dataset's `table` is given.
+
     Raises:
         DataRefusedError: the object is missing, cut short, not the size in bytes that its run recorded, or its header
             cannot be read.
     """
 
     def __init__(
-        self, store: Store, key: str, recorded: Mapping[str, Recorded], *, batch_bytes: int = BATCH_BYTES
+        self,
+        store: Store,
+        key: str,
+        recorded: Mapping[str, Recorded],
+        *,
+        batch_bytes: int = BATCH_BYTES,
+        table: Table | None = None,
     ) -> None:
         self.key = key
         self.bytes = require_whole(store, key, recorded)
         self._store = store
         self._batch_bytes = batch_bytes
         self.names, self._header_bytes = _header(store, key)
+        self.labels = labels(table, self.names) if table else self.names
 
     def pieces(self) -> Iterator[Piece]:
         """The records in pieces of about the batch's size, in order; one without rows where there are none."""
@@ -84,7 +94,7 @@ class CsvObject:
         Raises:
             DataRefusedError, PolarsError: they are no CSV of the header's columns.
         """
-        places = None if columns is None else [self.names.index(name) for name in columns if name in self.names]
+        places = None if columns is None else [self.labels.index(name) for name in columns if name in self.labels]
         return self._parsed(self._data(piece), places)
 
     def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
@@ -104,7 +114,7 @@ class CsvObject:
         return self._store.read(self.key, piece.start, piece.length)
 
     def _parsed(self, data: bytes, places: Sequence[int] | None) -> pl.DataFrame:
-        schema = dict.fromkeys(self.names, pl.String)
+        schema = dict.fromkeys(self.labels, pl.String)
         if not data:
             return pl.DataFrame(schema=schema)[:, places or slice(None)]
         try:

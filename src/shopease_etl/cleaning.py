@@ -1,17 +1,18 @@
 """Bronze to silver: standardised columns, named rules and the resolution of duplicates, as pure functions of frames.
 
-Frames come in as read from bronze: every source column as text, and `ROW`, the row's number in bronze. The rules and
-the grammar are the contract's ("Silver", "What parses").
+Frames come in as read from bronze: every source column as text, named by `column_names.labels`, and `ROW`, the row's
+number in bronze. The rules and the grammar are the contract's ("Silver", "What parses").
 """
 
 import operator
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 
 from shopease_etl import grammar
+from shopease_etl.column_names import silver_labels
 from shopease_etl.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, TIMESTAMP, TRANSACTIONS, Table
 
 Frame = nw.LazyFrame[Any]
@@ -35,23 +36,12 @@ def keys(bronze: Frame, table: Table) -> Frame:
 
 
 def contestants(bronze: Frame, table: Table) -> Frame:
-    """Of rows that break no rule `ROW`, `KEY`, and the instants by which they contend for it: `updated`, `created`."""
-    passed = _judged(bronze, table).filter(nw.col(RULE).is_null())
-    updated, created = (_instant(nw.col(_clean(name))) for name in ("updated_at", "created_at"))
-    return passed.select(
-        ROW, nw.col(_parsed(_key(table))).alias(KEY), updated.alias("updated"), created.alias("created")
-    )
-
-
-def losers(contending: Frame) -> Frame:
-    """The `ROW` of those of the `contestants` that lose their `KEY`.
-
-    The latest `updated_at` stays, then the latest `created_at`, then the first row; what is NULL or does not parse is
-    older than any time.
+    """Of rows that break no rule `ROW`, `KEY`, and the timestamps by which they contend for it, NULL where there is
+    none: `updated`, `created`.
     """
-    falling = contending.with_columns((-nw.col("updated")).alias("updated"), (-nw.col("created")).alias("created"))
-    placed = falling.with_row_index("place", order_by=["updated", "created", ROW])
-    return placed.filter(nw.col("place") > nw.col("place").min().over(KEY)).select(ROW)
+    passed = _judged(bronze, table).filter(nw.col(RULE).is_null())
+    updated, created = (_timestamp(_clean(name)).alias(name[:7]) for name in ("updated_at", "created_at"))
+    return passed.select(ROW, nw.col(_parsed(_key(table))).alias(KEY), updated, created)
 
 
 def plain(table: Table, source: Sequence[str]) -> nw.Expr:
@@ -59,7 +49,7 @@ def plain(table: Table, source: Sequence[str]) -> nw.Expr:
 
     A row that is not plain may be good as well: `judged` tells, at ten times the cost.
     """
-    ruled = {column: kind for kind, column in _RULES[table.name]}
+    ruled = {column: kind for kind, column in _RULES[table.name]}  # the last of a column's rules is the strictest
     types = _types(table)
     return reduce(operator.and_, (_stands(name, types.get(name), ruled.get(name)) for name in source))
 
@@ -78,30 +68,21 @@ def judged(bronze: Frame, table: Table) -> Frame:
 
 
 def silver(valid: Frame, table: Table) -> Frame:
-    """Silver's columns of rows that are `plain`, or whose text is the one that `judged` gave."""
+    """Silver's columns, named by `silver_labels`, of rows that are `plain`, or whose text is the one that `judged`
+    gave.
+    """
     source, types = _source(valid), _types(table)
-    values = {
+    columns = {
         name: nw.col(name).cast(nw.Decimal(18, 2)) if types.get(name) == MONEY else nw.col(name) for name in source
     }
-    taken = {column.name for column in table.calculated}
-    columns = {name if name in types else _free_name(name, taken): value for name, value in values.items()}
     columns |= _calculated() if table == TRANSACTIONS else {}
-    return valid.select(columns[name].alias(name) for name in silver_columns(table, source))
+    return valid.select(columns[name].alias(name) for name in silver_labels(table, source))
 
 
 def quarantine(rejected: Frame, run_id: str) -> Frame:
-    """Quarantine's columns of rows of bronze, with the `RULE` that they broke: as they were, why, and by which run."""
-    source = _source(rejected)
-    values = (*map(nw.col, source), nw.col(RULE), nw.lit(run_id))
-    return rejected.select(value.alias(name) for value, name in zip(values, quarantine_columns(source), strict=True))
-
-
-def oversized_sales(bronze: Frame) -> Frame:
-    """The transaction_id of sales whose quantity × unit_price is more than decimal(18,2) holds."""
-    sales = _read(bronze, TRANSACTIONS).filter(
-        _total(nw.col(_parsed("quantity")), nw.col(_parsed("unit_price"))) >= _TOO_LARGE
-    )
-    return sales.select(nw.col(_parsed("transaction_id")).alias("transaction_id"))
+    """Rows of bronze as they were, the `RULE` that each broke, and the run."""
+    rule, run = REJECTION_COLUMNS
+    return rejected.select(*map(nw.col, _source(rejected)), nw.col(RULE).alias(rule), nw.lit(run_id).alias(run))
 
 
 def rules(table: Table) -> tuple[tuple[str, nw.Expr], ...]:
@@ -109,28 +90,34 @@ def rules(table: Table) -> tuple[tuple[str, nw.Expr], ...]:
     return tuple((f"{kind}_{column}", _keeps(kind, column)) for kind, column in _RULES[table.name])
 
 
-def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of silver in order, given those of the source; extra ones keep their order at the end."""
-    if not table.silver_order:
-        return tuple(source)
-    taken = {column.name for column in table.calculated}
-    known = {column.name for column in table.columns}
-    return (*table.silver_order, *(_free_name(name, taken) for name in source if name not in known))
-
-
-def quarantine_columns(source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of quarantine in order: the source's, and why and by which run the row was rejected."""
-    return (*(_free_name(name, REJECTION_COLUMNS) for name in source), *REJECTION_COLUMNS)
-
-
+_TOTAL: Final = "total_amount"
 _RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "customers": (("missing", "customer_id"), ("missing", "customer_name"), ("missing", "email")),
-    "products": (("missing", "product_id"), ("missing", "product_name"), ("nonpositive", "price")),
+    "customers": (
+        ("missing", "customer_id"),
+        ("invalid", "customer_id"),
+        ("missing", "customer_name"),
+        ("missing", "email"),
+    ),
+    "products": (
+        ("missing", "product_id"),
+        ("invalid", "product_id"),
+        ("missing", "product_name"),
+        ("missing", "price"),
+        ("invalid", "price"),
+        ("nonpositive", "price"),
+    ),
     "transactions": (
         ("missing", "transaction_id"),
+        ("invalid", "transaction_id"),
+        ("missing", "quantity"),
+        ("invalid", "quantity"),
         ("nonpositive", "quantity"),
+        ("missing", "unit_price"),
+        ("invalid", "unit_price"),
         ("nonpositive", "unit_price"),
         ("missing", "created_at"),
+        ("invalid", "created_at"),
+        ("invalid", _TOTAL),
     ),
 }
 _UPPERCASE: Final = {"customer_name", "category"}
@@ -191,18 +178,19 @@ def _read(bronze: Frame, table: Table) -> Frame:
     """Bronze with the standardised text of every known column, and the parsed value of those that have one."""
     source = _source(bronze)
     present = [column for column in table.columns if column.name in source]
-    ruled = {name for _, name in _RULES[table.name]}
     standardised = bronze.with_columns(_standardised(c.name, c.type).alias(_clean(c.name)) for c in present)
     return standardised.with_columns(
-        _value(column.name, column.type).alias(_parsed(column.name))
-        for column in present
-        if column.type in {BIGINT, MONEY} or column.name in ruled
+        _value(column.name, column.type).alias(_parsed(column.name)) for column in present if column.type != STRING
     )
 
 
 def _keeps(kind: str, column: str) -> nw.Expr:
+    if kind == "missing":
+        return ~nw.col(_clean(column)).is_null()
+    if column == _TOTAL:
+        return _total(nw.col(_parsed("quantity")), nw.col(_parsed("unit_price"))) < _TOO_LARGE
     value = nw.col(_parsed(column))
-    return ~value.is_null() if kind == "missing" else value > 0
+    return ~value.is_null() if kind == "invalid" else value > 0
 
 
 def _standardised(column: str, column_type: str) -> nw.Expr:
@@ -222,13 +210,17 @@ def _standardised(column: str, column_type: str) -> nw.Expr:
 def _value(column: str, column_type: str) -> nw.Expr:
     """The value of the standardised text by the contract's grammar, NULL where it does not parse."""
     text = nw.col(_clean(column))
-    if column_type == BIGINT:
-        return nw.when(text.str.contains(grammar.INTEGER)).then(text).cast(nw.Int64())
-    if column_type == MONEY:
-        return money(text)
     if column_type == TIMESTAMP:
-        return nw.when(text.str.contains(grammar.TIMESTAMP)).then(text)
-    return text
+        return _timestamp(_clean(column))
+    return (
+        money(text) if column_type == MONEY else nw.when(text.str.contains(grammar.INTEGER)).then(text).cast(nw.Int64())
+    )
+
+
+def _timestamp(column: str) -> nw.Expr:
+    """The text where it is a timestamp, else NULL."""
+    text = nw.col(column)
+    return nw.when(text.str.contains(grammar.TIMESTAMP)).then(text)
 
 
 def money(text: nw.Expr) -> nw.Expr:
@@ -240,41 +232,15 @@ def money(text: nw.Expr) -> nw.Expr:
     return nw.when(rounded.abs() < _TOO_LARGE).then(rounded).cast(nw.Decimal(18, 2))
 
 
-def _instant(text: nw.Expr) -> nw.Expr:
-    """A timestamp's text as microseconds on one UTC time line; what does not parse is before any other."""
-    stamp = nw.when(text.str.contains(grammar.TIMESTAMP)).then(text)
-    zone = stamp.str.slice(19).str.replace(r"^\.[0-9]+", "").str.replace_all(r":|Z", "").str.pad_end(7, "0")
-    fraction = stamp.str.slice(19).str.replace(r"(?:Z|[+-].*)$", "").str.replace(r"^\.", "").str.pad_end(6, "0")
-    clock = stamp.str.slice(11, 8).str.pad_end(8, "0").str.replace_all(":", "0")
-    seconds = _number(clock, 0) * 3600 + _number(clock, 3) * 60 + _number(clock, 6)
-    offset = _number(zone, 1) * 3600 + _number(zone, 3) * 60 + _number(zone, 5)
-    east = nw.when(zone.str.starts_with("-")).then(-offset).otherwise(offset)
-    micros = ((_day_number(stamp) * 86_400 + seconds - east) * 1_000_000) + fraction.cast(nw.Int64())
-    return nw.when(~stamp.is_null()).then(micros).otherwise(nw.lit(-(2**62)))
-
-
 def _number(text: nw.Expr, start: int, digits: int = 2) -> nw.Expr:
     return text.str.slice(start, digits).cast(nw.Int64())
 
 
-def _day_number(stamp: nw.Expr) -> nw.Expr:
-    """Days in the proleptic Gregorian calendar, by Hinnant's `days_from_civil` (the year begins in March)."""
-    month = _number(stamp, 5)
-    year = _number(stamp, 0, 4) - nw.when(month <= 2).then(nw.lit(1)).otherwise(nw.lit(0))
-    of_year = (153 * ((month + 9) % 12) + 2) // 5 + _number(stamp, 8) - 1
-    return 365 * year + year // 4 - year // 100 + year // 400 + of_year
-
-
 def _written(name: str, column_type: str | None) -> nw.Expr:
-    """The text as silver has it: where it parses that of the value ("+007" is 7), else the text in one line."""
+    """The text as silver has it: that of the value ("+007" is 7), NULL where there is none."""
     if column_type is None:
         return nw.col(name).str.replace_all(grammar.LINE_BREAK, " ")
-    if column_type == MONEY:
-        return nw.col(_parsed(name)).cast(nw.String())
-    if column_type == STRING:
-        return nw.col(_clean(name))
-    text = nw.col(_clean(name)).str.replace_all(grammar.LINE_BREAK, " ")
-    return nw.coalesce(nw.col(_parsed(name)).cast(nw.String()), text) if column_type == BIGINT else text
+    return nw.col(_clean(name) if column_type == STRING else _parsed(name)).cast(nw.String())
 
 
 def _total(quantity: nw.Expr, price: nw.Expr) -> nw.Expr:
@@ -284,14 +250,9 @@ def _total(quantity: nw.Expr, price: nw.Expr) -> nw.Expr:
 def _calculated() -> dict[str, nw.Expr]:
     created = nw.col("created_at")
     return {
-        "total_amount": _total(nw.col("quantity"), nw.col("unit_price")).cast(nw.Decimal(18, 2)),
+        _TOTAL: _total(nw.col("quantity"), nw.col("unit_price")).cast(nw.Decimal(18, 2)),
         "transaction_date": created.str.slice(0, 10),
         "year": _number(created, 0, 4),
         "month": _number(created, 5),
         "day": _number(created, 8),
     }
-
-
-def _free_name(name: str, taken: Collection[str]) -> str:
-    """A source column that bears the name of one of ours travels along as `source_…`."""
-    return f"source_{name}" if name in taken else name

@@ -1,7 +1,7 @@
 """Which rows of bronze lose their key to another row; memory holds their numbers, never the rows."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +13,14 @@ import polars as pl
 from shopease_etl import cleaning
 from shopease_etl.batches import Piece, in_order
 from shopease_etl.cleaning import KEY
+from shopease_etl.instants import instant
 from shopease_etl.spilling import Spill
 from shopease_etl.tables import ROW, Table
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 100_000
+_EARLIEST: Final = -(2**63)
 
 
 class Rows(Protocol):
@@ -46,24 +48,36 @@ class Deduplicated:
         return _within(self.lost, piece)
 
 
-def deduplicated(rows: Rows, table: Table, pool: Executor, spill: Spill, ahead: int) -> Deduplicated:
-    """Find out which rows lose their key: all rows are read once, but only their keys, then those that share one.
+def deduplicated(
+    rows: Rows, table: Table, pool: Executor, spill: Callable[[str], Spill], ahead: int, *, zone: str
+) -> Deduplicated:
+    """Find out which rows lose their key: all rows are read once, but only their keys, then those that share one, and
+    once more those that tie in both of their instants.
 
-    `spill` keeps the keys, and is for this call alone; at most `ahead` pieces are in memory.
+    `spill` makes a place for rows by the values of a column; at most `ahead` pieces are in memory. Timestamps without
+    an offset are read in the time zone `zone`.
 
     Raises:
         DataRefusedError, PolarsError: the rows cannot be read.
     """
-    pieces = tuple(_numbered(rows, table, pool, spill, ahead))
-    rivals = _rivals(spill)
+    with spill(KEY) as keys:
+        pieces = tuple(_numbered(rows, table, pool, keys, ahead))
+        rivals = _rivals(keys)
     if rivals.is_empty():
         return Deduplicated(pieces, rivals)
-    near = [(piece, within) for piece in pieces if len(within := _within(rivals, piece))]
-    found = (frame for _, frame in in_order(pool, partial(_found, rows), near, ahead))
-    contestants = pl.concat([_contestants(frame, table) for frame in _gathered(found)])
-    lost = cleaning.losers(nw.from_native(contestants.lazy())).to_native().collect().to_series().sort()
+    found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(pieces, rivals), ahead))
+    contestants = pl.concat([_contestants(frame, table, zone) for frame in _gathered(found)])
+    earlier, tied = _ranked(contestants)
+    lost = earlier
+    if not tied.is_empty():
+        near = _near(pieces, tied[ROW])
+        records = (frame for _, frame in in_order(pool, partial(_found, rows), near, ahead))
+        with spill(KEY) as together:
+            for frame in records:
+                together.add(frame.join(tied, on=ROW, maintain_order="left"))
+            lost = pl.concat([earlier, *(_lesser(records) for records in together.buckets())])
     log.info("%s: %s rows share their key, %s lose it", table.name, f"{contestants.height:,}", f"{len(lost):,}")
-    return Deduplicated(pieces, lost)
+    return Deduplicated(pieces, lost.sort())
 
 
 def _numbered(rows: Rows, table: Table, pool: Executor, spill: Spill, ahead: int) -> Iterator[Piece]:
@@ -101,6 +115,11 @@ def _within(rows: pl.Series, piece: Piece) -> pl.Series:
     return rows.filter(rows.is_between(piece.first, piece.first + piece.rows, closed="left"))
 
 
+def _near(pieces: Iterable[Piece], numbers: pl.Series) -> list[tuple[Piece, pl.Series]]:
+    """The pieces that have any of these rows, each with their numbers."""
+    return [(piece, within) for piece in pieces if len(within := _within(numbers, piece))]
+
+
 def _found(rows: Rows, near: tuple[Piece, pl.Series]) -> pl.DataFrame:
     piece, rivals = near
     return rows.some(piece, rivals - piece.first).with_columns(rivals.alias(ROW))
@@ -118,6 +137,26 @@ def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield pl.concat(waiting)
 
 
-def _contestants(found: pl.DataFrame, table: Table) -> pl.DataFrame:
+def _contestants(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
     contestants: pl.DataFrame = cleaning.contestants(nw.from_native(found.lazy()), table).to_native().collect()
-    return contestants
+    instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
+    return contestants.with_columns(instants)
+
+
+def _ranked(contestants: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """The numbers of the rows that are earlier than another of their key, and those that tie for the latest with the
+    key, in order.
+    """
+    latest = contestants
+    for name in ("updated", "created"):
+        latest = latest.filter(pl.col(name) == pl.col(name).max().over(KEY))
+    earlier = contestants[ROW].filter(~contestants[ROW].is_in(latest[ROW].implode()))
+    return earlier, latest.filter(pl.len().over(KEY) > 1).select(ROW, KEY).sort(ROW)
+
+
+def _lesser(records: pl.DataFrame) -> pl.Series:
+    """The numbers of all rows but the greatest of each key: columns in their order, by bytes, NULL before any text."""
+    columns = [name for name in records.columns if name not in {ROW, KEY}]
+    falls = [False, *(True for _ in columns), False]
+    ordered = records.sort(KEY, *columns, ROW, descending=falls, nulls_last=True)
+    return ordered[ROW].filter(ordered[KEY] == ordered[KEY].shift(1))

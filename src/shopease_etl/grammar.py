@@ -20,7 +20,7 @@ def _at_most(limit: str) -> str:
 
 
 # What a bigint or a decimal(18,2) cannot hold does not parse.
-INTEGER: Final = rf"^[+-]?0*(?:[0-9]{{1,18}}|{_at_most('9223372036854775807')})$"
+INTEGER: Final = rf"^(?:[+-]?0*(?:[0-9]{{1,18}}|{_at_most('9223372036854775807')})|-0*9223372036854775808)$"
 NUMBER: Final = r"^[+-]?0*[0-9]{1,16}(?:\.[0-9]+)?$"
 SURPLUS_DECIMALS: Final = r"(\.[0-9]{2})[0-9]+$"
 ROUNDS_AWAY: Final = r"\.[0-9]{2}[5-9]"
@@ -35,7 +35,7 @@ _DATE: Final = (
     rf"|{_LEAP_YEAR}-02-29)"
 )
 _CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
-_OFFSET: Final = r"(?:Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9](?::[0-5][0-9])?)?)"
+_OFFSET: Final = r"(?:Z|[+-](?:0[0-9]|1[0-5])(?:[0-5][0-9]|:[0-5][0-9](?::[0-5][0-9])?)?)"
 TIMESTAMP: Final = rf"^{_DATE}(?:[ T]{_CLOCK}{_OFFSET}?)?$"
 
 # What stands already as silver writes it, and so needs no parsing; a good value may look otherwise. Counts and amounts

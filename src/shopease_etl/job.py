@@ -252,6 +252,7 @@ class Job:
             self.plan.cleaned_tables,
             self.run_id,
             recorded=recorded,
+            zone=self.settings.business_timezone,
             memory=memory,
             feed=self.made,
             progress=self.progress,

@@ -14,18 +14,14 @@ RETURN translate(replace(value, E'\r\n', ' '), E'\r\n', '  ');
 CREATE FUNCTION parsed_integer(value text) RETURNS bigint IMMUTABLE
 RETURN CASE
     WHEN trimmed(value) !~ '^[+-]?0*[0-9]{1,19}$' THEN NULL
-    WHEN abs(trimmed(value)::numeric) <= 9223372036854775807 THEN trimmed(value)::bigint
+    WHEN trimmed(value)::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN trimmed(value)::bigint
 END;
 
 CREATE FUNCTION parsed_money(value text) RETURNS numeric IMMUTABLE
-RETURN CASE WHEN trimmed(value) ~ '^[+-]?0*[0-9]{1,16}([.][0-9]+)?$' THEN round(trimmed(value)::numeric, 2) END;
-
--- What does not parse stays as it is, but never with line breaks, which Athena could not read.
-CREATE FUNCTION kept(value text) RETURNS text IMMUTABLE
-RETURN one_line(trimmed(value));
-
-CREATE FUNCTION foreign_key(value text) RETURNS text IMMUTABLE
-RETURN coalesce(parsed_integer(value)::text, kept(value));
+RETURN CASE
+    WHEN trimmed(value) !~ '^[+-]?0*[0-9]{1,16}([.][0-9]+)?$' THEN NULL
+    WHEN abs(round(trimmed(value)::numeric, 2)) < 10000000000000000 THEN round(trimmed(value)::numeric, 2)
+END;
 
 CREATE FUNCTION days_in_month(year integer, month integer) RETURNS integer IMMUTABLE
 RETURN CASE
@@ -58,18 +54,35 @@ RETURN coalesce((sign || '1')::integer, 0) * make_interval(
     secs => coalesce(seconds, '0')::integer
 );
 
--- The moment in UTC; a timestamp without an offset counts as one in UTC.
-CREATE FUNCTION instant(value text) RETURNS timestamp IMMUTABLE LANGUAGE plpgsql AS $$
+CREATE FUNCTION parsed_timestamp(value text) RETURNS text IMMUTABLE
+RETURN CASE WHEN is_timestamp(trimmed(value)) THEN trimmed(value) END;
+
+-- The moment in UTC of what a clock in the session's time zone shows. What it shows twice or never, because it is put
+-- back or forward, counts with the offset before that: PostgreSQL takes the offset after it for what is shown twice.
+CREATE FUNCTION moment(shown timestamp) RETURNS timestamp LANGUAGE plpgsql AS $$
+DECLARE
+    zone text := current_setting('TimeZone');
+    day_before timestamp := shown - interval '1 day';
+    earlier timestamptz := (shown - (day_before - ((day_before AT TIME ZONE zone) AT TIME ZONE 'UTC'))) AT TIME ZONE 'UTC';
+BEGIN
+    RETURN CASE WHEN earlier AT TIME ZONE zone = shown THEN earlier ELSE shown AT TIME ZONE zone END AT TIME ZONE 'UTC';
+END $$;
+
+-- The moment in UTC; a timestamp without an offset is one of the session's time zone.
+CREATE FUNCTION instant(value text) RETURNS timestamp LANGUAGE plpgsql AS $$
 DECLARE
     known text := trimmed(value);
+    is_local boolean := length(known) = 10 OR known !~ '(Z|[+-][0-9:]+)$';
     part text[] := regexp_match(substr(known, 12),
         '^([0-9:]{8}[.]?[0-9]*)(?:Z|([+-])([0-9]{2}):?([0-9]{2})?:?([0-9]{2})?)?$');
 BEGIN
-    IF is_timestamp(known) THEN
-        RETURN left(known, 10)::timestamp + coalesce(part[1], '0')::interval
-            - utc_offset(part[2], part[3], part[4], part[5]);
+    IF NOT is_timestamp(known) THEN
+        RETURN NULL;
+    ELSIF is_local THEN
+        RETURN moment(known::timestamp);
     END IF;
-    RETURN NULL;
+    RETURN left(known, 10)::timestamp + coalesce(part[1], '0')::interval
+        - utc_offset(part[2], part[3], part[4], part[5]);
 END $$;
 
 CREATE FUNCTION local_date(value text) RETURNS date IMMUTABLE LANGUAGE plpgsql AS $$

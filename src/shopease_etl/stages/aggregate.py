@@ -93,7 +93,10 @@ def _read_missing(
     """Add from the lake what the datasets need and nobody has added."""
     needed = {"transactions"} | {name for dataset in datasets for name in dataset.table.inputs}
     missing = [table for table in tables.CLEANED_TABLES if table.name in needed and not silver.has(table)]
-    files = [(table, CsvObject(store, table.silver_key, recorded, batch_bytes=memory.batch_bytes)) for table in missing]
+    files = [
+        (table, CsvObject(store, table.silver_key, recorded, batch_bytes=memory.batch_bytes, table=table))
+        for table in missing
+    ]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="aggregate") as pool:
         for table, file in files:
             file.require_columns(table)

@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from shopease_etl import cleaning
+from shopease_etl import cleaning, column_names
 from shopease_etl.batches import CsvObject, Piece, in_order, reading
 from shopease_etl.cleaning import LOST, RULE
 from shopease_etl.deduplication import Deduplicated, deduplicated
@@ -25,11 +25,10 @@ from shopease_etl.progress import SILENT, Progress
 from shopease_etl.recurring import Recurring
 from shopease_etl.results import DatasetResult, Recorded, StageResult
 from shopease_etl.storage import Store, Upload
-from shopease_etl.tables import BRONZE, QUARANTINE, ROW, SILVER, TRANSACTIONS, Table
+from shopease_etl.tables import BRONZE, QUARANTINE, ROW, SILVER, Table
 
 log = logging.getLogger(__name__)
 
-MOST_NAMED: Final = 5
 THREADS: Final = min(4, os.cpu_count() or 1)
 MEMORY: Final = Memory()
 _NO_RULE: Final = pl.lit(None, pl.String).alias(RULE)
@@ -49,13 +48,14 @@ def clean(
     run_id: str,
     *,
     recorded: Mapping[str, Recorded],
+    zone: str = "UTC",
     memory: Memory = MEMORY,
     feed: Feed | None = None,
     progress: Progress = SILENT,
 ) -> StageResult:
     """Clean the tables; silver and quarantine change together, when every table is done.
 
-    `recorded` holds by key what earlier stages wrote.
+    `recorded` holds by key what earlier stages wrote. Timestamps without an offset are of the time zone `zone`.
 
     Raises:
         DataRefusedError: bronze is missing, cut short or lacks a column, or rows in ≠ rows out + rejected.
@@ -64,26 +64,25 @@ def clean(
     started = time.monotonic()
     files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in tables]
     with publication(store) as written, ThreadPoolExecutor(THREADS, thread_name_prefix="clean") as pool:
-        job = _Cleaning(run_id, written, pool, memory, feed, progress)
+        job = _Cleaning(run_id, zone, written, pool, memory, feed, progress)
         results = [job.clean(table, file, recorded.get(table.bronze_key)) for table, file in files]
     datasets = tuple(dataset for pair in results for dataset in pair)
     return StageResult("clean", round(time.monotonic() - started, 3), datasets)
 
 
 def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded], batch_bytes: int) -> CsvObject:
-    file = CsvObject(store, table.bronze_key, recorded, batch_bytes=batch_bytes)
+    file = CsvObject(store, table.bronze_key, recorded, batch_bytes=batch_bytes, table=table)
     file.require_columns(table)
     _require_usable_names(file.names, table)
     return file
 
 
 def _require_usable_names(source: Sequence[str], table: Table) -> None:
-    """Silver and quarantine add columns; with theirs every name must be one line and stand once."""
-    for names in (cleaning.silver_columns(table, source), cleaning.quarantine_columns(source)):
-        bad = next((name for name in names if names.count(name) > 1 or "\n" in name or "\r" in name), None)
-        if bad is not None:
-            message = f"{table.bronze_key}: the column {bad!r} would stand twice, or its name has a line break"
-            raise DataRefusedError(message, hint=f"rename it in the source table {table.source}")
+    """Athena reads a header of one line only."""
+    bad = next((name for name in source if "\n" in name or "\r" in name), None)
+    if bad is not None:
+        message = f"{table.bronze_key}: the name of the column {bad!r} has a line break"
+        raise DataRefusedError(message, hint=f"rename the column in the source table {table.source}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,8 @@ class Parted:
 
 
 class Parting:
-    """Judges rows of a table whose bronze has the columns `source`, piece by piece; several threads may call it.
+    """Judges rows of a table whose bronze has the columns `source`, by their labels, piece by piece; several threads
+    may call it.
 
     Most rows stand in bronze as silver wants them. Only the others are parsed, and put back in their places: joining,
     sorting or gathering rows costs more than all the rest.
@@ -127,11 +127,6 @@ class Parting:
         return Parted(*self._silver(valid), *self._quarantine(rejected))
 
 
-def _collected(frame: cleaning.Frame) -> pl.DataFrame:
-    collected: pl.DataFrame = frame.to_native().collect()
-    return collected
-
-
 @dataclass(frozen=True)
 class _Cleaned:
     """A piece of a table as silver's and quarantine's bytes have it; its rows by layer."""
@@ -147,6 +142,7 @@ class _Cleaning:
     """The tables on their way, a few pieces at a time; only their bytes are put in order."""
 
     run_id: str
+    zone: str
     written: Publication
     pool: Executor
     memory: Memory
@@ -160,8 +156,8 @@ class _Cleaning:
         silver, quarantine = self.written.upload(table.silver_key), self.written.upload(table.quarantine_key)
         # counted by the frames here, and by another engine when they are read again
         silver.counts_rows = quarantine.counts_rows = False
-        silver.write(_header(cleaning.silver_columns(table, file.names)))
-        quarantine.write(_header(cleaning.quarantine_columns(file.names)))
+        silver.write(_header(column_names.silver_columns(table, file.names)))
+        quarantine.write(_header(column_names.quarantine_columns(table, file.names)))
         rules: Counter[str] = Counter()
         rows: Counter[str] = Counter()
         with reading(file.key, self.written):
@@ -179,19 +175,14 @@ class _Cleaning:
         return kept, rejects
 
     def _pieces(self, table: Table, file: CsvObject) -> Iterator[tuple[Piece, _Cleaned]]:
-        with self.memory.spill(cleaning.KEY) as spill:
-            found = deduplicated(file, table, self.pool, spill, THREADS + 1)
-        parting = Parting(table, file.names, self.run_id)
+        found = deduplicated(file, table, self.pool, self.memory.spill, THREADS + 1, zone=self.zone)
+        parting = Parting(table, file.labels, self.run_id)
         return in_order(self.pool, partial(self._cleaned, table, file, found, parting), found.pieces, THREADS + 1)
 
     def _cleaned(self, table: Table, file: CsvObject, found: Deduplicated, parting: Parting, piece: Piece) -> _Cleaned:
         self.memory.require_room()
         bronze = file.frame(piece).with_row_index(ROW, piece.first)
-        try:
-            parted = parting.part(bronze, found.lost_in(piece))
-        except pl.exceptions.InvalidOperationError:
-            _refuse_oversized(bronze, table)
-            raise
+        parted = parting.part(bronze, found.lost_in(piece))
         if self.feed:
             self.feed.add(table, parted.silver)
         rules = parted.quarantine["rejected_rule"].value_counts()
@@ -210,17 +201,6 @@ def _csv(frame: pl.DataFrame, quotes: _Quotes) -> BytesIO:
     rows = BytesIO()
     frame.write_csv(rows, include_header=False, quote_style=quotes)
     return rows
-
-
-def _refuse_oversized(bronze: pl.DataFrame, table: Table) -> None:
-    """Name the first sales whose total does not fit, as Polars names neither rows nor the column of silver."""
-    if table != TRANSACTIONS:
-        return
-    found = _collected(cleaning.oversized_sales(nw.from_native(bronze.lazy()))).head(MOST_NAMED)
-    if found.height:
-        names = ", ".join(map(str, found.to_series()))
-        message = f"{table.bronze_key}: quantity × unit_price does not fit decimal(18,2) in {table.key} {names}"
-        raise DataRefusedError(message, hint=f"correct {table.source} in the source")
 
 
 def _result(

@@ -106,7 +106,7 @@ SELECT
 FROM (
     SELECT place, value, 1000 + row_number() OVER () AS id
     FROM nasty JOIN (VALUES (2, 'number'), (2, 'large'), (3, 'number'), (3, 'large'), (4, 'number'), (4, 'large'),
-            (5, 'number'), (5, 'large'), (6, 'number'), (7, 'number'), (9, 'text'), (12, 'timestamp'), (13, 'timestamp'))
+            (5, 'number'), (5, 'large'), (6, 'number'), (6, 'large'), (7, 'number'), (9, 'text'), (12, 'timestamp'), (13, 'timestamp'))
         AS places (place, kind) USING (kind)
 ) AS troubled;
 
