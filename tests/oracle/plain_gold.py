@@ -1,6 +1,6 @@
 """Gold and the reconciliation by the data contract: plain Python, nothing of the tool."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
@@ -18,10 +18,6 @@ SEGMENTS: Final[Mapping[int, Sequence[str]]] = {
 
 Silver = Sequence[Mapping[str, str | None]]
 Rows = list[tuple[Any, ...]]
-
-
-class SumTooLargeError(Exception):
-    """A sum does not fit decimal(18,2): it names dataset and key."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def daily_sales_summary(sales: Sequence[Sale]) -> Rows:
             day,
             len(found),
             sum(sale.quantity for sale in found),
-            revenue := _revenue(found, "daily_sales_summary", day),
+            revenue := _total(found),
             _divided(revenue, len(found)),
             len({sale.customer_id for sale in found} - {None}),
             len({sale.product_id for sale in found} - {None}),
@@ -74,9 +70,9 @@ def product_performance(sales: Sequence[Sale], products: Silver) -> Rows:
             *(named.get(key, {}).get(name) for name in ("product_name", "category")),
             len(found),
             quantity := sum(sale.quantity for sale in found),
-            revenue := _revenue(found, "product_performance", key),
+            revenue := _total(found),
             _divided(revenue, len(found)),
-            _fitting(_divided(Decimal(quantity), len(found)), "product_performance", key),
+            _divided(Decimal(quantity), len(found)),
         )
         for key, found in _grouped(sales, "product_id").items()
     ]
@@ -89,7 +85,7 @@ def customer_analytics(sales: Sequence[Sale], customers: Silver) -> Rows:
     groups = _grouped(sales, "customer_id")
     as_of = max((sale.day for sale in sales), default=date.min)
     last = {key: max(sale.day for sale in found) for key, found in groups.items()}
-    spent = {key: _revenue(found, "customer_analytics", key) for key, found in groups.items()}
+    spent = {key: _total(found) for key, found in groups.items()}
     r_scores = _scores({key: -(as_of - day).days for key, day in last.items()})
     f_scores = _scores({key: len(found) for key, found in groups.items()})
     m_scores = _scores(spent)
@@ -149,20 +145,11 @@ def _total(sales: Sequence[Sale]) -> Decimal:
         return sum((sale.amount for sale in sales), Decimal("0.00"))
 
 
-def _revenue(sales: Sequence[Sale], dataset: str, key: object) -> Decimal:
-    return _fitting(_total(sales), dataset, key)
-
-
-def _fitting(amount: Decimal, dataset: str, key: object) -> Decimal:
-    if amount > MAX_MONEY:
-        raise SumTooLargeError(dataset, key)
-    return amount
-
-
 def _divided(total: Decimal, count: int) -> Decimal:
     """The average of something positive, rounded half up to cents."""
-    hundredths = int(total * 100)
-    return Decimal((2 * hundredths + count) // (2 * count)).scaleb(-2)
+    with localcontext(prec=60):
+        hundredths = int(total * 100)
+        return Decimal((2 * hundredths + count) // (2 * count)).scaleb(-2)
 
 
 def _scores(values: Mapping[Any, Any]) -> dict[Any, int]:
@@ -172,8 +159,20 @@ def _scores(values: Mapping[Any, Any]) -> dict[Any, int]:
     return {key: 1 + 5 * worse[value] // len(values) for key, value in values.items()}
 
 
-def all_gold(sales: Sequence[Sale], customers: Silver, products: Silver) -> Iterator[tuple[str, Rows]]:
+def all_gold(sales: Sequence[Sale], customers: Silver, products: Silver) -> dict[str, Rows]:
     """Every dataset by name."""
-    yield "daily_sales_summary", daily_sales_summary(sales)
-    yield "product_performance", product_performance(sales, products)
-    yield "customer_analytics", customer_analytics(sales, customers)
+    return {
+        "daily_sales_summary": daily_sales_summary(sales),
+        "product_performance": product_performance(sales, products),
+        "customer_analytics": customer_analytics(sales, customers),
+    }
+
+
+def too_large(gold: Mapping[str, Rows]) -> set[tuple[str, str]]:
+    """The datasets and keys of rows that hold what does not fit decimal(18,2)."""
+    return {
+        (name, str(row[0]))
+        for name, rows in gold.items()
+        for row in rows
+        if any(isinstance(value, Decimal) and value > MAX_MONEY for value in row)
+    }

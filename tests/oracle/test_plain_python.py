@@ -180,5 +180,9 @@ def test_averages_and_sums() -> None:
     assert plain_gold.customer_analytics(sales, []) == []
     sums = plain_gold.reconciliation(sales)
     assert (sums["revenue_without_customer_id"], sums["silver_revenue"]) == (Decimal("0.03"), Decimal("0.03"))
-    with pytest.raises(plain_gold.SumTooLargeError):
-        plain_gold.daily_sales_summary([Sale(1, 1, 1, Decimal("9999999999999999.99"), date(2024, 1, 1))] * 2)
+
+
+def test_sums_that_do_not_fit() -> None:
+    sales = [Sale(1, product, 1, Decimal("9999999999999999.99"), date(2024, 1, 1)) for product in (7, 8)]
+    named = {("daily_sales_summary", "2024-01-01"), ("customer_analytics", "1")}
+    assert plain_gold.too_large(plain_gold.all_gold(sales, [], [])) == named
