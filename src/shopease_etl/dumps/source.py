@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from shopease_etl.addresses import s3_address
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 
 if TYPE_CHECKING:
@@ -99,6 +100,9 @@ class Dump:
 @contextlib.contextmanager
 def opened(location: str) -> Iterator[Dump]:
     """Opens the dump at a path or s3:// address; ConfigurationError where it is missing or none."""
+    if right := s3_address(location):
+        message = f"{location} is not how an address on S3 is written here"
+        raise ConfigurationError(message, hint=f"write it as {right}")
     name = location.rstrip("/").rpartition("/")[2] or location
     with contextlib.ExitStack() as stack:
         if location.startswith("s3://"):
