@@ -36,7 +36,7 @@ def given_settings(url: str, folder: Path, **more: str) -> Settings:
 
 def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
     """The run that brings the named tables to bronze, in this process, whatever has become of them since the last."""
-    consent = plan.Consent(to_drift=True, to_shrink=True)
+    consent = plan.Consent(to_drift=True, to_shrink=True, to_rejects=True)
     return pipeline.run(plan.plan_tables("extract", names), given_settings(url, folder, **more), consent=consent)
 
 

@@ -217,7 +217,7 @@ def sale(**fields: str | None) -> dict[str, str | None]:
     }
 
 
-GOOD = {
+GOOD: dict[str, dict[str, str | None]] = {
     "customers": {"customer_id": "1", "customer_name": "Ann", "email": "a@b"},
     "products": {"product_id": "1", "product_name": "Tea", "price": "1.00"},
     "transactions": sale(),
@@ -236,7 +236,7 @@ NO_BIGINT = (
     "NaN",
 )
 NO_MONEY = ("abc", "1e2", "Infinity", ".5", "5.", "9" * 40, "1" + 16 * "0", 16 * "9" + ".995", "-" + 16 * "9" + ".995")
-BROKEN: dict[str, dict[str, Sequence[str | None] | Sequence[dict[str, str]]]] = {
+BROKEN: dict[str, dict[str, Sequence[str | dict[str, str | None] | None]]] = {
     "customers": {
         "missing_customer_id": NOTHING_LEFT,
         "invalid_customer_id": NO_BIGINT,
@@ -289,7 +289,7 @@ def test_rules_are_tried_in_the_contracts_order(table: Table) -> None:
     """Rows that break the last rules, the last but one as well, and so on to all: each is rejected by its first."""
     names = [name for name, _ in cleaning.rules(table)]
     assert names == list(BROKEN[table.name])
-    broken: dict[str, str | None] = dict(GOOD[table.name])
+    broken = dict(GOOD[table.name])
     for name in reversed(names):
         value = BROKEN[table.name][name][0]
         broken |= value if isinstance(value, dict) else {name.split("_", 1)[1]: value}

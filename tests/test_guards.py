@@ -12,7 +12,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.guards import Known, Previous, drift, previous, require_no_drift, require_no_shrink
+from shopease_etl.guards import (
+    Known,
+    Previous,
+    drift,
+    previous,
+    require_few_rejected,
+    require_no_drift,
+    require_no_shrink,
+)
 from shopease_etl.postgres import SourceTable
 from shopease_etl.results import DatasetResult, RunResult, SourceInfo, StageResult
 from shopease_etl.storage import put_stream
@@ -174,6 +182,20 @@ def test_all_tables_that_shrank_are_in_one_error() -> None:
         "bronze stores has 0 rows, 5 in run earlier",
         "SHOPEASE_MAX_SHRINK lets 20% go from one run to the next, and no table to its last row",
     )
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000), st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+def test_no_more_than_the_share_of_rows_may_be_rejected(kept: int, rejected: int, share: float) -> None:
+    rules = {"missing_x": rejected - rejected // 3, "invalid_x": rejected // 3}
+    silver = DatasetResult("silver", "products", PRODUCTS.silver_key, kept + rejected, kept, 1, "", rules)
+    stage = StageResult("clean", 0, (silver,))
+    if rejected <= Decimal(str(share)) * (kept + rejected):
+        require_few_rejected(stage, share)
+        return
+    with pytest.raises(DataRefusedError, match=f"products: {rejected:,} of ") as caught:
+        require_few_rejected(stage, share)
+    assert f"(missing_x {rules['missing_x']:,}" in str(caught.value)
+    assert "--allow-rejects" in str(caught.value.hint)
 
 
 def test_silver_may_not_shrink_and_quarantine_may() -> None:

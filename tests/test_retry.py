@@ -16,10 +16,10 @@ from shopease_etl.storage.local import STAGING
 from shopease_etl.tables import CUSTOMERS, KEYS, QUARANTINE
 
 LATER: Final = "UPDATE products SET product_name = product_name || '!' WHERE trim(product_name) <> ''"
-# no total of this fits decimal(18,2): clean refuses it, after extract
+# their revenue, of one day, does not fit decimal(18,2): aggregate refuses it, after clean
 HUGE: Final = (
-    "UPDATE sale_transactions SET quantity = 2000000000, unit_price = 99999999 WHERE transaction_id = "
-    "(SELECT max(transaction_id) FROM sale_transactions WHERE quantity > 0 AND unit_price > 0)"
+    "UPDATE sale_transactions SET quantity = 90000000, unit_price = 99999999, created_at = '2024-01-01' "
+    "WHERE transaction_id IN (SELECT transaction_id FROM sale_transactions ORDER BY transaction_id LIMIT 2)"
 )
 
 
@@ -63,17 +63,33 @@ def test_a_run_whose_cause_persists_fails_again_in_the_same_stage(failed: Shop) 
     before = without_ids(failed)
     failed.run("retry").failed(3, "does not fit decimal(18,2)")
     assert (last(failed)["run_id"], last(failed)["attempt"]) == (run_id, 2)
-    assert [stage["name"] for stage in last(failed)["stages"]] == ["extract"]
+    assert [stage["name"] for stage in last(failed)["stages"]] == ["extract", "clean"]
     assert without_ids(failed) == before
 
 
 def test_a_new_run_forgets_what_was_kept(failed: Shop) -> None:
-    execute(failed.database_url, "DELETE FROM sale_transactions WHERE quantity = 2000000000")
+    execute(failed.database_url, "DELETE FROM sale_transactions WHERE quantity = 90000000")
     failed.run("run-all").done()
     failed.run("retry").failed(2, "nothing to retry", "succeeded")
     if not failed.lake.startswith("s3:"):
         assert leftovers(Path(failed.lake)) == []
     assert not list((failed.folder / "home").glob("spool/*"))
+
+
+def test_most_rows_rejected_is_refused_unless_allowed(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        execute(
+            url, "UPDATE sale_transactions SET quantity = 0", "UPDATE products SET price = NULL WHERE product_id > 250"
+        )
+        shop = Shop(tmp_path, url)
+        told = shop.run("run-all").failed(3, "transactions: ", "nonpositive_quantity", "products: ")
+        assert "--allow-rejects" in told.stderr
+        assert not (tmp_path / "lake" / "silver").exists()
+        shop.run("retry").failed(3, "too many rows are rejected")
+        shop.run("retry", "--allow-rejects").done()
+        shop.run("clean").failed(3, "too many rows are rejected")
+        shop.run("clean", "--allow-rejects").done()
+        shop.run("run-all", "--allow-rejects").done()
 
 
 def stopped(shop: Shop, line: str, number: signal.Signals = signal.SIGKILL) -> None:

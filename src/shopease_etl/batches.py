@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Piece:
 class CsvObject:
     """A CSV dataset with every column as text; NULL and the empty string stay apart.
 
-    `names` are those in the header; frames have `labels`, which are names of ours where the dataset's `table` is given.
+    `names` are those in the header; frames have `labels`, which are names of ours where it is given which are `known`.
 
     Raises:
         DataRefusedError: the object is missing, cut short, not the size in bytes that its run recorded, or its header
@@ -62,14 +62,14 @@ class CsvObject:
         recorded: Mapping[str, Recorded],
         *,
         batch_bytes: int = BATCH_BYTES,
-        table: Table | None = None,
+        known: Collection[str] | None = None,
     ) -> None:
         self.key = key
         self.bytes = require_whole(store, key, recorded)
         self._store = store
         self._batch_bytes = batch_bytes
         self.names, self._header_bytes = _header(store, key)
-        self.labels = labels(table, self.names) if table else self.names
+        self.labels = self.names if known is None else labels(self.names, known)
 
     def pieces(self) -> Iterator[Piece]:
         """The records in pieces of about the batch's size, in order; one without rows where there are none."""

@@ -4,15 +4,14 @@ To Polars a name such as `^a$` or `*` is a pattern. So frames have only names of
 names, all others by their place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from shopease_etl.tables import REJECTION_COLUMNS, Table
 
 
-def labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of the source as frames name them: known ones by their names, others `c` and their place."""
-    known = _known(table)
-    return tuple(name if name in known else f"c{place}" for place, name in enumerate(source))
+def labels(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """Columns as frames name them: those that are known by their names, others `c` and their place."""
+    return tuple(name if name in known else f"c{place}" for place, name in enumerate(names))
 
 
 def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
@@ -21,9 +20,8 @@ def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     An extra column with the name of one of ours, in any case, gets `source_` before it; once more where the source has
     such a column, too.
     """
-    known = _known(table)
-    ours = {*known, *(column.name for column in table.calculated), *REJECTION_COLUMNS}
-    taken = {name for name in source if name in known or name.lower() not in ours}
+    ours = {*table.known, *(column.name for column in table.calculated), *REJECTION_COLUMNS}
+    taken = {name for name in source if name in table.known or name.lower() not in ours}
     names = []
     for name in source:
         free = name
@@ -38,24 +36,17 @@ def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The columns of silver in order, given those of the source; extra ones keep their order at the end."""
-    names = dict(zip(labels(table, source), written(table, source), strict=True))
+    names = dict(zip(labels(source, table.known), written(table, source), strict=True))
     return tuple(names.get(label, label) for label in silver_labels(table, tuple(names)))
 
 
 def silver_labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """Silver's columns in order as frames name them, given the source's as frames name them."""
-    known = _known(table)
-    return (
-        (*table.silver_order, *(label for label in source if label not in known))
-        if table.silver_order
-        else tuple(source)
-    )
+    if not table.silver_order:
+        return tuple(source)
+    return (*table.silver_order, *(label for label in source if label not in table.known))
 
 
 def quarantine_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The columns of quarantine in order: the source's, and why and by which run the row was rejected."""
     return (*written(table, source), *REJECTION_COLUMNS)
-
-
-def _known(table: Table) -> set[str]:
-    return {column.name for column in table.columns}

@@ -17,6 +17,9 @@ Frames = Mapping[str, Frame]
 
 DAY: Final = "transaction_date"
 _DECIMAL = nw.Decimal(38, 2)
+_TOO_LARGE: Final = 10**16
+_SALES, _ITEMS, _REVENUE = range(3)
+_ITEMS_PER_SALE: Final = "avg_quantity_per_order"
 USED: Final[Mapping[str, Sequence[str]]] = {
     "transactions": ("customer_id", "product_id", "quantity", "total_amount", "transaction_date"),
     "products": ("product_id", "product_name", "category"),
@@ -72,18 +75,39 @@ class Distinct:
 class GoldDataset:
     """A dataset of the gold layer and the function that makes it, of silver's typed frames and of parts by name.
 
-    Its columns `revenue` and `sales` add up to those of silver, less the sales that have no `subject`.
+    It has a row for each key of its `part`, which begins with what `_sold` gives. Its sales and revenue add up to those
+    of silver, less the sales that have no `subject`.
     """
 
     table: GoldTable
     compose: Callable[[Frames], Frame]
-    revenue: str
-    sales: str
+    part: Part
     subject: str | None = None
+
+    @property
+    def sales(self) -> str:
+        """The column with the number of sales."""
+        return list(self.part.measures)[_SALES]
+
+    @property
+    def revenue(self) -> str:
+        """The column with the revenue."""
+        return list(self.part.measures)[_REVENUE]
 
     def build(self, silver: Frames) -> Frame:
         """The dataset of silver's typed frames, all of the sales at once."""
         return self.compose({**silver, **parts(silver["transactions"])})
+
+    def too_large(self, silver: Frames) -> dict[str, Frame]:
+        """By column the keys whose value decimal(18,2) does not hold.
+
+        Items fit bigint where the revenue fits: each brings a cent at least.
+        """
+        beyond = {self.revenue: nw.col(self.revenue) >= _TOO_LARGE}
+        if any(column.name == _ITEMS_PER_SALE for column in self.table.columns):
+            least = _decimal(nw.col(self.sales)) * (200 * _TOO_LARGE - 1)  # half a cent less is rounded up
+            beyond[_ITEMS_PER_SALE] = nw.col(list(self.part.measures)[_ITEMS]) * 200 >= least
+        return {name: silver[self.part.name].filter(holds).select(*self.part.keys) for name, holds in beyond.items()}
 
 
 def parts(sales: Frame) -> dict[str, Frame]:
@@ -244,23 +268,21 @@ TOTALS: Final = Part(
         **_without("product_id"),
     },
 )
-PARTS: Final = (
-    TOTALS,
-    Part("days", (DAY,), _sold("total_transactions", "total_items_sold", "total_revenue")),
-    Part("by_product", ("product_id",), _sold("total_orders", "total_quantity_sold", "total_revenue")),
-    Part(
-        "by_customer",
-        ("customer_id",),
-        {
-            **_sold("total_purchases", "total_items_bought", "total_spent"),
-            "first_purchase_date": (nw.col(DAY).min(), "min"),
-            "last_purchase_date": (nw.col(DAY).max(), "max"),
-        },
-    ),
+DAYS: Final = Part("days", (DAY,), _sold("total_transactions", "total_items_sold", "total_revenue"))
+BY_PRODUCT: Final = Part("by_product", ("product_id",), _sold("total_orders", "total_quantity_sold", "total_revenue"))
+BY_CUSTOMER: Final = Part(
+    "by_customer",
+    ("customer_id",),
+    {
+        **_sold("total_purchases", "total_items_bought", "total_spent"),
+        "first_purchase_date": (nw.col(DAY).min(), "min"),
+        "last_purchase_date": (nw.col(DAY).max(), "max"),
+    },
 )
+PARTS: Final = (TOTALS, DAYS, BY_PRODUCT, BY_CUSTOMER)
 DISTINCTS: Final = (Distinct("unique_customers", "customer_id"), Distinct("unique_products", "product_id"))
 GOLD: Final = (
-    GoldDataset(tables.DAILY_SALES_SUMMARY, daily_sales_summary, "total_revenue", "total_transactions"),
-    GoldDataset(tables.PRODUCT_PERFORMANCE, product_performance, "total_revenue", "total_orders", "product_id"),
-    GoldDataset(tables.CUSTOMER_ANALYTICS, customer_analytics, "total_spent", "total_purchases", "customer_id"),
+    GoldDataset(tables.DAILY_SALES_SUMMARY, daily_sales_summary, DAYS),
+    GoldDataset(tables.PRODUCT_PERFORMANCE, product_performance, BY_PRODUCT, subject="product_id"),
+    GoldDataset(tables.CUSTOMER_ANALYTICS, customer_analytics, BY_CUSTOMER, subject="customer_id"),
 )

@@ -1,4 +1,5 @@
-"""What a run must not change without being asked: the source's schema, and how much there is of everything.
+"""What a run must not do without being asked: change the source's schema or how much there is of everything, reject
+most rows of a table.
 
 Compared is with what readers see, as the manifests of the runs tell it that published it.
 """
@@ -22,10 +23,12 @@ Columns = Mapping[str, str]
 
 REVENUE: Final = "silver_revenue"
 SHOWN_CHARACTERS: Final = 40
+SHOWN_RULES: Final = 3
 _BRONZE_KEYS: Final = {table.source: table.bronze_key for table in TABLES}
 # With an exponent it might be any number of digits.
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,36}(?:\.[0-9]{1,4})?")
 _DRIFT_HINT: Final = "go on with --accept-drift"
+_REJECTS_HINT: Final = "correct the source (a column of another type looks like this), or go on with --allow-rejects"
 _SHRINK_HINT: Final = "go on with --allow-shrink, or raise SHOPEASE_MAX_SHRINK"
 
 
@@ -158,6 +161,25 @@ def require_no_shrink(before: Previous, stage: StageResult, share: float) -> Non
         message = f"much less is there than before: {'; '.join(lost)}"
         allowed = f"SHOPEASE_MAX_SHRINK lets {100 * share:g}% go from one run to the next, and no table to its last row"
         raise DataRefusedError(message, hint=_SHRINK_HINT, details=(*lost, allowed))
+
+
+def require_few_rejected(stage: StageResult, share: float) -> None:
+    """Raise DataRefusedError if more than `share` of the rows of a table are rejected."""
+    found = [
+        f"{item.name}: {item.rows_rejected:,} of {item.rows_in:,} rows ({_frequent(item.rejected)})"
+        for item in stage.datasets
+        if item.layer == SILVER and item.rows_rejected > Fraction(str(share)) * item.rows_in
+    ]
+    if found:
+        message = f"too many rows are rejected: {'; '.join(found)}"
+        allowed = f"SHOPEASE_MAX_REJECTED allows {100 * share:g}% of a table"
+        raise DataRefusedError(message, hint=_REJECTS_HINT, details=(allowed,))
+
+
+def _frequent(rejected: Mapping[str, int]) -> str:
+    """The most frequent rules with their rows."""
+    ordered = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{rule} {rows:,}" for rule, rows in ordered[:SHOWN_RULES])
 
 
 def _lost_rows(before: Previous, stage: StageResult, share: float) -> Iterator[str]:

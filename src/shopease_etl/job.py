@@ -105,6 +105,8 @@ class Job:
             self._read_again(result)
             if not self.consent.to_shrink:
                 guards.require_no_shrink(self.previous, result, self.settings.max_shrink)
+            if not self.consent.to_rejects:
+                guards.require_few_rejected(result, self.settings.max_rejected)
             recorded |= {
                 item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
                 for item in result.datasets
@@ -214,11 +216,7 @@ class Job:
             self.is_published, self.replaced = False, None
             log.warning("what the run had published is undone: the lake is as it was before")
         except ShopeaseError as failure:
-            log.warning(
-                "what the run wrote stays published, for it cannot be undone: %s; `shopease crawl` brings the catalog "
-                "up to it",
-                failure,
-            )
+            log.warning("what the run wrote stays published, as it cannot be undone: %s; see `shopease crawl`", failure)
 
     def _extract(self, moment: Snapshot) -> StageResult:
         sources = resolve(moment, self.plan.tables)

@@ -23,6 +23,9 @@ AcceptDrift = Annotated[
 AllowShrink = Annotated[
     bool, typer.Option("--allow-shrink", help="Go on though rows or revenue have gone since the last run.")
 ]
+AllowRejects = Annotated[
+    bool, typer.Option("--allow-rejects", help="Publish even if most rows of a table are rejected.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")]
 SkipCrawl = Annotated[bool, typer.Option("--skip-crawl", help="Leave the catalog as it is.")]
 FirstStage = Annotated[

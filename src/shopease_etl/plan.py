@@ -26,10 +26,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Consent:
-    """What a person has agreed to: that the source's schema has changed, that rows or revenue have gone."""
+    """What a person has agreed to: that the source's schema has changed, that rows or revenue have gone, that most
+    rows of a table are rejected.
+    """
 
     to_drift: bool = False
     to_shrink: bool = False
+    to_rejects: bool = False
 
 
 @dataclass(frozen=True)

@@ -70,12 +70,20 @@ class Session:
         console.log_to(self.settings.log_format, self.settings.log_file)
         log.debug("settings: lake %s, home %s", self.settings.lake, self.settings.home)
 
-    def run(self, plan: "Plan", *, wait: float, accept_drift: bool = False, allow_shrink: bool = False) -> None:
+    def run(
+        self,
+        plan: "Plan",
+        *,
+        wait: float,
+        accept_drift: bool = False,
+        allow_shrink: bool = False,
+        allow_rejects: bool = False,
+    ) -> None:
         """Carry a plan out, and show what it did."""
         from shopease_etl import pipeline
         from shopease_etl.plan import Consent
 
-        consent = Consent(accept_drift, allow_shrink)
+        consent = Consent(accept_drift, allow_shrink, allow_rejects)
         with self.watched("run-all" if len(plan.stages) > 1 else plan.stages[0], plan.stages):
             result = pipeline.run(plan, self.settings, self.console.progress, consent=consent, wait=wait)
         self.show_run(result)

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     max_shrink: float = Field(
         0.2, ge=0, le=1, description="Share of rows or revenue that may go from one run to the next without a question."
     )
+    max_rejected: float = Field(
+        0.5, ge=0, le=1, description="Share of a table's rows that may be rejected; more are refused."
+    )
     source_attempts: PositiveInt = Field(
         3, description="Times that an extract is tried when the source's connection fails."
     )

@@ -64,6 +64,11 @@ class Table:
         return f"{QUARANTINE}/{self.name}/{self.name}_rejected.csv"
 
     @property
+    def known(self) -> frozenset[str]:
+        """The names of the columns that are known to be in the source."""
+        return frozenset(column.name for column in self.columns)
+
+    @property
     def required_columns(self) -> tuple[str, ...]:
         """The columns without which a stage cannot do its work."""
         return tuple(column.name for column in self.columns if column.required)

@@ -22,6 +22,7 @@ def run_all(
     first: options.FirstStage = "extract",
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
     """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest."""
@@ -30,10 +31,10 @@ def run_all(
 
     plan = plan_all(first, skip_crawl=skip_crawl)
     if dry_run:
-        pipeline.check_plan(plan, session.settings, Consent(accept_drift, allow_shrink))
+        pipeline.check_plan(plan, session.settings, Consent(accept_drift, allow_shrink, allow_rejects))
         session.show_plan(plan)
     else:
-        session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink)
+        session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease run-all || shopease retry")
@@ -42,13 +43,14 @@ def retry(
     session: Session,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
     """Go on with the last run, which failed, after the last of its stages whose outputs are whole."""
     from shopease_etl import pipeline
     from shopease_etl.plan import Consent
 
-    consent = Consent(accept_drift, allow_shrink)
+    consent = Consent(accept_drift, allow_shrink, allow_rejects)
     with session.watched("retry"):
         run = pipeline.retry(session.settings, session.console.progress, consent=consent, wait=wait)
     session.show_run(run)
@@ -74,12 +76,16 @@ def extract(
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease clean --table products")
 @command
 def clean(
-    session: Session, table: options.Names = None, allow_shrink: options.AllowShrink = False, wait: options.Wait = 0
+    session: Session,
+    table: options.Names = None,
+    allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
+    wait: options.Wait = 0,
 ) -> None:
     """Clean bronze into silver; rejected rows go to quarantine with their reason."""
     from shopease_etl.plan import plan_tables
 
-    session.run(plan_tables("clean", table or ()), wait=wait, allow_shrink=allow_shrink)
+    session.run(plan_tables("clean", table or ()), wait=wait, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease aggregate --dataset customer_analytics")

@@ -23,6 +23,7 @@ from shopease_etl.storage import Store
 from shopease_etl.tables import GoldTable, Table
 
 Totals = Mapping[str, Any]
+MOST_NAMED: Final = 5
 THREADS: Final = min(4, os.cpu_count() or 1)
 MEMORY: Final = Memory()
 
@@ -50,7 +51,9 @@ def aggregate(
     with publication(store) as written, made or SilverParts(memory) as silver:
         progress.start("gold")
         _read_missing(store, datasets, silver, recorded, memory)
-        totals, frames = _build(silver.frames(), datasets, written)
+        found = silver.frames()
+        _require_sums_fit(found, datasets)
+        totals, frames = _build(found, datasets, written)
         reconciliation = reconcile(totals, datasets, frames)
         results = tuple(
             _write(dataset, frames[dataset.table.name], written, rows_in=totals["transactions"]) for dataset in datasets
@@ -93,8 +96,9 @@ def _read_missing(
     """Add from the lake what the datasets need and nobody has added."""
     needed = {"transactions"} | {name for dataset in datasets for name in dataset.table.inputs}
     missing = [table for table in tables.CLEANED_TABLES if table.name in needed and not silver.has(table)]
+    size, used = memory.batch_bytes, gold.USED
     files = [
-        (table, CsvObject(store, table.silver_key, recorded, batch_bytes=memory.batch_bytes, table=table))
+        (table, CsvObject(store, table.silver_key, recorded, batch_bytes=size, known=used[table.name]))
         for table in missing
     ]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="aggregate") as pool:
@@ -108,6 +112,17 @@ def _read_missing(
 def _add(silver: SilverParts, table: Table, file: CsvObject, memory: Memory, piece: Piece) -> None:
     memory.require_room()
     silver.add(table, file.frame(piece, gold.USED[table.name]))
+
+
+def _require_sums_fit(silver: gold.Frames, datasets: Sequence[GoldDataset]) -> None:
+    for dataset in datasets:
+        for column, keys in dataset.too_large(silver).items():
+            found = keys.to_native().collect().to_series().sort()
+            if len(found):
+                key, named = dataset.table.columns[0].name, ", ".join(map(str, found.head(MOST_NAMED)))
+                more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
+                message = f"{dataset.table.name}: {column} does not fit decimal(18,2) for {key} {named}{more}"
+                raise DataRefusedError(message, hint="correct quantity or unit_price of these sales in the source")
 
 
 def _build(

@@ -71,7 +71,7 @@ def clean(
 
 
 def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded], batch_bytes: int) -> CsvObject:
-    file = CsvObject(store, table.bronze_key, recorded, batch_bytes=batch_bytes, table=table)
+    file = CsvObject(store, table.bronze_key, recorded, batch_bytes=batch_bytes, known=table.known)
     file.require_columns(table)
     _require_usable_names(file.names, table)
     return file

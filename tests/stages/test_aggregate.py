@@ -1,0 +1,69 @@
+"""Aggregating refuses sums that gold's types do not hold."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from shopease_etl.errors import DataRefusedError
+from shopease_etl.stages.aggregate import aggregate
+from shopease_etl.storage import open_store, put_stream
+from shopease_etl.tables import GOLD_TABLES, TRANSACTIONS
+
+LARGEST = "9999999999999999.99"
+Sale = tuple[int, int, int, str, str]
+
+
+def store_with(folder: Path, sales: Sequence[Sale]) -> str:
+    """A lake whose silver has these sales: customer_id, product_id, quantity, total_amount, created_at."""
+    store = open_store(str(folder))
+    lines = [",".join(TRANSACTIONS.silver_order)]
+    for number, (customer, product, quantity, total, day) in enumerate(sales):
+        lines.append(f"{number},1,{customer},{product},{quantity},0.01,{total},card,web,{day},2024,1,1,{day},")
+    put_stream(store, TRANSACTIONS.silver_key, ["\n".join([*lines, ""]).encode()])
+    put_stream(
+        store,
+        "silver/products/products_cleaned.csv",
+        [b"product_id,product_name,category,price,created_at,updated_at\n"],
+    )
+    put_stream(
+        store,
+        "silver/customers/customers_cleaned.csv",
+        [b"customer_id,customer_name,email,city,state,created_at,updated_at\n"],
+    )
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("sales", "message"),
+    [
+        (
+            [(1, 1, 1, LARGEST, "2024-01-01"), (2, 2, 1, "0.01", "2024-01-01"), (2, 2, 1, "0.01", "2024-01-02")],
+            "daily_sales_summary: total_revenue does not fit decimal(18,2) for sales_date 2024-01-01",
+        ),
+        (
+            [(1, 7, 1, LARGEST, "2024-01-01"), (2, 7, 1, LARGEST, "2024-01-02")],
+            "product_performance: total_revenue does not fit decimal(18,2) for product_id 7",
+        ),
+        (
+            [(number // 2, number, 1, LARGEST, f"2024-01-{number:02}") for number in range(10, 24)],
+            "customer_analytics: total_spent does not fit decimal(18,2) for customer_id 5, 6, 7, 8, 9 and 2 more",
+        ),
+        (
+            [(1, 1, 2 * 10**16 - 1, "1.00", "2024-01-01"), (2, 1, 1, "1.00", "2024-01-02")],
+            "product_performance: avg_quantity_per_order does not fit decimal(18,2) for product_id 1",
+        ),
+    ],
+)
+def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale], message: str) -> None:
+    store = open_store(store_with(tmp_path, sales))
+    with pytest.raises(DataRefusedError) as caught:
+        aggregate(store, GOLD_TABLES, recorded={})
+    assert str(caught.value) == message
+    assert not list(store.list("gold/"))
+
+
+def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
+    sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-01-02")]
+    store = open_store(store_with(tmp_path, sales))
+    assert aggregate(store, GOLD_TABLES, recorded={}).reconciliation["agrees"]
