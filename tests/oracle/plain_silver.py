@@ -90,10 +90,17 @@ def total_amount(row: Mapping[str, str | None]) -> Decimal | None:
 
 
 def _renamed(table: str, names: Sequence[str]) -> list[str]:
-    """The source's names as silver and quarantine have them."""
+    """The source's names as silver and quarantine have them; where the source has `source_NAME`, too, once more so."""
     known = KNOWN[table]
     ours = {*known, *(CALCULATED if table == "transactions" else ()), "rejected_rule", "run_id"}
-    return [name if name in known or name.lower() not in ours else f"source_{name}" for name in names]
+    taken = {name for name in names if name in known or name.lower() not in ours}
+    renamed = list[str]()
+    for name in names:
+        other = name if name in taken else f"source_{name}"
+        while name not in taken and other in {*taken, *renamed}:
+            other = f"source_{other}"
+        renamed.append(other)
+    return renamed
 
 
 def _silver_columns(table: str, names: Sequence[str]) -> list[str]:
