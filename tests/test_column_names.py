@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopease_etl.column_names import labels, quarantine_columns, silver_columns, written
+from shopease_etl.column_names import catalogued, labels, quarantine_columns, silver_columns, written
 from shopease_etl.tables import CLEANED_TABLES, CUSTOMERS, PRODUCTS, TRANSACTIONS, Table
 
 SALES = tuple(column.name for column in TRANSACTIONS.columns)
@@ -45,3 +45,24 @@ def test_every_column_has_a_name_of_its_own(table: Table, source: list[str]) -> 
     for names in (silver_columns(table, source), quarantine_columns(table, source), labels(source, table.known)):
         assert len(set(names)) == len(names)
     assert not [name for name in labels(source, table.known) if not name.isidentifier()]
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        (("Phone", "phone"), ("source_Phone", "phone")),
+        (("A", "a", "source_a", "source_A"), ("source_source_A", "a", "source_a", "source_source_source_A")),
+        (("a, b", "tab\t", " ", "", "c "), ("a_ b", "tab_", "_", "source__", "c")),
+        (("*", "^a$", "Größe"), ("*", "^a$", "Größe")),
+    ],
+)
+def test_names_in_the_catalog(header: Sequence[str], names: Sequence[str]) -> None:
+    assert catalogued(header) == names
+
+
+@given(st.lists(st.text(st.sampled_from("aAé, ^*\t"), max_size=3), unique=True))
+def test_the_catalog_can_tell_all_columns_apart(header: list[str]) -> None:
+    names = catalogued(header)
+    assert len({name.lower() for name in names}) == len(header)
+    assert all(name and not set(name) & {",", "\t"} for name in names)
+    assert all(name in names for name in header if name and name == name.lower() and not set(name) & {",", "\t", " "})

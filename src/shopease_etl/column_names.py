@@ -1,12 +1,17 @@
-"""Names of columns as data: how they stand in frames, in silver and in quarantine.
+"""Names of columns as data: how they stand in frames, in silver and quarantine, and in the catalog.
 
 To Polars a name such as `^a$` or `*` is a pattern. So frames have only names of ours: a table's known columns by their
 names, all others by their place.
 """
 
+import re
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from shopease_etl.tables import REJECTION_COLUMNS, Table
+
+# Hive's properties list columns with commas between them, and Glue takes no control characters.
+_NOT_IN_CATALOGS: Final = re.compile(r"[\x00-\x1f\x7f,]")
 
 
 def labels(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
@@ -50,3 +55,19 @@ def silver_labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 def quarantine_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The columns of quarantine in order: the source's, and why and by which run the row was rejected."""
     return (*written(table, source), *REJECTION_COLUMNS)
+
+
+def catalogued(header: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a CSV as Athena and the local catalog name them.
+
+    They are as in the header, but for what a catalog cannot hold: characters that it does not take are `_`, and of
+    names that differ only in case the one in lower case stays, the others get `source_` before them.
+    """
+    able = [_NOT_IN_CATALOGS.sub("_", name).strip(" ") or "_" for name in header]
+    names = list(able)
+    taken: set[str] = set()
+    for place in sorted(range(len(able)), key=lambda place: header[place] != able[place].lower()):
+        while names[place].lower() in taken:
+            names[place] = f"source_{names[place]}"
+        taken.add(names[place].lower())
+    return tuple(names)

@@ -10,6 +10,8 @@ from hand_made_lake import DATABASE, answer, crawled_lake
 from sqlglot import exp
 
 from shopease_etl.catalog.discovery import discover
+from shopease_etl.catalog.schema import quoted
+from shopease_etl.column_names import catalogued
 from shopease_etl.storage.local import LocalStore
 from shopease_etl.tables import TABLES, Table
 
@@ -43,7 +45,7 @@ def _typed(column: pl.Expr, kind: str) -> pl.Expr:
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_view_answers_as_polars_reads_its_file(lake: Path, table: Table) -> None:
     expected = as_polars_reads(lake, table)
-    names = ", ".join('"' + name.replace('"', '""') + '"' for name in expected.columns)
+    names = ", ".join(quoted(name) for name in catalogued(expected.columns))
     rows = answer(lake, f"SELECT {names} FROM {DATABASE}.{table.name}")
     assert sorted(rows, key=repr) == sorted(expected.rows(), key=repr)
 

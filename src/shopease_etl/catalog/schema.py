@@ -7,6 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from shopease_etl import grammar
+from shopease_etl.column_names import catalogued
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.tables import (
     BIGINT,
@@ -120,8 +121,8 @@ DATASETS: Final = (
 
 
 def csv_table(dataset: Dataset, header: Sequence[str]) -> CatalogTable:
-    """The raw table of a CSV: every column a string, named as in the header."""
-    return _table(dataset, tuple(Column(name, STRING) for name in header))
+    """The raw table of a CSV: every column a string, named by `catalogued`; DataRefusedError where there is none."""
+    return _table(dataset, tuple(Column(name, STRING) for name in catalogued(header)))
 
 
 def parquet_table(dataset: Dataset, schema: pa.Schema) -> CatalogTable:
@@ -132,14 +133,6 @@ def parquet_table(dataset: Dataset, schema: pa.Schema) -> CatalogTable:
 def _table(dataset: Dataset, columns: tuple[Column, ...]) -> CatalogTable:
     if not columns:
         raise DataRefusedError(f"{dataset.key} has no columns")
-    seen: set[str] = set()
-    for column in columns:
-        if column.name.lower() in seen or not column.name:
-            reason = "has no name" if not column.name else "stands twice, as Athena sees no difference in case"
-            raise DataRefusedError(
-                f"{dataset.key}: the column {column.name!r} {reason}", hint="rename it in the source"
-            )
-        seen.add(column.name.lower())
     return CatalogTable(dataset.name, dataset.key, columns)
 
 

@@ -75,7 +75,14 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
 def _problems(table: Table, source: SourceTable | None) -> list[str]:
     if source is None:
         return [f"table {table.source} is missing"]
-    return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
+    return [
+        *(f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns),
+        *(
+            f"{table.source} has a line break in the column name {name!r}"
+            for name in source.columns
+            if set(name) & {*"\r\n"}
+        ),
+    ]
 
 
 class _Extraction:
