@@ -18,8 +18,11 @@ KEYS: Final = {"customers": "customer_id", "products": "product_id", "transactio
 REFERRED: Final = {"customer_id": 60, "product_id": 40, "store_id": 5}
 CHANCE_OF_TYPE: Final = 0.2
 CHANCE_OF_DIRT: Final = 0.04
+CHANCE_OF_NO_ROWS: Final = 0.06
+CHANCE_OF_CHANGE: Final = 0.1
+CHANCE_OF_CLOCK: Final = 0.5
 CHANCE_OF_HUGE: Final = 0.03
-OPTIONAL: Final = {"phone", "address", "zip_code", "description"}
+OPTIONAL: Final = ("phone", "address", "zip_code", "description")
 
 Draw = Callable[[Random], str | None]
 
@@ -50,7 +53,7 @@ class DirtySource:
             database.execute(sql.SQL("SET TimeZone = {}").format(self.zone))
             for table, source in SOURCES.items():
                 columns = self._columns(random, table)
-                rows = _rows(random, table, columns)
+                rows = self._rows(random, table, columns)
                 _replace(database, source, columns, rows)
 
     def _columns(self, random: Random, table: str) -> list[Column]:
@@ -60,7 +63,7 @@ class DirtySource:
         columns = [
             self._known(random, name, kind, most.get(name, 9)) for name, kind in known.items() if name not in left_out
         ]
-        columns += [_extra(random, name) for name in random.sample(dirty_values.NAMES, random.randint(0, 5))]
+        columns += [_extra(random, name) for name in _names(random)]
         if random.random() < 0.5:
             random.shuffle(columns)
         return columns
@@ -78,13 +81,30 @@ class DirtySource:
             return Column(name, "text", _mixed(dirty_values.moment, dirty_values.odd_moment), dirty_values.moment)
         return Column(name, "text", _mixed(dirty_values.plain_text, dirty_values.text, dirt=0.3), dirty_values.text)
 
+    def _rows(self, random: Random, table: str, columns: Sequence[Column]) -> list[list[str | None]]:
+        """Rows with duplicates among them: equal ones, and such that differ in some cells other than their key."""
+        if random.random() < CHANCE_OF_NO_ROWS:
+            return []
+        rows = [[column.draw(random) for column in columns] for _ in range(SIZES[table])]
+        times = [place for place, column in enumerate(columns) if (column.name, column.type) == ("updated_at", "text")]
+        for row in random.sample(rows, SIZES[table] // 8):
+            again = list(row)
+            for place, column in enumerate(columns):
+                if column.again and random.random() < CHANCE_OF_CHANGE:
+                    again[place] = column.again(random)
+            if times and random.random() < CHANCE_OF_CLOCK:
+                row[times[0]], again[times[0]] = random.choices(dirty_values.CLOCK_CHANGES[self.zone], k=2)
+            rows.append(again)
+        random.shuffle(rows)
+        return rows
+
     def _huge(self, values: Sequence[str]) -> Draw | None:
         return (lambda random: random.choice(values)) if self.is_huge else None
 
 
 def dirty_source(seed: int) -> DirtySource:
     """The source of a seed; every fourth has huge sales."""
-    return DirtySource(seed, Random(seed).choice(dirty_values.ZONES), is_huge=seed % 4 == 2)
+    return DirtySource(seed, Random(seed).choice(list(dirty_values.CLOCK_CHANGES)), is_huge=seed % 4 == 2)
 
 
 def _identifiers(most: int) -> Draw:
@@ -124,6 +144,13 @@ def _no_price(random: Random) -> str | None:
     return random.choice((None, "-7", "0", "0.125"))
 
 
+def _names(random: Random) -> list[str]:
+    """Names of extra columns; where one of them gets `source_` before it, another may have that name already."""
+    names = random.sample(dirty_values.NAMES, random.randint(0, 5))
+    taken = [f"source_{name}" for name in names if random.random() < CHANCE_OF_CHANGE]
+    return list(dict.fromkeys((*names, *(name for name in taken if len(name.encode()) < 64))))
+
+
 def _extra(random: Random, name: str) -> Column:
     others: Mapping[str, Sequence[str | None]] = {
         "boolean": ("t", "f", None),
@@ -137,21 +164,6 @@ def _extra(random: Random, name: str) -> Column:
         return Column(name, "text", dirty_values.text, dirty_values.text)
     chosen = random.choice(list(others))
     return Column(name, chosen, lambda r: r.choice(others[chosen]))
-
-
-def _rows(random: Random, table: str, columns: Sequence[Column]) -> list[list[str | None]]:
-    """Rows with duplicates among them: equal ones, and such that differ in some cells other than their key."""
-    if random.random() < 0.06:
-        return []
-    rows = [[column.draw(random) for column in columns] for _ in range(SIZES[table])]
-    for row in random.sample(rows, SIZES[table] // 8):
-        again = list(row)
-        for place in random.sample(range(len(columns)), random.randint(0, 2)):
-            if redraw := columns[place].again:
-                again[place] = redraw(random)
-        rows.append(again)
-    random.shuffle(rows)
-    return rows
 
 
 def _replace(
