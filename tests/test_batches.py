@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shopease_etl import batches
 from shopease_etl.batches import CsvObject
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.storage import Store, open_store, put_stream
@@ -88,3 +89,11 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     file = CsvObject(store, KEY, {})
     assert file.names == ("product_id", "product_name")
     assert [file.frame(piece).rows() for piece in file.pieces()] == [[("1", "a")]]
+
+
+def test_a_record_that_is_too_long_is_named_by_its_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "LONGEST_RECORD", 64)
+    put_stream(store, KEY, [HEADER, b'1,"a\nb"\n' * 9, b"2," + 100 * b"x" + b"\n3,c\n"])
+    file = CsvObject(store, KEY, {}, batch_bytes=16)
+    with pytest.raises(DataRefusedError, match=f"^row 10 of {KEY} cannot be read: it has more than"):
+        list(file.pieces())

@@ -15,7 +15,7 @@ from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableErro
 from shopease_etl.lake import Publication, remake, require_whole
 from shopease_etl.results import Recorded
 from shopease_etl.storage import Store
-from shopease_etl.storage.rows import csv_header, record_end, whole_records
+from shopease_etl.storage.rows import RowCounter, csv_header, record_end, whole_records
 from shopease_etl.tables import Table
 
 HEADER_BYTES: Final = 65_536
@@ -83,10 +83,19 @@ class CsvObject:
                 yield Piece(start, length, data[:length], b'"' in data or b"\r" in data)
                 start, size = start + length, self._batch_bytes
             elif size >= LONGEST_RECORD or not data:
-                message = f"{self.key} cannot be read: a record of more than {size:,} bytes begins at byte {start:,}"
+                row = f"row {self._rows_before(start) + 1:,} of {self.key}"
+                message = (
+                    f"{row} cannot be read: it has more than {size / 1e6:,.0f} MB, or a quote that is never closed"
+                )
                 raise DataRefusedError(message, hint=remake(self.key))
             else:
                 size *= 2
+
+    def _rows_before(self, place: int) -> int:
+        rows = RowCounter()
+        for start in range(self._header_bytes, place, self._batch_bytes):
+            rows.update(self._store.read(self.key, start, min(self._batch_bytes, place - start)))
+        return rows.records
 
     def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The piece's rows; `columns` are those to read, where not all.

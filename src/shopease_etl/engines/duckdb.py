@@ -6,13 +6,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
 from shopease_etl.engines.athena_sql import place_of, tables_in, translate
-from shopease_etl.engines.csv_files import what_is_cut_off
+from shopease_etl.engines.csv_files import USUAL_RECORD, CsvFile, look_over, row_at
 from shopease_etl.engines.trino_semantics import MACROS
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 
@@ -28,8 +29,7 @@ _BATCH_ROWS: Final = 65_536
 _REASON_LENGTH: Final = 500
 _CSV_OPTIONS: Final = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
-    "strict_mode = true, null_padding = false, hive_partitioning = false, "
-    "max_line_size = 16777216, buffer_size = 33554432"
+    "strict_mode = true, null_padding = false, hive_partitioning = false"
 )
 _MISSING_NAME: Final = re.compile(r'(?:with name|[Cc]olumn) "?([^"\s]+)"? (?:does not exist|not found|must appear)')
 _MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
@@ -51,7 +51,7 @@ class Engine:
         self._timeout = timeout
         self._deadline = math.inf
         self._files: dict[str, tuple[Path, str]] = {}
-        self._csv_files: dict[str, bool] = {}
+        self._csv_files: dict[str, CsvFile] = {}
         self._views: dict[str, set[str]] = {}
         self._broken: dict[str, ShopeaseError] = {}
         self._spill = tempfile.TemporaryDirectory(prefix="shopease-query-", dir=temporary)
@@ -103,8 +103,9 @@ class Engine:
         # DuckDB's parallel reader takes lines inside quotes for rows
         parallel = "false" if has_line_breaks else "true"
         options = f"columns = {{{types}}}, force_not_null = [{names}], parallel = {parallel}, {_CSV_OPTIONS}"
-        self._csv_files[name] = has_line_breaks
-        self._add_file(name, path, made_by, f"read_csv({_literal(_as_glob(path))}, {options})")
+        file = CsvFile(f"read_csv({_literal(_as_glob(path))}, {options}", has_line_breaks)
+        self._csv_files[name] = file
+        self._add_file(name, path, made_by, file.source(USUAL_RECORD))
 
     def add_parquet(self, name: str, path: Path, *, made_by: str) -> None:
         """A table over a Parquet file, with the file's types."""
@@ -125,7 +126,7 @@ class Engine:
 
     def _create_view(self, name: str, select: str) -> None:
         try:
-            self._connection.execute(f"CREATE VIEW {_quoted(self._database)}.{_quoted(name)} AS {select}")
+            self._connection.execute(f"CREATE OR REPLACE VIEW {_quoted(self._database)}.{_quoted(name)} AS {select}")
         except duckdb.Error as error:
             self.mark_broken(name, self._refused(error, select))
 
@@ -142,7 +143,7 @@ class Engine:
 
     def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
         self._deadline = math.inf if self._timeout is None else time.monotonic() + self._timeout
-        self._check_whole(sql)
+        self._look_over(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
         bigints = [index for index, kind in enumerate(relation.types) if str(kind) == "HUGEINT"]
         reader = self._answered(sql, lambda: relation.to_arrow_reader(_BATCH_ROWS))
@@ -167,12 +168,21 @@ class Engine:
         names |= {name for view, bases in self._views.items() if view.lower() in names for name in bases}
         return [name for name in self._files if name.lower() in names]
 
-    def _check_whole(self, sql: str) -> None:
-        """Refuses a CSV that was cut off: DuckDB's serial reader silently drops a last field that is not closed."""
+    def _look_over(self, sql: str) -> None:
+        """Refuses a CSV that was cut off, and makes room for records that are longer than usual.
+
+        DuckDB's serial reader silently drops a last field that is not closed.
+        """
         for name in self._tables_in(sql):
-            path, made_by = self._files[name]
-            if name in self._csv_files and (reason := what_is_cut_off(path, count_quotes=self._csv_files[name])):
-                raise _unreadable(path, reason, made_by)
+            (path, made_by), file = self._files[name], self._csv_files.get(name)
+            if file is None:
+                continue
+            look = look_over(path, has_line_breaks=file.has_line_breaks)
+            if look.cut_off:
+                raise _unreadable(path, look.cut_off, made_by)
+            if look.longest != file.look.longest:
+                self._create_view(name, f"FROM {file.source(look.longest)}")
+            self._csv_files[name] = replace(file, look=look)
 
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Trino's sums of bigint are bigint, DuckDB's are wider: they are narrowed here, out of range is an error."""
@@ -212,12 +222,25 @@ class Engine:
         for path, made_by in self._files.values():
             if str(path) in message or _as_glob(path) in message:
                 return _unreadable(path, _reason(message), made_by)
+        if isinstance(error, duckdb.OutOfMemoryException) and (long := self._long_record(sql)):
+            return ShopeaseError(
+                f"DuckDB: {long}", hint="raise SHOPEASE_MAX_MEMORY, or shorten the value in the source"
+            )
         if (table := _MISSING_TABLE.search(message)) is not None:
             return self._unknown_table(table[1].strip('"'), sql)
         name = _MISSING_NAME.search(message)
         place = place_of(sql, name[1]) if name else None
         kind = ConfigurationError if isinstance(error, _WRONG_SQL) else ShopeaseError
         return kind(f"DuckDB: {_reason(message)}" + (f" at {place}" if place else ""))
+
+    def _long_record(self, sql: str) -> str:
+        """Where the statement's tables have a record that may not fit in memory; empty where they have none."""
+        files = [(look, name) for name in self._tables_in(sql) if (look := self._csv_files[name].look).longest_at]
+        if not files:
+            return ""
+        look, name = max(files, key=lambda file: file[0].longest)
+        row = row_at(self._files[name][0], look.longest_at)
+        return f"not enough memory for row {row:,} of {name}, which has {look.longest / 1e6:,.0f} MB"
 
     def _unknown_table(self, name: str, sql: str) -> ShopeaseError:
         if (broken := self._broken.get(name.rpartition(".")[2].lower())) is not None:

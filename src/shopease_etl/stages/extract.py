@@ -69,20 +69,17 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
         raise DataRefusedError(
             message, hint="load a dump with `shopease restore`, or see SHOPEASE_DATABASE_URL and SHOPEASE_SOURCE_SCHEMA"
         )
+    broken = [f"{item.name}.{name!r}" for item in sources.values() for name in item.columns if {*"\r\n"} & {*name}]
+    if broken:
+        message = f"the source {snapshot.database} has line breaks in the names of columns: {', '.join(broken)}"
+        raise DataRefusedError(message, hint="rename them in the source: ALTER TABLE ... RENAME COLUMN ... TO ...")
     return sources
 
 
 def _problems(table: Table, source: SourceTable | None) -> list[str]:
     if source is None:
         return [f"table {table.source} is missing"]
-    return [
-        *(f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns),
-        *(
-            f"{table.source} has a line break in the column name {name!r}"
-            for name in source.columns
-            if set(name) & {*"\r\n"}
-        ),
-    ]
+    return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
 
 
 class _Extraction:
