@@ -106,7 +106,7 @@ NAMES: Final = (
     *("^phone$", "*", "a.b", '"q"', "Phone", "CITY", "Email", "Year", "MONTH", "total_amount", "Transaction_Date"),
     *("day", "run_id", "RUN_ID", "Rejected_Rule", "Größe, m", " ", "a  b", ":x", "shopease:row", "literal", "len"),
     *("index", "$1", "%s", "{}", "'", "\\", "row", "^.*$", "customer_id ", "Customer_ID", "key", "null", "Quantity"),
-    *("\ufeffbom", "x" * 63, "😀", "updated_at_", "Updated_At", "column_1", "note", "^(?i)PRICE$", "--", "a;b", "\t"),
+    *("bom\ufeff", "x" * 63, "😀", "updated_at_", "Updated_At", "column_1", "note", "^(?i)PRICE$", "--", "a;b", "\t"),
     *("__row__", "rule", "rejected", "price*", "`", "[0]", "select", "source_note", "source_Year", "source_Phone"),
 )
 
