@@ -69,10 +69,10 @@ def s3_address(text: str) -> str | None:
 def check_lake(text: str) -> None:
     """Raise AddressError unless the text is a folder's path or an s3:// address."""
     if right := s3_address(text):
-        raise AddressError("it is not how an address on S3 is written here", f"write it as {right}")
+        raise AddressError("an S3 address must begin with s3://", f"write it as {right}")
     if text.lower().startswith("file:"):
         path = unquote(urlsplit(text).path) or "FOLDER"
-        raise AddressError("a folder is written without file:", f"write it as {path}")
+        raise AddressError("a folder is a path, not a file: URL", f"write it as {path}")
     if "://" in text and not text.startswith("s3://"):
         hint = f"write {LAKE_FORM}; the address of an S3 server of your own goes into AWS_ENDPOINT_URL"
         raise AddressError("it is neither a folder nor an s3:// address", hint)
@@ -83,15 +83,15 @@ def check_database_url(text: str, embedded: str) -> None:
     if text == embedded or (_CONNINFO.match(text) and not _OTHER_SCHEME.match(text)):
         return
     if text.lower() == embedded:
-        raise AddressError("the embedded database has another spelling", f"write it as {embedded}")
+        raise AddressError("the embedded database is spelled in lower case", f"write it as {embedded}")
     found = _POSTGRES.match(text)
     if not found:
         other = _OTHER_SCHEME.match(text)
-        what = f"{other[0]} is no PostgreSQL" if other else "it is no URL of a PostgreSQL database"
+        what = f"only PostgreSQL is supported, not {other[0]}" if other else "it is not a PostgreSQL URL"
         raise AddressError(what, f"write it as {URL_FORM}, or {embedded}")
     rest = text[found.end() :]
     if found[0] not in ("postgresql://", "postgres://"):
-        raise AddressError("libpq reads no URL that begins so", f"write it as {_spelling(rest)}")
+        raise AddressError("the URL must begin with postgresql://", f"write it as {_spelling(rest)}")
     _check_credentials(rest)
     _check_parameters(rest)
 
@@ -101,7 +101,7 @@ def check_path(text: str) -> None:
     if found := _VARIABLE.search(text):
         whole = os.path.expandvars(text)
         hint = f"write it as {whole}" if not _VARIABLE.search(whole) else f"write the value in place of {found[0]}"
-        raise AddressError(f"nothing replaces {found[0]} in a setting", hint)
+        raise AddressError(f"variables such as {found[0]} are not expanded in settings", hint)
 
 
 def check_ends(text: str, *, is_secret: bool) -> None:
@@ -111,7 +111,8 @@ def check_ends(text: str, *, is_secret: bool) -> None:
     is_quoted = len(bare) > 1 and quote in ("'", '"') and bare.endswith(quote)
     if bare and (is_quoted or bare != text):
         what, right = ("quotes", bare[1:-1].strip()) if is_quoted else ("white space", bare)
-        raise AddressError(f"there is {what} around it", "leave that out" if is_secret else f"write it as {right}")
+        hint = f"write it without the {what}" if is_secret else f"write it as {right}"
+        raise AddressError(f"it has {what} around it", hint)
 
 
 def _path(text: str) -> str:
@@ -135,20 +136,20 @@ def _is_cut(place: str, pairs: Sequence[tuple[str, str]]) -> bool:
 def _check_credentials(rest: str) -> None:
     user, place, pairs = _parts(rest)
     if any(sign.isspace() for sign in rest):
-        raise AddressError("there is white space in it", _encode("a blank", "%20", rest))
+        raise AddressError("the URL contains white space", _encode("a blank", "%20", rest))
     if _is_cut(place, pairs):
         name, code = ("an @", "%40") if user else ("a /", "%2F")
-        raise AddressError(f"there is {name} in the user or the password", _encode(name, code, rest))
+        raise AddressError(f"the user or the password contains {name}", _encode(name, code, rest))
     if not _HOSTS.fullmatch(place.partition("/")[0]):
-        raise AddressError("its port is no number", f"write it as {URL_FORM}")
+        raise AddressError("the port is not a number", f"write it as {URL_FORM}")
     if _BAD_PERCENT.search(rest):
-        raise AddressError("there is a % that stands for nothing", _encode("a %", "%25", rest))
+        raise AddressError("it contains a % without two hexadecimal digits after it", _encode("a %", "%25", rest))
 
 
 def _check_parameters(rest: str) -> None:
     unknown = [name for name, _ in _parts(rest)[2] if name not in PARAMETERS]
     if unknown:
-        raise AddressError(f"libpq knows no parameter {', '.join(unknown)}", f"write it as {_spelling(rest)}")
+        raise AddressError(f"PostgreSQL URLs have no parameter {', '.join(unknown)}", f"write it as {_spelling(rest)}")
 
 
 def _encode(sign: str, code: str, rest: str) -> str:

@@ -101,7 +101,7 @@ class Dump:
 def opened(location: str) -> Iterator[Dump]:
     """Opens the dump at a path or s3:// address; ConfigurationError where it is missing or none."""
     if right := s3_address(location):
-        message = f"{location} is not how an address on S3 is written here"
+        message = f"cannot read the dump {location}: an S3 address must begin with s3://"
         raise ConfigurationError(message, hint=f"write it as {right}")
     name = location.rstrip("/").rpartition("/")[2] or location
     with contextlib.ExitStack() as stack:
