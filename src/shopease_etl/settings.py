@@ -158,8 +158,8 @@ class Settings(BaseSettings):
     def _spelled(cls, value: object, info: ValidationInfo) -> object:
         """What a shell, another tool or a container's env file would have read otherwise."""
         if isinstance(value, str):
-            addresses.check_ends(value, is_secret=info.field_name in ("database_url", "ping_url"))
-            if info.field_name in ("lake", "home", "lineage", "log_file"):
+            addresses.check_ends(value, is_secret=info.field_name in ("database_url", "ping_url", "lineage"))
+            if info.field_name in ("lake", "home", "log_file"):
                 addresses.check_path(value)
         return value
 
