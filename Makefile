@@ -34,7 +34,7 @@ test-airflow: $(BIN)/.tests .venv/airflow/.made .venv/airflow2/.made ## Run the 
 	$(BIN)/python -m pytest tests/airflow
 
 FAULT_ROUNDS ?= 20
-FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/storage/test_lease.py
+FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/storage/test_lease.py tests/oracle/test_dirty_sources.py
 
 test-faults: $(BIN)/.tests .venv/ministack/.made ## All faults, many times; prints the table of docs/RELIABILITY.md
 	rm -rf .faults

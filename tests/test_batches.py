@@ -57,6 +57,13 @@ def test_some_rows_are_those_at_the_places(
     assert file.some(piece, wanted).rows() == frame[wanted].rows()
 
 
+def test_a_value_that_holds_the_separator_that_lines_have_not(store: Store) -> None:
+    frame = stored(store, [("1", "a"), ("2", "\x01b\x01")])
+    file = CsvObject(store, KEY, {})
+    (piece,) = file.pieces()
+    assert file.some(piece, pl.Series([1], dtype=pl.UInt32)).rows() == frame[1:].rows()
+
+
 @settings(max_examples=200, deadline=None)
 @given(tables)
 def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[tuple[str | None, str | None]]) -> None:

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Self
 
-from shopease_etl import alerts_sending, signals
+from shopease_etl import alerts_sending, extras, signals
 from shopease_etl.alerts_sending import Alert
 from shopease_etl.errors import (
     ConfigurationError,
@@ -75,7 +75,12 @@ def watched(settings: Settings, command: str, stages: Sequence[str] = ()) -> Ite
     """Tell whom the settings name how the block ends: by alerts if that has changed, by a ping each time.
 
     `stages` are those that the command does; none stands for all that is left, as of a retry.
+
+    Raises:
+        ConfigurationError: alerts are set and their packages are not installed; the block has not begun.
     """
+    if settings.alerts:
+        extras.require("alerts", "SHOPEASE_ALERTS")
     watch = _Watch(settings, command, stages)
     try:
         yield

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from shopease_etl import guards, history, lineage, signals
+from shopease_etl import extras, guards, history, lineage, signals
 from shopease_etl.errors import (
     ConfigurationError,
+    DataRefusedError,
     NothingToRetryError,
     ShopeaseError,
     UnreachableError,
@@ -22,7 +23,7 @@ from shopease_etl.resources import crawlers, lake_store, warehouse
 from shopease_etl.results import Replaced, RollbackPlan, RollbackResult, RunResult, SourceInfo, stage_of
 from shopease_etl.rollback import ROLLED_BACK, plan_rollback, runs_to_undo, undo
 from shopease_etl.settings import Settings
-from shopease_etl.source import existing_source
+from shopease_etl.source import existing_source, require_embedded
 from shopease_etl.stages.extract import resolve
 from shopease_etl.storage import LakeStore
 from shopease_etl.storage.local import LocalStore
@@ -209,6 +210,10 @@ def _check_ahead(plan: Plan, settings: Settings, store: LakeStore) -> None:
     if plan.crawlers and isinstance(store, LocalStore):
         message = f"Glue's crawlers are for lakes on S3, and {store.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
+    if settings.alerts:
+        extras.require("alerts", "SHOPEASE_ALERTS")
+    if "extract" in plan.stages:
+        require_embedded(settings)
     lineage.listeners(plan, settings)
     store.check()
     store.check_targets(plan.keys)

@@ -17,11 +17,13 @@ from pydantic import (
     PositiveInt,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shopease_etl import addresses
 from shopease_etl.errors import ConfigurationError
 
 PREFIX: Final = "SHOPEASE_"
@@ -154,6 +156,32 @@ class Settings(BaseSettings):
             raise ValueError(message) from None
 
     @field_validator(
+        *("database_url", "source_schema", "lake", "home", "business_timezone", "glue_database", "athena_workgroup"),
+        *("ping_url", "lineage", "log_file", "s3_kms_key"),
+        mode="before",
+    )
+    @classmethod
+    def _spelled(cls, value: object, info: ValidationInfo) -> object:
+        """What a shell, another tool or a container's env file would have read otherwise."""
+        if isinstance(value, str):
+            addresses.check_ends(value, is_secret=info.field_name in ("database_url", "ping_url", "lineage"))
+            if info.field_name in ("lake", "home", "log_file"):
+                addresses.check_path(value)
+        return value
+
+    @field_validator("lake")
+    @classmethod
+    def _lake(cls, value: str) -> str:
+        addresses.check_lake(value)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        addresses.check_database_url(value, EMBEDDED)
+        return value
+
+    @field_validator(
         "max_memory",
         "source_connections",
         "s3_encryption",
@@ -202,7 +230,7 @@ def load(**flags: Any) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else "s3_kms_key"
         reason = str(first["msg"]).removeprefix("Value error, ")
         message = f"{PREFIX}{name.upper()} is not valid: {reason}"
-        raise ConfigurationError(message) from None
+        raise ConfigurationError(message, hint=getattr(first.get("ctx", {}).get("error"), "hint", None)) from None
 
 
 def size(text: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from shopease_etl import extras
 from shopease_etl.errors import SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.postgres import Limits, Snapshot, snapshot
 from shopease_etl.settings import EMBEDDED, Settings
@@ -67,6 +68,14 @@ def _sleep(seconds: float) -> None:
         time.sleep(min(left, WAKE_SECONDS))
 
 
+def require_embedded(settings: Settings) -> None:
+    """Raise ConfigurationError where the source is the embedded database and its packages are not installed."""
+    if settings.database_url == EMBEDDED:
+        extras.require(
+            "embedded", "the embedded PostgreSQL", otherwise="set SHOPEASE_DATABASE_URL to a PostgreSQL of your own"
+        )
+
+
 @contextmanager
 def source_url(settings: Settings) -> Iterator[str]:
     """The source database's URL; the embedded server runs for as long as the context lasts."""
@@ -93,8 +102,10 @@ def existing_source(settings: Settings) -> Iterator[Snapshot]:
     """One moment of the source database, for looking only: an embedded one is not made.
 
     Raises:
+        ConfigurationError: it is the embedded one, whose packages are not installed.
         UnreachableError: there is no embedded database yet.
     """
+    require_embedded(settings)
     if settings.database_url == EMBEDDED and not (settings.home / "postgres").exists():
         message = f"there is no embedded database in {settings.home} yet"
         raise UnreachableError(message, hint="load a dump: `shopease restore DUMP` (`shopease sample DUMP` makes one)")

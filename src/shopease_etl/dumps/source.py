@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from shopease_etl.addresses import s3_address
 from shopease_etl.dumps import unpack
 from shopease_etl.dumps.unpack import Readable
 from shopease_etl.errors import ConfigurationError
@@ -105,6 +106,9 @@ class Dump:
 @contextlib.contextmanager
 def opened(location: str) -> Iterator[Dump]:
     """Opens the dump at a path or s3:// address; ConfigurationError where it is missing or none."""
+    if right := s3_address(location):
+        message = f"cannot read the dump {location}: an S3 address must begin with s3://"
+        raise ConfigurationError(message, hint=f"write it as {right}")
     name = location.rstrip("/").rpartition("/")[2] or location
     with contextlib.ExitStack() as stack:
         if location.startswith("s3://"):

@@ -210,13 +210,7 @@ def open_store(lake: str, encryption: Encryption | None = None) -> LakeStore:
         from shopease_etl.storage.s3 import S3Store
 
         bucket, _, prefix = lake.removeprefix("s3://").rstrip("/").partition("/")
-        if not bucket:
-            message = f"the lake {lake!r} names no bucket"
-            raise ConfigurationError(message, hint="write it as s3://BUCKET or s3://BUCKET/PREFIX")
         return S3Store(bucket, prefix, encryption)
-    if "://" in lake:
-        message = f"the lake {lake!r} is neither a folder nor an s3:// address"
-        raise ConfigurationError(message, hint="set SHOPEASE_LAKE to a folder or to s3://BUCKET[/PREFIX]")
     from shopease_etl.storage.local import LocalStore
 
     try:

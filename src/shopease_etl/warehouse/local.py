@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shopease_etl import extras
 from shopease_etl.catalog.discovery import read_table
 from shopease_etl.catalog.local import LocalCatalog, forget, load, save
 from shopease_etl.catalog.schema import CatalogTable, CatalogView, Dataset
@@ -40,7 +41,8 @@ class LocalWarehouse:
         return str(self.catalog_file)
 
     def check(self) -> None:
-        """Nothing can be missing: a catalog is a file that is written whole."""
+        """Only DuckDB and sqlglot can be missing: a catalog is a file that is written whole."""
+        extras.require("query", "the catalog of a local lake", otherwise="use --skip-crawl")
 
     def clear(self) -> None:
         """Forget the catalog of a lake that is empty now."""

