@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from shopease_etl.costs import MonthlyCost
     from shopease_etl.plan import Plan
-    from shopease_etl.results import CheckLine, LakeStatus, RollbackPlan, RollbackResult, RunResult
+    from shopease_etl.results import CheckLine, LakeStatus, RunResult
     from shopease_etl.sample import SampleResult
     from shopease_etl.scheduling import Schedule
     from shopease_etl.settings import Settings
@@ -166,37 +166,13 @@ class Session:
             done = f"deleted {garbage.told}" if is_wanted else None
             self.console.result({**asdict(garbage), "deleted": is_wanted}, lambda: "", done)
 
-    def roll_back(
-        self, plan: "RollbackPlan", undo: Callable[[], "RollbackResult"], *, dry_run: bool, yes: bool, skip_crawl: bool
-    ) -> None:
-        """Show what a rollback changes, ask, and do it; ConfigurationError where there is no terminal to ask on."""
-        from shopease_etl import rendering
-
-        if not self.console.json:
-            self.console.result(plan, lambda: rendering.rollback_plan(plan))
-        if dry_run or not (yes or self._confirms("Roll back?")):
-            if self.console.json:
-                self.console.result(plan, lambda: "")
-            self.console.message("Nothing changed.")
-            return
-        result = undo()
-        if self.console.json:
-            self.console.result(result, lambda: "", f"rolled back {', '.join(result.undone)}")
-        runs = "runs" if result.undone[1:] else "run"
-        self.console.message(
-            f"Rolled back the {runs} {', '.join(result.undone)}. The source database was not changed: the next run "
-            "will rebuild the lake from it."
-        )
-        if skip_crawl:
-            following = "the next run" if plan.leaves_nothing else "`shopease crawl`"
-            self.console.message(f"The catalog was left as it is: queries may fail until {following}.")
-
-    def _confirms(self, question: str) -> bool:
+    def confirms_rollback(self) -> bool:
+        """Whether a person agrees to a rollback; ConfigurationError where there is no terminal to ask on."""
         if self.console.json or not sys.stdin.isatty():
             reason = "--json asks nothing" if self.console.json else "cannot ask for confirmation without a terminal"
             hint = "--yes does it without asking, --dry-run only shows it"
             raise ConfigurationError(f"Nothing changed: {reason}. Use --yes.", hint=hint)
-        return self.console.asks(question)
+        return self.console.asks("Roll back?")
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""

@@ -28,17 +28,28 @@ def rollback(
     wait: options.Wait = 0,
 ) -> None:
     """Restore the lake as it was before the last run, or as --to left it; shows the changes first, and asks."""
-    from shopease_etl import pipeline
+    from shopease_etl import pipeline, rendering
+    from shopease_etl.wording import counted
 
-    settings = session.settings
+    settings, console = session.settings, session.console
     plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
-    session.roll_back(
-        plan,
-        lambda: pipeline.rollback(settings, plan, session.console.progress, skip_crawl=skip_crawl, wait=wait),
-        dry_run=dry_run,
-        yes=yes,
-        skip_crawl=skip_crawl,
+    if not console.json:
+        console.result(plan, lambda: rendering.rollback_plan(plan))
+    if dry_run or not (yes or session.confirms_rollback()):
+        if console.json:
+            console.result(plan, lambda: "")
+        console.message("Nothing changed.")
+        return
+    result = pipeline.rollback(settings, plan, console.progress, skip_crawl=skip_crawl, wait=wait)
+    undone = f"{counted(len(result.undone), 'run')}: {', '.join(result.undone)}"
+    if console.json:
+        console.result(result, lambda: "", f"rolled back {undone}")
+    console.message(
+        f"Rolled back {undone}. The source database was not changed; the next run will rebuild the lake from it."
     )
+    if skip_crawl:
+        following = "the next run" if plan.leaves_nothing else "`shopease crawl`"
+        console.message(f"The catalog was left as it is: queries may fail until {following}.")
 
 
 @commands.command(
