@@ -49,13 +49,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Loader:
-    """Loads one dump by psql. `missing` are the extensions that the dump has asked for in vain so far."""
+    """Loads one dump by psql.
+
+    `missing` are the extensions that were left out so far. `has_lines`: the SQL is the dump's own, so its lines can
+    be named.
+    """
 
     name: str
     target: Target
     psql: Path
     version: tuple[int, int]
     missing: Collection[str] = ()
+    has_lines: bool = True
 
     def run(self, pieces: Iterable[bytes], *, clean: bool = False, check: bool = False, commit: bool = True) -> None:
         """Pipes SQL to psql in one transaction, which nothing but the last line of this pipe commits.
@@ -104,7 +109,8 @@ class Loader:
                 f"the dump needs an extension that was left out: install {', '.join(sorted(self.missing))} on the "
                 "server, or leave out what needs it: pg_dump --exclude-table=TABLE"
             )
-        return ShopeaseError(f"{self.name}, line {line}: {message} ({where})", hint=hint or _UNCHANGED)
+        name = f"{self.name}, line {line}" if self.has_lines else self.name
+        return ShopeaseError(f"{name}: {message} ({where})", hint=hint or _UNCHANGED)
 
 
 def _lost(what: str, drops: str) -> DataRefusedError:

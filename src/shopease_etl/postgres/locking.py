@@ -89,7 +89,7 @@ def lock_tables(
         ]
         if (blocked := _first_blocked(connection, relations)) is None:
             return locked_tables(connection, schema, names)
-        connection.execute("ROLLBACK")  # while one table is waited for, no other is locked: nobody waits for us
+        connection.execute("ROLLBACK")  # so that no session waits for us while we wait
         _await(connection, timezone, limits, blocked, until)
 
 

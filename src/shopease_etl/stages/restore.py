@@ -96,7 +96,8 @@ class _Loading:
         self._opened = opened
         self._server = _server(database_url)
         self._missing: set[str] = set()
-        self._loader = load.Loader(opened.name, load.Target.of(database_url), psql, version(psql), self._missing)
+        target, is_script = load.Target.of(database_url), opened.path is None
+        self._loader = load.Loader(opened.name, target, psql, version(psql), self._missing, is_script)
         self._task = task
 
     def load(self, jobs: int, *, clean: bool) -> None:
