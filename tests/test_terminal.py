@@ -19,6 +19,7 @@ import typer.main
 import shopease_etl
 from commands import SHOPEASE, Shop, end, on_a_terminal
 from shopease_etl.cli import app
+from shopease_etl.job import KEPT
 
 # What a terminal would obey or hide, made by the query itself.
 NASTY: Final = "SELECT 'a' || chr(27) || '[2J' || chr(8238) || 'b' || chr(155) || '31m' AS \"x\x1b[31m\", '[red]' AS y"
@@ -242,7 +243,7 @@ def test_an_interrupt_says_what_is_kept_and_what_to_do_next(shop: Shop) -> None:
     assert ended.code == 130
     assert ended.stderr.splitlines()[-2:] == [
         "shopease: interrupted",
-        "  hint: completed stages are kept; `shopease retry` resumes the run (a new run discards them)",
+        f"  hint: {KEPT}",
     ]
     shop.run("retry").done()
 

@@ -17,7 +17,9 @@ import pytest
 from commands import FIRST_DAY, Shop, copy_of, count, end, execute, hashes, leftovers
 from conftest import eventually, is_stopped, temporary_home
 from shopease_etl import embedded
+from shopease_etl.job import KEPT
 
+INTERRUPTED: Final = ["shopease: interrupted", f"  hint: {KEPT}"]
 PATIENCE: Final = 8.0  # seconds within which a signal ends a command
 SLOWLY: Final = (
     "ALTER TABLE sale_transactions RENAME TO quick",
@@ -68,7 +70,7 @@ def test_an_interrupted_extract_leaves_the_former_lake_and_nothing_else(whole: S
         process.send_signal(number)
         ended = end(process, seconds=PATIENCE)
     assert (ended.code, ended.document["exit_code"], ended.document["status"]) == (130, 130, "interrupted")
-    assert ended.stderr.splitlines()[-1] == "shopease: interrupted"
+    assert ended.stderr.splitlines()[-2:] == INTERRUPTED
     assert [word for word in ("Traceback", "WARNING") if word in ended.stderr] == [], ended.stderr
     assert hashes(lake) == before
     assert leftovers(lake) == []
@@ -145,7 +147,7 @@ def test_an_interrupted_run_leaves_s3_as_it_was(sales: str, tmp_path: Path, new_
             remote.run("clean").failed(75, f"process {process.pid}")
             process.send_signal(signal.SIGINT)
             ended = end(process, seconds=PATIENCE)
-    assert (ended.code, ended.stderr.splitlines()[-1]) == (130, "shopease: interrupted")
+    assert (ended.code, ended.stderr.splitlines()[-2:]) == (130, INTERRUPTED)
     assert client.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
     assert objects() == before
     assert list((tmp_path / "home" / "locks").iterdir()) == []
