@@ -138,7 +138,7 @@ def cleaned(arena: Arena) -> str:
     bronze, gold = ({key for key in KEYS if key.startswith(layer)} for layer in (BRONZE, GOLD))
     assert made in (bronze, KEYS - gold)
     assert [key for key in KEYS - made if found[key] != arena.at.objects[key]] == []
-    runs = [run for _, run in sorted(arena.view.manifests().items()) if run["stages"][0]["name"] == "clean"]
+    runs = [run for _, run in sorted(arena.view.manifests().items()) if run["plan"]["stages"] == ["clean"]]
     assert made == bronze or runs[-1]["published"]
     arena.go_on()
     return FORMER if made == bronze else NEW if is_settled else NEW_NEXT

@@ -38,7 +38,7 @@ from shopease_etl.storage.rows import RowCounter, csv_header
 from shopease_etl.tables import CUSTOMERS, GOLD_TABLES, JOURNAL, PRODUCTS, TRANSACTIONS
 
 DUMPS: Final = ("plain.sql", "inserts.sql", "simple.sql", "plain.sql.gz", "plain.sql.zst", "custom.dump", "archive.tar")
-LATEST: Final = "99990101T000000.000000Z-0000"
+LATEST: Final = "99980101T000000.000000Z-0000"
 
 
 @pytest.fixture(scope="module")
