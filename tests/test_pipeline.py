@@ -179,9 +179,10 @@ def test_extra_columns_travel_and_order_does_not_matter(bare: str, tmp_path: Pat
     )
     run = pipeline.run(plan.plan_all(), given_settings(bare, tmp_path))
     silver = read(tmp_path, CUSTOMERS.silver_key)
-    assert silver.columns == read(tmp_path, CUSTOMERS.bronze_key).columns
+    bronze = read(tmp_path, CUSTOMERS.bronze_key)
+    assert silver.columns == bronze.rename({"run_id": "source_run_id"}).columns
     row = silver.row(0, named=True)
-    assert (row["customer_name"], row["email"], row["run_id"]) == ("ANN LEE", "a@x.org", "7")
+    assert (row["customer_name"], row["email"], row["source_run_id"]) == ("ANN LEE", "a@x.org", "7")
     assert (row['a "quoted", name'], row["total_amount"]) == ("two lines", " kept ")
     rejected = read(tmp_path, CUSTOMERS.quarantine_key)
     assert rejected.row(0)[-2:] == ("missing_customer_name", run.run_id)

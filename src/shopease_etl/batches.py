@@ -108,10 +108,11 @@ class CsvObject:
 
     def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
         """Those of the piece's rows that stand at these places, which rise; only they are parsed where that can be."""
-        if not piece.may_need_quotes:
+        data = self._data(piece)
+        if not piece.may_need_quotes and _NO_SEPARATOR.encode() not in data:
             whole = dict.fromkeys(("line",), pl.String)
             lines = pl.read_csv(
-                _kept(self._data(piece)), has_header=False, schema=whole, separator=_NO_SEPARATOR, quote_char=None
+                _kept(data), has_header=False, schema=whole, separator=_NO_SEPARATOR, quote_char=None
             ).to_series()
             if len(lines) == piece.rows and not lines.has_nulls():
                 return self._parsed("".join(f"{line}\n" for line in lines.gather(places)).encode(), None)
