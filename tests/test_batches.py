@@ -16,7 +16,7 @@ from shopease_etl.storage import Store, open_store, put_stream
 KEY = "bronze/products/products.csv"
 HEADER = b"product_id,product_name\n"
 
-values = st.none() | st.text(st.sampled_from('ab ,"\n\ré\ufeff'), max_size=8)
+values = st.none() | st.text(st.sampled_from('ab ,"\n\ré\ufeff\x01'), max_size=8)
 tables = st.lists(st.tuples(values, values), max_size=20)
 
 

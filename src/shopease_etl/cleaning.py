@@ -23,7 +23,8 @@ _TOO_LARGE: Final = 10**16
 KEY: Final = "shopease:key"
 RULE: Final = "shopease:rule"
 LOST: Final = "shopease:lost"
-_ADDED: Final = {ROW, RULE, LOST}
+RECORD: Final = "shopease:record"
+_ADDED: Final = {ROW, RULE, LOST, RECORD}
 _CLEAN: Final = "shopease:clean:"
 _PARSED: Final = "shopease:parsed:"
 
@@ -36,12 +37,14 @@ def keys(bronze: Frame, table: Table) -> Frame:
 
 
 def contestants(bronze: Frame, table: Table) -> Frame:
-    """Of rows that break no rule `ROW`, `KEY`, and the timestamps by which they contend for it, NULL where there is
-    none: `updated`, `created`.
+    """Of rows that break no rule `ROW`, `RECORD`, `KEY`, and the timestamps by which they contend for it, NULL where
+    there is none: `updated`, `created`.
     """
     passed = _judged(bronze, table).filter(nw.col(RULE).is_null())
-    updated, created = (_timestamp(_clean(name)).alias(name[:7]) for name in ("updated_at", "created_at"))
-    return passed.select(ROW, nw.col(_parsed(_key(table))).alias(KEY), updated, created)
+    updated, created = (
+        _timestamp(_clean(name)).alias(name.removesuffix("_at")) for name in ("updated_at", "created_at")
+    )
+    return passed.select(ROW, RECORD, nw.col(_parsed(_key(table))).alias(KEY), updated, created)
 
 
 def plain(table: Table, source: Sequence[str]) -> nw.Expr:

@@ -12,7 +12,7 @@ import polars as pl
 
 from shopease_etl import cleaning
 from shopease_etl.batches import Piece, in_order
-from shopease_etl.cleaning import KEY
+from shopease_etl.cleaning import KEY, RECORD
 from shopease_etl.instants import instant
 from shopease_etl.spilling import Spill
 from shopease_etl.tables import ROW, Table
@@ -52,7 +52,7 @@ def deduplicated(
     rows: Rows, table: Table, pool: Executor, spill: Callable[[str], Spill], ahead: int, *, zone: str
 ) -> Deduplicated:
     """Find out which rows lose their key: all rows are read once, but only their keys, then those that share one, and
-    once more those that tie in both of their instants.
+    once more those that tie in both of their instants and are no copies of each other.
 
     `spill` makes a place for rows by the values of a column; at most `ahead` pieces are in memory. Timestamps without
     an offset are read in the time zone `zone`.
@@ -67,15 +67,14 @@ def deduplicated(
         return Deduplicated(pieces, rivals)
     found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(pieces, rivals), ahead))
     contestants = pl.concat([_contestants(frame, table, zone) for frame in _gathered(found)])
-    earlier, tied = _ranked(contestants)
-    lost = earlier
+    lost, tied = _ranked(contestants)
     if not tied.is_empty():
         near = _near(pieces, tied[ROW])
         records = (frame for _, frame in in_order(pool, partial(_found, rows), near, ahead))
         with spill(KEY) as together:
             for frame in records:
                 together.add(frame.join(tied, on=ROW, maintain_order="left"))
-            lost = pl.concat([earlier, *(_lesser(records) for records in together.buckets())])
+            lost = pl.concat([lost, *(_lesser(records) for records in together.buckets())])
     log.info("%s: %s rows share their key, %s lose it", table.name, f"{contestants.height:,}", f"{len(lost):,}")
     return Deduplicated(pieces, lost.sort())
 
@@ -138,20 +137,22 @@ def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 def _contestants(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
-    contestants: pl.DataFrame = cleaning.contestants(nw.from_native(found.lazy()), table).to_native().collect()
+    hashed = found.with_columns(found.drop(ROW).hash_rows().alias(RECORD))
+    contestants: pl.DataFrame = cleaning.contestants(nw.from_native(hashed.lazy()), table).to_native().collect()
     instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
     return contestants.with_columns(instants)
 
 
 def _ranked(contestants: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
-    """The numbers of the rows that are earlier than another of their key, and those that tie for the latest with the
-    key, in order.
+    """The numbers of the rows that are earlier than another of their key, or come after a copy of them; and the rows
+    that tie with others for the latest of their key, in order.
     """
     latest = contestants
     for name in ("updated", "created"):
         latest = latest.filter(pl.col(name) == pl.col(name).max().over(KEY))
-    earlier = contestants[ROW].filter(~contestants[ROW].is_in(latest[ROW].implode()))
-    return earlier, latest.filter(pl.len().over(KEY) > 1).select(ROW, KEY).sort(ROW)
+    latest = latest.filter(pl.col(ROW) == pl.col(ROW).min().over(KEY, RECORD))
+    lost = contestants[ROW].filter(~contestants[ROW].is_in(latest[ROW].implode()))
+    return lost, latest.filter(pl.len().over(KEY) > 1).select(ROW, KEY).sort(ROW)
 
 
 def _lesser(records: pl.DataFrame) -> pl.Series:

@@ -8,8 +8,8 @@ _BEFORE = "-1d"
 def instant(text: pl.Expr, zone: str) -> pl.Expr:
     """Microseconds since 1970 in UTC, of text that is a timestamp by the grammar; NULL of NULL.
 
-    Without an offset it is read in the time zone. What the zone's clock shows twice or never, when it is put back or
-    forward, is read with the offset before that.
+    Without an offset it is read in the time zone, whose rules Polars knows up to 2099. What the zone's clock shows
+    twice or never, when it is put back or forward, is read with the offset before that.
     """
     clock = text.str.slice(11).str.extract(r"^([0-9:]{8}(?:\.[0-9]+)?)").fill_null("00:00:00")
     local = pl.concat_str(text.str.slice(0, 10), clock, separator=" ").str.to_datetime(

@@ -23,6 +23,8 @@ from hand_made_lake import (
     timestamp,
 )
 
+from shopease_etl.catalog.schema import quoted
+from shopease_etl.column_names import catalogued
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.stages.query import check_output
 from shopease_etl.tables import GOLD_TABLES, STORES, TRANSACTIONS
@@ -61,9 +63,8 @@ def test_views_are_typed_and_timestamps_are_local_time_without_the_offset(ask: A
 
 
 def test_extra_columns_show_up_as_strings(ask: Ask) -> None:
-    rows = ask(
-        f'SELECT "{EXTRA_COLUMN.replace(chr(34), chr(34) * 2)}" FROM transactions ORDER BY transaction_id LIMIT 2'
-    )
+    (name,) = catalogued([EXTRA_COLUMN])
+    rows = ask(f"SELECT {quoted(name)} FROM transactions ORDER BY transaction_id LIMIT 2")
     assert rows == [("extra\\ 1",), (None,)]
 
 

@@ -10,7 +10,7 @@ from typing import Final, Self, TypeVar
 import pyarrow as pa
 
 from shopease_etl.engines.athena_sql import metadata_statement, tables_in, translate
-from shopease_etl.engines.csv_files import USUAL_RECORD, CsvFile, look_over, row_at
+from shopease_etl.engines.csv_files import USUAL_RECORD, CsvFile, Look, look_over, row_at
 from shopease_etl.engines.duckdb_errors import no_table, reason, unknown_table, wrong_name
 from shopease_etl.engines.intervals import interval_texts
 from shopease_etl.engines.limits import TimeLimit
@@ -245,10 +245,10 @@ class Engine:
 
     def _long_record(self, sql: str) -> str:
         """Where the statement's tables have a record that may not fit in memory; empty where they have none."""
-        files = [(look, name) for name in self._tables_in(sql) if (look := self._csv_files[name].look).longest_at]
-        if not files:
+        files = [(self._csv_files[name].look, name) for name in self._tables_in(sql) if name in self._csv_files]
+        look, name = max(files, key=lambda file: file[0].longest, default=(Look(), ""))
+        if not look.longest_at:
             return ""
-        look, name = max(files, key=lambda file: file[0].longest)
         row = row_at(self._files[name][0], look.longest_at)
         return f"not enough memory for row {row:,} of {name}, which has {look.longest / 1e6:,.0f} MB"
 
