@@ -232,6 +232,30 @@ class Finished(Silent):
         self.names.append(task)
 
 
+class Started(Silent):
+    """What comes of a table before its start, which takes a while."""
+
+    def __init__(self) -> None:
+        self.started: set[str] = set()
+        self.early: list[str] = []
+
+    def start(self, task: str, total_bytes: int | None = None) -> None:  # noqa: ARG002 - a progress takes it
+        time.sleep(0.2)
+        self.started.add(task)
+
+    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:  # noqa: ARG002 - a progress takes them
+        if task not in self.started:
+            self.early.append(task)
+
+
+def test_no_range_comes_before_its_table_has_begun(ragged: str, tmp_path: Path) -> None:
+    started = Started()
+    with locked(ragged) as moment:
+        store = LocalStore(tmp_path / "lake")
+        extract(moment, store, (STORES,), connections=3, range_bytes=BLOCK, progress=started)
+    assert (started.started, started.early) == ({STORES.name}, [])
+
+
 def test_a_table_that_fails_does_not_keep_a_connection_from_the_others(ragged: str, tmp_path: Path) -> None:
     execute(
         ragged,

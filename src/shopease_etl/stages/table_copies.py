@@ -36,6 +36,8 @@ class TableCopy:
         self._taken = 0
         self._is_stopped = False
         self._guard = threading.Lock()
+        self._beginning = threading.Lock()
+        self._has_begun = False
 
     def take(self) -> int | None:
         """The number of the next range; None where there is none."""
@@ -50,8 +52,7 @@ class TableCopy:
         Raises:
             ShopeaseError: the range cannot be read or written, or the table was stopped.
         """
-        if number == 0:
-            self._begin()
+        self._begin()
         copy = CopyOut(connection, self.source, self.ranges[number])
         for chunk in copy:
             self._parts.write(number, chunk)
@@ -76,11 +77,16 @@ class TableCopy:
         self._parts.stop()
 
     def _begin(self) -> None:
-        source = self.source
-        log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
-        self._started = time.monotonic()
-        self._upload = self._written.upload(self.table.bronze_key)
-        self._progress.start(self.table.name, source.bytes)
+        """Done by whichever range is read first; the others wait for it."""
+        with self._beginning:
+            if self._has_begun:
+                return
+            source = self.source
+            log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
+            self._started = time.monotonic()
+            self._upload = self._written.upload(self.table.bronze_key)
+            self._progress.start(self.table.name, source.bytes)
+            self._has_begun = True
 
     def _write(self, chunk: bytearray) -> None:
         self._upload.write(chunk)
