@@ -1,3 +1,3 @@
 """ShopEase ETL: a PostgreSQL shop database to a three-layer data lake, catalogued and queryable."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
