@@ -39,12 +39,15 @@ _OURS: Final = "pg_stat_activity WHERE datname = current_database() AND applicat
 # how it is told that something could not be tidied up
 _UNTOLD: Final = "manifest could not be written"
 _TOLD_LEFT: Final = ("stays behind", "stay behind", "not given back")
-# Of several sales with one id the latest counts; the sample's text columns that are numbers are numbers.
+# Of several sales with one id the latest counts, and of those that tie the greatest record; the sample's text columns that are numbers are numbers.
 _TRUE_REVENUE: Final = """
 SELECT sum(quantity * unit_price) FROM (
     SELECT DISTINCT ON (transaction_id) quantity, unit_price FROM sale_transactions
     WHERE transaction_id IS NOT NULL AND quantity > 0 AND unit_price > 0 AND created_at IS NOT NULL
-    ORDER BY transaction_id, updated_at DESC NULLS LAST, created_at DESC NULLS LAST, ctid
+    ORDER BY transaction_id, updated_at DESC NULLS LAST, created_at DESC NULLS LAST,
+        store_id::text COLLATE "C" DESC NULLS LAST, customer_id::text COLLATE "C" DESC NULLS LAST,
+        product_id::text COLLATE "C" DESC NULLS LAST, quantity::text COLLATE "C" DESC NULLS LAST,
+        unit_price::text COLLATE "C" DESC NULLS LAST
 ) AS sale
 """
 
