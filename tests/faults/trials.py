@@ -39,7 +39,8 @@ _OURS: Final = "pg_stat_activity WHERE datname = current_database() AND applicat
 # how it is told that something could not be tidied up
 _UNTOLD: Final = "manifest could not be written"
 _TOLD_LEFT: Final = ("stays behind", "stay behind", "not given back")
-# Of several sales with one id the latest counts, and of those that tie the greatest record; the sample's text columns that are numbers are numbers.
+# Of several sales with one id the latest counts, of those that tie the greatest record. The sample's text columns that
+# are numbers are numbers.
 _TRUE_REVENUE: Final = """
 SELECT sum(quantity * unit_price) FROM (
     SELECT DISTINCT ON (transaction_id) quantity, unit_price FROM sale_transactions
