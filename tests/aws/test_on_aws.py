@@ -197,7 +197,7 @@ def test_an_extra_source_column_shows_up_without_any_hand(sales: str, tmp_path: 
             "silver_products",
             "quarantine_products",
         }
-        sql = 'SELECT COUNT("Gift, wrap") AS wrapped, COUNT(*) AS n FROM shopease_catalog.products'
+        sql = 'SELECT COUNT("Gift_ wrap") AS wrapped, COUNT(*) AS n FROM shopease_catalog.products'
         (row,) = shop.run("query", sql, "--json").done().document["rows"]
         assert row["wrapped"] == row["n"] > 0
 
