@@ -34,7 +34,7 @@ test-airflow: $(BIN)/.tests .venv/airflow/.made .venv/airflow2/.made ## Run the 
 	$(BIN)/python -m pytest tests/airflow
 
 FAULT_ROUNDS ?= 20
-FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/storage/test_lease.py tests/oracle/test_dirty_sources.py
+FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/lake/test_lease.py tests/oracle/test_dirty_sources.py
 
 test-faults: $(BIN)/.tests .venv/ministack/.made ## All faults, many times; prints the table of docs/RELIABILITY.md
 	rm -rf .faults
@@ -47,8 +47,8 @@ check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
-	$(BIN)/python -m shopease_etl.catalog.formats | diff terraform/catalog.json -
-	$(BIN)/python tests/engines/sql_document.py | diff docs/SQL.md -
+	$(BIN)/python -m shopease_etl.warehouse.formats | diff terraform/catalog.json -
+	$(BIN)/python tests/warehouse/sql_document.py | diff docs/SQL.md -
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
@@ -56,8 +56,8 @@ format: $(BIN)/.tests ## Put format and generated docs in order
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
-	$(BIN)/python -m shopease_etl.catalog.formats > terraform/catalog.json
-	$(BIN)/python tests/engines/sql_document.py > docs/SQL.md
+	$(BIN)/python -m shopease_etl.warehouse.formats > terraform/catalog.json
+	$(BIN)/python tests/warehouse/sql_document.py > docs/SQL.md
 
 SCALE ?= 1
 ROUNDS ?= 5

@@ -21,13 +21,15 @@ from unittest.mock import patch
 from benchmarks import csv_floor, machine
 from benchmarks.rounds import prepared
 from benchmarks.table import machine_line, table
-from shopease_etl import deduplication, lake, tables
-from shopease_etl.accumulating import SilverParts
-from shopease_etl.batches import CsvObject
-from shopease_etl.memory import Memory
-from shopease_etl.recurring import Recurring
+from shopease_etl.contract import tables
+from shopease_etl.lake import manifests as lake
+from shopease_etl.lake.store import Upload, open_store
 from shopease_etl.stages import aggregate, clean
-from shopease_etl.storage import Upload, open_store
+from shopease_etl.transform import deduplicate as deduplication
+from shopease_etl.transform.chunks import CsvObject
+from shopease_etl.transform.memory import Memory
+from shopease_etl.transform.partials import SilverParts
+from shopease_etl.transform.recurring import Recurring
 
 _T = TypeVar("_T")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 
-from shopease_etl import embedded
-from shopease_etl.tables import TABLES
+from shopease_etl.contract.tables import TABLES
+from shopease_etl.source import embedded
 
 SHOPEASE = Path(sys.executable).with_name("shopease")
 

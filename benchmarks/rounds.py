@@ -18,7 +18,7 @@ from benchmarks.environments import NotInstalledError, programs_of
 from benchmarks.measuring import CommandFailedError, Measurement, measured
 from benchmarks.s3_sink import running_sink
 from benchmarks.series import Series
-from shopease_etl.tables import TABLES
+from shopease_etl.contract.tables import TABLES
 
 BUCKET: Final = "bench"
 SLOW: Final = 10.0

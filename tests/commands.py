@@ -18,9 +18,9 @@ from uuid import uuid4
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from shopease_etl.contract.tables import GENERATIONS, LAYERS, RUNS
 from shopease_etl.sample import write_sample
 from shopease_etl.stages.restore import restore
-from shopease_etl.tables import GENERATIONS, LAYERS, RUNS
 
 SHOPEASE = str(Path(sys.executable).with_name("shopease"))
 SCALE = 0.01

@@ -20,9 +20,9 @@ import pytest
 from accounts import Account, new_account, running_emulator, set_environment
 from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_database
 from dump_files import fill, write_dumps
-from shopease_etl import embedded
-from shopease_etl.embedded import locks
-from shopease_etl.storage import LakeStore, open_store
+from shopease_etl.lake.store import LakeStore, open_store
+from shopease_etl.source import embedded
+from shopease_etl.source.embedded import locks
 from tally import REPORT, Tally
 
 if TYPE_CHECKING:

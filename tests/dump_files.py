@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pyarrow as pa
 
-from shopease_etl import embedded
+from shopease_etl.source import embedded
 
 NASTY = (
     *(

@@ -5,14 +5,15 @@ from typing import Final
 
 import polars as pl
 
-from shopease_etl import pipeline, plan
-from shopease_etl.batches import CsvObject
-from shopease_etl.results import RunResult
+from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.lake.s3 import S3Store
+from shopease_etl.lake.store import Store
+from shopease_etl.pipeline import plan
+from shopease_etl.pipeline import run as pipeline
+from shopease_etl.report import RunResult
 from shopease_etl.settings import Settings, load
-from shopease_etl.storage import Store
-from shopease_etl.storage.local import LocalStore
-from shopease_etl.storage.s3 import S3Store
-from shopease_etl.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
+from shopease_etl.transform.chunks import CsvObject
 
 KEYS: Final = {
     *(table.bronze_key for table in TABLES),

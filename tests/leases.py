@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
+from shopease_etl.contract.tables import LEASE
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.holder import Holder
-from shopease_etl.storage.lease import leased
-from shopease_etl.storage.s3 import S3Store
-from shopease_etl.tables import LEASE
+from shopease_etl.lake.lock.holder import Holder
+from shopease_etl.lake.lock.lease import leased
+from shopease_etl.lake.s3 import S3Store
 
 SHORT: Final = 1.0
 

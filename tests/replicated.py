@@ -12,7 +12,7 @@ import psycopg
 
 from commands import CONTRACT_TABLES, execute
 from conftest import eventually, temporary_home
-from shopease_etl.embedded.folders import Account, runnable_binaries
+from shopease_etl.source.embedded.folders import Account, runnable_binaries
 
 _PRIMARY: Final = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on", "fsync": "off"}
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopease_etl.durations import seconds_in, told
 from shopease_etl.errors import ConfigurationError
+from shopease_etl.units import seconds_in, told
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 

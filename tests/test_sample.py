@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 from polars import col
 
+from shopease_etl.contract.tables import BIGINT, MONEY, STRING, TABLES, TIMESTAMP
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.progress import Silent
 from shopease_etl.sample import write_sample
-from shopease_etl.tables import BIGINT, MONEY, STRING, TABLES, TIMESTAMP
 
 Dump = dict[str, pl.DataFrame]
 

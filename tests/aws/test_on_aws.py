@@ -11,11 +11,11 @@ import pytest
 
 from accounts import Account, new_account, set_environment
 from commands import Shop, copy_of, execute
+from shopease_etl.contract.tables import GOLD_TABLES, KEYS
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.results import CrawlerRun
+from shopease_etl.lake.store import open_store
+from shopease_etl.report import CrawlerRun
 from shopease_etl.stages.crawl import crawl
-from shopease_etl.storage import open_store
-from shopease_etl.tables import GOLD_TABLES, KEYS
 from shopease_etl.warehouse.aws import AwsWarehouse
 
 CONTRACT = {

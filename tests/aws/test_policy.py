@@ -11,7 +11,7 @@ import terraform_runs
 
 from accounts import Account, new_account, running_emulator, set_environment
 from commands import Shop
-from shopease_etl.tables import GOLD_TABLES
+from shopease_etl.contract.tables import GOLD_TABLES
 
 DATABASE: Final = "shopease_catalog"
 

@@ -11,8 +11,8 @@ from terraform_runs import BUCKET, CONFIGURATIONS, STACK, Root, apply, destroy, 
 
 from accounts import TOOLS, Account
 from shopease_etl import settings
-from shopease_etl.catalog.formats import declared_tables
 from shopease_etl.settings import Settings
+from shopease_etl.warehouse.formats import declared_tables
 
 # Several of these wait for processes, one of them for a minute.
 pytestmark = pytest.mark.timeout(600)

@@ -9,8 +9,8 @@ import pytest
 
 from accounts import Account
 from commands import Ended, Shop, copy_of, execute
-from shopease_etl.storage import open_store
-from shopease_etl.tables import KEYS
+from shopease_etl.contract.tables import KEYS
+from shopease_etl.lake.store import open_store
 
 CHANGES: Final = (
     "ALTER TABLE customers ADD COLUMN loyalty text DEFAULT 'gold'",

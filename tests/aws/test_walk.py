@@ -8,8 +8,8 @@ import terraform_runs
 
 from accounts import Account
 from commands import Shop
+from shopease_etl.contract.tables import KEYS
 from shopease_etl.stages.query import shipped_query
-from shopease_etl.tables import KEYS
 
 QUERIES: Final = ("revenue-days", "best-products", "store-revenue")
 

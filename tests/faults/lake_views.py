@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from accounts import Account
 from commands import is_manifest
-from shopease_etl.tables import GENERATIONS, JOURNAL, KEYS, RESULTS
+from shopease_etl.contract.tables import GENERATIONS, JOURNAL, KEYS, RESULTS
 
 STAGING: Final = "_staging/"
 

@@ -19,23 +19,26 @@ from rich.console import Console
 from commands import hashes
 from dump_files import objects
 from lakes import given_settings
-from shopease_etl import guards, pipeline, plan, publishing, rendering_status
-from shopease_etl.catalog import local
-from shopease_etl.catalog.discovery import discover
-from shopease_etl.dumps import source
-from shopease_etl.dumps.plain import PlainDump
-from shopease_etl.dumps.rules import Rules, Server
+from shopease_etl.cli import render_status as rendering_status
+from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, JOURNAL, PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake import manifests
-from shopease_etl.rereading import reread
-from shopease_etl.rollback import runs_to_undo, undo
+from shopease_etl.lake import publish as publishing
+from shopease_etl.lake.csv_bytes import RowCounter, csv_header
+from shopease_etl.lake.generations import runs_to_undo, undo
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.lake.manifests import manifests
+from shopease_etl.operations.status import status
+from shopease_etl.pipeline import guards, plan
+from shopease_etl.pipeline import run as pipeline
+from shopease_etl.pipeline.verify import reread
+from shopease_etl.source.dumps import source
+from shopease_etl.source.dumps.plain import PlainDump
+from shopease_etl.source.dumps.rules import Rules, Server
 from shopease_etl.stages.aggregate import aggregate
 from shopease_etl.stages.clean import clean
 from shopease_etl.stages.restore import restore
-from shopease_etl.stages.status import status
-from shopease_etl.storage.local import LocalStore
-from shopease_etl.storage.rows import RowCounter, csv_header
-from shopease_etl.tables import CUSTOMERS, GOLD_TABLES, JOURNAL, PRODUCTS, TRANSACTIONS
+from shopease_etl.warehouse import local_catalog as local
+from shopease_etl.warehouse.discovery import discover
 
 DUMPS: Final = ("plain.sql", "inserts.sql", "simple.sql", "plain.sql.gz", "plain.sql.zst", "custom.dump", "archive.tar")
 LATEST: Final = "99980101T000000.000000Z-0000"

@@ -14,14 +14,15 @@ import pyarrow as pa
 import pytest
 from garbage import damaged, damaged_json, feed, odd_text
 
-from shopease_etl import grammar, lock
-from shopease_etl.engines.athena_sql import reading_statement, tables_in, translate
-from shopease_etl.engines.athena_types import first_batch, next_batch, rows_of
-from shopease_etl.resources import lake_store, prices
+from shopease_etl.contract import values as grammar
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.lake.lock import file as lock
+from shopease_etl.operations.cost import cost
+from shopease_etl.pipeline.wiring import lake_store, prices
 from shopease_etl.settings import PREFIX, Settings, load, size
-from shopease_etl.stages.cost import cost
 from shopease_etl.stages.query import shipped_queries
-from shopease_etl.storage.local import LocalStore
+from shopease_etl.warehouse.athena_types import first_batch, next_batch, rows_of
+from shopease_etl.warehouse.dialect import reading_statement, tables_in, translate
 
 SAMPLES: Final = (
     "1",

@@ -14,10 +14,10 @@ from s3_faults import ALWAYS, Exchange, Proxy, answer_lost, faulty, refused, res
 from accounts import Account
 from leases import SHORT, holder, lease_in, refusal
 from shopease_etl.errors import UnreachableError
-from shopease_etl.housekeeping import tidy
+from shopease_etl.lake.lock.lease import SLACK, leased
+from shopease_etl.lake.s3 import S3Store
+from shopease_etl.pipeline.housekeeping import tidy
 from shopease_etl.settings import load
-from shopease_etl.storage.lease import SLACK, leased
-from shopease_etl.storage.s3 import S3Store
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from pg_gates import AGAIN, AT_GATE, OURS, bronze, closed_gate, gated_copy, unde
 from commands import Shop, count, hashes, leftovers
 from conftest import eventually
 from lakes import given_settings, unfinished
-from shopease_etl import source
-from shopease_etl.postgres import snapshots
+from shopease_etl.contract.tables import TABLES
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.source import session as source
+from shopease_etl.source.postgres import snapshots
 from shopease_etl.stages.extract import CONNECTIONS, extract
-from shopease_etl.storage.local import LocalStore
-from shopease_etl.tables import TABLES
 
 WHOLE: Final = ("run-all", "--skip-crawl")
 LOSSES: Final = ("reset", "close", "truncate")

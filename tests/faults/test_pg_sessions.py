@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from commands import Shop, count, execute, hashes, leftovers
 from conftest import eventually, is_stopped, temporary_home
-from shopease_etl import embedded
+from shopease_etl.source import embedded
 
 END: Final = "SELECT pg_terminate_backend(pid) FROM"
 

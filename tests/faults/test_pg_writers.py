@@ -16,10 +16,10 @@ from pg_faults import FAULTS, between
 
 from commands import execute
 from lakes import given_settings, read
-from shopease_etl import source
+from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, TABLES, TRANSACTIONS
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.source import session as source
 from shopease_etl.stages.extract import extract
-from shopease_etl.storage.local import LocalStore
-from shopease_etl.tables import CUSTOMERS, INVENTORY, PRODUCTS, TABLES, TRANSACTIONS
 
 WRITERS: Final = 3
 THINGS: Final = 40

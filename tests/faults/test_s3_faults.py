@@ -26,11 +26,12 @@ from s3_faults import (
 )
 
 from accounts import Account
-from shopease_etl.dumps.source import opened
 from shopease_etl.errors import UnreachableError
-from shopease_etl.storage import multipart, open_store, put_stream
-from shopease_etl.storage.multipart import CONCURRENT_PARTS
-from shopease_etl.storage.s3 import S3Store
+from shopease_etl.lake import multipart
+from shopease_etl.lake.multipart import CONCURRENT_PARTS
+from shopease_etl.lake.s3 import S3Store
+from shopease_etl.lake.store import open_store, put_stream
+from shopease_etl.source.dumps.source import opened
 
 KEY: Final = "bronze/customers/customers.csv"
 SLOW_DOWN: Final = refused(503, "SlowDown")

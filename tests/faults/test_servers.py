@@ -14,7 +14,7 @@ import pytest
 
 from commands import Ended, Shop, count
 from conftest import eventually, temporary_home
-from shopease_etl.embedded.folders import Account, runnable_binaries
+from shopease_etl.source.embedded.folders import Account, runnable_binaries
 
 PASSWORD: Final = "r1ght-pa55word"
 WRONG: Final = "wr0ng-pa55word"

@@ -20,10 +20,12 @@ from psycopg import sql
 from test_oracle import PARQUET_TYPES, SCHEMAS
 
 from commands import database
-from shopease_etl import memory, pipeline, plan
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.results import RunResult
+from shopease_etl.pipeline import plan
+from shopease_etl.pipeline import run as pipeline
+from shopease_etl.report import RunResult
 from shopease_etl.settings import load
+from shopease_etl.transform import memory
 from tally import Tally
 
 SEEDS_A_ROUND: Final = 2.5

@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
-from shopease_etl import embedded, pipeline, plan
-from shopease_etl.results import DatasetResult, RunResult
+from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES, GoldTable, Table
+from shopease_etl.pipeline import plan
+from shopease_etl.pipeline import run as pipeline
+from shopease_etl.report import DatasetResult, RunResult
 from shopease_etl.sample import write_sample
 from shopease_etl.settings import load
-from shopease_etl.tables import CLEANED_TABLES, GOLD_TABLES, TABLES, GoldTable, Table
+from shopease_etl.source import embedded
 
 HERE: Final = Path(__file__).parent
 SCRIPTS: Final = (

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from shopease_etl.contract.tables import GOLD_TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
+from shopease_etl.lake.store import open_store, put_stream
 from shopease_etl.stages.aggregate import aggregate
-from shopease_etl.storage import open_store, put_stream
-from shopease_etl.tables import GOLD_TABLES, TRANSACTIONS
 
 LARGEST = "9999999999999999.99"
 Sale = tuple[int, int, int, str, str]

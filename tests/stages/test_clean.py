@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from shopease_etl.contract.tables import PRODUCTS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.results import Recorded
+from shopease_etl.lake.store import Store, open_store, put_stream
+from shopease_etl.report import Recorded
 from shopease_etl.stages.clean import clean
-from shopease_etl.storage import Store, open_store, put_stream
-from shopease_etl.tables import PRODUCTS
 
 HEADER = b"product_id,product_name,category,price,created_at,updated_at"
 ROW = b"1,Tea,food,2.50,2024-01-01,2024-01-01"

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from hand_made_lake import catalogue, make_lake
 
-from shopease_etl.catalog.local import load
+from hand_made_lake import catalogue, make_lake
+from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, PRODUCTS, STORES
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.results import CatalogEntry, Recorded
-from shopease_etl.tables import CUSTOMERS, GOLD_TABLES, PRODUCTS, STORES
+from shopease_etl.report import CatalogEntry, Recorded
+from shopease_etl.warehouse.local_catalog import load
 
 
 @pytest.fixture

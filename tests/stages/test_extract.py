@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from commands import Shop, copy_of, database, execute, hashes
 from lakes import extracted, read
+from shopease_etl.contract.tables import CUSTOMERS, STORES, TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.results import RunResult
-from shopease_etl.tables import CUSTOMERS, STORES, TABLES, TRANSACTIONS
+from shopease_etl.report import RunResult
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from commands import Shop, copy_of, count, execute
 from conftest import eventually
 from lakes import read, unfinished
+from shopease_etl.contract.tables import CUSTOMERS, STORES, TABLES, Table
 from shopease_etl.errors import SourceFaultError
-from shopease_etl.postgres import CopyOut, Snapshot, snapshot
+from shopease_etl.lake.local import LocalStore
 from shopease_etl.progress import Silent
-from shopease_etl.results import DatasetResult
+from shopease_etl.report import DatasetResult
+from shopease_etl.source.postgres import CopyOut, Snapshot, snapshot
 from shopease_etl.stages.extract import extract
-from shopease_etl.storage.local import LocalStore
-from shopease_etl.tables import CUSTOMERS, STORES, TABLES, Table
 
 BLOCK: Final = 8192
 ALL_OF_IT: Final = 1 << 40

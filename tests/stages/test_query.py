@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from hand_made_lake import (
     EXTRA_COLUMN,
     STORE_ROWS,
@@ -22,12 +23,11 @@ from hand_made_lake import (
     put,
     timestamp,
 )
-
-from shopease_etl.catalog.schema import quoted
-from shopease_etl.column_names import catalogued
+from shopease_etl.contract.column_names import catalogued
+from shopease_etl.contract.tables import GOLD_TABLES, STORES, TRANSACTIONS
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.stages.query import check_output
-from shopease_etl.tables import GOLD_TABLES, STORES, TRANSACTIONS
+from shopease_etl.warehouse.schema import quoted
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import sqlglot
+
 from hand_made_lake import (
     CUSTOMERS_FRAME,
     STORE_ROWS,
@@ -26,13 +27,7 @@ from hand_made_lake import (
     put,
     warehouse,
 )
-
-from shopease_etl.errors import ConfigurationError
-from shopease_etl.stages.aggregate import aggregate
-from shopease_etl.stages.clean import clean
-from shopease_etl.stages.query import shipped_queries, shipped_query
-from shopease_etl.storage.local import LocalStore
-from shopease_etl.tables import (
+from shopease_etl.contract.tables import (
     CLEANED_TABLES,
     CUSTOMERS,
     GOLD_TABLES,
@@ -42,6 +37,11 @@ from shopease_etl.tables import (
     STORES,
     TRANSACTIONS,
 )
+from shopease_etl.errors import ConfigurationError
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.stages.aggregate import aggregate
+from shopease_etl.stages.clean import clean
+from shopease_etl.stages.query import shipped_queries, shipped_query
 from shopease_etl.warehouse import SqlEngine
 
 CONTRACT = {

@@ -6,9 +6,9 @@ import typer
 
 from shopease_etl import __version__
 from shopease_etl.cli import lake, operations, pipeline, source
-from shopease_etl.program import Program, root, run_program
+from shopease_etl.cli.program import Program, root, run_program
+from shopease_etl.cli.streams import prepare_streams
 from shopease_etl.signals import end_process
-from shopease_etl.streams import prepare_streams
 
 app = typer.Typer(
     name="shopease",

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from shopease_etl import options
-from shopease_etl.program import Commands, command
-from shopease_etl.session import Session
+from shopease_etl.cli import options
+from shopease_etl.cli.program import Commands, command
+from shopease_etl.cli.session import Session
 
 commands = Commands()
 
@@ -28,7 +28,8 @@ def rollback(
     wait: options.Wait = 0,
 ) -> None:
     """Restore the lake as it was before the last run, or as --to left it; shows the changes first, and asks."""
-    from shopease_etl import pipeline, rendering
+    from shopease_etl.cli import render as rendering
+    from shopease_etl.pipeline import run as pipeline
     from shopease_etl.wording import counted
 
     settings, console = session.settings, session.console
@@ -99,7 +100,7 @@ def cleanup(
     wait: options.Wait = 0,
 ) -> None:
     """Delete unfinished uploads, layers or the whole lake (shows the list and asks first)."""
-    from shopease_etl import housekeeping
+    from shopease_etl.pipeline import housekeeping
 
     chosen = housekeeping.find_garbage(
         session.settings,
@@ -128,8 +129,8 @@ def cost(
     ] = 100,
 ) -> None:
     """Estimate what the lake costs per month on AWS: storage, uploads, crawlers, queries."""
-    from shopease_etl import resources
-    from shopease_etl.stages.cost import cost
+    from shopease_etl.operations.cost import cost
+    from shopease_etl.pipeline import wiring as resources
 
     settings = session.settings
     store = resources.lake_store(settings)

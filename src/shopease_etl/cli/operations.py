@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from shopease_etl.program import Commands, command
-from shopease_etl.session import Session
+from shopease_etl.cli.program import Commands, command
+from shopease_etl.cli.session import Session
 
 commands = Commands()
 
@@ -26,7 +26,7 @@ def check(
     verify: Annotated[bool, typer.Option("--verify", help="Also read the whole lake and compare its hashes.")] = False,
 ) -> None:
     """Diagnose settings, connections, permissions, disk space and clocks, and suggest fixes."""
-    from shopease_etl.checking import check_lines
+    from shopease_etl.operations.checking import check_lines
 
     progress = session.console.progress
     session.show_checks(
@@ -38,8 +38,8 @@ def check(
 @command
 def status(session: Session, *, runs: Runs = 10, max_age: MaxAge = None) -> None:
     """Show the lake as it is: datasets, rows, rejects, last runs; exit code 1 if the last run failed."""
-    from shopease_etl import durations
-    from shopease_etl.checking import lake_status
+    from shopease_etl import units as durations
+    from shopease_etl.operations.checking import lake_status
 
     seconds = durations.seconds_in(max_age) if max_age is not None else None
     session.show_status(lake_status(session.settings, runs=runs, max_age=seconds))
@@ -68,7 +68,7 @@ def schedule(
     yes: Yes = False,
 ) -> None:
     """Generate a daily schedule: a crontab, systemd units, or Airflow DAGs."""
-    from shopease_etl import scheduling
+    from shopease_etl.operations import schedule as scheduling
 
     wanted = scheduling.requested(at, timezone, session.flags, session.settings, retry=retry)
     made = scheduling.schedule(kind, wanted)

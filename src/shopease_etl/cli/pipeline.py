@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from shopease_etl import options
-from shopease_etl.program import Commands, command
-from shopease_etl.session import Session
-from shopease_etl.tables import GOLD_TABLES
+from shopease_etl.cli import options
+from shopease_etl.cli.program import Commands, command
+from shopease_etl.cli.session import Session
+from shopease_etl.contract.tables import GOLD_TABLES
 
 commands = Commands()
 
@@ -27,8 +27,8 @@ def run_all(
     wait: options.Wait = 0,
 ) -> None:
     """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest."""
-    from shopease_etl import pipeline
-    from shopease_etl.plan import Consent, plan_all
+    from shopease_etl.pipeline import run as pipeline
+    from shopease_etl.pipeline.plan import Consent, plan_all
 
     plan = plan_all(first, skip_crawl=skip_crawl)
     if dry_run:
@@ -48,8 +48,8 @@ def retry(
     wait: options.Wait = 0,
 ) -> None:
     """Resume the last failed run from the first stage that did not finish."""
-    from shopease_etl import pipeline
-    from shopease_etl.plan import Consent
+    from shopease_etl.pipeline import run as pipeline
+    from shopease_etl.pipeline.plan import Consent
 
     consent = Consent(accept_drift, allow_shrink, allow_rejects)
     with session.watched("retry"):
@@ -68,7 +68,7 @@ def extract(
     wait: options.Wait = 0,
 ) -> None:
     """Copy the source's tables to bronze, all from one snapshot, all or none."""
-    from shopease_etl.plan import plan_tables
+    from shopease_etl.pipeline.plan import plan_tables
 
     plan = plan_tables("extract", table or (), fail_fast=fail_fast)
     session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink)
@@ -84,7 +84,7 @@ def clean(
     wait: options.Wait = 0,
 ) -> None:
     """Clean bronze into silver; rejected rows go to quarantine with their reason."""
-    from shopease_etl.plan import plan_tables
+    from shopease_etl.pipeline.plan import plan_tables
 
     session.run(plan_tables("clean", table or ()), wait=wait, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
 
@@ -106,7 +106,7 @@ def aggregate(
     wait: options.Wait = 0,
 ) -> None:
     """Build gold from silver as Parquet, and reconcile the two."""
-    from shopease_etl.plan import plan_datasets
+    from shopease_etl.pipeline.plan import plan_datasets
 
     session.run(plan_datasets(dataset or ()), wait=wait, allow_shrink=allow_shrink)
 
@@ -121,6 +121,6 @@ def crawl(
     wait: options.Wait = 0,
 ) -> None:
     """Register the lake's tables and views, in Glue or locally, and check each by a query."""
-    from shopease_etl.plan import Plan
+    from shopease_etl.pipeline.plan import Plan
 
     session.run(Plan(("crawl",), crawlers=crawlers), wait=wait)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from shopease_etl import options
-from shopease_etl.program import Commands, command
-from shopease_etl.session import Session
+from shopease_etl.cli import options
+from shopease_etl.cli.program import Commands, command
+from shopease_etl.cli.session import Session
 
 commands = Commands()
 
@@ -41,7 +41,7 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Allow restoring into a remote database.")] = False,
 ) -> None:
     """Load a dump (plain, custom, directory or tar, compressed or not; local or s3://) into the source database."""
-    from shopease_etl.source import source_url
+    from shopease_etl.source.session import source_url
     from shopease_etl.stages.restore import restore
 
     settings, progress = session.settings, session.console.progress

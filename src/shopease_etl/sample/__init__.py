@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, cast
 
 import polars as pl
 
-from shopease_etl import tables
+from shopease_etl.contract import tables
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.sample import dump, goods, people

@@ -5,7 +5,7 @@ from typing import BinaryIO, Final
 
 import polars as pl
 
-from shopease_etl.tables import BIGINT, MONEY, STRING, TABLES, TIMESTAMP, Table
+from shopease_etl.contract.tables import BIGINT, MONEY, STRING, TABLES, TIMESTAMP, Table
 
 END_OF_ROWS: Final = b"\\.\n\n\n"
 TRAILER: Final = b"--\n-- PostgreSQL database dump complete\n--\n\n"

@@ -10,17 +10,17 @@ from typing import IO, Any, Final, cast
 
 import polars as pl
 
-from shopease_etl import gold, tables
-from shopease_etl.accumulating import SilverParts
-from shopease_etl.batches import CsvObject, Piece, in_order, reading
+from shopease_etl.contract import gold, tables
+from shopease_etl.contract.gold import GoldDataset
+from shopease_etl.contract.tables import GoldTable, Table
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.gold import GoldDataset
-from shopease_etl.lake import Publication, publication
-from shopease_etl.memory import Memory
+from shopease_etl.lake.manifests import Publication, publication
+from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.results import DatasetResult, Recorded, StageResult
-from shopease_etl.storage import Store
-from shopease_etl.tables import GoldTable, Table
+from shopease_etl.report import DatasetResult, Recorded, StageResult
+from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
+from shopease_etl.transform.memory import Memory
+from shopease_etl.transform.partials import SilverParts
 from shopease_etl.wording import counted
 
 Totals = Mapping[str, Any]

@@ -14,18 +14,19 @@ from typing import Final, Literal, Protocol
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from shopease_etl import cleaning, column_names
-from shopease_etl.batches import CsvObject, Piece, in_order, reading
-from shopease_etl.cleaning import LOST, RULE
-from shopease_etl.deduplication import Deduplicated, deduplicated
+from shopease_etl.contract import column_names
+from shopease_etl.contract.tables import BRONZE, QUARANTINE, ROW, SILVER, Table
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake import Publication, publication
-from shopease_etl.memory import Memory
+from shopease_etl.lake.manifests import Publication, publication
+from shopease_etl.lake.store import Store, Upload
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.recurring import Recurring
-from shopease_etl.results import DatasetResult, Recorded, StageResult
-from shopease_etl.storage import Store, Upload
-from shopease_etl.tables import BRONZE, QUARANTINE, ROW, SILVER, Table
+from shopease_etl.report import DatasetResult, Recorded, StageResult
+from shopease_etl.transform import rules as cleaning
+from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
+from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
+from shopease_etl.transform.memory import Memory
+from shopease_etl.transform.recurring import Recurring
+from shopease_etl.transform.rules import LOST, RULE
 from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from shopease_etl.catalog.discovery import Discovery, discover
-from shopease_etl.catalog.schema import CatalogTable, CatalogView, quoted
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake import require_hash, require_unchanged
+from shopease_etl.lake.manifests import require_hash, require_unchanged
+from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.results import CatalogEntry, CrawlerRun, Recorded, Scan
-from shopease_etl.storage import Store
+from shopease_etl.report import CatalogEntry, CrawlerRun, Recorded, Scan
 from shopease_etl.warehouse import Registration, SqlEngine, Warehouse
+from shopease_etl.warehouse.discovery import Discovery, discover
+from shopease_etl.warehouse.schema import CatalogTable, CatalogView, quoted
 from shopease_etl.warehouse.statements import run_together
 from shopease_etl.wording import counted
 

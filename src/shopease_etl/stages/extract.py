@@ -9,15 +9,15 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Final
 
+from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceFaultError, UnreachableError
-from shopease_etl.lake import publication
-from shopease_etl.postgres import Snapshot, SourceTable
+from shopease_etl.lake.manifests import publication
+from shopease_etl.lake.ordering import StoppedError
+from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.results import DatasetResult, StageResult
-from shopease_etl.stages.table_copies import TableCopy
-from shopease_etl.storage import Store
-from shopease_etl.storage.ordering import StoppedError
-from shopease_etl.tables import Table
+from shopease_etl.report import DatasetResult, StageResult
+from shopease_etl.source.postgres import Snapshot, SourceTable
+from shopease_etl.stages.table_copy import TableCopy
 
 _CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 CONNECTIONS: Final = min(4, _CORES)

@@ -13,14 +13,14 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from shopease_etl.dumps import load, source
-from shopease_etl.dumps.plain import PlainDump
-from shopease_etl.dumps.rules import Rules, Server
-from shopease_etl.dumps.sections import Sections
-from shopease_etl.embedded.programs import find_tool, version
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.postgres import connect, parameters
 from shopease_etl.progress import SILENT, Progress
+from shopease_etl.source.dumps import load, source
+from shopease_etl.source.dumps.plain import PlainDump
+from shopease_etl.source.dumps.rules import Rules, Server
+from shopease_etl.source.dumps.sections import Sections
+from shopease_etl.source.embedded.programs import find_tool, version
+from shopease_etl.source.postgres import connect, parameters
 from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from shopease_etl.catalog.schema import CatalogTable, CatalogView
-from shopease_etl.results import Scan
+from shopease_etl.report import Scan
+from shopease_etl.warehouse.schema import CatalogTable, CatalogView
 
 
 class SqlEngine(Protocol):

@@ -8,14 +8,14 @@ from typing import Final, Self
 
 import pyarrow as pa
 
-from shopease_etl.catalog.formats import declared_tables
-from shopease_etl.catalog.glue import GlueCatalog
-from shopease_etl.catalog.schema import DATASETS, CatalogTable, CatalogView, quoted
-from shopease_etl.engines.athena import Athena
+from shopease_etl.contract.tables import RESULTS, TABLES
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.results import Scan
-from shopease_etl.storage import Store
-from shopease_etl.tables import RESULTS, TABLES
+from shopease_etl.lake.store import Store
+from shopease_etl.report import Scan
+from shopease_etl.warehouse.athena import Athena
+from shopease_etl.warehouse.formats import declared_tables
+from shopease_etl.warehouse.glue import GlueCatalog
+from shopease_etl.warehouse.schema import DATASETS, CatalogTable, CatalogView, quoted
 from shopease_etl.warehouse.statements import run_together
 
 # Athena lets an account run 20 statements at a time or more; these are short.
@@ -118,7 +118,7 @@ class AwsEngine:
             ShopeaseError: it names something else, or cannot be read here: its size is not known.
         """
         # sqlglot is an extra: only who asks for an estimate pays
-        from shopease_etl.engines.athena_sql import table_references
+        from shopease_etl.warehouse.dialect import table_references
 
         references = table_references(sql)
         known = {**{dataset.name: dataset.key for dataset in DATASETS}, **_VIEW_KEYS}

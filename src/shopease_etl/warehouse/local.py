@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shopease_etl import extras
-from shopease_etl.catalog.discovery import read_table
-from shopease_etl.catalog.local import LocalCatalog, forget, load, save
-from shopease_etl.catalog.schema import CatalogTable, CatalogView, Dataset
+from shopease_etl.contract.tables import SILVER
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.storage import Store
-from shopease_etl.tables import SILVER
+from shopease_etl.lake.store import Store
+from shopease_etl.warehouse.discovery import read_table
+from shopease_etl.warehouse.local_catalog import LocalCatalog, forget, load, save
+from shopease_etl.warehouse.schema import CatalogTable, CatalogView, Dataset
 
 if TYPE_CHECKING:
-    from shopease_etl.engines.duckdb import Engine
+    from shopease_etl.warehouse.duckdb import Engine
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class LocalWarehouse:
 
     def _engine(self, catalog: LocalCatalog) -> "Engine":
         # duckdb and sqlglot are an extra, and slow to import: only who asks for them pays
-        from shopease_etl.engines.duckdb import Engine
+        from shopease_etl.warehouse.duckdb import Engine
 
         engine = Engine(self.root, catalog.database, max_memory=self.max_memory, timeout=self.timeout)
         for table in catalog.tables:

@@ -1,1 +1,0 @@
-"""Where tables and views are registered."""

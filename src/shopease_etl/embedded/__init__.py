@@ -1,6 +1,0 @@
-"""A PostgreSQL server of our own, started on demand, shared by every process of a home, stopped with the last one."""
-
-from shopease_etl.embedded.programs import binaries, find_tool
-from shopease_etl.embedded.session import running
-
-__all__ = ["binaries", "find_tool", "running"]

@@ -1,1 +1,0 @@
-"""Where SQL is run."""

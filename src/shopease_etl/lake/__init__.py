@@ -1,0 +1,1 @@
+"""Where the lake's objects are, and how they change together."""

@@ -1,0 +1,138 @@
+"""What a lake's bucket is like: its region, its rules, and whether these credentials may do what a run does."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from shopease_etl.aws import code_of, refusals
+from shopease_etl.contract.tables import RUNS
+from shopease_etl.errors import UnreachableError
+from shopease_etl.lake.s3 import S3Store
+
+_MISSING: Final = {"NoSuchKey", "404", "NoSuchUpload"}
+_NO_RULES: Final = {"NoSuchLifecycleConfiguration", "ServerSideEncryptionConfigurationNotFoundError"}
+_NEVER: Final = '"00000000000000000000000000000000"'
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A bucket that answers: its region and the client's, None where they are not told; `clock_ahead` in seconds."""
+
+    region: str | None
+    own_region: str | None
+    clock_ahead: float | None
+
+
+class Bucket:
+    """Questions to the bucket of a lake on S3; what S3 refuses is UnreachableError."""
+
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
+
+    def reached(self) -> Reached:
+        """The bucket's region and S3's clock, as its answer to a HEAD tells them."""
+        self._store.check()
+        with self._told("the bucket"):
+            answer = self._client.head_bucket(Bucket=self._store.bucket)["ResponseMetadata"]["HTTPHeaders"]
+        ahead = None
+        with suppress(ValueError, TypeError):
+            ahead = (parsedate_to_datetime(answer["date"]) - datetime.now(UTC)).total_seconds()
+        return Reached(answer.get("x-amz-bucket-region"), self._client.meta.region_name, ahead)
+
+    def has_versions(self) -> bool:
+        """Whether the bucket keeps the former versions of its objects."""
+        with self._told("versioning"):
+            return bool(self._client.get_bucket_versioning(Bucket=self._store.bucket).get("Status") == "Enabled")
+
+    def aborts_uploads(self) -> bool:
+        """Whether a lifecycle rule that covers the lake deletes multipart uploads that nobody completes."""
+        rules = self._rules(lambda: self._client.get_bucket_lifecycle_configuration(Bucket=self._store.bucket))
+        return any(
+            rule.get("Status") == "Enabled"
+            and "AbortIncompleteMultipartUpload" in rule
+            and self._store.prefix.startswith(_prefix(rule))
+            for rule in rules.get("Rules", ())
+        )
+
+    def encryption(self) -> str | None:
+        """How the bucket encrypts what nobody asks to be encrypted otherwise."""
+        found = self._rules(lambda: self._client.get_bucket_encryption(Bucket=self._store.bucket))
+        rules = found.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
+        defaults = (rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules)
+        return next((str(default["SSEAlgorithm"]) for default in defaults if "SSEAlgorithm" in default), None)
+
+    def missing_rights(self) -> Iterator[UnreachableError]:
+        """What these credentials may not do below `_runs/` of all that a run does.
+
+        Nothing is left there: the object is begun and given up, and what is deleted is none. (A server that does not
+        know conditions marks that as deleted; the mark is taken away again where that is allowed.)
+        """
+        key = f"{RUNS}/.check-{uuid4().hex}"
+        for right in (self._list, self._read, self._write, self._abort, self._delete):
+            try:
+                right(key)
+            except UnreachableError as error:
+                if code_of(error.__cause__) not in _MISSING:
+                    yield error
+
+    def _list(self, key: str) -> None:
+        list(self._store.list(key))
+
+    def _read(self, key: str) -> None:
+        self._store.read(key)
+
+    def _write(self, key: str) -> None:
+        sink = self._store.sink(key)
+        try:
+            sink.write(b"shopease check")
+            sink.complete()
+        finally:
+            sink.discard()
+
+    def _abort(self, key: str) -> None:
+        """A sink that is discarded only logs that it may not."""
+        for upload in self._store.unfinished_uploads():
+            if upload.key == key:
+                self._store.abort(upload)
+
+    def _delete(self, key: str) -> None:
+        target = {"Bucket": self._store.bucket, "Key": self._store.prefix + key}
+        try:
+            with refusals(self._store.uri(key)):
+                answer = self._client.delete_object(**target, IfMatch=_NEVER)
+        except UnreachableError as error:
+            if code_of(error.__cause__) not in {*_MISSING, "PreconditionFailed", "412"}:
+                raise
+            return
+        if marker := answer.get("DeleteMarker") and answer.get("VersionId"):
+            # a server that deletes under no conditions marks as deleted what never was
+            with suppress(UnreachableError), refusals(self._store.uri(key)):
+                self._client.delete_object(**target, VersionId=marker)
+
+    def _rules(self, ask: Callable[[], Any]) -> Any:
+        try:
+            with self._told("the rules"):
+                return ask()
+        except UnreachableError as error:
+            if code_of(error.__cause__) not in _NO_RULES:
+                raise
+            return {}
+
+    def _told(self, what: str) -> Any:
+        return refusals(f"{what} of s3://{self._store.bucket}")
+
+    @property
+    def _client(self) -> Any:
+        return self._store.client
+
+
+def _prefix(rule: Any) -> str:
+    """The keys that a lifecycle rule is for; one that asks for tags or sizes is for none of ours."""
+    conditions = rule.get("Filter") or {}
+    if set(conditions) - {"Prefix"}:
+        return "\0"
+    return str(conditions.get("Prefix") or rule.get("Prefix") or "")

@@ -1,0 +1,85 @@
+"""One run at a time per lake: an operating-system lock, which dies with its holder."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+from shopease_etl.errors import LakeLockedError, UnreachableError
+from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, holder_in, this_process
+from shopease_etl.nofollow import make_folder, open_file
+
+
+@contextmanager
+def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
+    """Hold the lock file for as long as the context lasts; the file tells who holds it, and goes with it.
+
+    Yields the former holder if it was killed: else it would have taken the file with it.
+
+    Raises:
+        LakeLockedError: another process holds it; the message names it.
+        UnreachableError: the file cannot be made, or it or its folder is a symbolic link.
+    """
+    with _acquired(path) as file:
+        try:
+            former = _holder(file)
+            _write_holder(file, this_process(run_id, token))
+            yield former
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _write_holder(file: BinaryIO, holder: Holder) -> None:
+    try:
+        os.truncate(file.fileno(), 0)
+        os.write(file.fileno(), json.dumps(asdict(holder)).encode())
+    except OSError as error:
+        message = f"cannot write the lock: {error.strerror}"
+        raise UnreachableError(message) from error
+
+
+@contextmanager
+def _acquired(path: Path) -> Iterator[BinaryIO]:
+    """The open, locked file that is at the path now; one unlinked by its former holder is tried again."""
+    while True:
+        try:
+            make_folder(path.parent)
+            file = open_file(path, "a+b")
+        except OSError as error:
+            message = f"cannot make the lock {path}: {error.strerror}"
+            raise UnreachableError(message, hint="set SHOPEASE_HOME to a folder that can be written") from error
+        with file:
+            _lock(file, path)
+            if _is_at(file, path):
+                yield file
+                return
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = _holder(file)
+        raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT) from None
+    except OSError as error:
+        message = f"cannot lock {path}: {error.strerror}"
+        raise UnreachableError(message, hint="it must be on a file system that knows locks") from error
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _holder(file: BinaryIO) -> Holder | None:
+    file.seek(0)
+    try:
+        return holder_in(json.loads(file.read()))
+    except (ValueError, RecursionError):
+        return None

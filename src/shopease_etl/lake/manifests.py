@@ -1,0 +1,196 @@
+"""The lake's layers: datasets read as frames, written aside, published together, and the manifests of runs."""
+
+import json
+import logging
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+from shopease_etl.contract import tables
+from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.lake.store import Store, Upload
+from shopease_etl.report import Recorded, RunSummary
+
+log = logging.getLogger(__name__)
+
+_RUN_KEY: Final = re.compile(rf"{tables.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
+PIECE_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run's manifest tells: how it went, and by key what it recorded of the objects that readers see.
+
+    `document` is the whole of it.
+    """
+
+    run: RunSummary
+    recorded: Mapping[str, Recorded]
+    document: Mapping[str, Any]
+
+
+class Publication:
+    """Objects written by one stage, which are whole all together or not at all."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._uploads: list[Upload] = []
+
+    def upload(self, key: str) -> Upload:
+        """Begin to write one of the objects."""
+        upload = self._store.upload(key)
+        self._uploads.append(upload)
+        return upload
+
+    def failure(self) -> ShopeaseError | None:
+        """What the first failed write raised."""
+        return next((upload.failure for upload in self._uploads if upload.failure), None)
+
+    def publish(self) -> None:
+        """Wait until every object has arrived whole, then let the store's readers see them."""
+        for upload in self._uploads:
+            upload.complete()
+        for upload in self._uploads:
+            upload.publish()
+
+    def discard(self) -> None:
+        """Leave nothing of what is not published."""
+        for upload in self._uploads:
+            upload.discard()
+
+
+@contextmanager
+def publication(store: Store) -> Iterator[Publication]:
+    """Publish to the store what the block wrote when it ends well; on any exception nothing is left of it.
+
+    In a run the store is a `PendingStore`, whose objects only the run itself sees, until `publishing.publish_run`.
+    """
+    written = Publication(store)
+    try:
+        yield written
+        written.publish()
+    except BaseException:
+        written.discard()
+        raise
+
+
+def run_keys(store: Store) -> list[str]:
+    """The keys of all manifests in the order of the runs: the lake's own order, which no clock decides.
+
+    Each run's id is greater than those of all runs before it (`next_run_id`). Names that are not run ids come first.
+    """
+    keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
+    return sorted(keys, key=lambda key: (moment_of(key) is not None, key))
+
+
+def moment_of(key: str) -> datetime | None:
+    """The time in a run's id, by the key of its manifest; None where that is not one."""
+    found = _RUN_KEY.fullmatch(key)
+    try:
+        moment = datetime.fromisoformat(found[1]) if found else None
+    except ValueError:
+        return None
+    return moment if moment and moment.year < MAXYEAR else None  # a next one needs room
+
+
+def next_run_id(store: Store, wanted: str = "") -> str:
+    """The id of a new run: the time in UTC, or, where a clock was ahead of it, just after the last run's id.
+
+    `wanted` stays if it is still greater than all others. Only who holds the lake's lock can be sure of it.
+    """
+    last = max(filter(None, map(moment_of, run_keys(store))), default=None)
+    moment = moment_of(f"{tables.RUNS}/{wanted}.json")
+    if moment and (last is None or last < moment):
+        return wanted
+    moment = max(datetime.now(UTC), last + timedelta(microseconds=1)) if last else datetime.now(UTC)
+    return f"{moment:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"
+
+
+def manifests(store: Store) -> Iterator[Manifest]:
+    """The manifests of the lake's runs, the last run first; a file that is not one is passed over."""
+    for key in reversed(run_keys(store)):
+        try:
+            yield _manifest(key, json.loads(store.read(key)))
+        except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            log.warning("%s is not a manifest of a run, and is passed over", key)
+
+
+def _manifest(key: str, document: Any) -> Manifest:
+    started, finished = (datetime.fromisoformat(document[name]) for name in ("started_at", "finished_at"))
+    run_id = document["run_id"]
+    if key != f"{tables.RUNS}/{run_id}.json":
+        raise ValueError(run_id)
+    recorded = {
+        str(item["key"]): Recorded(
+            int(item["bytes"]),
+            int(item["rows_out"]),
+            sum(map(int, item["rejected"].values())),
+            run_id,
+            str(item["sha256"]) if item.get("sha256") else None,
+        )
+        for stage in document["stages"]
+        for item in stage["datasets"]
+        if document.get("published", True)
+    }
+    stages = tuple(str(stage["name"]) for stage in document["stages"])
+    seconds = (finished - started).total_seconds()
+    return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded, document)
+
+
+def recorded_datasets(store: Store) -> dict[str, Recorded]:
+    """By key, what the latest run that wrote an object recorded of it."""
+    keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
+    found: dict[str, Recorded] = {}
+    for manifest in manifests(store):
+        found = {**manifest.recorded, **found}
+        if keys <= found.keys():
+            break
+    return found
+
+
+def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> int:
+    """The object's size in bytes.
+
+    Raises:
+        ShopeaseError: it was never there.
+        DataRefusedError: it is missing, cut short, or not of the size that its run recorded.
+    """
+    found, expected = store.find(key), recorded.get(key)
+    if found is None:
+        command = tables.MADE_BY.get(key.partition("/")[0], "run-all")
+        kind = DataRefusedError if expected else ShopeaseError
+        raise kind(f"{key} is not in the lake {store.location}", hint=f"run `shopease {command}` first")
+    if expected and found.bytes != expected.bytes:
+        message = f"{key} has {found.bytes:,} bytes, but the run {expected.run_id} wrote {expected.bytes:,}"
+        raise DataRefusedError(message, hint=remake(key))
+    if not found.bytes or store.read(key, start=-1) != b"\n":
+        message = f"{key} is cut short: it does not end with a line end"
+        raise DataRefusedError(message, hint=remake(key))
+    return found.bytes
+
+
+def require_unchanged(store: Store, key: str, recorded: Recorded | None) -> None:
+    """Read an object whole, and raise DataRefusedError where it is not what its run recorded."""
+    if recorded and recorded.sha256:
+        digest, place = sha256(), 0
+        while piece := store.read(key, place, PIECE_BYTES):
+            digest.update(piece)
+            place += len(piece)
+        require_hash(key, digest.hexdigest(), recorded)
+
+
+def require_hash(key: str, found: str, recorded: Recorded) -> None:
+    """Raise DataRefusedError unless the SHA-256 of an object's bytes, in hex, is the one that its run recorded."""
+    if recorded.sha256 not in {None, found}:
+        message = f"{key} is not what the run {recorded.run_id} wrote: it was changed since, its SHA-256 is another"
+        raise DataRefusedError(message, hint=remake(key))
+
+
+def remake(key: str) -> str:
+    """A hint that names the command which makes the object."""
+    return f"make it again: `shopease {tables.MADE_BY.get(key.partition('/')[0], 'run-all')}`"

@@ -1,0 +1,271 @@
+"""The lake on S3: objects below a prefix of a bucket."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from shopease_etl import aws
+from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
+from shopease_etl.errors import DataRefusedError, UnreachableError
+from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartSink, is_from
+from shopease_etl.lake.store import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload
+
+KEYS_PER_DELETE: Final = 1_000
+TAGGED_BYTES: Final = 64 * 1024
+_OVERTAKEN: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404", "409", "412"}
+
+
+@dataclass(frozen=True)
+class TaggedObject:
+    """A small object: its bytes, its ETag, and the seconds since it was written, by the server's clock alone."""
+
+    body: bytes
+    etag: str
+    age: float
+
+
+class S3Store:
+    """Objects below a prefix of a bucket; credentials, region and endpoint come from AWS's own settings."""
+
+    def __init__(self, bucket: str, prefix: str = "", encryption: Encryption | None = None) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.location = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self.encryption = encryption
+
+    @cached_property
+    def client(self) -> Any:
+        """The boto3 client, made at first use; safe to share between threads."""
+        return aws.client("s3", self.location)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(CONCURRENT_PARTS, thread_name_prefix="upload")
+
+    @property
+    def folder(self) -> None:
+        """No folder of this machine."""
+        return None
+
+    def check(self) -> None:
+        """Raise UnreachableError unless the bucket is there and may be used."""
+        with refusals(self.location):
+            try:
+                self.client.head_bucket(Bucket=self.bucket)
+            except ClientError:
+                # The refusal of a HEAD has no body; this needs the same right, and is told the reason.
+                self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+                raise
+
+    def upload(self, key: str) -> Upload:
+        """Begin to write an object; it stays invisible until published."""
+        return Upload(key, self.sink(key))
+
+    def sink(self, key: str) -> MultipartSink:
+        """Begin to write an object; it stays invisible until published."""
+        return MultipartSink(self.client, self._pool, key, self._target(key), self._encrypted())
+
+    def uri(self, key: str) -> str:
+        """The object's s3:// address."""
+        return f"s3://{self.bucket}/{self.prefix}{key}"
+
+    def find(self, key: str) -> StoredObject | None:
+        """The object with this key, or None."""
+        head = self._head(key)
+        return head and StoredObject(key, head["ContentLength"], head["LastModified"].timestamp())
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects below a prefix, by key."""
+        with refusals(self.uri(prefix)):
+            pages = self.client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
+                for item in page.get("Contents", ()):
+                    yield StoredObject(self._own(item["Key"]), item["Size"], item["LastModified"].timestamp())
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
+        span = f"bytes={start}-" if start >= 0 else f"bytes={start}"
+        span += str(start + length - 1) if length is not None and start >= 0 else ""
+        try:
+            with refusals(self.uri(key)):
+                body = ObjectBody(
+                    self.client, self.bucket, self.prefix + key, span if start or length is not None else None
+                )
+        except UnreachableError as error:
+            if code_of(error.__cause__) == "InvalidRange":
+                return b""
+            raise
+        try:
+            return body.read(-1 if length is None else length)
+        finally:
+            body.close()
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, every one that can be; UnreachableError names the first that cannot."""
+        refused: list[Mapping[str, str]] = []
+        for start in range(0, len(keys), KEYS_PER_DELETE):
+            some = [{"Key": self.prefix + key} for key in keys[start : start + KEYS_PER_DELETE]]
+            named = {"Objects": some, "Quiet": True}
+            with refusals(self.location):
+                refused += self.client.delete_objects(Bucket=self.bucket, Delete=named).get("Errors", ())
+        if refused:
+            raise self._undeleted(refused)
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """Multipart uploads below the prefix that are neither completed nor aborted."""
+        with refusals(self.location):
+            pages = self.client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
+                for item in page.get("Uploads", ()):
+                    yield UnfinishedUpload(self._own(item["Key"]), item["UploadId"], item["Initiated"].timestamp())
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Delete what is half written; harmless where it is gone."""
+        try:
+            with refusals(self.uri(upload.key)):
+                self.client.abort_multipart_upload(**self._target(upload.key), UploadId=upload.upload_id)
+        except UnreachableError as error:
+            if code_of(error.__cause__) != "NoSuchUpload":
+                raise
+
+    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:  # noqa: ARG002 - S3 names versions
+        """The versions that the objects have now, which a bucket with versions keeps; each with its ETag."""
+        heads = dict(zip(keys, self._pool.map(self._head, keys), strict=True))
+        there = {key: head for key, head in heads.items() if head is not None}
+        return {
+            key: f"{head['VersionId']} {head['ETag']}" if head.get("VersionId") else None for key, head in there.items()
+        }
+
+    def require_kept(self, key: str, name: str) -> None:
+        """Raise DataRefusedError unless the former object is kept under this name."""
+        self._former_bytes(key, name)
+
+    def _former_bytes(self, key: str, name: str) -> int:
+        """The size of a former version; DataRefusedError where it is not kept."""
+        version, _, etag = name.partition(" ")
+        head = self._head(key, VersionId=version)
+        # in a bucket that keeps versions no more, the version "null" is that of every new object
+        if head is None or head["ETag"] != etag:
+            message = f"the former {key} is not kept any more"
+            raise DataRefusedError(message, hint="the bucket's lifecycle rules say how long it keeps versions")
+        return int(head["ContentLength"])
+
+    def former(self, key: str, name: str) -> MultipartSink:
+        """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
+        size = self._former_bytes(key, name)
+        sink = self.sink(key)
+        try:
+            sink.copy({**self._target(key), "VersionId": name.partition(" ")[0]}, size)
+            sink.complete()
+        except BaseException:
+            sink.discard()
+            raise
+        return sink
+
+    def prune(self, run_ids: Collection[str]) -> None:
+        """Nothing to do: the bucket's lifecycle rules say how long it keeps versions."""
+
+    def finish(self, ticket: Ticket) -> bool:
+        """Complete an upload in its dead writer's place; an object that was completed is known by the upload's id."""
+        key = str(ticket["key"])
+        request = {"MultipartUpload": {"Parts": ticket["parts"]}, "MpuObjectSize": ticket["bytes"]}
+        try:
+            with refusals(self.uri(key)):
+                self.client.complete_multipart_upload(**self._target(key), UploadId=ticket["upload"], **request)
+        except UnreachableError as error:
+            if code_of(error.__cause__) != "NoSuchUpload":
+                raise
+            return is_from(self.client, self._target(key), str(ticket["id"]))
+        return True
+
+    def sweep(self, kept: Collection[Path] = ()) -> None:
+        """Nothing to do: what is not completed is no object. Who holds the lease aborts it, where it is the lake's."""
+
+    def check_targets(self, keys: Collection[str]) -> None:
+        """Nothing to do: an upload is completed with the right that it was begun with, and no object blocks another."""
+
+    def tagged(self, key: str) -> TaggedObject | None:
+        """A small object with what `put_if` and `delete_if` ask for, or None."""
+        try:
+            with refusals(self.uri(key)):
+                answer = self.client.get_object(**self._target(key))
+                body = answer["Body"].read(TAGGED_BYTES)
+                answer["Body"].close()
+                now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+        except UnreachableError as error:
+            if code_of(error.__cause__) in {"404", "NoSuchKey"}:
+                return None
+            raise
+        return TaggedObject(body, answer["ETag"], (now - answer["LastModified"]).total_seconds())
+
+    def put_if(self, key: str, body: bytes, etag: str | None) -> str | None:
+        """Write a small object in place of the one with this ETag, or, where that is None, if there is none.
+
+        Returns its ETag; None where S3 refuses because somebody else was faster, or because it did it at the first
+        try, the answer was lost, and botocore tried again. `tagged` tells which.
+        """
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        try:
+            with refusals(self.uri(key)):
+                made = self.client.put_object(**self._target(key), Body=body, **condition, **self._encrypted())
+        except UnreachableError as error:
+            if code_of(error.__cause__) in _OVERTAKEN:
+                return None
+            raise
+        return str(made["ETag"])
+
+    def delete_if(self, key: str, etag: str) -> None:
+        """Delete an object if it is still the one with this ETag."""
+        try:
+            with refusals(self.uri(key)):
+                self.client.delete_object(**self._target(key), IfMatch=etag)
+        except UnreachableError as error:
+            if code_of(error.__cause__) not in _OVERTAKEN:
+                raise
+
+    def impatient(self, timeout: float) -> "S3Store":
+        """The same lake for calls that are of no use when late: each tries twice, and no longer than that."""
+        made = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
+        config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)
+        with refusals(self.location):
+            made.client = boto3.session.Session().client("s3", config=config)
+        return made
+
+    def _head(self, key: str, **version: str) -> Any:
+        try:
+            with refusals(self.uri(key)):
+                return self.client.head_object(**self._target(key), **version)
+        except UnreachableError as error:
+            if code_of(error.__cause__) in {"404", "NoSuchKey", "NoSuchVersion"}:
+                return None
+            if version and code_of(error.__cause__) == "403":
+                message = f"AWS refuses a former version of {self.uri(key)}"
+                hint = "give the credentials s3:GetObjectVersion (terraform/ makes a policy with all that is needed)"
+                raise UnreachableError(message, hint=hint) from error
+            raise
+
+    def _target(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": self.prefix + key}
+
+    def _own(self, key: str) -> str:
+        return key.removeprefix(self.prefix)
+
+    def _encrypted(self) -> dict[str, str]:
+        if self.encryption is None:
+            return {}
+        key = {"SSEKMSKeyId": self.encryption.kms_key} if self.encryption.kms_key else {}
+        return {"ServerSideEncryption": self.encryption.algorithm, **key}
+
+    def _undeleted(self, refused: Sequence[Mapping[str, str]]) -> UnreachableError:
+        first = ClientError({"Error": dict(refused[0])}, "DeleteObjects")
+        told = refusal(f"s3://{self.bucket}/{refused[0]['Key']}", first)
+        more = f" (and {len(refused) - 1:,} more)" if refused[1:] else ""
+        return UnreachableError(f"not deleted{more}: {told}", hint=told.hint)

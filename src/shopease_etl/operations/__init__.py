@@ -1,0 +1,1 @@
+"""Around the runs: checks, status, schedules, alerts."""

@@ -1,0 +1,133 @@
+"""Lineage: a run's events sent to an OpenLineage receiver, which can neither fail nor hold up the run."""
+
+import logging
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urlsplit
+
+from shopease_etl.errors import ConfigurationError
+from shopease_etl.pipeline.events import Event, Listener
+from shopease_etl.pipeline.plan import Plan
+from shopease_etl.settings import Settings
+
+if TYPE_CHECKING:
+    from openlineage.client.event_v2 import RunEvent
+    from openlineage.client.transport import Transport
+    from requests import Session
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PATH: Final = "/api/v1/lineage"
+KEY_VARIABLE: Final = "OPENLINEAGE_API_KEY"
+ANSWER_SECONDS: Final = 5.0
+END_SECONDS: Final = 5.0
+
+
+def listeners(plan: Plan, settings: Settings) -> tuple[Listener, ...]:
+    """Who is to be told of a run of the plan, for lineage: nobody where no lineage is set.
+
+    Raises:
+        ConfigurationError: the setting names no file or address, or the library is not installed.
+    """
+    return (_listener(plan, settings, settings.lineage),) if settings.lineage else ()
+
+
+def _listener(plan: Plan, settings: Settings, target: str) -> Listener:
+    try:
+        # slow to import, and of an extra
+        from shopease_etl.pipeline.lineage_events import Translation
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(
+            "lineage needs openlineage-python", hint="pip install 'shopease[lineage]'"
+        ) from missing
+    translation, sender = Translation(plan, settings), _Sender(_transport(target), target)
+
+    def lineage(event: Event) -> None:
+        for translated in translation.of(event):
+            sender.send(translated)
+        if event.run:
+            sender.finish()
+
+    return lineage
+
+
+def _transport(target: str) -> "Transport":
+    """The library's own transport; its client is not used, as files and variables of its own could redirect it."""
+    from openlineage.client.transport.file import FileConfig, FileTransport
+
+    if "://" not in target:
+        return FileTransport(FileConfig(target, append=True))
+    from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
+
+    address = _address(target)
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    return HttpTransport(
+        HttpConfig(
+            url=f"{address.scheme}://{address.netloc}",
+            endpoint=address._replace(scheme="", netloc="", path=address.path.rstrip("/") or DEFAULT_PATH).geturl(),
+            timeout=ANSWER_SECONDS,
+            auth=ApiKeyTokenProvider({"api_key": key}) if key else TokenProvider({}),
+            session=_session(),
+            retry={"total": 0},
+        )
+    )
+
+
+def _address(target: str) -> SplitResult:
+    wrong = "SHOPEASE_LINEAGE is not valid: "
+    hint = "write a file's path, or http(s)://HOST:PORT; a key goes into " + KEY_VARIABLE
+    try:
+        address = urlsplit(target)
+        is_address = address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ConfigurationError(f"{wrong}it is neither a file nor an http(s):// address", hint=hint)
+    if "@" in address.netloc:
+        raise ConfigurationError(f"{wrong}an address holds no user and no password", hint=hint)
+    return address
+
+
+def _session() -> "Session":
+    """A session that keeps to what it was given: no other address, and no password from a .netrc for the key."""
+    import requests
+
+    session = requests.Session()
+    session.max_redirects = 0
+    session.auth = lambda request: request
+    return session
+
+
+class _Sender:
+    """Sends in a thread of its own; after the first failure it sends no more."""
+
+    def __init__(self, transport: "Transport", target: str) -> None:
+        self._transport = transport
+        self._target = target
+        self._waiting: queue.SimpleQueue[RunEvent | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="lineage", daemon=True)
+
+    def send(self, event: "RunEvent") -> None:
+        """Take the event; it is not waited for."""
+        if self._thread.ident is None:
+            self._thread.start()
+        self._waiting.put(event)
+
+    def finish(self) -> None:
+        """Wait a moment for what is not sent yet."""
+        self._waiting.put(None)
+        self._thread.join(END_SECONDS)
+        if self._thread.is_alive():
+            log.warning("%s did not take all lineage events of this run in time", self._target)
+
+    def _work(self) -> None:
+        try:
+            for event in iter(self._waiting.get, None):
+                self._transport.emit(event)
+        except Exception as error:  # noqa: BLE001 - whatever a receiver does, it is not the run's failure
+            reason = " ".join(str(error).split())
+            log.warning("%s takes no lineage events, and is sent no more of this run: %s", self._target, reason)
+        finally:
+            self._transport.close()

@@ -1,0 +1,147 @@
+"""What a run will do: which stages, on which tables and datasets."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from shopease_etl.contract import tables
+from shopease_etl.contract.tables import GOLD_TABLES, GoldTable, Table
+from shopease_etl.errors import ConfigurationError, ShopeaseError
+
+STAGES: Final = ("extract", "clean", "aggregate", "crawl")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One dataset of one stage: what is read and what is written, as keys of the lake or tables of the source."""
+
+    stage: str
+    dataset: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a person has agreed to: that the source's schema has changed, that rows or revenue have gone, that most
+    rows of a table are rejected.
+    """
+
+    to_drift: bool = False
+    to_shrink: bool = False
+    to_rejects: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: the stages in order, on which tables and gold datasets."""
+
+    stages: tuple[str, ...]
+    tables: tuple[Table, ...] = tables.TABLES
+    datasets: tuple[GoldTable, ...] = GOLD_TABLES
+    fail_fast: bool = False
+    crawlers: bool = False
+
+    def steps(self) -> tuple[Step, ...]:
+        """The plan's work, dataset by dataset."""
+        return tuple(step for stage in self.stages for step in self._steps(stage))
+
+    def _steps(self, stage: str) -> Iterator[Step]:
+        if stage == "extract":
+            yield from (Step(stage, t.name, (t.source,), (t.bronze_key,)) for t in self.tables)
+        elif stage == "clean":
+            yield from (
+                Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key)) for t in self.cleaned_tables
+            )
+        elif stage == "aggregate":
+            silver = {table.name: table.silver_key for table in tables.CLEANED_TABLES}
+            yield from (Step(stage, d.name, tuple(silver[name] for name in d.inputs), (d.key,)) for d in self.datasets)
+        else:
+            yield Step(stage, "catalog", (), ("tables and views",))
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The objects that the plan writes."""
+        return tables.KEYS.intersection(key for step in self.steps() for key in step.writes)
+
+    def document(self) -> dict[str, object]:
+        """The plan as a manifest tells it."""
+        names = {"tables": [t.name for t in self.tables], "datasets": [d.name for d in self.datasets]}
+        return {"stages": list(self.stages), **names, "fail_fast": self.fail_fast, "crawlers": self.crawlers}
+
+    @property
+    def cleaned_tables(self) -> tuple[Table, ...]:
+        """The plan's tables that have a silver form."""
+        return tuple(table for table in self.tables if table.key)
+
+
+def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False) -> Plan:
+    """A plan of one stage on the named tables (all, where none is named), by the lake's or the source's name.
+
+    Raises:
+        ConfigurationError: a name is no table of the stage.
+    """
+    offered = tables.CLEANED_TABLES if stage == "clean" else tables.TABLES
+    by_name = {name: table for table in offered for name in (table.source, table.name)}
+    chosen = {_named(name, by_name, "table").name for name in names} or {table.name for table in offered}
+    return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast)
+
+
+def plan_datasets(names: Sequence[str]) -> Plan:
+    """A plan of `aggregate` for the named gold datasets (all, where none is named).
+
+    Raises:
+        ConfigurationError: a name is no gold dataset.
+    """
+    by_name = {dataset.name: dataset for dataset in GOLD_TABLES}
+    chosen = [_named(name, by_name, "dataset") for name in names] or GOLD_TABLES
+    return Plan(("aggregate",), datasets=tuple(dataset for dataset in GOLD_TABLES if dataset in chosen))
+
+
+def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
+    """A plan of all stages from the first to do.
+
+    Raises:
+        ConfigurationError: nothing is left to do.
+    """
+    if first_stage == "crawl" and skip_crawl:
+        message = "--from crawl with --skip-crawl leaves nothing to do"
+        raise ConfigurationError(message, hint="leave one of the two out")
+    stages = STAGES[STAGES.index(first_stage) :]
+    return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
+
+
+def plan_of(document: Mapping[str, Any]) -> Plan:
+    """The plan that a manifest tells.
+
+    Raises:
+        ShopeaseError: it tells none that this version knows.
+    """
+    known = {table.name: table for table in tables.TABLES}
+    built = {dataset.name: dataset for dataset in GOLD_TABLES}
+    try:
+        plan = document["plan"]
+        if not set(plan["stages"]) <= set(STAGES):
+            raise ValueError(plan["stages"])
+        return Plan(
+            tuple(stage for stage in STAGES if stage in plan["stages"]),
+            tuple(known[name] for name in plan["tables"]),
+            tuple(built[name] for name in plan["datasets"]),
+            fail_fast=bool(plan["fail_fast"]),
+            crawlers=bool(plan["crawlers"]),
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        message = f"the manifest of the run {document['run_id']} does not tell what the run was to do"
+        raise ShopeaseError(message, hint="start a new run: `shopease run-all`") from error
+
+
+def _named(name: str, offered: Mapping[str, _T], kind: str) -> _T:
+    if name in offered:
+        return offered[name]
+    close = difflib.get_close_matches(name, offered, 1)
+    message = f"there is no {kind} {name!r}"
+    names = ", ".join(sorted(offered))
+    raise ConfigurationError(message, hint=f"did you mean {close[0]}?" if close else f"there are {names}")

@@ -1,0 +1,242 @@
+"""What a run wrote, read again before it is published, by another engine than those that wrote it."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from hashlib import sha256
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from shopease_etl.contract import gold
+from shopease_etl.contract.tables import BRONZE, GOLD, QUARANTINE, SILVER, TRANSACTIONS
+from shopease_etl.errors import DataRefusedError
+from shopease_etl.lake.csv_bytes import csv_header
+from shopease_etl.lake.store import Store
+from shopease_etl.progress import SILENT, Progress
+from shopease_etl.report import DatasetResult, StageResult
+from shopease_etl.transform.chunks import awaited
+from shopease_etl.wording import counted
+
+THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
+BLOCK_BYTES: Final = 1 << 20
+LARGEST_BLOCK_BYTES: Final = 1 << 30
+EXACT_DIGITS: Final = 76
+_MONEY: Final = pa.decimal128(38, 2)
+_AMOUNT: Final = "total_amount"
+# By key: the columns that are added up, and the sums that aggregate recorded.
+_SUMMED: Final[Mapping[str, Mapping[str, str]]] = {
+    TRANSACTIONS.silver_key: {_AMOUNT: "silver_revenue"},
+    **{
+        item.table.key: {item.revenue: f"{item.table.name}_revenue", item.sales: f"{item.table.name}_transactions"}
+        for item in gold.GOLD
+    },
+}
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What an object holds: its bytes, its rows without the header, and the sums by their recorded names."""
+
+    bytes: int
+    sha256: str
+    rows: int
+    sums: Mapping[str, Decimal | int]
+
+
+class _Stored:
+    """An object's bytes as a file that is read once, from its beginning to its end; hashed on the way."""
+
+    closed = False
+
+    def __init__(self, store: Store, key: str, stopped: threading.Event) -> None:
+        self.bytes = 0
+        self.hash = sha256()
+        self._store = store
+        self._key = key
+        self._stopped = stopped
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; none at the end.
+
+        Raises:
+            InterruptedError: nobody wants them any more.
+        """
+        if self._stopped.is_set():
+            raise InterruptedError
+        data = self._store.read(self._key, self.bytes, size)
+        self.hash.update(data)
+        self.bytes += len(data)
+        return data
+
+
+class Rereading:
+    """The reading again of what the stages of a run wrote, while later stages are at work."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reread")
+        self._stopped = threading.Event()
+        self._stages: list[StageResult] = []
+        self._contents: list[tuple[DatasetResult, Future[_Content]]] = []
+
+    def add(self, stage: StageResult) -> None:
+        """Begin to read what the stage wrote, and add up what it holds."""
+        self._stages.append(stage)
+        for item in sorted(stage.datasets, key=lambda item: -item.bytes):
+            self._contents.append((item, self._pool.submit(_content, self._store, self._stopped, item)))
+
+    def result(self, progress: Progress = SILENT) -> dict[str, object]:
+        """Wait for the end; gives the sums for the manifest.
+
+        Raises:
+            DataRefusedError: an object is not what its stage recorded, or silver and quarantine are not bronze's rows;
+                the message names key and both numbers.
+        """
+        items = [item for item, _ in self._contents]
+        rows: dict[str, int] = {}
+        sums: dict[str, Decimal | int] = {}
+        progress.start("reread", sum(item.bytes for item in items))
+        for item, future in self._contents:
+            content = awaited(future)
+            _require_recorded(item, content)
+            rows[item.key] = content.rows
+            sums |= content.sums
+            progress.advance("reread", size=content.bytes)
+        _require_every_row(items, rows)
+        _require_sums(self._stages, rows, sums)
+        progress.finish("reread", counted(len(rows), "object"))
+        return {"reread": {"objects": len(rows), "rows": rows, **sums}}
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._stopped.set()
+        self._pool.shutdown(cancel_futures=True)
+
+
+def reread(store: Store, stages: Sequence[StageResult], *, progress: Progress = SILENT) -> dict[str, object]:
+    """Read every object that the stages wrote, and add up what it holds, as `Rereading` does."""
+    rereading = Rereading(store)
+    try:
+        for stage in stages:
+            rereading.add(stage)
+        return rereading.result(progress)
+    finally:
+        rereading.stop()
+
+
+def _content(store: Store, stopped: threading.Event, item: DatasetResult) -> _Content:
+    summed = _SUMMED.get(item.key, {})
+    with _reading(item.key), localcontext(prec=EXACT_DIGITS):
+        if item.layer == GOLD:
+            return _parquet(store, item.key, summed)
+        block = BLOCK_BYTES
+        while True:
+            try:
+                return _csv(store, item.key, summed, block, stopped)
+            except pa.ArrowInvalid:
+                # a header or a row is larger than a block, or else it is no CSV
+                if block >= min(item.bytes, LARGEST_BLOCK_BYTES):
+                    raise
+            block *= 8
+
+
+@contextmanager
+def _reading(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, LookupError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        message = f"{key} cannot be read again: {reason}"
+        raise DataRefusedError(message) from error
+
+
+def _parquet(store: Store, key: str, summed: Mapping[str, str]) -> _Content:
+    data = store.read(key)
+    rows, sums = _totals(pq.ParquetFile(pa.BufferReader(data)).iter_batches(), summed)
+    return _Content(len(data), sha256(data).hexdigest(), rows, sums)
+
+
+def _csv(store: Store, key: str, summed: Mapping[str, str], block: int, stopped: threading.Event) -> _Content:
+    """Every row is taken apart, but only what is added up is decoded: the hash tells that no byte has changed."""
+    names = csv_header(key, store.read(key, length=block))
+    if names is None:
+        message = f"its header does not end in the first {block:,} bytes"
+        raise pa.ArrowInvalid(message)
+    if not names:
+        message = f"{key} has no columns"
+        raise DataRefusedError(message)
+    file = _Stored(store, key, stopped)
+    types = {name: _MONEY if name in summed else pa.string() for name in names}
+    with csv.open_csv(
+        file,
+        # the header is read above: what Arrow would make of it depends on the first rows
+        csv.ReadOptions(block_size=block, column_names=names, skip_rows_after_names=1),
+        # an empty line is a row whose only column is NULL
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        csv.ConvertOptions(column_types=types, null_values=[""], include_columns=[*summed] or names[:1]),
+    ) as reader:
+        rows, sums = _totals(reader, summed)
+    return _Content(file.bytes, file.hash.hexdigest(), rows, sums)
+
+
+def _totals(batches: Iterator[Any], summed: Mapping[str, str]) -> tuple[int, dict[str, Decimal | int]]:
+    """How many rows there are, and the exact sums; a NULL adds nothing."""
+    rows = 0
+    sums: dict[str, Decimal | int] = dict.fromkeys(summed.values(), 0)
+    for batch in batches:
+        rows += batch.num_rows
+        for column, name in summed.items():
+            sums[name] += pc.sum(batch.column(column)).as_py() or 0
+    return rows, sums
+
+
+def _require_recorded(item: DatasetResult, content: _Content) -> None:
+    _require(item.key, "bytes", content.bytes, item.bytes)
+    _require(item.key, "the hash", content.sha256, item.sha256)
+    _require(item.key, "rows", content.rows, item.rows_out)
+    if item.layer == BRONZE:
+        _require(item.key, "rows", content.rows, item.rows_in)
+
+
+def _require_every_row(items: Sequence[DatasetResult], rows: Mapping[str, int]) -> None:
+    """Silver and quarantine have together what bronze has, which an earlier run may have written."""
+    by_layer = {(item.layer, item.name): rows[item.key] for item in items}
+    for item in items:
+        if item.layer == SILVER:
+            parted = rows[item.key] + by_layer.get((QUARANTINE, item.name), 0)
+            bronze = by_layer.get((BRONZE, item.name), item.rows_in)
+            _require(item.key, "rows together with quarantine", parted, bronze)
+
+
+def _require_sums(stages: Sequence[StageResult], rows: Mapping[str, int], sums: Mapping[str, Decimal | int]) -> None:
+    """What gold was made of is what silver holds, and what gold holds is what was reconciled."""
+    for recorded in (stage.reconciliation for stage in stages if stage.name == "aggregate"):
+        if TRANSACTIONS.silver_key in rows:
+            _require(
+                TRANSACTIONS.silver_key, "sales", rows[TRANSACTIONS.silver_key], recorded.get("silver_transactions")
+            )
+        for key in rows.keys() & _SUMMED.keys():
+            for column, name in _SUMMED[key].items():
+                _require(key, column, sums[name], recorded.get(name))
+
+
+def _require(key: str, what: str, found: object, expected: object) -> None:
+    if found != expected:
+        message = f"{key}, read again, is not what the run recorded: {what} {_told(found)} instead of {_told(expected)}"
+        raise DataRefusedError(message, hint="nothing is published; run it again, and check the disk if it stays so")
+
+
+def _told(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)

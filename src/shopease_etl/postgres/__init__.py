@@ -1,9 +1,0 @@
-"""The source database: connections, one snapshot shared by all of them, and tables as streams of CSV bytes."""
-
-from shopease_etl.postgres.connections import parameters
-from shopease_etl.postgres.copying import CopyOut
-from shopease_etl.postgres.snapshots import Snapshot, snapshot
-from shopease_etl.postgres.source_tables import Blocks, SourceTable
-from shopease_etl.postgres.transactions import NO_LIMITS, Limits, connect
-
-__all__ = ["NO_LIMITS", "Blocks", "CopyOut", "Limits", "Snapshot", "SourceTable", "connect", "parameters", "snapshot"]

@@ -1,0 +1,1 @@
+"""The source database: PostgreSQL, embedded or not, and dumps of it."""

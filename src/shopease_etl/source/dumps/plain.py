@@ -1,0 +1,247 @@
+"""Reads a plain dump statement by statement as psql does, and makes it fit for a server that is not its own.
+
+Line numbers stay as they are in the dump: what is left out leaves its line breaks behind. The memory it takes does not
+depend on how long a statement, a string, a comment or a line is.
+"""
+
+import re
+import shlex
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.source.dumps import lexer
+from shopease_etl.source.dumps.lexer import FLAT, NAME, Lexer
+from shopease_etl.source.dumps.rules import DATABASE, Rules
+from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
+
+LIMIT: Final = 8 << 20
+"""How many bytes of a statement the rules see; what is longer passes by in pieces."""
+
+# Runs of INSERTs, which may be the whole dump, are passed by one match each megabyte.
+_INSERTS: Final = re.compile(
+    rb"(?:(?i:INSERT INTO )(?:" + NAME + rb'|"[^"]*+"|\.)+ ?(?:' + FLAT + rb"\s*)?"
+    rb"(?i:OVERRIDING SYSTEM VALUE )?(?i:VALUES)\s*" + FLAT + rb"(?:,\s*+" + FLAT + rb")*;\r?\n\s*+)+",
+    re.S,
+)
+_COPY: Final = re.compile(
+    rb'COPY\s+(?:"(?:[^"]|"")+"|[\w$\x80-\xff.])+\s*(?:\((?:"[^"]*"|[^()"])*\))?\s*FROM\s+stdin\b(?!.*\bbinary\b)[^;]*;',
+    re.S | re.I,
+)
+_ANY_COPY: Final = re.compile(rb"copy(?![\w$\x80-\xff])", re.I)
+_HEADER: Final = re.compile(rb"-- PostgreSQL database (cluster )?dump( complete)?\s*$")
+_BEFORE_DATABASE: Final = re.compile(rb"(?:SET|SELECT pg_catalog\.set_config)\b", re.I)
+_SPACE: Final = re.compile(rb"\s*+")
+
+
+@dataclass
+class PlainDump:
+    """A plain dump on its way to psql; `filtered` may be called once."""
+
+    name: str
+    chunks: Iterable[bytes]
+    rules: Rules
+    _data: bytes = b""
+    _at: int = 0
+    _line: int = 1
+    _ended: bool = False
+    _headers: set[bytes] = field(default_factory=set)
+    _database_lines: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._source = iter(self.chunks)
+
+    def filtered(self) -> Generator[bytes, None, None]:
+        """The dump's bytes for psql; raises a ShopeaseError where it is cut off or holds what we do not take."""
+        self._more()
+        self._data = self._data.removeprefix(b"\xef\xbb\xbf")
+        while True:
+            yield from self._gap()
+            if self._at == len(self._data):
+                break
+            if self._data[self._at : self._at + 1] == b"\\":
+                yield self._meta_command()
+            elif inserts := _INSERTS.match(self._data, self._at, self._at + CHUNK):
+                self._refuse_database()
+                yield self._pass(inserts.end())
+            else:
+                yield from self._statement()
+        self._refuse_database()
+        if b"" in self._headers and b" complete" not in self._headers:
+            raise self._cut_off("its last line, `-- PostgreSQL database dump complete`, is missing")
+
+    def _more(self) -> bool:
+        """Reads on, keeping what is not passed yet; False at the end of the dump, which gets a line break."""
+        if self._ended:
+            return False
+        if len(self._data) - self._at > 2 * LIMIT:
+            raise self._refused(f"a word or line of more than {LIMIT:,} bytes")
+        chunk = next(self._source, None)
+        self._ended = chunk is None
+        self._data = self._data[self._at :] + (b"\n" if chunk is None else chunk)
+        self._at = 0
+        return True
+
+    def _pass(self, end: int) -> bytes:
+        """Takes the data up to `end`, counting its lines."""
+        taken = self._data[self._at : end]
+        self._line += taken.count(b"\n")
+        self._at = end
+        return taken
+
+    def _gap(self) -> Iterator[bytes]:
+        """Passes white space and comments, of which only line breaks are kept."""
+        while True:
+            if space := _SPACE.match(self._data, self._at):
+                yield _line_breaks(self._pass(space.end()))
+            mark = self._data[self._at : self._at + 2]
+            if len(mark) < 2 and self._more():
+                continue
+            if mark not in (b"--", b"/*"):
+                return
+            yield from self._comment(mark)
+
+    def _comment(self, mark: bytes) -> Iterator[bytes]:
+        self._note_header()
+        comment, at, closed = lexer.construct_of(mark), self._at + 2, False
+        while not closed:
+            at, closed = comment.close(self._data, at, final=self._ended)
+            yield _line_breaks(self._pass(at))
+            if not closed and not self._more():
+                if mark == b"/*":
+                    raise self._cut_off("a comment does not end")
+                return
+            at = at if closed else self._at
+
+    def _note_header(self) -> None:
+        while len(self._data) - self._at < 100 and self._more():
+            pass
+        if header := _HEADER.match(self._data[self._at : self._at + 100].partition(b"\n")[0]):
+            if header[1]:
+                raise self._refused("a whole cluster (pg_dumpall)")
+            self._headers.add(header[2] or b"")
+
+    def _meta_command(self) -> bytes:
+        while (end := self._data.find(b"\n", self._at)) < 0 and self._more():
+            pass
+        line = self._pass(end)
+        word = line.split()[0].decode(errors="replace")
+        if word in (r"\connect", r"\c"):
+            self._database_lines.append(self._line)
+        elif word not in (r"\restrict", r"\unrestrict"):
+            raise self._refused_command(word, self._line)
+        return b""
+
+    def _statement(self) -> Iterator[bytes]:
+        line, state, begun, kept = self._line, Lexer(), False, True
+        for piece, whole in self._pieces(state, line):
+            if begun:
+                yield piece if kept else _line_breaks(piece)
+                continue
+            begun = True
+            if _ANY_COPY.match(piece):
+                yield from self._copy(piece, line)
+                return
+            adapted = self._checked(piece, line) and self.rules.adapted(piece, whole=whole)
+            kept = bool(adapted.strip())
+            yield adapted or _line_breaks(piece)
+
+    def _checked(self, statement: bytes, line: int) -> bytes:
+        """The statement unless it is refused; b"" where it is known to be refused later."""
+        what = self.rules.refusal(statement)
+        if what == DATABASE:
+            self._database_lines.append(line)
+            return b""
+        if what:
+            raise self._refused(what, line)
+        if not _BEFORE_DATABASE.match(statement):
+            self._refuse_database()
+        return statement
+
+    def _copy(self, statement: bytes, line: int) -> Iterator[bytes]:
+        self._refuse_database()
+        if not _COPY.fullmatch(statement):
+            raise self._refused("a COPY that is not FROM stdin", line)
+        yield statement
+        yield from self._copy_data(line)
+
+    def _pieces(self, state: Lexer, line: int) -> Iterator[tuple[bytes, bool]]:
+        """The statement, and whether this is all of it; where it is longer than `LIMIT`, in several pieces."""
+        whole, at = True, self._at
+        while True:
+            at, event = state.advance(self._data, at, final=self._ended)
+            if event == lexer.END:
+                yield self._pass(at), whole
+                return
+            if event != lexer.MORE:
+                raise self._refused_mark(event, at)
+            if at - self._at > LIMIT:
+                whole = False
+                yield self._pass(at), whole
+            scanned = at - self._at
+            if not self._more():
+                raise self._cut_off(f"the statement that begins in line {line} does not end")
+            at = self._at + scanned
+
+    def _refused_mark(self, event: str, at: int) -> DataRefusedError:
+        line = self._line + self._data.count(b"\n", self._at, at)
+        if event == lexer.AMBIGUOUS:
+            return self._refused("a number that runs into a quote", line)
+        return self._refused_command(self._data[at : at + 40].split()[0].decode(errors="replace"), line)
+
+    def _copy_data(self, line: int) -> Iterator[bytes]:
+        """Passes the rows of a COPY up to and with `\\.`, in big pieces."""
+        while (end := self._data.find(b"\n", self._at)) < 0 and self._more():
+            pass
+        if self._data[self._at : end].strip():
+            raise self._refused("something behind a COPY in its line", line)
+        yield self._pass(end)
+        while True:  # the data begins with the line break before a row
+            if (last := self._copy_end()) is not None:
+                yield self._pass(last)
+                return
+            cut = self._data.rfind(b"\n", max(self._at, len(self._data) - 8))  # it may begin the end, cut in two
+            yield self._pass(cut if cut >= 0 else len(self._data))
+            if not self._more() or (self._ended and self._copy_end() is None):
+                raise self._cut_off(f"it ends among the rows of the COPY in line {line}")
+
+    def _copy_end(self) -> int | None:
+        at = self._data.find(b"\n\\.", self._at)
+        while at >= 0:
+            for end in (b"\n", b"\r\n"):
+                if self._data.startswith(end, at + 3):
+                    return at + 3
+            at = self._data.find(b"\n\\.", at + 1)
+        return None
+
+    def _cut_off(self, why: str) -> ShopeaseError:
+        return ShopeaseError(
+            f"{self.name} is cut off: {why}", hint="nothing was restored; fetch or make the dump again"
+        )
+
+    def _refused(self, what: str, line: int | None = None) -> DataRefusedError:
+        return DataRefusedError(
+            f"{self.name}, line {line or self._line} holds {what}, which restore does not accept", hint=DUMP_HINT
+        )
+
+    def _refuse_database(self) -> None:
+        """Refuses the statements of `pg_dump --create`, once all of them are known."""
+        if lines := self._database_lines:
+            numbers = ", ".join(map(str, lines))
+            script = ";".join(f"{line}d" for line in lines)
+            file = shlex.quote(self.name) if self.name.endswith(".sql") else "UNPACKED.sql"
+            raise DataRefusedError(
+                f"{self.name} creates or connects to a database of its own (pg_dump --create) in line {numbers}",
+                hint=f"make the dump without --create, or remove these lines: sed '{script}' {file} > sales_db.sql",
+            )
+
+    def _refused_command(self, word: str, line: int) -> DataRefusedError:
+        return DataRefusedError(
+            f"{self.name}, line {line}: the psql command {word} is refused, as it could run programs on this machine",
+            hint="a dump of pg_dump holds none; do not restore this one unless you trust who made it",
+        )
+
+
+def _line_breaks(text: bytes) -> bytes:
+    return b"\n" * text.count(b"\n")

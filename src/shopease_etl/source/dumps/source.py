@@ -1,0 +1,271 @@
+"""Opens a dump by what its first bytes say: a local file or folder, or an object on S3, streamed and decompressed."""
+
+import contextlib
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from shopease_etl.addresses import s3_address
+from shopease_etl.errors import ConfigurationError
+from shopease_etl.source.dumps import unpack
+from shopease_etl.source.dumps.unpack import Readable
+
+if TYPE_CHECKING:
+    from shopease_etl.aws import ObjectBody
+
+CHUNK: Final = 1 << 20
+PLAIN: Final = "plain"
+CUSTOM: Final = "custom"
+DIRECTORY: Final = "directory"
+TAR: Final = "tar"
+ZIP: Final = "zip"
+TOC: Final = "toc.dat"
+
+DUMP_HINT: Final = "make one with: pg_dump --no-owner --format=plain DBNAME > sales_db.sql"
+_MAGIC: Final = (
+    (0, b"PGDMP", CUSTOM),
+    (0, b"PK\x03\x04", ZIP),
+    (0, b"PK\x05\x06", ZIP),
+    (257, b"ustar", TAR),
+    *((0, magic, compression) for magic, compression in unpack.COMPRESSIONS.items()),
+)
+_FORMAT_AT: Final = 10  # the byte of an archive's head that says its format
+_CUSTOM_FORMAT: Final = b"\1"  # a table of contents has another
+_DEEPEST: Final = 5  # archives within archives
+_FOREIGN: Final = (
+    (re.compile(rb"-- (?:MySQL|MariaDB) dump|/\*!\d{5}", re.I), "a dump of MySQL or MariaDB"),
+    (re.compile(rb"PRAGMA ", re.I), "a dump of SQLite"),
+    (re.compile(rb"\xff\xfe|\xfe\xff"), "in UTF-16, as PowerShell's > writes it"),
+)
+_NOISE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|--[^\n]*+(?:\n|$)|/\*.*?(?:\*/|\Z))*", re.S)
+_VERBS: Final = (
+    rb"alter|begin|comment|copy|create|delete|do|drop|grant|insert|"
+    rb"lock|refresh|revoke|select|set|start|truncate|update|with"
+)
+_STATEMENT: Final = re.compile(rb"\\[a-z]|(?:" + _VERBS + rb")\b(?![,;|\t])", re.I)
+
+
+class _Counted(io.RawIOBase):
+    """Bytes of a source, counted as they pass; a source that breaks off raises a ShopeaseError that names the dump."""
+
+    def __init__(self, source: Readable, name: str) -> None:
+        self._source = source
+        self._name = name
+        self.count = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """Fills the whole buffer unless the source ends, so that a peek sees enough to tell the format."""
+        filled = 0
+        while filled < len(buffer) and (part := self._read(len(buffer) - filled)):
+            buffer[filled : filled + len(part)] = part
+            filled += len(part)
+        self.count += filled
+        return filled
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._source.read(size)
+        except unpack.DAMAGES as error:
+            raise unpack.damaged(self._name, error) from error
+
+
+_Stream: TypeAlias = "io.BufferedReader[_Counted]"
+
+
+@dataclass
+class Dump:
+    """An open dump: `stream` yields SQL where it is plain or compressed; an archive has a `path` instead."""
+
+    name: str
+    format: str
+    size: int
+    path: Path | None = None
+    stream: "_Stream | None" = None
+    _counted: _Counted | None = field(default=None, repr=False)
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of `size` has been read through `stream`."""
+        return self._counted.count if self._counted else 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """The SQL of a plain dump, in pieces of about a megabyte."""
+        while self.stream is not None and (chunk := self.stream.read(CHUNK)):
+            yield chunk
+
+
+@contextlib.contextmanager
+def opened(location: str) -> Iterator[Dump]:
+    """Opens the dump at a path or s3:// address; ConfigurationError where it is missing or none."""
+    if right := s3_address(location):
+        message = f"cannot read the dump {location}: an S3 address must begin with s3://"
+        raise ConfigurationError(message, hint=f"write it as {right}")
+    name = location.rstrip("/").rpartition("/")[2] or location
+    with contextlib.ExitStack() as stack:
+        if location.startswith("s3://"):
+            source, size = _open_s3(location)
+            stack.callback(source.close)
+            yield _Opening(name, stack, size).identified(source, None)
+        elif Path(location).is_dir():
+            yield _directory(Path(location).absolute(), name)
+        else:
+            path = Path(location).absolute()  # pg_restore would take -x.dump for an option
+            try:
+                file = stack.enter_context(path.open("rb"))
+            except OSError as error:
+                raise ConfigurationError(f"cannot read the dump {location}: {error.strerror}") from error
+            yield _Opening(name, stack, path.stat().st_size).identified(file, path)
+
+
+def _directory(path: Path, name: str) -> Dump:
+    if not (path / TOC).is_file():
+        raise ConfigurationError(
+            f"{name} is a folder without toc.dat, so no directory dump",
+            hint="pg_dump --format=directory --file=FOLDER DBNAME makes one",
+        )
+    for file in path.glob("[0-9]*.dat*"):
+        if not _is_whole_data_file(file):
+            raise unpack.damaged(name, f"{file.name} has no end")
+    size = sum(file.stat().st_size for file in path.iterdir())
+    return Dump(name, DIRECTORY, size, path=path)
+
+
+def _is_whole_data_file(path: Path) -> bool:
+    """Whether a table's file has its end; pg_restore notices that only where it is compressed and not empty."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 16))
+        end = file.read()
+    return bool(end) and (
+        path.suffix != ".dat" or end.rstrip(b"\n").endswith((b"\n\\.", b";")) or end.startswith(b"\\.")
+    )
+
+
+@dataclass
+class _Opening:
+    """The way from a file's first bytes to the dump in it; `stack` keeps open what the dump needs."""
+
+    name: str
+    stack: contextlib.ExitStack
+    size: int
+    _outer: str = ""
+    _depth: int = 0
+    _counted: _Counted | None = None
+
+    def identified(self, source: Readable, path: Path | None) -> Dump:
+        """The dump that the source holds, in whatever it is wrapped; `path`: the file that has the same bytes."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ConfigurationError(
+                f"{self.name} is packed more than {_DEEPEST} times", hint="unpack it, and give the dump that is in it"
+            )
+        counted = _Counted(source, self.name)
+        self._counted = self._counted or counted
+        stream = self.stack.enter_context(io.BufferedReader(counted, CHUNK))
+        head = stream.peek(512)
+        inner = format_of(head)
+        self._outer = self._outer or inner
+        if inner in unpack.COMPRESSIONS.values():
+            return self.identified(unpack.decompressed(stream, inner), None)
+        if inner in (TAR, ZIP):
+            return self._packed(path or self._spooled(stream), inner)
+        if inner == CUSTOM:
+            if head[_FORMAT_AT : _FORMAT_AT + 1] not in (b"", _CUSTOM_FORMAT):
+                return self._table_of_contents(path)
+            return Dump(self.name, inner, self.size, path=path or self._spooled(stream))
+        _refuse_unless_sql(head, self.name)
+        return Dump(self.name, self._outer, self.size, stream=stream, _counted=self._counted)
+
+    def _packed(self, path: Path, kind: str) -> Dump:
+        """The dump in a tar or zip archive: one of pg_dump's own, the folder of a directory dump, or a single file."""
+        if kind == TAR and not unpack.is_whole_tar(path):
+            raise unpack.damaged(self.name, "its tar archive has no end")
+        files = unpack.members(path, kind, self.name, self.stack)
+        toc = next((file for file in files if file.path.name == TOC), None)
+        if toc and kind == TAR and any(file.path.name == "restore.sql" for file in files):
+            return Dump(self.name, TAR, self.size, path=path)
+        if toc:
+            return self._unpacked_folder([file for file in files if file.path.parent == toc.path.parent])
+        member = unpack.only_one(files, self.name)
+        self.size, self._counted = member.size, None
+        return self.identified(member.open(), None)
+
+    def _unpacked_folder(self, files: list[unpack.Member]) -> Dump:
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="shopease-dump-")))
+        for file in files:
+            with (folder / file.path.name).open("wb") as target:
+                shutil.copyfileobj(io.BufferedReader(_Counted(file.open(), self.name), CHUNK), target, CHUNK)
+        return replace(_directory(folder, self.name), size=self.size)
+
+    def _table_of_contents(self, path: Path | None) -> Dump:
+        """The directory dump whose table of contents was given in the place of its folder."""
+        if path is None or path.name != TOC:
+            raise ConfigurationError(
+                f"{self.name} is only the table of contents of a directory dump", hint="give the folder that it is of"
+            )
+        return _directory(path.parent, path.parent.name)
+
+    def _spooled(self, stream: "_Stream") -> Path:
+        """A temporary file with the rest of the stream, as archives are read in any order."""
+        file = self.stack.enter_context(tempfile.NamedTemporaryFile(prefix="shopease-dump-"))  # noqa: SIM115 (the stack closes it)
+        while chunk := stream.read(CHUNK):
+            file.write(chunk)
+        file.flush()
+        return Path(file.name)
+
+
+def format_of(head: bytes) -> str:
+    """The format that a dump's first 512 bytes tell; what has no mark may be plain."""
+    for offset, magic, name in _MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return name
+    return PLAIN
+
+
+def _refuse_unless_sql(head: bytes, name: str) -> None:
+    if not head:
+        raise ConfigurationError(f"{name} is empty", hint=DUMP_HINT)
+    for pattern, what in _FOREIGN:
+        if pattern.match(head):
+            raise ConfigurationError(f"{name} is {what}: no dump that PostgreSQL reads", hint=DUMP_HINT)
+    statement = head[_NOISE.match(head).end() :]  # type: ignore[union-attr]
+    if b"\0" in head or (statement and not _STATEMENT.match(statement)):
+        raise ConfigurationError(f"{name} is no dump: neither an archive of pg_dump nor SQL", hint=DUMP_HINT)
+
+
+def _open_s3(location: str) -> tuple["ObjectBody", int]:
+    from shopease_etl import aws
+
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    if not bucket or not key or key.endswith("/"):
+        raise _directory_on_s3(location)
+    client = aws.client("s3", location)
+    with aws.refusals(location):
+        try:
+            body = aws.ObjectBody(client, bucket, key)
+        except client.exceptions.NoSuchBucket as error:
+            raise ConfigurationError(f"there is no bucket {bucket}") from error
+        except client.exceptions.NoSuchKey as error:
+            raise _missing_on_s3(client, bucket, key) from error
+    return body, body.size
+
+
+def _missing_on_s3(client: Any, bucket: str, key: str) -> ConfigurationError:
+    if client.list_objects_v2(Bucket=bucket, Prefix=f"{key}/toc.dat", MaxKeys=1).get("KeyCount"):
+        return _directory_on_s3(f"s3://{bucket}/{key}")
+    return ConfigurationError(f"there is no object s3://{bucket}/{key}")
+
+
+def _directory_on_s3(location: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{location} names no object: a directory dump cannot be restored from S3",
+        hint="copy it here first: aws s3 sync S3_FOLDER FOLDER, or dump with --format=custom",
+    )

@@ -1,0 +1,98 @@
+"""Connections to the source, and how to break them off."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from shopease_etl.errors import ConfigurationError, SourceFaultError
+from shopease_etl.source.postgres.errors import refusal, translating
+
+ANSWER_SECONDS: Final = 30.0  # what the server may take for a short question
+# What the URL may say otherwise. A network that is dead ends even an idle connection after about a minute.
+_CONNECTION: Final = {
+    "fallback_application_name": "shopease",
+    "connect_timeout": "10",
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
+
+@contextmanager
+def opened(url: str) -> Iterator[psycopg.Connection]:
+    """A connection as the server gives it; what it raises is translated."""
+    named = parameters(url)
+    defaults = {name: value for name, value in _CONNECTION.items() if name not in named}
+    try:
+        # A prepared statement would stay on the server's connection, which a pooler gives to other clients.
+        connection = psycopg.connect(make_conninfo(url, **defaults), autocommit=True, prepare_threshold=None)
+    except psycopg.DatabaseError as error:
+        raise refusal(error) from error
+    try:
+        with translating("the database"):
+            yield connection
+    finally:
+        connection.close()
+
+
+def parameters(url: str) -> dict[str, str]:
+    """The connection parameters that a libpq URL or conninfo string gives.
+
+    Raises:
+        ConfigurationError: it is neither; the message tells nothing of it, as it may hold a password.
+    """
+    message = "the database URL is not valid"
+    try:
+        named = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(message, hint="write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None
+    if "@" in named.get("host", "").lstrip("@"):
+        raise ConfigurationError(message, hint="write an @ in the user or the password as %40")
+    return named
+
+
+@contextmanager
+def answering(
+    connection: psycopg.Connection,
+    seconds: float = ANSWER_SECONDS,
+    *,
+    doing: str = "the database",
+    hint: str | None = None,
+) -> Iterator[None]:
+    """Break the connection off if what the block asks of the server takes longer than this.
+
+    Raises:
+        SourceFaultError: it took longer.
+    """
+    is_late = threading.Event()
+
+    def give_up() -> None:
+        is_late.set()
+        hang_up(connection)
+
+    patience = threading.Timer(seconds, give_up)
+    patience.daemon = True
+    patience.start()
+    try:
+        yield
+    except psycopg.Error as error:
+        if not is_late.is_set():
+            raise
+        message = f"{doing}: no answer within {seconds:g} s"
+        raise SourceFaultError(message, hint=hint) from error
+    finally:
+        patience.cancel()
+
+
+def hang_up(connection: psycopg.Connection) -> None:
+    """Let whoever reads from the connection see its end."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as network:
+        network.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,163 @@
+"""Which rows of bronze lose their key to another row; memory holds their numbers, never the rows."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, Protocol
+
+import narwhals.stable.v2 as nw
+import polars as pl
+
+from shopease_etl.contract.tables import ROW, Table
+from shopease_etl.transform import rules as cleaning
+from shopease_etl.transform.chunks import Piece, in_order
+from shopease_etl.transform.instants import instant
+from shopease_etl.transform.rules import KEY, RECORD
+from shopease_etl.transform.spill import Spill
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 100_000
+_EARLIEST: Final = -(2**63)
+
+
+class Rows(Protocol):
+    """A table's rows in pieces, which can be read again and again; every column as text."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """The pieces in order."""
+
+    def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """A piece's rows; `columns` are those to read, where not all."""
+
+    def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
+        """Those of a piece's rows that stand at these places, which rise."""
+
+
+@dataclass(frozen=True)
+class Deduplicated:
+    """A table's pieces, numbered, and the numbers of the rows that lost their key, which rise."""
+
+    pieces: tuple[Piece, ...]
+    lost: pl.Series
+
+    def lost_in(self, piece: Piece) -> pl.Series:
+        """The numbers of the piece's rows that lost their key."""
+        return _within(self.lost, piece)
+
+
+def deduplicated(
+    rows: Rows, table: Table, pool: Executor, spill: Callable[[str], Spill], ahead: int, *, zone: str
+) -> Deduplicated:
+    """Find out which rows lose their key: all rows are read once, but only their keys, then those that share one, and
+    once more those that tie in both of their instants and are no copies of each other.
+
+    `spill` makes a place for rows by the values of a column; at most `ahead` pieces are in memory. Timestamps without
+    an offset are read in the time zone `zone`.
+
+    Raises:
+        DataRefusedError, PolarsError: the rows cannot be read.
+    """
+    with spill(KEY) as keys:
+        pieces = tuple(_numbered(rows, table, pool, keys, ahead))
+        rivals = _rivals(keys)
+    if rivals.is_empty():
+        return Deduplicated(pieces, rivals)
+    found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(pieces, rivals), ahead))
+    contestants = pl.concat([_contestants(frame, table, zone) for frame in _gathered(found)])
+    lost, tied = _ranked(contestants)
+    if not tied.is_empty():
+        near = _near(pieces, tied[ROW])
+        records = (frame for _, frame in in_order(pool, partial(_found, rows), near, ahead))
+        with spill(KEY) as together:
+            for frame in records:
+                together.add(frame.join(tied, on=ROW, maintain_order="left"))
+            lost = pl.concat([lost, *(_lesser(records) for records in together.buckets())])
+    log.info("%s: %s rows share their key, %s lose it", table.name, f"{contestants.height:,}", f"{len(lost):,}")
+    return Deduplicated(pieces, lost.sort())
+
+
+def _numbered(rows: Rows, table: Table, pool: Executor, spill: Spill, ahead: int) -> Iterator[Piece]:
+    """The pieces without their bytes; the keys that parse go into the spill."""
+    first = 0
+    for piece, keys in in_order(pool, partial(_keys, rows, table), rows.pieces(), ahead):
+        yield replace(piece, data=None, first=first, rows=len(keys))
+        spill.add(keys.to_frame().with_row_index(ROW, first).drop_nulls(KEY))
+        first += len(keys)
+
+
+def _keys(rows: Rows, table: Table, piece: Piece) -> pl.Series:
+    text = rows.frame(piece, [str(table.key)])
+    try:
+        # what Polars takes for an integer is one in the contract's grammar, too
+        return text.to_series().cast(pl.Int64).alias(KEY)
+    except pl.exceptions.InvalidOperationError:
+        keys: pl.DataFrame = cleaning.keys(nw.from_native(text.lazy()), table).to_native().collect()
+        return keys.to_series()
+
+
+def _rivals(spill: Spill) -> pl.Series:
+    """The numbers of the rows whose key stands more than once."""
+    rivals = [keys.filter(pl.col(KEY).is_in(_repeated(keys[KEY]).implode()))[ROW] for keys in spill.buckets()]
+    return pl.concat(rivals).sort() if rivals else pl.Series(ROW, [], pl.UInt32)
+
+
+def _repeated(keys: pl.Series) -> pl.Series:
+    """The values that stand more than once; sorting takes less memory than hashing."""
+    ordered = keys.sort()
+    return ordered.filter(ordered == ordered.shift(1)).unique()
+
+
+def _within(rows: pl.Series, piece: Piece) -> pl.Series:
+    return rows.filter(rows.is_between(piece.first, piece.first + piece.rows, closed="left"))
+
+
+def _near(pieces: Iterable[Piece], numbers: pl.Series) -> list[tuple[Piece, pl.Series]]:
+    """The pieces that have any of these rows, each with their numbers."""
+    return [(piece, within) for piece in pieces if len(within := _within(numbers, piece))]
+
+
+def _found(rows: Rows, near: tuple[Piece, pl.Series]) -> pl.DataFrame:
+    piece, rivals = near
+    return rows.some(piece, rivals - piece.first).with_columns(rivals.alias(ROW))
+
+
+def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The rows in larger frames: small ones take more time to plan than to work on."""
+    waiting: list[pl.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        if sum(waits.height for waits in waiting) >= _AT_ONCE:
+            yield pl.concat(waiting)
+            waiting.clear()
+    if waiting:
+        yield pl.concat(waiting)
+
+
+def _contestants(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
+    hashed = found.with_columns(found.drop(ROW).hash_rows().alias(RECORD))
+    contestants: pl.DataFrame = cleaning.contestants(nw.from_native(hashed.lazy()), table).to_native().collect()
+    instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
+    return contestants.with_columns(instants)
+
+
+def _ranked(contestants: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """The numbers of the rows that are earlier than another of their key, or come after a copy of them; and the rows
+    that tie with others for the latest of their key, in order.
+    """
+    latest = contestants
+    for name in ("updated", "created"):
+        latest = latest.filter(pl.col(name) == pl.col(name).max().over(KEY))
+    latest = latest.filter(pl.col(ROW) == pl.col(ROW).min().over(KEY, RECORD))
+    lost = contestants[ROW].filter(~contestants[ROW].is_in(latest[ROW].implode()))
+    return lost, latest.filter(pl.len().over(KEY) > 1).select(ROW, KEY).sort(ROW)
+
+
+def _lesser(records: pl.DataFrame) -> pl.Series:
+    """The numbers of all rows but the greatest of each key: columns in their order, by bytes, NULL before any text."""
+    columns = [name for name in records.columns if name not in {ROW, KEY}]
+    falls = [False, *(True for _ in columns), False]
+    ordered = records.sort(KEY, *columns, ROW, descending=falls, nulls_last=True)
+    return ordered[ROW].filter(ordered[KEY] == ordered[KEY].shift(1))

@@ -1,0 +1,222 @@
+"""SQL on Athena: a statement is started, waited for, and its result read page by page."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Self
+
+import pyarrow as pa
+
+from shopease_etl.aws import client, refusals
+from shopease_etl.errors import ShopeaseError, UnreachableError
+from shopease_etl.warehouse.athena_errors import Statement, disabled, failure, submission_refusal, workgroup_refusal
+from shopease_etl.warehouse.athena_types import first_batch, next_batch, rows_of
+from shopease_etl.warehouse.limits import TimeLimit
+
+_CATALOG: Final = "AwsDataCatalog"
+_ENDED: Final = {"SUCCEEDED", "FAILED", "CANCELLED"}
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_PAGE_ROWS: Final = 1000
+_MEGABYTE: Final = 1 << 20
+_LEAST_MEGABYTES: Final = 10
+
+_log = logging.getLogger(__name__)
+
+
+class Athena:
+    """SQL on Athena: one workgroup, one database.
+
+    `results` is an s3:// folder for results, used only where the workgroup names none of its own; `timeout` is the
+    most seconds that a statement may take, those in Athena's queue and of reading its rows included. Several threads
+    may run statements at a time. `scanned` and `charged` are the bytes of all statements so far.
+    """
+
+    def __init__(self, database: str, workgroup: str, results: str, *, timeout: float) -> None:
+        self._database = database
+        self._workgroup = workgroup
+        self._results = results
+        self._timeout = timeout
+        self._client = client("athena")
+        self._told = f"the Athena workgroup {workgroup}"
+        self._configuration: Mapping[str, Any] | None = None
+        self._closed = threading.Event()
+        self._counting = threading.Lock()
+        self.scanned = 0
+        self.charged = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Starts nothing more; each thread that waits for a statement stops it and ends with an error."""
+        self._closed.set()
+        self._client.close()
+
+    def check(self) -> None:
+        """UnreachableError where the workgroup is not there, is disabled or cannot be asked for."""
+        try:
+            with refusals(self._told):
+                found = self._client.get_work_group(WorkGroup=self._workgroup)["WorkGroup"]
+        except UnreachableError as error:
+            raise workgroup_refusal(error, self._workgroup) from error
+        if found.get("State") == "DISABLED":
+            raise disabled(self._workgroup)
+        self._configuration = found.get("Configuration") or {}
+
+    @property
+    def cutoff(self) -> int | None:
+        """The most bytes that the workgroup lets a statement scan; None where it sets no limit."""
+        limit = self._settings().get("BytesScannedCutoffPerQuery")
+        return None if limit is None else int(limit)
+
+    def query(self, sql: str) -> pa.RecordBatchReader:
+        """Runs one reading statement to its end, then gives its rows, a batch a page as Athena answers them.
+
+        What goes wrong does so here, not while the rows are read: ConfigurationError for wrong SQL with its place,
+        DataRefusedError for bad data or the workgroup's limit, UnreachableError for AWS.
+        """
+        # sqlglot is an extra, which views need not
+        from shopease_etl.warehouse.dialect import reading_statement
+
+        text, start = reading_statement(sql)
+        return self._reader(Statement(text, sql, start))
+
+    def answer(self, sql: str) -> pa.RecordBatchReader:
+        """Runs one statement of our own, as it is, and gives its rows as `query` does."""
+        return self._reader(Statement(sql, sql))
+
+    def execute(self, sql: str) -> None:
+        """Runs one statement of our own that has no rows, such as CREATE OR REPLACE VIEW, to its end."""
+        self._run(Statement(sql, sql), TimeLimit(self._timeout))
+
+    def _settings(self) -> Mapping[str, Any]:
+        if self._configuration is None:
+            self.check()
+        return self._configuration or {}
+
+    def _run(self, statement: Statement, limit: TimeLimit) -> Mapping[str, Any]:
+        identity = self._start(statement)
+        try:
+            execution = self._ended(identity, limit)
+        except BaseException:
+            # Ctrl-C, the time limit, a close, a lost connection: what nobody waits for would run on and be charged
+            self._stop(identity)
+            raise
+        self._count(execution)
+        if execution["Status"]["State"] != "SUCCEEDED":
+            raise failure(execution, statement, self._workgroup, self.cutoff)
+        return execution
+
+    def _start(self, statement: Statement) -> str:
+        """The statement's id. boto3 tries again, also where there are too many queries at once; the token makes
+        Athena take these for one. Ctrl-C between the request and its answer leaves a query that no id is known of: it
+        runs to its end or the workgroup's limit."""
+        request = {
+            "QueryString": statement.text,
+            "ClientRequestToken": str(uuid.uuid4()),
+            "QueryExecutionContext": {"Database": self._database, "Catalog": _CATALOG},
+            "WorkGroup": self._workgroup,
+            **_result_configuration(self._settings(), self._results),
+        }
+        self._refuse_if_closed()
+        try:
+            with refusals(self._told):
+                identity = str(self._client.start_query_execution(**request)["QueryExecutionId"])
+        except UnreachableError as error:
+            raise submission_refusal(error, statement, self._workgroup) from error
+        return identity
+
+    def _ended(self, identity: str, limit: TimeLimit) -> Mapping[str, Any]:
+        pause = _FIRST_PAUSE
+        while (execution := self._execution(identity))["Status"]["State"] not in _ENDED:
+            limit.check()
+            self._closed.wait(min(pause, limit.left))
+            self._refuse_if_closed()
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return execution
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed.is_set():
+            raise ShopeaseError(f"{self._told} was closed before the statement came to its end")
+
+    def _execution(self, identity: str) -> Mapping[str, Any]:
+        with refusals(self._told):
+            execution: Mapping[str, Any] = self._client.get_query_execution(QueryExecutionId=identity)["QueryExecution"]
+        return execution
+
+    def _stop(self, identity: str) -> None:
+        """Stops what runs; where that fails it is only logged, for why it is stopped matters more."""
+        try:
+            with refusals(self._told):
+                self._client.stop_query_execution(QueryExecutionId=identity)
+            self._count(self._execution(identity))
+        except UnreachableError as error:
+            _log.warning("Athena's query %s may run on: %s", identity, error)
+
+    def _count(self, execution: Mapping[str, Any]) -> None:
+        with self._counting:
+            self.scanned += _scanned(execution)
+            self.charged += charge(execution)
+
+    def _reader(self, statement: Statement) -> pa.RecordBatchReader:
+        limit = TimeLimit(self._timeout)
+        execution = self._run(statement, limit)
+        identity = execution["QueryExecutionId"]
+        # a row of data may equal the names: only the kind of statement tells whether the names come first
+        is_headed = execution.get("StatementType") == "DML"
+        page = self._page(identity)
+        infos = (page["ResultSet"].get("ResultSetMetadata") or {}).get("ColumnInfo", [])
+        rows = rows_of(page["ResultSet"], len(infos), is_metadata=not is_headed)
+        first = first_batch(infos, rows[1:] if is_headed else rows)
+        batches = self._batches(identity, first, page.get("NextToken"), limit, is_metadata=not is_headed)
+        return pa.RecordBatchReader.from_batches(first.schema, batches)
+
+    def _batches(
+        self, identity: str, first: pa.RecordBatch, token: str | None, limit: TimeLimit, *, is_metadata: bool
+    ) -> Iterator[pa.RecordBatch]:
+        if first.num_rows:
+            yield first
+        while token:
+            limit.check()
+            page = self._page(identity, NextToken=token)
+            token = page.get("NextToken")
+            # after a page that is just full Athena gives an empty one
+            if rows := rows_of(page["ResultSet"], len(first.schema), is_metadata=is_metadata):
+                yield next_batch(first.schema, rows)
+
+    def _page(self, identity: str, **token: str) -> Mapping[str, Any]:
+        with refusals(self._told):
+            page: Mapping[str, Any] = self._client.get_query_results(
+                QueryExecutionId=identity, MaxResults=_PAGE_ROWS, **token
+            )
+        return page
+
+
+def charge(execution: Mapping[str, Any]) -> int:
+    """The bytes that AWS charges for: what was scanned in whole megabytes, at least 10; failures and DDL are free.
+
+    https://aws.amazon.com/athena/pricing
+    """
+    scanned = _scanned(execution)
+    if not scanned or execution["Status"]["State"] == "FAILED" or execution.get("StatementType") == "DDL":
+        return 0
+    return max(-(-scanned // _MEGABYTE), _LEAST_MEGABYTES) * _MEGABYTE
+
+
+def _scanned(execution: Mapping[str, Any]) -> int:
+    return int(execution.get("Statistics", {}).get("DataScannedInBytes", 0))
+
+
+def _result_configuration(workgroup: Mapping[str, Any], results: str) -> Mapping[str, Any]:
+    """Where results go, if the workgroup does not say so or forbids that another does."""
+    is_told = (
+        workgroup.get("EnforceWorkGroupConfiguration")
+        or workgroup.get("ResultConfiguration", {}).get("OutputLocation")
+        or workgroup.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
+    )
+    return {} if is_told else {"ResultConfiguration": {"OutputLocation": results}}

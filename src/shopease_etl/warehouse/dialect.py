@@ -1,0 +1,219 @@
+"""Athena's SQL for DuckDB: only read-only statements pass, and where the two differ the answer is Athena's."""
+
+import difflib
+import itertools
+import logging
+import re
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from shopease_etl.errors import ConfigurationError
+
+try:
+    import sqlglot
+    from sqlglot import Token, exp
+    from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError, UnsupportedError
+except ModuleNotFoundError as missing:
+    raise ConfigurationError("SQL needs sqlglot", hint="pip install 'shopease[query]'") from missing
+
+from shopease_etl.warehouse.athena_refusals import ColumnsOf, refuse_missing_functions, refuse_what_athena_refuses
+from shopease_etl.warehouse.trino_semantics import as_trino_computes
+
+# it warns of every statement that it does not parse, which is no news to who wrote one
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+
+_READING: Final = "SELECT, WITH, VALUES, TABLE, SHOW, DESCRIBE and EXPLAIN"
+_FIRST_WORDS: Final = {"SELECT", "WITH", "VALUES", "TABLE", "(", "SHOW", "DESCRIBE", "DESC", "EXPLAIN"}
+_WRITING: Final = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Copy, exp.Drop, exp.Set, exp.Pragma, exp.Use)
+_UNITS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|(?P<unclosed>['"]|/\*)""", re.DOTALL)
+_CLOSING: Final = {"'": "'", '"': '"', "/*": "*/"}
+_METADATA: Final = {"SHOW", "DESCRIBE", "DESC"}
+_ARGUMENTS: Final = re.compile(r"(?P<many>The number of provided arguments)|Required keyword")
+_EXPECTED: Final = re.compile(r"Expect(?:ing|ed) (?P<what>[A-Z]+(?= |$)|\S$|table name)")
+_EXPLAIN_OPTIONS: Final = re.compile(r"\s*\(\s*(?:FORMAT|TYPE)\b[^()]*\)", re.IGNORECASE)
+
+
+def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
+    """One query, or the EXPLAIN of one, in DuckDB's SQL; `columns_of` helps to see what Athena would refuse.
+
+    ConfigurationError, with the place, for what writes, does not parse, or is not available on a local lake.
+    """
+    first, _ = _only_statement(sql)
+    if _keyword(sql, first) == "EXPLAIN":
+        query = sql[: first.start] + " " * len("EXPLAIN") + sql[first.end + 1 :]
+        return f"EXPLAIN {translate(query, columns_of)}"
+    try:
+        parsed = _parsed(sql)
+    except ConfigurationError:
+        # a function that the parser knows with other arguments is not wrong SQL
+        refuse_missing_functions(_tokens(sql), partial(_place, sql))
+        raise
+    refuse_what_athena_refuses(parsed, _tokens(sql), columns_of, partial(_place, sql))
+    try:
+        return as_trino_computes(parsed).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
+    except UnsupportedError as error:
+        reason = " ".join(str(error).replace("when targeting DuckDB", "").split())
+        hint = "docs/SQL.md lists what a local lake can do"
+        raise ConfigurationError(f"not available on a local lake: {reason}", hint=hint) from error
+
+
+def metadata_statement(sql: str) -> str | None:
+    """A SHOW or DESCRIBE without comments around it, None for another statement; ConfigurationError for what writes."""
+    first, last = _only_statement(sql)
+    if _keyword(sql, first) not in _METADATA:
+        return None
+    # to the tokenizer all that follows SHOW is one text, comments included
+    return _UNITS.sub(_without_comment, sql[first.start : last.end + 1]).strip().rstrip(";").rstrip()
+
+
+def _without_comment(unit: re.Match[str]) -> str:
+    return " " if unit[0].startswith(("--", "/*")) else unit[0]
+
+
+def reading_statement(sql: str) -> tuple[str, int]:
+    """The one read-only statement as it stands, without comments around it, and where it begins.
+
+    ConfigurationError for what writes; whether the rest is right is Athena's to say.
+    """
+    first, last = _only_statement(sql)
+    _refuse_writing(sql)
+    return sql[first.start : last.end + 1], first.start
+
+
+def _keyword(sql: str, first: Token) -> str:
+    """The word that a statement begins with, in capitals; ConfigurationError for those that do not only read."""
+    keyword = first.text.upper()
+    if keyword in _FIRST_WORDS:
+        return keyword
+    close = difflib.get_close_matches(keyword, _FIRST_WORDS, 1, 0.75)
+    raise _refusal(f"found {keyword}", sql, first.start, hint=f"did you mean {close[0]}?" if close else None)
+
+
+def _refuse_writing(sql: str) -> None:
+    first, _ = _only_statement(sql)
+    keyword = _keyword(sql, first)
+    if keyword == "EXPLAIN":
+        end = first.end + 1
+        if options := _EXPLAIN_OPTIONS.match(sql, end):
+            end = options.end()
+        _refuse_writing(" " * end + sql[end:])
+    elif keyword not in _METADATA:
+        with suppress(SqlglotError):
+            for statement in sqlglot.parse(sql, read="athena"):
+                if statement is not None and (writing := statement.find(*_WRITING)) is not None:
+                    raise _refusal(f"found {writing.key.upper()}", sql, None)
+
+
+def tables_in(sql: str) -> set[str]:
+    """The names, in lower case, of the tables and views that a statement reads."""
+    return {name for _, name in table_references(sql) or ()}
+
+
+def table_references(sql: str) -> list[tuple[str, str]] | None:
+    """Database (empty where not named) and name, in lower case, of a table or view for each time that it is read.
+
+    Names of the statement's own WITH are left out. None where the statement cannot be parsed.
+    """
+    words = sql.split(None, 1)
+    if words and words[0].upper() in _METADATA:
+        return []
+    statement = words[1] if len(words) > 1 and words[0].upper() == "EXPLAIN" else sql
+    try:
+        parsed = sqlglot.parse_one(statement, read="athena")
+    except SqlglotError:
+        return None
+    own = {cte.alias.lower() for cte in parsed.find_all(exp.CTE)}
+    found = [(table.db.lower(), table.name.lower()) for table in parsed.find_all(exp.Table)]
+    return [(database, name) for database, name in found if name and (database or name not in own)]
+
+
+def place_of(sql: str, name: str) -> str | None:
+    """Where a name first stands in the SQL, as `line 2, column 8: the line`; None where it does not."""
+    wanted = name.rpartition(".")[2].casefold()
+    for token in _tokens(sql):
+        if token.text.casefold() == wanted:
+            return _place(sql, token.start)
+    return None
+
+
+def _only_statement(sql: str) -> tuple[Token, Token]:
+    """The first and last token of the one statement that there must be."""
+    tokens = _tokens(sql)
+    while tokens and _ends_statement(tokens[-1]):
+        tokens.pop()
+    while tokens and _ends_statement(tokens[0]):
+        tokens.pop(0)
+    if not tokens:
+        raise ConfigurationError("there is no SQL statement", hint=f"write one that begins with {_READING}")
+    for token, following in itertools.pairwise(tokens):
+        if _ends_statement(token):
+            message = f"only one statement at a time is allowed; a second one begins at {_place(sql, following.start)}"
+            raise ConfigurationError(message)
+    return tokens[0], tokens[-1]
+
+
+def _ends_statement(token: Token) -> bool:
+    """A semicolon, not a string that holds one."""
+    return token.text == ";" and token.token_type == sqlglot.TokenType.SEMICOLON
+
+
+def _tokens(sql: str) -> list[Token]:
+    try:
+        return list(sqlglot.tokenize(sql, read="trino"))
+    except TokenError as error:
+        unclosed = next((match for match in _UNITS.finditer(sql) if match["unclosed"]), None)
+        if unclosed is None:
+            raise ConfigurationError("SQL syntax error: the statement cannot be read") from error
+        what = {"'": "string", '"': "quoted name"}.get(unclosed[0], "comment")
+        raise ConfigurationError(
+            f"SQL syntax error: {what} is not closed, at {_place(sql, unclosed.start())}",
+            hint=f"add the closing {_CLOSING[unclosed[0]]}",
+        ) from error
+
+
+def _parsed(sql: str) -> exp.Query | exp.Values:
+    try:
+        statements = [statement for statement in sqlglot.parse(sql, read="athena") if statement is not None]
+    except ParseError as error:
+        raise _syntax_error(sql, error) from error
+    except SqlglotError as error:
+        raise ConfigurationError("SQL syntax error: the statement cannot be read") from error
+    statement = statements[0]
+    writing = statement.find(*_WRITING)
+    if writing is not None or not isinstance(statement, (exp.Query, exp.Values)):
+        raise _refusal(f"found {(writing or statement).key.upper()}", sql, None)
+    return statement
+
+
+def _syntax_error(sql: str, error: ParseError) -> ConfigurationError:
+    """The token at which the parser stopped, and what it expected there, if it says so in words of SQL."""
+    found = error.errors[0]
+    tokens = _tokens(sql)
+    end = sum(len(line) + 1 for line in sql.split("\n")[: found["line"] - 1]) + found["col"]
+    number = next((number for number, token in enumerate(tokens) if token.end + 1 >= end), len(tokens) - 1)
+    description = str(found["description"])
+    if found["highlight"] == ")" and (counted := _ARGUMENTS.match(description)):
+        amount = "many" if counted["many"] else "few"
+        return ConfigurationError(f"SQL syntax error: too {amount} arguments, at {_place(sql, tokens[number].start)}")
+    # where something is missing, the parser may name the token before it
+    is_missing = description.startswith(("Required", "Expected END"))
+    if is_missing or (description.startswith("Expect") and number == len(tokens) - 1):
+        number += 1
+    missing = _EXPECTED.match(description)
+    expected = f", expected {missing['what']}" if missing else ""
+    what = tokens[number].text if number < len(tokens) else "end of the statement"
+    start = tokens[min(number, len(tokens) - 1)].start
+    return ConfigurationError(f"SQL syntax error: unexpected {what}{expected}, at {_place(sql, start)}")
+
+
+def _refusal(reason: str, sql: str, offset: int | None, hint: str | None = None) -> ConfigurationError:
+    place = "" if offset is None else f" at {_place(sql, offset)}"
+    message = " ".join(f"{reason}{place}".split())
+    return ConfigurationError(f"only read-only statements are allowed ({_READING}); {message}", hint=hint)
+
+
+def _place(sql: str, offset: int) -> str:
+    before = sql[:offset]
+    line, column = before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+    return f"line {line}, column {column}: {' '.join(sql.split(chr(10))[line - 1].split())[:120]}"

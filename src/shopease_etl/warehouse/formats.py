@@ -1,0 +1,98 @@
+"""How Glue and Athena read the lake's two kinds of files, and the tables that Terraform declares."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from shopease_etl.contract.tables import (
+    BRONZE,
+    CLEANED_TABLES,
+    GOLD_TABLES,
+    QUARANTINE,
+    REJECTION_COLUMNS,
+    SILVER,
+    STRING,
+    TABLES,
+    Column,
+    Table,
+)
+from shopease_etl.warehouse.schema import DATASETS, CatalogTable
+
+
+@dataclass(frozen=True)
+class StorageFormat:
+    """Hive's classes for a kind of file, and the parameters of its SerDe and of its tables."""
+
+    classification: str
+    input_format: str
+    output_format: str
+    serde: str
+    serde_parameters: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+
+# OpenCSVSerDe is the one that knows quotes. Its default escape character would eat backslashes, so one that is never
+# in the data stands in its place.
+CSV: Final = StorageFormat(
+    classification="csv",
+    input_format="org.apache.hadoop.mapred.TextInputFormat",
+    output_format="org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+    serde="org.apache.hadoop.hive.serde2.OpenCSVSerde",
+    serde_parameters={"separatorChar": ",", "quoteChar": '"', "escapeChar": "\u0001"},
+    parameters={"EXTERNAL": "TRUE", "classification": "csv", "skip.header.line.count": "1"},
+)
+PARQUET: Final = StorageFormat(
+    classification="parquet",
+    input_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    output_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    serde="org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+    serde_parameters={"serialization.format": "1"},
+    parameters={"EXTERNAL": "TRUE", "classification": "parquet"},
+)
+
+
+def format_of(table: CatalogTable) -> StorageFormat:
+    """How the table's file is read."""
+    return PARQUET if table.is_parquet else CSV
+
+
+def declared_tables() -> tuple[CatalogTable, ...]:
+    """The tables with the contract's columns, as they are before a lake's own files are known."""
+    columns: dict[str, Iterable[Column]] = {
+        **{f"{BRONZE}_{table.name}": _texts(_names(table)) for table in TABLES},
+        **{f"{SILVER}_{table.name}": _texts(table.silver_order or _names(table)) for table in CLEANED_TABLES},
+        **{f"{QUARANTINE}_{table.name}": _texts((*_names(table), *REJECTION_COLUMNS)) for table in CLEANED_TABLES},
+        **{gold.name: gold.columns for gold in GOLD_TABLES},
+    }
+    return tuple(CatalogTable(dataset.name, dataset.key, tuple(columns[dataset.name])) for dataset in DATASETS)
+
+
+def terraform_catalog() -> dict[str, Any]:
+    """The document from which Terraform declares the catalog's tables."""
+    return {
+        "formats": {kind.classification: asdict(kind) for kind in (CSV, PARQUET)},
+        "tables": {table.name: _declaration(table) for table in declared_tables()},
+    }
+
+
+def _declaration(table: CatalogTable) -> dict[str, Any]:
+    return {
+        "layer": table.layer,
+        "folder": table.folder,
+        "format": format_of(table).classification,
+        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
+    }
+
+
+def _names(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns)
+
+
+def _texts(names: Iterable[str]) -> Iterable[Column]:
+    return (Column(name, STRING) for name in names)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(terraform_catalog(), indent=2) + "\n")

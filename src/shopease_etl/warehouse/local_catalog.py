@@ -1,0 +1,130 @@
+"""The catalog of a local lake: one JSON file under the home folder."""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from shopease_etl.contract.tables import MADE_BY, Column
+from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.nofollow import make_folder, open_file
+from shopease_etl.warehouse.schema import CatalogTable, CatalogView
+
+SCHEMA_VERSION: Final = 1
+_CRAWL: Final = "run `shopease crawl`"
+
+
+@dataclass(frozen=True)
+class LocalCatalog:
+    """What is queryable in one lake, under one database name."""
+
+    database: str
+    lake: str
+    tables: tuple[CatalogTable, ...]
+    views: tuple[CatalogView, ...]
+
+
+def catalog_path(home: Path, database: str, lake: Path) -> Path:
+    """The catalog's file for a database name and a lake folder; each pair has its own."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", database):
+        raise ConfigurationError(f"{database!r} is no name for a database: letters, digits, _ and - only")
+    digest = sha256(os.fsencode(lake.resolve())).hexdigest()[:8]
+    return home / "catalog" / f"{database}-{digest}.json"
+
+
+def save(catalog: LocalCatalog, path: Path) -> None:
+    """Writes the catalog so that readers see the former file or the whole new one."""
+    try:
+        make_folder(path.parent)
+        _replace(path, json.dumps(_as_json(catalog), indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise ShopeaseError(f"the catalog {path} cannot be written: {error.strerror}") from error
+
+
+def forget(path: Path) -> None:
+    """Deletes the catalog of a lake in which nothing is left; one that is not there is no error."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ShopeaseError(f"the catalog {path} cannot be deleted: {error.strerror}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    # always the same name: who writes has the lake's lock, and writes over what a killed command left
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with open_file(temporary, "wb", 0o600) as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> LocalCatalog:
+    """Reads a catalog; a missing, broken or foreign one is a ShopeaseError that names `shopease crawl`."""
+    try:
+        return _from_json(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        hint = f"{_CRAWL}, or `shopease run-all` if the lake is empty"
+        raise ShopeaseError("nothing is catalogued for this lake yet", hint=hint) from None
+    except OSError as error:
+        raise ShopeaseError(f"the catalog {path} cannot be read: {error.strerror}", hint=_CRAWL) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ShopeaseError(f"the catalog {path} is not one that this version reads", hint=_CRAWL) from error
+
+
+def _as_json(catalog: LocalCatalog) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "database": catalog.database,
+        "lake": catalog.lake,
+        "tables": [
+            {"name": table.name, "folder": table.folder, "key": table.key, "columns": _columns_as_json(table.columns)}
+            for table in catalog.tables
+        ],
+        "views": [
+            {"name": view.name, "base": view.base, "columns": _columns_as_json(view.columns), "sql": view.sql}
+            for view in catalog.views
+        ],
+    }
+
+
+def _columns_as_json(columns: tuple[Column, ...]) -> list[dict[str, str]]:
+    return [{"name": column.name, "type": column.type} for column in columns]
+
+
+def _from_json(document: Any) -> LocalCatalog:
+    if document["schema_version"] != SCHEMA_VERSION:
+        raise ValueError("another schema version")
+    return LocalCatalog(
+        database=_text(document["database"]),
+        lake=_text(document["lake"]),
+        tables=tuple(_table(entry) for entry in document["tables"]),
+        views=tuple(
+            CatalogView(_text(entry["name"]), _text(entry["base"]), _columns(entry), _text(entry["sql"]))
+            for entry in document["views"]
+        ),
+    )
+
+
+def _table(entry: dict[str, Any]) -> CatalogTable:
+    table = CatalogTable(_text(entry["name"]), _text(entry["key"]), _columns(entry))
+    if table.layer not in MADE_BY or ".." in table.key.split("/"):
+        raise ValueError(f"{table.key} is no key of the lake")
+    return table
+
+
+def _columns(entry: dict[str, Any]) -> tuple[Column, ...]:
+    return tuple(Column(_text(column["name"]), _text(column["type"])) for column in entry["columns"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value

@@ -1,0 +1,184 @@
+"""Tables and typed views of the catalog, made from real headers and Parquet schemas: for Glue and for local lakes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from shopease_etl.contract import values as grammar
+from shopease_etl.contract.column_names import catalogued
+from shopease_etl.contract.tables import (
+    BIGINT,
+    BRONZE,
+    CLEANED_TABLES,
+    DATE,
+    GOLD,
+    GOLD_TABLES,
+    INT,
+    MADE_BY,
+    MONEY,
+    QUARANTINE,
+    SILVER,
+    STRING,
+    TABLES,
+    TIMESTAMP,
+    Column,
+    Table,
+)
+from shopease_etl.errors import DataRefusedError
+
+_ARROW_TYPES: Final = {
+    pa.bool_(): "boolean",
+    pa.int8(): "tinyint",
+    pa.int16(): "smallint",
+    pa.int32(): INT,
+    pa.int64(): BIGINT,
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.date32(): DATE,
+    pa.string(): STRING,
+    pa.large_string(): STRING,
+    pa.string_view(): STRING,
+    pa.timestamp("ms"): TIMESTAMP,
+    pa.timestamp("us"): TIMESTAMP,
+}
+
+
+@dataclass(frozen=True)
+class CatalogTable:
+    """A table over the one file in a folder of the lake."""
+
+    name: str
+    key: str
+    columns: tuple[Column, ...]
+
+    @property
+    def folder(self) -> str:
+        """The key of the folder, with its closing slash: what Glue takes as location."""
+        return self.key.rpartition("/")[0] + "/"
+
+    @property
+    def layer(self) -> str:
+        """The layer that the file belongs to."""
+        return self.key.partition("/")[0]
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the file is Parquet rather than CSV."""
+        return self.layer == GOLD
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes the file."""
+        return f"shopease {MADE_BY[self.layer]}"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns in the file's order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class CatalogView:
+    """A typed view: its base table and its definition, a SELECT in Athena's SQL."""
+
+    name: str
+    base: str
+    columns: tuple[Column, ...]
+    sql: str
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns in order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that the lake may hold: its table's name and the key of its file."""
+
+    name: str
+    key: str
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the file is Parquet rather than CSV."""
+        return self.key.startswith(f"{GOLD}/")
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes the file."""
+        return f"shopease {MADE_BY[self.key.partition('/')[0]]}"
+
+
+DATASETS: Final = (
+    *(Dataset(f"{BRONZE}_{table.name}", table.bronze_key) for table in TABLES),
+    *(Dataset(f"{SILVER}_{table.name}", table.silver_key) for table in CLEANED_TABLES),
+    *(Dataset(f"{QUARANTINE}_{table.name}", table.quarantine_key) for table in CLEANED_TABLES),
+    *(Dataset(gold.name, gold.key) for gold in GOLD_TABLES),
+)
+
+
+def csv_table(dataset: Dataset, header: Sequence[str]) -> CatalogTable:
+    """The raw table of a CSV: every column a string, named by `catalogued`; DataRefusedError where there is none."""
+    return _table(dataset, tuple(Column(name, STRING) for name in catalogued(header)))
+
+
+def parquet_table(dataset: Dataset, schema: pa.Schema) -> CatalogTable:
+    """The table of a Parquet file with the file's types; DataRefusedError for a type that Athena cannot read."""
+    return _table(dataset, tuple(Column(field.name, _athena_type(dataset, field)) for field in schema))
+
+
+def _table(dataset: Dataset, columns: tuple[Column, ...]) -> CatalogTable:
+    if not columns:
+        raise DataRefusedError(f"{dataset.key} has no columns")
+    return CatalogTable(dataset.name, dataset.key, columns)
+
+
+def _athena_type(dataset: Dataset, field: "pa.Field[pa.DataType]") -> str:
+    if isinstance(field.type, pa.Decimal128Type):
+        return f"decimal({field.type.precision},{field.type.scale})"
+    if field.type not in _ARROW_TYPES:
+        raise DataRefusedError(f"{dataset.key}: Athena cannot read column {field.name} of Parquet type {field.type}")
+    return _ARROW_TYPES[field.type]
+
+
+def base_of(table: Table) -> str:
+    """The name of the raw table under a source table's typed view: silver where there is one, else bronze."""
+    return f"{SILVER if table.key else BRONZE}_{table.name}"
+
+
+def typed_view(table: Table, base: CatalogTable, database: str) -> CatalogView:
+    """The typed view over a raw table: known columns by the contract's types, further columns as strings."""
+    types = {column.name: column.type for column in (*table.columns, *table.calculated)}
+    columns = tuple(Column(name, types.get(name, STRING)) for name in base.column_names)
+    projection = ",\n  ".join(
+        f"{_typed(column, is_trimmed=bool(table.key))} AS {quoted(column.name)}" for column in columns
+    )
+    sql = f"SELECT\n  {projection}\nFROM {quoted(database)}.{quoted(base.name)}"
+    return CatalogView(table.name, base.name, columns, sql)
+
+
+def quoted(identifier: str) -> str:
+    """An identifier in double quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _typed(column: Column, *, is_trimmed: bool) -> str:
+    """A text column as a value by the contract's grammar, on Trino and DuckDB alike; what does not parse is NULL."""
+    name = quoted(column.name)
+    if column.type == STRING:
+        return f"NULLIF({name}, '')"
+    text = name if is_trimmed else f"regexp_replace({name}, '^{grammar.WHITESPACE}|{grammar.WHITESPACE}$', '')"
+    if column.type in {BIGINT, INT}:
+        whole = f"regexp_extract({text}, '{grammar.INTEGER}')"
+        return f"TRY_CAST({whole} AS {'integer' if column.type == INT else column.type})"
+    if column.type == MONEY:
+        return f"TRY_CAST(regexp_extract({text}, '{grammar.NUMBER}') AS {MONEY})"
+    # Trino's cast knows neither the T nor an offset, and the text is in business time already. Plain timestamp has
+    # milliseconds on Athena, to which its cast would round, into the next day even: so what is finer is cut off, here
+    # as there. The raw tables hold the text as it was.
+    stamp = f"regexp_extract({text}, '{grammar.TIMESTAMP}')"
+    local = f"replace(regexp_extract({stamp}, '^[0-9-]{{10}}([ T][0-9:]{{8}}(\\.[0-9]{{1,3}})?)?'), 'T', ' ')"
+    return f"TRY_CAST({local} AS {column.type})"

@@ -1,0 +1,259 @@
+"""The command line as its users meet it: help, options, streams and exit codes, in processes of their own."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+import typer.main
+
+from commands import SCALE, Ended, Shop, count, database, execute, on_a_terminal
+from shopease_etl import __version__
+from shopease_etl.cli import app
+from shopease_etl.contract.tables import GOLD_TABLES, TABLES
+
+# Typer itself brings pydantic
+HEAVY: Final = (
+    "polars",
+    "pyarrow",
+    "boto3",
+    "botocore",
+    "duckdb",
+    "sqlglot",
+    "psycopg",
+    "pydantic_settings",
+    "openlineage",
+    "requests",
+)
+COMMANDS: Final = {
+    "sample": ("sample", "sales.sql", "--scale", str(SCALE)),
+    "restore": ("restore", "sales.sql"),
+    "extract": ("extract",),
+    "clean": ("clean",),
+    "aggregate": ("aggregate",),
+    "crawl": ("crawl",),
+    "query": ("query", "SELECT store_id, store_name FROM shopease_catalog.stores ORDER BY store_id"),
+    "status": ("status",),
+    "check": ("check",),
+    "cost": ("cost",),
+    "schedule": ("schedule", "cron"),
+    "cleanup": ("cleanup", "--all", "--dry-run"),
+    "rollback": ("rollback", "--yes"),
+    "run-all": ("run-all",),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop with an empty database and no lake yet."""
+    with database(database_url) as url:
+        yield Shop(tmp_path_factory.mktemp("shop"), url)
+
+
+@pytest.fixture(scope="module")
+def answers(shop: Shop) -> dict[str, Ended]:
+    """What every command answered under `--json`, each run once and in this order; the lake is made then."""
+    return {name: shop.run(*arguments, "--json") for name, arguments in COMMANDS.items()}
+
+
+@pytest.fixture
+def sold(shop: Shop, answers: dict[str, Ended]) -> Shop:
+    """The shop with its lake made."""
+    answers["run-all"].done()
+    return shop
+
+
+def modules_after(environment: dict[str, str], *arguments: str) -> set[str]:
+    """The top-level modules in memory when the command has ended."""
+    script = """
+import atexit, sys
+from shopease_etl.cli import main
+atexit.register(lambda: print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr))
+sys.argv = ["shopease", *sys.argv[1:]]
+main()
+"""
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_every_command_and_option_has_help_and_every_command_an_example() -> None:
+    program = typer.main.get_command(app)
+    commands = getattr(program, "commands")  # noqa: B009 (typer types it as any command)
+    assert set(commands) == {*COMMANDS, "retry"}  # retry is for runs that failed
+    for name, command in commands.items():
+        assert command.help, name
+        assert f"shopease {name}" in command.epilog
+        assert [option.name for option in command.params if not getattr(option, "help", None)] == []
+
+
+def test_help_shows_the_example(shop: Shop) -> None:
+    told = shop.run("clean", "--help").done()
+    assert "Example: shopease clean" in told.stdout
+    assert "--table" in told.stdout
+    assert told.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (("--help",), {}),
+        (("run-all", "--help"), {}),
+        (("--version",), {}),
+        ((), {"_SHOPEASE_COMPLETE": "complete_bash", "COMP_WORDS": "shopease ex", "COMP_CWORD": "1"}),
+    ],
+    ids=["help", "help of a command", "version", "completion"],
+)
+def test_what_only_tells_imports_nothing_heavy(
+    shop: Shop, arguments: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    assert modules_after(shop.environment | environment, *arguments).isdisjoint(HEAVY)
+
+
+def test_version(shop: Shop) -> None:
+    assert shop.run("--version").done().stdout == f"shopease {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_json_is_one_document_on_the_one_line_of_stdout(answers: dict[str, Ended], name: str) -> None:
+    told = answers[name].done()
+    assert told.stdout.count("\n") == 1
+    assert told.document
+
+
+def test_json_tells_what_was_done(answers: dict[str, Ended], shop: Shop) -> None:
+    rows = {table.source: count(shop.database_url, table.source) for table in TABLES}
+    assert {item["name"]: item["rows"] for item in _tables(answers["sample"])} == rows
+    assert {item["name"]: item["rows"] for item in _tables(answers["restore"])} == rows
+    assert answers["query"].document["row_count"] == len(answers["query"].document["rows"]) == rows["stores"]
+    assert [line["exit_code"] for line in answers["check"].document] == [0] * len(answers["check"].document)
+    assert {run["status"] for run in answers["status"].document["runs"]} == {"succeeded"}
+    run = answers["run-all"].document
+    assert [stage["name"] for stage in run["stages"]] == ["extract", "clean", "aggregate", "crawl"]
+    assert run["reconciliation"]["agrees"] is True
+
+
+def _tables(told: Ended) -> list[dict[str, object]]:
+    """The tables of a document, which are pairs or objects."""
+    tables = told.document["tables"]
+    return [item if isinstance(item, dict) else dict(zip(("name", "rows"), item, strict=True)) for item in tables]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_options_of_everywhere_stand_before_and_after_the_command(sold: Shop, *, before: bool) -> None:
+    options = ("--json", "--quiet", "--lake", "another", "--home", "elsewhere")
+    told = sold.run(*options, "status") if before else sold.run("status", *options)
+    assert told.done().document["location"] == str(sold.folder / "another")
+    assert told.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("query", "--name", "nope"), 2),
+        (("--json", "extract", "--table", "nope"), 2),
+        (("extract", "--database-url", "postgresql://localhost:1/x"), 4),
+        (("status", "--bogus"), 2),
+        (("frobnicate",), 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_failure_under_json_is_a_document_too(shop: Shop, arguments: tuple[str, ...], code: int) -> None:
+    told = replace(shop, more={"SHOPEASE_SOURCE_WAIT": "0"}).run(*arguments, "--json").failed(code)
+    assert told.stdout.count("\n") == 1
+    assert told.document["exit_code"] == code
+    assert told.document["error"] in told.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "frobnicate",
+        "status --bogus",
+        "sample x.sql --scale big",
+        "restore missing.sql",
+        "run-all --from nowhere",
+        "extract --table nope",
+        "clean --table stores",
+        "aggregate --dataset nope",
+        "query --format xml x",
+        "query --name nope",
+        "query --name revenue-days --format parquet",
+        "status --lake gs://bucket",
+        "check --database-url nonsense",
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(sold: Shop, arguments: str) -> None:
+    told = sold.run(*arguments.split())
+    if "check" in arguments:  # its lines are its result
+        assert (told.code, "not valid" in told.stdout) == (2, True)
+    else:
+        assert told.failed(2).stdout == ""
+
+
+def test_a_misspelt_name_gets_the_right_one_for_a_hint(shop: Shop) -> None:
+    assert "customers" in shop.run("extract", "--table", "custmers").failed(2).stderr.splitlines()[-1]
+    misspelt = Shop(shop.folder, more={"SHOPEASE_LAK": "x"})
+    assert "SHOPEASE_LAKE" in misspelt.run("status").failed(2, "SHOPEASE_LAK").stderr.splitlines()[-1]
+
+
+def test_stdout_has_results_and_stderr_has_messages(sold: Shop) -> None:
+    told = sold.run("clean").done()
+    assert "Reconciled" in told.stdout
+    assert "Next:" not in told.stdout
+    assert [line for line in ("clean", "Next: shopease status") if line not in told.stderr.splitlines()] == []
+    assert "\x1b" not in told.stdout + told.stderr
+
+
+def test_quiet_leaves_no_word_of_what_went_well(sold: Shop) -> None:
+    told = sold.run("aggregate", "--quiet").done()
+    assert told.stdout + told.stderr == ""
+
+
+def test_colours_are_for_terminals_that_want_them(sold: Shop) -> None:
+    colour = re.compile(r"\x1b\[[0-9;]*[34][0-7]m")
+    terminal = {"TERM": "xterm-256color"}
+    assert colour.search(on_a_terminal(replace(sold, more=terminal), "status").stdout)
+    assert not colour.search(on_a_terminal(replace(sold, more={**terminal, "NO_COLOR": "1"}), "status").stdout)
+
+
+def everything(folder: Path) -> dict[str, float]:
+    """All files and folders, with the time of their last change."""
+    return {str(path): path.lstat().st_mtime for path in folder.rglob("*")}
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(sold: Shop, tmp_path: Path) -> None:
+    before = everything(sold.folder)
+    steps = sold.run("run-all", "--dry-run", "--json").done().document
+    assert everything(sold.folder) == before
+    assert [step["dataset"] for step in steps if step["stage"] == "extract"] == [table.name for table in TABLES]
+    assert [step["dataset"] for step in steps if step["stage"] == "aggregate"] == [table.name for table in GOLD_TABLES]
+    fresh = Shop(tmp_path, sold.database_url)
+    assert "daily_sales_summary" in fresh.run("run-all", "--dry-run").done().stdout
+    assert everything(tmp_path) == {}
+
+
+def test_a_dry_run_names_all_that_is_missing(database_url: str, tmp_path: Path) -> None:
+    with database(database_url) as url:
+        execute(url, "CREATE TABLE customers (customer_id int)")
+        told = Shop(tmp_path, url).run("run-all", "--dry-run")
+    told.failed(3, "lacks the column email", *(f"table {table.source} is missing" for table in TABLES[1:]))
+    assert everything(tmp_path) == {}
+
+
+def test_a_run_may_begin_later_and_end_sooner(sold: Shop) -> None:
+    bronze = {key: value for key, value in everything(sold.folder / "lake").items() if "/bronze/" in key}
+    run = sold.run("run-all", "--from", "clean", "--skip-crawl", "--json").done().document
+    assert [stage["name"] for stage in run["stages"]] == ["clean", "aggregate"]
+    assert {key: value for key, value in everything(sold.folder / "lake").items() if "/bronze/" in key} == bronze
+
+
+@pytest.mark.parametrize("arguments", [("query", "--list"), ("sample", "x.sql"), ("status",)])
+def test_a_misspelt_setting_is_refused_by_every_command(shop: Shop, arguments: tuple[str, ...]) -> None:
+    wrong = replace(shop, more={"SHOPEASE_LAK": "x"})
+    wrong.run(*arguments).failed(2, "SHOPEASE_LAK is not a setting")

@@ -1,0 +1,67 @@
+"""One holder at a time, among processes, and none left behind by a killed one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shopease_etl.errors import LakeLockedError
+from shopease_etl.lake.lock.file import held
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from shopease_etl.lock import held
+with held(Path(sys.argv[1]), "first", "of the first"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "_runs" / ".lock"
+
+
+def test_a_second_process_is_told_who_holds_it_and_gets_it_when_the_first_is_killed(path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout
+        assert first.stdout.readline() == "held\n"
+        with (
+            pytest.raises(LakeLockedError, match=rf"first on .*, process {first.pid}, since") as caught,
+            held(path, "x"),
+        ):
+            pass
+        assert caught.value.exit_code == 75
+        first.kill()
+        first.wait()
+        with held(path, "second", "of the second") as former:
+            assert former
+            assert (former.run_id, former.pid, former.token) == ("first", first.pid, "of the first")
+            assert '"of the second"' in path.read_text()
+    assert not path.exists()
+
+
+def test_it_is_given_back_after_an_error(path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), held(path, "x"):
+        raise ZeroDivisionError
+    with held(path, "y") as former:
+        assert former is None
+        assert '"y"' in path.read_text()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"\xff", b"[" * 100_000, b"[]", b'{"run_id": "x"}', b'{"run_id":"a\\nb","host":"h","pid":1,"since":"s"}'],
+    ids=["empty", "no text", "deep", "a list", "no holder", "two lines"],
+)
+def test_what_tells_no_holder_is_passed_over(path: Path, garbage: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(garbage)
+    with held(path, "x") as former:
+        assert former is None
+        path.write_bytes(garbage)
+        with pytest.raises(LakeLockedError, match=r"^another run holds the lake$"), held(path, "y"):
+            pytest.fail("two hold the lock")

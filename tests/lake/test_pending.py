@@ -1,0 +1,234 @@
+"""What a run wrote is published all at once, or by the next command, or not at all."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Final, cast
+
+import pytest
+
+from accounts import Account
+from lakes import unfinished
+from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, STORES
+from shopease_etl.errors import DataRefusedError, UnreachableError
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.lake.manifests import publication
+from shopease_etl.lake.publish import publish_run, recover, sealed
+from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.store import LakeStore, open_store, put_stream
+from shopease_etl.operations.status import status
+from shopease_etl.signals import deliver
+
+BRONZE, SILVER, GOLD = CUSTOMERS.bronze_key, CUSTOMERS.silver_key, GOLD_TABLES[0].key
+OBJECTS = {BRONZE: b"a\n1\n", SILVER: b"b\n22\n", GOLD: b"PAR1"}
+MANIFEST = {"run_id": "20261123T000000.000000Z-0000", "status": "running", "stages": ["x"], "published": True}
+MANIFEST_KEY = f"_runs/{MANIFEST['run_id']}.json"
+
+FORMER = dict.fromkeys(OBJECTS, b"former\n")
+
+
+@pytest.fixture
+def pending(store: LakeStore, tmp_path: Path) -> PendingStore:
+    return with_former(store, tmp_path)
+
+
+def with_former(store: LakeStore, tmp_path: Path) -> PendingStore:
+    """A run on a store with former objects, two of whose objects it reads itself."""
+    for key in OBJECTS:
+        put_stream(store, key, [b"former\n"])
+    return PendingStore(store, tmp_path / "spool")
+
+
+def write_all(pending: PendingStore) -> None:
+    for key, data in OBJECTS.items():
+        with publication(pending) as written:
+            written.upload(key).write(data)
+
+
+def seen(store: LakeStore) -> dict[str, bytes]:
+    """What everybody sees."""
+    return {
+        item.key: store.read(item.key) for layer in ("bronze", "silver", "gold") for item in store.list(f"{layer}/")
+    }
+
+
+def test_until_it_is_published_only_the_run_itself_sees_what_it_wrote(store: LakeStore, pending: PendingStore) -> None:
+    write_all(pending)
+    assert seen(store) == FORMER
+    for key in OBJECTS:
+        assert pending.read(key) == OBJECTS[key]
+        assert pending.read(key, start=-1) == OBJECTS[key][-1:]
+        assert pending.read(key, start=2, length=1) == OBJECTS[key][2:3]
+        found = pending.find(key)
+        assert found
+        assert (found.key, found.bytes) == (key, len(OBJECTS[key]))
+        assert Path(pending.uri(key)).read_bytes() == OBJECTS[key]
+    assert pending.find(STORES.bronze_key) is None
+
+
+def test_all_is_published_at_once_and_nothing_is_left(store: LakeStore, pending: PendingStore, tmp_path: Path) -> None:
+    write_all(pending)
+    publish_run(store, pending, MANIFEST)
+    pending.discard()
+    assert seen(store) == OBJECTS
+    assert json.loads(store.read(MANIFEST_KEY)) == MANIFEST
+    assert [item.key for item in store.list("_runs/")] == [MANIFEST_KEY]
+    assert unfinished(store) == []
+    assert not (tmp_path / "spool").exists()
+
+
+def test_what_is_discarded_leaves_the_former_objects(store: LakeStore, pending: PendingStore, tmp_path: Path) -> None:
+    write_all(pending)
+    pending.discard()
+    recover(store)
+    assert (seen(store), unfinished(store)) == (FORMER, [])
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_stage_that_fails_leaves_the_stages_before_it_to_the_run(pending: PendingStore, store: LakeStore) -> None:
+    write_all(pending)
+    with pytest.raises(ZeroDivisionError), publication(pending) as written:
+        written.upload("silver/products/products_cleaned.csv").write(b"x")
+        raise ZeroDivisionError
+    assert pending.waiting == tuple(OBJECTS)
+    publish_run(store, pending, MANIFEST)
+    assert seen(store) == OBJECTS
+
+
+class Dies:
+    """A pending store whose process dies after so many objects."""
+
+    def __init__(self, pending: PendingStore, published: int) -> None:
+        self.waiting = pending.waiting
+        self.tickets = pending.tickets
+        self._sinks = list(pending._waiting.values())[:published]
+
+    def publish(self) -> None:
+        for sink in self._sinks:
+            sink.publish()
+        raise SystemExit
+
+
+@pytest.mark.parametrize("published", [0, 1, 2, 3])
+def test_a_process_that_dies_while_it_publishes_is_finished_by_the_next(
+    store: LakeStore, pending: PendingStore, published: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_all(pending)
+    with pytest.raises(SystemExit):
+        publish_run(store, cast("PendingStore", Dies(pending, published)), MANIFEST)
+    status(store)
+    assert f"the run {MANIFEST['run_id']} is publishing, or died while it did" in caplog.text
+    again = open_store(store.location)
+    recover(again)
+    again.sweep()
+    assert "its 3 objects are published now" in caplog.text
+    assert (seen(store), unfinished(store)) == (OBJECTS, [])
+    told = json.loads(store.read(MANIFEST_KEY))
+    assert (told["status"], told["published"], told["stages"]) == ("interrupted", True, MANIFEST["stages"])
+    assert [item.key for item in store.list("_runs/")] == [MANIFEST_KEY]
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_what_is_lost_of_a_publication_is_told_and_not_claimed(
+    kind: str, tmp_path: Path, account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    # ministack, for moto answers 500 where AWS has no such upload
+    store = open_store(f"s3://{account.new_bucket()}/x" if kind == "s3" else str(tmp_path / "lake"))
+    pending = with_former(store, tmp_path)
+    write_all(pending)
+    with pytest.raises(SystemExit):
+        publish_run(store, cast("PendingStore", Dies(pending, 1)), MANIFEST)
+    for upload in list(store.unfinished_uploads()):
+        store.abort(upload)
+    recover(store)
+    first, *lost = OBJECTS
+    assert f"{', '.join(lost)} stay as they were" in caplog.text
+    assert seen(store) == {**FORMER, first: OBJECTS[first]}
+    assert json.loads(store.read(MANIFEST_KEY))["published"] is False
+
+
+def test_an_interrupt_waits_until_all_is_published(store: LakeStore, pending: PendingStore) -> None:
+    write_all(pending)
+    publish = pending.publish
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        publish()
+
+    pending.publish = interrupted  # type: ignore[method-assign]
+    publish_run(store, pending, MANIFEST)
+    assert seen(store) == OBJECTS
+    with pytest.raises(KeyboardInterrupt):
+        deliver()
+    deliver()
+
+
+@pytest.mark.parametrize("blocked", OBJECTS)
+def test_one_that_is_refused_is_left_to_the_next_command(tmp_path: Path, blocked: str) -> None:
+    store = LocalStore(tmp_path / "lake")
+    pending = PendingStore(store, tmp_path / "spool")
+    write_all(pending)
+    in_the_way, publish = tmp_path / "lake" / blocked, pending.publish
+
+    def publish_late() -> None:
+        in_the_way.mkdir(parents=True)
+        publish()
+
+    pending.publish = publish_late  # type: ignore[method-assign]
+    with pytest.raises(UnreachableError, match="the next run, clean or crawl publishes the rest"):
+        publish_run(store, pending, MANIFEST)
+    assert pending.is_committed
+    pending.discard()
+    with pytest.raises(UnreachableError, match="published in part") as raised:
+        recover(store)
+    assert "_runs/.publishing-" in str(raised.value.hint)
+    in_the_way.rmdir()
+    recover(store)
+    assert seen(store) == OBJECTS
+
+
+WHOLE: Final = {"version": 2, "manifest": {"run_id": "r"}, "objects": [], "deletes": [], "is_final": False}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[",
+        b"null",
+        b"[1]",
+        b"{}",
+        json.dumps(WHOLE).encode(),
+        sealed(WHOLE).replace(b"[]", b"{}", 1),
+        sealed({**WHOLE, "version": 1}),
+        sealed({**WHOLE, "manifest": {"run_id": "other"}}),
+        sealed({**WHOLE, "objects": [{"key": "../../x"}]}),
+        sealed({**WHOLE, "deletes": ["../../x"]}),
+    ],
+)
+def test_a_journal_that_is_none_is_named(store: LakeStore, content: bytes) -> None:
+    put_stream(store, "_runs/.publishing-r", [content])
+    with pytest.raises(DataRefusedError, match=r"_runs/\.publishing-r") as raised:
+        recover(store)
+    assert "delete it" in str(raised.value.hint)
+
+
+def test_a_disk_that_is_full_says_what_it_is_for(store: LakeStore, tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("no folder")
+    pending = PendingStore(store, tmp_path / "spool")
+    if isinstance(store, LocalStore):
+        write_all(pending)
+    else:
+        with pytest.raises(UnreachableError, match="spool is not a folder") as raised:
+            write_all(pending)
+        assert f"mv {tmp_path / 'spool'} " in str(raised.value.hint)
+        pending.discard()
+        assert unfinished(store) == []
+
+
+def test_copies_are_for_the_user_alone(store: LakeStore, pending: PendingStore, tmp_path: Path) -> None:
+    write_all(pending)
+    if not isinstance(store, LocalStore):
+        copies = list((tmp_path / "spool").iterdir())
+        assert {path.stat().st_mode & 0o777 for path in copies} == {0o600}
+        assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700

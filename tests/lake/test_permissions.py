@@ -1,0 +1,36 @@
+"""Who may read a lake is for the umask to say; what is kept for one's own use is for nobody else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commands import Shop
+from shopease_etl.contract.tables import GENERATIONS, RUNS, STORES
+from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.store import open_store, put_stream
+
+
+def modes(folder: Path, *, of_folders: bool) -> set[int]:
+    """The permissions of all files, or of all folders, in a folder and of itself."""
+    paths = [folder, *folder.rglob("*")]
+    return {path.stat().st_mode & 0o7777 for path in paths if path.is_dir() == of_folders}
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027, 0o077])
+def test_all_of_a_lake_has_the_permissions_that_the_umask_leaves(sales: str, tmp_path: Path, umask: int) -> None:
+    shop = Shop(tmp_path, sales, wrapper=("sh", "-c", f'umask {umask:04o}; exec "$@"', "sh"))
+    for _ in range(2):
+        shop.run("extract", "--table", STORES.source).done()
+    lake = tmp_path / "lake"
+    assert {path.name for path in lake.iterdir()} == {"bronze", RUNS, GENERATIONS}
+    assert modes(lake, of_folders=False) == {0o666 & ~umask}
+    assert modes(lake, of_folders=True) == {0o777 & ~umask}
+
+
+def test_copies_of_a_run_on_s3_are_for_its_user_alone(new_bucket: Callable[[], str], tmp_path: Path) -> None:
+    pending = PendingStore(open_store(f"s3://{new_bucket()}"), tmp_path / "spool" / "of-the-lake")
+    put_stream(pending, STORES.bronze_key, [b"a\n1\n"])
+    assert modes(tmp_path / "spool" / "of-the-lake", of_folders=False) == {0o600}
+    assert modes(tmp_path / "spool" / "of-the-lake", of_folders=True) == {0o700}
+    pending.discard()

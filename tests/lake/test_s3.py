@@ -1,0 +1,98 @@
+"""What holds of the lake on S3 alone: encryption, what an upload is asked for, regions, pages, refusals."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts import Account
+from shopease_etl.lake.multipart import PART_BYTES, PARTS_BEFORE_GROWTH, part_bytes
+from shopease_etl.lake.s3 import KEYS_PER_DELETE, S3Store
+from shopease_etl.lake.store import Encryption, open_store, put_stream
+
+KEY: Final = "bronze/customers/customers.csv"
+KMS_KEY: Final = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def opened(bucket: str, encryption: Encryption | None = None, prefix: str = "a/lake") -> S3Store:
+    store = open_store(f"s3://{bucket}/{prefix}".rstrip("/"), encryption)
+    assert isinstance(store, S3Store)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("encryption", "told"),
+    [
+        (None, (None, None)),
+        (Encryption("AES256"), ("AES256", None)),
+        (Encryption("aws:kms", KMS_KEY), ("aws:kms", KMS_KEY)),
+    ],
+)
+def test_an_object_is_encrypted_as_was_asked(
+    account: Account, encryption: Encryption | None, told: tuple[str | None, str | None]
+) -> None:
+    bucket = account.new_bucket()
+    put_stream(opened(bucket, encryption), KEY, [b"x" * 100_000])
+    head = account.client("s3").head_object(Bucket=bucket, Key=f"a/lake/{KEY}")
+    assert (head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")) == told
+
+
+def test_kms_without_a_key_takes_the_accounts_own(new_bucket: Callable[[], str]) -> None:
+    """On moto: ministack wants a key's id."""
+    store = opened(new_bucket(), Encryption("aws:kms"))
+    put_stream(store, KEY, [b"x"])
+    head = store.client.head_object(Bucket=store.bucket, Key=f"a/lake/{KEY}")
+    assert head["ServerSideEncryption"] == "aws:kms"
+
+
+def test_uploads_ask_for_checksums_and_for_no_acl(account: Account) -> None:
+    store = opened(account.new_bucket())
+    asked: dict[str, Any] = {}
+    store.client.meta.events.register(
+        "provide-client-params.s3.*", lambda params, model, **_: asked.update({model.name: dict(params)})
+    )
+    put_stream(store, KEY, [b"abc"])
+    created, part, completed = (
+        asked[name] for name in ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload")
+    )
+    assert (created["ChecksumAlgorithm"], part["ChecksumAlgorithm"]) == ("CRC32", "CRC32")
+    assert completed["MpuObjectSize"] == 3
+    assert completed["MultipartUpload"]["Parts"][0]["ChecksumCRC32"]
+    assert [name for call in asked.values() for name in call if "ACL" in name or "Grant" in name] == []
+
+
+def test_every_upload_has_an_id_of_its_own(account: Account) -> None:
+    store = opened(account.new_bucket())
+    ids = set()
+    for _ in range(2):
+        put_stream(store, KEY, [b"x"])
+        ids.add(store.client.head_object(Bucket=store.bucket, Key=f"a/lake/{KEY}")["Metadata"]["shopease-upload"])
+    assert len(ids) == 2
+
+
+@given(st.integers(0, 9_998))
+def test_parts_grow_until_ten_thousand_hold_the_largest_object(parts: int) -> None:
+    assert PART_BYTES <= part_bytes(parts) <= part_bytes(parts + 1) <= 5 * 2**30
+    assert part_bytes(parts + PARTS_BEFORE_GROWTH) == 2 * part_bytes(parts)
+    assert sum(map(part_bytes, range(10_000))) >= 5 * 2**40
+
+
+def test_more_objects_than_a_request_takes(account: Account) -> None:
+    store = opened(account.new_bucket())
+    keys = [f"bronze/x/{number:04}" for number in range(KEYS_PER_DELETE + 1)]
+    for key in keys:
+        store.client.put_object(Bucket=store.bucket, Key=f"a/lake/{key}", Body=b"")
+    store.client.put_object(Bucket=store.bucket, Key="a/lake-of-another/x", Body=b"")
+    assert [item.key for item in store.list("bronze/")] == keys
+    store.delete(keys)
+    assert list(store.list("")) == []
+    store.client.head_object(Bucket=store.bucket, Key="a/lake-of-another/x")
+
+
+def test_uploads_beside_the_lake_are_not_its_own(account: Account) -> None:
+    store = opened(account.new_bucket())
+    for key in ("a/lake-of-another/x", "x", "a/lake/mine"):
+        store.client.create_multipart_upload(Bucket=store.bucket, Key=key)
+    assert [upload.key for upload in store.unfinished_uploads()] == ["mine"]

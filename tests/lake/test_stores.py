@@ -1,0 +1,184 @@
+"""What every store promises, held to both kinds of it."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakes import unfinished
+from shopease_etl.errors import DataRefusedError, UnreachableError
+from shopease_etl.lake.manifests import publication
+from shopease_etl.lake.multipart import PART_BYTES
+from shopease_etl.lake.store import LakeStore, Upload, open_store, put_stream
+from shopease_etl.transform.chunks import CsvObject
+
+KEY = "bronze/customers/customers.csv"
+
+
+def test_an_object_is_read_as_it_was_written(store: LakeStore) -> None:
+    upload = put_stream(store, KEY, [b"a,b\n", b'1,"x\n', b'y"\n'])
+    assert store.read(KEY) == b'a,b\n1,"x\ny"\n'
+    assert upload.csv_rows == 1
+    assert upload.sha256 == hashlib.sha256(store.read(KEY)).hexdigest()
+    found = store.find(KEY)
+    assert found is not None
+    assert (found.key, found.bytes) == (KEY, upload.bytes)
+    assert unfinished(store) == []
+
+
+def test_parts_of_an_object_can_be_read(store: LakeStore) -> None:
+    put_stream(store, KEY, [b"0123456789"])
+    assert store.read(KEY, start=-1) == b"9"
+    assert store.read(KEY, start=2, length=3) == b"234"
+    assert store.read(KEY, length=2) == b"01"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.integers(-15, 15), length=st.none() | st.integers(0, 15))
+def test_a_span_is_read_as_a_slice_of_the_whole(store: LakeStore, start: int, length: int | None) -> None:
+    data = b"0123456789"
+    if store.find(KEY) is None:
+        put_stream(store, KEY, [data])
+    assert store.read(KEY, start, length) == data[start:][:length]
+
+
+def test_large_objects_go_in_parts(store: LakeStore) -> None:
+    chunk = bytes(range(256)) * 4096
+    chunks = [chunk] * (2 * PART_BYTES // len(chunk) + 1)
+    put_stream(store, KEY, chunks)
+    assert store.read(KEY) == b"".join(chunks)
+
+
+def test_nobody_sees_an_object_before_it_is_published(store: LakeStore) -> None:
+    put_stream(store, KEY, [b"old"])
+    upload = store.upload(KEY)
+    upload.write(b"new")
+    upload.complete()
+    assert store.read(KEY) == b"old"
+    upload.publish()
+    assert store.read(KEY) == b"new"
+
+
+def test_a_stream_that_breaks_changes_nothing_and_leaves_nothing(store: LakeStore) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * (PART_BYTES + 1)
+        raise KeyboardInterrupt
+
+    put_stream(store, KEY, [b"old"])
+    with pytest.raises(KeyboardInterrupt):
+        put_stream(store, KEY, broken())
+    assert store.read(KEY) == b"old"
+    assert unfinished(store) == []
+
+
+def test_objects_of_a_publication_appear_together_or_not_at_all(store: LakeStore) -> None:
+    with pytest.raises(ZeroDivisionError), publication(store) as written:
+        for key in ("a/1", "a/2"):
+            written.upload(key).write(b"x")
+        raise ZeroDivisionError
+    assert list(store.list("a/")) == []
+    assert unfinished(store) == []
+    with publication(store) as written:
+        for key in ("a/1", "a/2"):
+            written.upload(key).write(b"x")
+        assert list(store.list("a/")) == []
+    assert [item.key for item in store.list("a/")] == ["a/1", "a/2"]
+
+
+def test_an_empty_object_is_no_dataset(store: LakeStore) -> None:
+    put_stream(store, KEY, [])
+    with pytest.raises(DataRefusedError, match="cut short"):
+        CsvObject(store, KEY, {})
+
+
+@pytest.mark.usefixtures("new_bucket")
+def test_datasets_are_read_with_the_credentials_of_a_profile(
+    new_bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = open_store(f"s3://{new_bucket()}")
+    put_stream(store, KEY, [b"a\n1\n"])
+    (tmp_path / "credentials").write_text("[shop]\naws_access_key_id = x\naws_secret_access_key = y\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "shop")
+    fresh = open_store(store.location)
+    file = CsvObject(fresh, KEY, {})
+    assert [file.frame(piece).rows() for piece in file.pieces()] == [[("1",)]]
+
+
+def test_missing_objects(store: LakeStore) -> None:
+    assert store.find("no/such") is None
+    assert list(store.list("no/")) == []
+    with pytest.raises(UnreachableError, match="no/such"):
+        store.read("no/such")
+
+
+def test_a_store_in_order_passes_its_check(store: LakeStore) -> None:
+    store.check()
+    assert unfinished(store) == []
+
+
+def test_deleting_leaves_what_was_not_named(store: LakeStore) -> None:
+    for key in (KEY, "bronze/customers/mine.txt", "gold/x/data.parquet"):
+        put_stream(store, key, [b"x"])
+    store.delete([KEY, "gold/x/data.parquet", "gold/y/none"])
+    assert [item.key for item in store.list("")] == ["bronze/customers/mine.txt"]
+    store.delete([])
+
+
+def test_what_is_half_written_is_told_and_can_be_aborted(store: LakeStore) -> None:
+    uploads = {key: store.upload(key) for key in (KEY, "gold/100% of $/data+é.parquet")}
+    for begun in uploads.values():
+        begun.write(b"x" * (PART_BYTES + 1))
+    found = sorted(store.unfinished_uploads(), key=lambda upload: upload.key)
+    assert [upload.key for upload in found] == sorted(uploads)
+    for upload in found:
+        store.abort(upload)
+        store.abort(upload)
+    assert unfinished(store) == list(store.unfinished_uploads()) == []
+    for begun in uploads.values():
+        begun.discard()
+
+
+def test_a_folder_that_deleting_leaves_empty_goes_too(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "lake"))
+    put_stream(store, KEY, [b"x"])
+    put_stream(store, "bronze/stores/stores.csv", [b"x"])
+    store.delete([KEY])
+    assert [path.name for path in (tmp_path / "lake" / "bronze").iterdir()] == ["stores"]
+    store.delete(["bronze/stores/stores.csv"])
+    assert list((tmp_path / "lake").iterdir()) == []
+
+
+def test_what_cannot_be_deleted_is_told(tmp_path: Path) -> None:
+    (tmp_path / KEY).mkdir(parents=True)
+    with pytest.raises(UnreachableError, match=f"cannot delete {tmp_path / KEY}"):
+        open_store(str(tmp_path)).delete([KEY])
+
+
+def test_sweeping_removes_what_a_killed_run_left(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    upload: Upload = store.upload(KEY)
+    upload.write(b"half")
+    upload.complete()
+    assert unfinished(store)
+    store.sweep()
+    assert unfinished(store) == []
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnreachableError, match="cannot write to") as caught:
+        open_store(str(tmp_path / "file" / "lake")).check()
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.usefixtures("new_bucket")
+def test_a_bucket_that_is_not_there_is_told() -> None:
+    with pytest.raises(UnreachableError, match="s3://no-such-bucket is not there") as caught:
+        open_store("s3://no-such-bucket").check()
+    assert caught.value.hint

@@ -1,0 +1,319 @@
+"""Rollback: the lake as it was before the last runs that published, on a disk and on S3; all of it, or nothing."""
+
+import json
+import os
+import pty
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import boto3
+import pytest
+
+from accounts import Account
+from commands import Shop, copy_of, end, execute, hashes, leftovers
+from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
+from shopease_etl.errors import LakeLockedError
+from shopease_etl.lake.generations import runs_to_undo, undo
+from shopease_etl.lake.store import open_store, put_stream
+
+LATER: Final = "UPDATE sale_transactions SET unit_price = unit_price + {} WHERE unit_price > 0"
+BACK: Final = ("rollback", "--yes")
+REVENUE: Final = ("query", "SELECT SUM(total_revenue) AS revenue FROM shopease_catalog.daily_sales_summary", "--json")
+
+
+@pytest.fixture(params=["local", "s3"])
+def changing(request: pytest.FixtureRequest, sales: str, tmp_path: Path) -> Iterator[Shop]:
+    """A shop without a lake yet, whose source a test may change; on S3 in a bucket that keeps versions."""
+    with copy_of(sales) as url:
+        if request.param == "local":
+            yield Shop(tmp_path, url, str(tmp_path / "lake"))
+        else:
+            account: Account = request.getfixturevalue("account")
+            bucket = account.new_bucket()
+            account.new_catalog(bucket)
+            account.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            yield Shop(tmp_path, url, f"s3://{bucket}/x")
+
+
+def content(shop: Shop) -> dict[str, bytes]:
+    """The datasets by key."""
+    store = open_store(shop.lake)
+    return {key: store.read(key) for key in sorted(KEYS) if store.find(key)}
+
+
+def revenue(shop: Shop) -> object:
+    return shop.run(*REVENUE).done().document["rows"][0]["revenue"]
+
+
+def test_the_lake_before_the_last_run_comes_back_and_answers(changing: Shop) -> None:
+    changing.run("run-all").done()
+    first, sum_before = content(changing), revenue(changing)
+    execute(changing.database_url, LATER.format(1))
+    run_id = changing.run("run-all", "--json").done().document["run_id"]
+    assert revenue(changing) != sum_before
+    told = changing.run(*BACK, "--json").done().document
+    assert told["run_id"] == run_id
+    assert set(told["restored"]) == KEYS
+    assert told["crawl"]["status"] == "succeeded"
+    assert (content(changing), revenue(changing)) == (first, sum_before)
+    runs = changing.run("status", "--json").done().document["runs"]
+    assert [run["status"] for run in runs] == ["succeeded", "rolled back", "succeeded"]
+    # what is there is known to the manifests again, so that stages take it for whole
+    changing.run("aggregate").done()
+    changing.run("run-all").done()
+
+
+def test_the_first_run_is_undone_to_an_empty_lake_only_if_that_is_asked_for(changing: Shop) -> None:
+    changing.run("run-all").done()
+    before = content(changing)
+    assert "--to-nothing" in changing.run(*BACK).failed(3, "leaves nothing").stderr
+    assert content(changing) == before
+    told = changing.run(*BACK, "--to-nothing", "--json").done().document
+    assert set(told["deleted"]) == KEYS
+    assert (told["restored"], told["crawl"]) == ([], None)
+    assert content(changing) == {}
+    if changing.lake.startswith("s3:"):
+        assert revenue(changing) is None
+    else:
+        assert "or `shopease run-all`" in changing.run(*REVENUE).failed(1, "nothing is catalogued").stderr
+    changing.run(*BACK).failed(3, "no run has published anything")
+
+
+def test_one_stage_is_undone_alone(changing: Shop) -> None:
+    changing.run("run-all").done()
+    first = content(changing)
+    execute(changing.database_url, LATER.format(1))
+    changing.run("extract").done()
+    told = changing.run(*BACK, "--json", "--skip-crawl").done().document
+    assert {key.partition("/")[0] for key in told["restored"]} == {"bronze"}
+    assert content(changing) == first
+
+
+def test_a_second_rollback_goes_further_back_as_far_as_generations_are_kept(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        shop = Shop(tmp_path, url, more={"SHOPEASE_KEEP_GENERATIONS": "2"})
+        lakes = []
+        for _ in range(4):
+            shop.run("run-all", "--skip-crawl").done()
+            lakes.append(hashes(tmp_path / "lake"))
+            execute(url, LATER.format(1))
+        assert len(list((tmp_path / "lake" / GENERATIONS).iterdir())) == 2
+        for expected in (lakes[2], lakes[1]):
+            shop.run(*BACK, "--skip-crawl").done()
+            assert hashes(tmp_path / "lake") == expected
+        shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more")
+        assert hashes(tmp_path / "lake") == lakes[1]
+        assert leftovers(tmp_path / "lake") == []
+
+
+def test_nothing_is_kept_where_nothing_is_to_be_kept(sales: str, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, sales, more={"SHOPEASE_KEEP_GENERATIONS": "0"})
+    for _ in range(2):
+        shop.run("run-all", "--skip-crawl").done()
+    assert not (tmp_path / "lake" / GENERATIONS).exists()
+    shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more")
+
+
+def test_a_bucket_without_versions_cannot_go_back(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
+    bucket = new_bucket()
+    shop = Shop(tmp_path, sales, f"s3://{bucket}")
+    for _ in range(2):
+        shop.run("run-all", "--skip-crawl").done()
+    before = content(shop)
+    assert "versions" in shop.run(*BACK, "--skip-crawl").failed(3, "was not kept").stderr
+    assert content(shop) == before
+    assert boto3.client("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+
+
+def test_a_version_that_is_another_object_by_now_is_not_taken_for_the_former_one(
+    sales: str, tmp_path: Path, account: Account
+) -> None:
+    """A bucket that keeps versions no more calls the version of every new object null."""
+    bucket, client = account.new_bucket(), account.client("s3")
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    shop = Shop(tmp_path, sales, f"s3://{bucket}")
+    for _ in range(2):
+        run_id = shop.run("extract", "--json").done().document["run_id"]
+    store, key = open_store(shop.lake), f"{RUNS}/{run_id}.json"
+    manifest = json.loads(store.read(key))
+    names = manifest["replaced"]["objects"]
+    stores, products = "bronze/stores/stores.csv", "bronze/products/products.csv"
+    now = client.head_object(Bucket=bucket, Key=stores)
+    names[stores] = f"{now['VersionId']} {names[products].partition(' ')[2]}"
+    put_stream(store, key, [json.dumps(manifest).encode()])
+    before = content(shop)
+    shop.run(*BACK, "--skip-crawl").failed(3, f"the former {stores} is not kept any more")
+    assert content(shop) == before
+
+
+def test_a_rollback_that_would_be_refused_midway_does_not_begin(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        shop, lake = Shop(tmp_path, url), tmp_path / "lake"
+        shop.run("run-all").done()
+        first = hashes(lake)
+        execute(url, LATER.format(1))
+        run_id = shop.run("run-all", "--json").done().document["run_id"]
+        blocked = lake / "gold" / "customer_analytics" / "data.parquet"
+        aside = tmp_path / "aside"
+        blocked.rename(aside)
+        blocked.mkdir()
+        before = hashes(lake)
+        shop.run(*BACK, "--skip-crawl").failed(4, f"cannot replace {blocked}")
+        assert (hashes(lake), leftovers(lake)) == (before, [])
+        blocked.rmdir()
+        aside.rename(blocked)
+        shop.run(*BACK).done()
+        assert (hashes(lake), leftovers(lake)) == (first, [])
+        assert json.loads((lake / RUNS / f"{run_id}.json").read_text())["status"] == "rolled back"
+
+
+def test_what_a_manifest_claims_to_have_replaced_stays_inside_the_lake(sales: str, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, sales)
+    run_id = shop.run("extract", "--json").done().document["run_id"]
+    path = tmp_path / "lake" / RUNS / f"{run_id}.json"
+    (tmp_path / "secret").write_text("secret")
+    claims: tuple[object, ...] = (
+        {"objects": {"../secret": "x"}, "new": []},
+        {"objects": {}, "new": ["../secret"]},
+        {"objects": {"bronze/stores/stores.csv": "../../secret"}, "new": []},
+        {"objects": {"bronze/stores/stores.csv": f"{GENERATIONS}/../../secret"}, "new": []},
+        None,
+        [],
+    )
+    for wrong in claims:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "replaced": wrong}))
+        before = hashes(tmp_path / "lake")
+        shop.run(*BACK).failed(3)
+        assert hashes(tmp_path / "lake") == before
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_who_lost_the_lock_meanwhile_brings_nothing_back(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        shop, lake = Shop(tmp_path, url), tmp_path / "lake"
+        shop.run("extract").done()
+        execute(url, LATER.format(1))
+        shop.run("extract").done()
+        before, store = hashes(lake), open_store(str(lake))
+
+        def lost() -> None:
+            raise LakeLockedError("another has it")
+
+        with pytest.raises(LakeLockedError):
+            undo(store, tmp_path / "aside", [runs_to_undo(store)[0].document], lost)
+        assert (hashes(lake), leftovers(lake)) == (before, [])
+
+
+def test_it_shows_what_it_changes_and_asks(changing: Shop) -> None:
+    changing.run("extract").done()
+    first = content(changing)
+    execute(changing.database_url, LATER.format(1), "DELETE FROM sales_managers WHERE manager_id = 1")
+    changing.run("extract").done()
+    changed = content(changing)
+    for more in ((), ("--json",)):
+        assert "--yes" in changing.run("rollback", *more).failed(2, "Nothing changed", "Use --yes").stderr
+    document = changing.run("rollback", "--dry-run", "--json").done().document
+    runs = [run["run_id"] for run in changing.run("status", "--json").done().document["runs"]]
+    assert (document["undoes"], [document["to"]]) == (runs[:1], runs[1:])
+    rows = {item["key"]: (item["rows"], item["rows_after"]) for item in document["objects"]}
+    assert rows["bronze/sales_managers/sales_managers.csv"] == (4, 5)
+    assert content(changing) == changed
+    for answer, expected in (("n", changed), ("y", first)):
+        shown = at_terminal(changing, answer)
+        assert [word for word in (*runs, "bronze/sales_managers/", "Roll back?") if word not in shown] == []
+        assert content(changing) == expected
+
+
+def at_terminal(shop: Shop, answer: str) -> str:
+    """What a rollback shows a person who gives this answer."""
+    master, terminal = pty.openpty()
+    with shop.start("rollback", "--skip-crawl", stdin=terminal) as process:
+        os.write(master, f"{answer}\n".encode())
+        ended = end(process, "").done()
+    os.close(master)
+    os.close(terminal)
+    return ended.stdout + ended.stderr
+
+
+def test_several_runs_are_undone_at_once_as_far_as_their_lakes_are_kept(changing: Shop) -> None:
+    """Each run wrote other objects: the oldest one that wrote an object tells what it was before."""
+    shop = replace(changing, more={**changing.more, "SHOPEASE_KEEP_GENERATIONS": "3"})
+    lakes, runs = {}, []
+    for command in (
+        ("run-all", "--skip-crawl"),
+        ("clean",),
+        ("extract",),
+        ("extract", "--table", "stores"),
+        ("clean",),
+    ):
+        execute(shop.database_url, LATER.format(1), "UPDATE stores SET store_name = store_name || '!'")
+        runs.append(shop.run(*command, "--json").done().document["run_id"])
+        lakes[runs[-1]] = content(shop)
+    assert len({str(lake) for lake in lakes.values()}) == len(lakes)
+    is_local = not shop.lake.startswith("s3:")
+    refused = shop.run(*BACK, "--to", runs[0] if is_local else "nothing").failed(3, "kept" if is_local else "cannot")
+    assert ", ".join(runs[-2:0:-1]) in refused.stderr
+    shop.run(*BACK, "--to", runs[-1]).failed(2, "the lake is as the run")
+    told = shop.run(*BACK, "--to", runs[1], "--json").done().document
+    assert told["undone"] == runs[:1:-1]
+    assert content(shop) == lakes[runs[1]]
+    states = {run["run_id"]: run["status"] for run in shop.run("status", "--json").done().document["runs"]}
+    assert [states[run] for run in runs] == ["succeeded"] * 2 + ["rolled back"] * 3
+    shop.run(*BACK, "--to", runs[3]).failed(3, "it was rolled back")
+
+
+def move_ahead(lake: Path, run_id: str, hours: int) -> str:
+    """Let a run be one that was made with a clock so many hours ahead; its new id."""
+    path = lake / RUNS / f"{run_id}.json"
+    document = json.loads(path.read_text())
+    moment = datetime.strptime(run_id[:23], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC) + timedelta(hours=hours)
+    moved = f"{moment:%Y%m%dT%H%M%S.%fZ}{run_id[23:]}"
+    for name in ("started_at", "finished_at"):
+        document[name] = (datetime.fromisoformat(document[name]) + timedelta(hours=hours)).isoformat()
+    if (generation := lake / GENERATIONS / run_id).exists():
+        generation.rename(generation.with_name(moved))
+    path.unlink()
+    text = json.dumps({**document, "run_id": moved}).replace(f"{GENERATIONS}/{run_id}", f"{GENERATIONS}/{moved}")
+    path.with_name(f"{moved}.json").write_text(text)
+    return moved
+
+
+def test_a_run_is_the_last_one_whatever_the_clocks_say(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        shop, lake = Shop(tmp_path, url, more={"SHOPEASE_KEEP_GENERATIONS": "2"}), tmp_path / "lake"
+        runs = [move_ahead(lake, shop.run("run-all", "--json").done().document["run_id"], 2)]
+        first = hashes(lake)
+        told = shop.run("status", "--max-age", "26h")
+        assert (told.code, "in the future" in told.stderr, "its age is not known" in told.stderr) == (1, True, True)
+        assert "is in the future" in shop.run("check").done().stdout.replace("\n", " ")
+        assert shop.run("status").done().code == 0
+        execute(url, LATER.format(1))
+        runs.append(shop.run("run-all", "--json").done().document["run_id"])
+        assert runs == sorted(runs)
+        second = hashes(lake)
+        shop.run("clean").done()
+        shop.run(*BACK, "--skip-crawl").done()
+        assert hashes(lake) == second
+        execute(url, "ALTER TABLE stores RENAME TO shops")
+        shop.run("run-all").failed(3)
+        assert shop.run("status", "--max-age", "26h").code == 1
+        shop.run(*BACK, "--skip-crawl").done()
+        assert hashes(lake) == first
+
+
+def test_an_object_that_is_not_its_runs_is_never_replaced(changing: Shop) -> None:
+    """As in a lake of version 0.1 with a run that was made with a clock ahead, and whose successors seem earlier."""
+    changing.run("extract").done()
+    execute(changing.database_url, LATER.format(1))
+    changing.run("extract").done()
+    store, key = open_store(changing.lake), "bronze/stores/stores.csv"
+    data = bytearray(store.read(key))
+    data[-2] ^= 1
+    put_stream(store, key, [bytes(data)])
+    before = content(changing)
+    for more in (("--yes",), ("--dry-run",)):
+        changing.run("rollback", "--skip-crawl", *more).failed(3, key, "changed or replaced")
+    assert content(changing) == before
