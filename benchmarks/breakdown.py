@@ -22,10 +22,10 @@ from benchmarks import csv_floor, machine
 from benchmarks.rounds import prepared
 from benchmarks.table import machine_line, table
 from shopease_etl.contract import tables
-from shopease_etl.lake import manifests as lake
+from shopease_etl.lake import manifests
 from shopease_etl.lake.store import Upload, open_store
 from shopease_etl.stages import aggregate, clean
-from shopease_etl.transform import deduplicate as deduplication
+from shopease_etl.transform import deduplicate
 from shopease_etl.transform.chunks import CsvObject
 from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.partials import SilverParts
@@ -39,8 +39,8 @@ _REST: Final = "all else"
 _PARTS: Final = (
     (CsvObject, "_data", "bytes of bronze read, the second time"),
     (CsvObject, "_parsed", "CSV taken apart: all columns, and before that the keys"),
-    (deduplication, "_rivals", "keys sorted, those that stand twice found"),
-    (deduplication, "_contestants", "rows that share a key judged"),
+    (deduplicate, "_rivals", "keys sorted, those that stand twice found"),
+    (deduplicate, "_contestants", "rows that share a key judged"),
     (clean.Parting, "part", "odd rows and good ones put together again"),
     (clean, "_csv", "silver and quarantine written as CSV"),
     (SilverParts, "add", "sums and pairs for gold, types of their columns"),
@@ -121,7 +121,7 @@ def one_round(bronze: Path, folder: Path) -> Counter[str]:
     store, memory, clock = open_store(str(lake_folder)), Memory(folder=folder), Clock()
 
     def both() -> None:
-        recorded = lake.recorded_datasets(store)
+        recorded = manifests.recorded_datasets(store)
         made = SilverParts(memory)
         clean.clean(store, tables.CLEANED_TABLES, "breakdown", recorded=recorded, memory=memory, feed=made)
         aggregate.aggregate(store, tables.GOLD_TABLES, recorded=recorded, memory=memory, made=made)

@@ -19,10 +19,10 @@ from rich.console import Console
 from commands import hashes
 from dump_files import objects
 from lakes import given_settings
-from shopease_etl.cli import render_status as rendering_status
+from shopease_etl.cli import render_status
 from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, JOURNAL, PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake import publish as publishing
+from shopease_etl.lake import publish
 from shopease_etl.lake.csv_bytes import RowCounter, csv_header
 from shopease_etl.lake.generations import runs_to_undo, undo
 from shopease_etl.lake.local import LocalStore
@@ -37,7 +37,7 @@ from shopease_etl.source.dumps.rules import Rules, Server
 from shopease_etl.stages.aggregate import aggregate
 from shopease_etl.stages.clean import clean
 from shopease_etl.stages.restore import restore
-from shopease_etl.warehouse import local_catalog as local
+from shopease_etl.warehouse import local_catalog
 from shopease_etl.warehouse.discovery import discover
 
 DUMPS: Final = ("plain.sql", "inserts.sql", "simple.sql", "plain.sql.gz", "plain.sql.zst", "custom.dump", "archive.tar")
@@ -120,7 +120,7 @@ def test_manifests_are_understood_or_passed_over(rounds: int, store: LocalStore)
 
     def look(data: bytes) -> None:
         path.write_bytes(data)
-        Console(file=io.StringIO()).print(rendering_status.lake_status(status(store)))
+        Console(file=io.StringIO()).print(render_status.lake_status(status(store)))
         assert len(list(manifests(store))) - known in {0, 1}
         guards.require_no_shrink(guards.previous(store), pipeline_stage, 0.2)
         for manifest in manifests(store):
@@ -154,7 +154,7 @@ def test_a_garbage_journal_is_finished_or_refused_and_nothing_published(rounds: 
         sink.write(b"new")
         sink.complete()
     whole = {
-        "version": publishing.VERSION,
+        "version": publish.VERSION,
         "manifest": {**manifest_of(store), "run_id": LATEST},
         "objects": [sink.ticket() for sink in sinks],
         "deletes": [CUSTOMERS.bronze_key],
@@ -163,18 +163,18 @@ def test_a_garbage_journal_is_finished_or_refused_and_nothing_published(rounds: 
     former = fresh_copy(store.root, store.root.parent / "former")
     before = hashes(former)
     journal = store.root / f"{JOURNAL}{LATEST}"
-    seal, _, _ = publishing.sealed(whole).partition(b"\n")
+    seal, _, _ = publish.sealed(whole).partition(b"\n")
 
     def make(random: Random) -> bytes:
         if random.random() < 0.5:
-            return damaged(random, publishing.sealed(whole))
+            return damaged(random, publish.sealed(whole))
         return seal + b"\n" + damaged_json(random, whole)
 
     def finish(data: bytes) -> None:
         fresh_copy(former, store.root)
         journal.write_bytes(data)
         try:
-            publishing.recover(store)
+            publish.recover(store)
         except ShopeaseError:
             journal.unlink()  # it stays
             assert hashes(store.root) == before
@@ -190,7 +190,7 @@ def test_local_catalogs(rounds: int, folder: Path) -> None:
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        for table in local.load(path).tables:
+        for table in local_catalog.load(path).tables:
             assert table.columns is not None
 
     assert all(feed("catalog", rounds, lambda random: damaged_json(random, whole), read))

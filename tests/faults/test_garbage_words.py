@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from garbage import damaged, damaged_json, feed, odd_text
 
-from shopease_etl.contract import values as grammar
+from shopease_etl.contract import values
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.lock import file as lock
 from shopease_etl.operations.cost import cost
@@ -134,13 +134,13 @@ def test_the_grammar(rounds: int) -> None:
         return odd_text(random, "2024-02-29 10:00:00.5+02", "-0012.50", "9223372036854775807", made)
 
     def agree(text: str) -> None:
-        for pattern in (grammar.INTEGER, grammar.NUMBER, grammar.TIMESTAMP):
+        for pattern in (values.INTEGER, values.NUMBER, values.TIMESTAMP):
             parses = bool(pl.select(pl.lit(text).str.contains(pattern)).item())
             assert parses == bool(re.search(pattern.removesuffix("$") + r"\Z", text))
-            if parses and pattern == grammar.INTEGER:
+            if parses and pattern == values.INTEGER:
                 assert -(2**63) < int(text) < 2**63
             elif parses:
-                assert Decimal(text).is_finite() if pattern == grammar.NUMBER else date.fromisoformat(text[:10])
+                assert Decimal(text).is_finite() if pattern == values.NUMBER else date.fromisoformat(text[:10])
 
     feed("grammar", rounds, make, agree)
 

@@ -27,7 +27,7 @@ from shopease_etl.contract.tables import (
     Table,
 )
 from shopease_etl.stages.clean import Parting
-from shopease_etl.transform import rules as cleaning
+from shopease_etl.transform import rules
 from shopease_etl.transform.chunks import Piece
 from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
 from shopease_etl.transform.rules import LOST
@@ -157,7 +157,7 @@ def test_the_fast_path_gives_what_the_rules_give(table: Table, data: st.DataObje
     source = bronze(rows, table)
     fast = cleaned(source, table)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cleaning, "plain", lambda *_: nw.col(LOST) & ~nw.col(LOST))
+        patch.setattr(rules, "plain", lambda *_: nw.col(LOST) & ~nw.col(LOST))
         slow = cleaned(source, table)
     assert [half.rows() for half in fast] == [half.rows() for half in slow]
 
@@ -288,7 +288,7 @@ def test_a_row_is_rejected_by_the_rule_that_it_breaks(table: Table, rule: str, f
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
 def test_rules_are_tried_in_the_contracts_order(table: Table) -> None:
     """Rows that break the last rules, the last but one as well, and so on to all: each is rejected by its first."""
-    names = [name for name, _ in cleaning.rules(table)]
+    names = [name for name, _ in rules.rules(table)]
     assert names == list(BROKEN[table.name])
     broken = dict(GOOD[table.name])
     for name in reversed(names):
@@ -409,5 +409,5 @@ def test_text_is_standardised_and_extra_columns_keep_theirs() -> None:
 
 def money_of(text: str | None) -> Decimal | None:
     frame = nw.from_native(pl.DataFrame({"text": [text]}, schema={"text": pl.String}))
-    amount: Decimal | None = frame.select(cleaning.money(nw.col("text"))).to_native().item()
+    amount: Decimal | None = frame.select(rules.money(nw.col("text"))).to_native().item()
     return amount

@@ -28,14 +28,14 @@ def rollback(
     wait: options.Wait = 0,
 ) -> None:
     """Restore the lake as it was before the last run, or as --to left it; shows the changes first, and asks."""
-    from shopease_etl.cli import render as rendering
+    from shopease_etl.cli import render
     from shopease_etl.pipeline import run as pipeline
     from shopease_etl.wording import counted
 
     settings, console = session.settings, session.console
     plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
     if not console.json:
-        console.result(plan, lambda: rendering.rollback_plan(plan))
+        console.result(plan, lambda: render.rollback_plan(plan))
     if dry_run or not (yes or session.confirms_rollback()):
         if console.json:
             console.result(plan, lambda: "")
@@ -130,14 +130,14 @@ def cost(
 ) -> None:
     """Estimate what the lake costs per month on AWS: storage, uploads, crawlers, queries."""
     from shopease_etl.operations.cost import cost
-    from shopease_etl.pipeline import wiring as resources
+    from shopease_etl.pipeline import wiring
 
     settings = session.settings
-    store = resources.lake_store(settings)
+    store = wiring.lake_store(settings)
     session.show_cost(
         cost(
             store,
-            resources.prices(settings),
+            wiring.prices(settings),
             runs=runs,
             crawlers=len(settings.crawlers),
             crawls=crawls,

@@ -38,10 +38,10 @@ def check(
 @command
 def status(session: Session, *, runs: Runs = 10, max_age: MaxAge = None) -> None:
     """Show the lake as it is: datasets, rows, rejects, last runs; exit code 1 if the last run failed."""
-    from shopease_etl import units as durations
+    from shopease_etl import units
     from shopease_etl.operations.checking import lake_status
 
-    seconds = durations.seconds_in(max_age) if max_age is not None else None
+    seconds = units.seconds_in(max_age) if max_age is not None else None
     session.show_status(lake_status(session.settings, runs=runs, max_age=seconds))
 
 

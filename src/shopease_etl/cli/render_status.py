@@ -7,8 +7,8 @@ from typing import Final
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from shopease_etl import units as durations
-from shopease_etl.cli import render as rendering
+from shopease_etl import units
+from shopease_etl.cli import render
 from shopease_etl.cli.tabular import Grid
 from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus
 
@@ -69,7 +69,7 @@ def _dataset(dataset: DatasetStatus, now: float) -> dict[str, object]:
         "rows": _known(dataset.rows),
         "rejected": _known(dataset.rejected),
         "MB": dataset.bytes / 1e6,
-        "age": durations.told(now - dataset.modified),
+        "age": units.told(now - dataset.modified),
         "changed (UTC)": time.strftime("%Y-%m-%d %H:%M", time.gmtime(dataset.modified)),
     }
 
@@ -83,7 +83,7 @@ def _run(run: RunStatus) -> dict[str, object]:
     stages = [f"{name} {seconds:.1f} s" for name, seconds in run.stage_seconds.items()] + untimed
     return {
         "started (UTC)": run.started_at[:16].replace("T", " "),
-        "status": rendering.verdict(run.status),
+        "status": render.verdict(run.status),
         "seconds": run.seconds,
         "rows": "" if run.rows is None else run.rows,
         "run": run.run_id,

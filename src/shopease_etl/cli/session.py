@@ -101,28 +101,28 @@ class Session:
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
-        from shopease_etl.cli import render as rendering
-        from shopease_etl.pipeline import wiring as resources
+        from shopease_etl.cli import render
+        from shopease_etl.pipeline import wiring
 
         if self.console.json or not self.console.quiet:
-            prices, location = resources.prices(self.settings), self.settings.lake.rstrip("/")
+            prices, location = wiring.prices(self.settings), self.settings.lake.rstrip("/")
             summary = f"run {run.run_id} {run.status}"
-            self.console.result(run, lambda: rendering.run_summary(run, location, prices), summary)
+            self.console.result(run, lambda: render.run_summary(run, location, prices), summary)
         if not self.console.json:
-            self.console.message(rendering.next_steps(run))
+            self.console.message(render.next_steps(run))
 
     def show_plan(self, plan: "Plan") -> None:
         """What a run would read and write."""
-        from shopease_etl.cli import render as rendering
+        from shopease_etl.cli import render
 
         steps = plan.steps()
-        self.console.result(steps, lambda: rendering.plan_steps(steps))
+        self.console.result(steps, lambda: render.plan_steps(steps))
 
     def show_status(self, status: "LakeStatus") -> None:
         """The lake as it is, and exit code 1 where that is a problem."""
-        from shopease_etl.cli import render_status as rendering_status
+        from shopease_etl.cli import render_status
 
-        self.console.result(status, lambda: rendering_status.lake_status(status))
+        self.console.result(status, lambda: render_status.lake_status(status))
         if not status.datasets and not status.runs:
             self.console.message(f"There is nothing in {status.location} yet. Next: shopease run-all")
         if status.problem:
@@ -131,25 +131,25 @@ class Session:
 
     def show_cost(self, cost: "MonthlyCost") -> None:
         """What the lake costs a month."""
-        from shopease_etl.cli import render as rendering
+        from shopease_etl.cli import render
         from shopease_etl.pipeline.costs import PRICES_TOLD
 
-        self.console.result(cost, lambda: rendering.monthly_cost(cost))
+        self.console.result(cost, lambda: render.monthly_cost(cost))
         where = "" if cost.location.startswith("s3://") else "This is a local lake; estimated cost if it were on S3. "
         self.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
         """List what was found, and delete it if that is wanted; ConfigurationError where nobody can be asked."""
-        from shopease_etl.cli import render as rendering
+        from shopease_etl.cli import render
 
         is_asked = garbage.count and not (dry_run or yes)
         if not self.console.json:
-            self.console.result(garbage, lambda: rendering.garbage(garbage))
+            self.console.result(garbage, lambda: render.garbage(garbage))
         elif is_asked:
             raise ConfigurationError(
                 "--json cannot ask for confirmation", hint="add --dry-run to list, or --yes to delete"
             )
-        if told := rendering.left_alone(garbage):
+        if told := render.left_alone(garbage):
             self.console.message(told)
         if is_asked and not sys.stdin.isatty():
             raise ConfigurationError(
@@ -177,16 +177,16 @@ class Session:
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
-        from shopease_etl.cli import render as rendering
+        from shopease_etl.cli import render
 
-        self.console.result(result, lambda: rendering.rows_by_table(result.tables), f"wrote {result.path}")
+        self.console.result(result, lambda: render.rows_by_table(result.tables), f"wrote {result.path}")
         self.console.message(f"Wrote {result.path}, {result.bytes / 1e6:,.1f} MB. Next: shopease restore {result.path}")
 
     def show_restore(self, result: "RestoreResult") -> None:
         """What the database holds now."""
-        from shopease_etl.cli import render as rendering
+        from shopease_etl.cli import render
 
-        self.console.result(result, lambda: rendering.rows_by_table(result.tables), "restored the dump")
+        self.console.result(result, lambda: render.rows_by_table(result.tables), "restored the dump")
         self.console.message(
             f"Restored a dump ({result.format}, {result.bytes / 1e6:,.1f} MB) in {result.seconds:.1f} s. "
             "Next: shopease run-all"
@@ -194,11 +194,11 @@ class Session:
 
     def show_checks(self, checks: "Iterable[CheckLine]") -> None:
         """Each line without secrets, and an exit code that is not 0 if one failed."""
-        from shopease_etl.cli import render as rendering
+        from shopease_etl.cli import render
 
         hidden = self.console.secrets.redacted
         lines = tuple(replace(line, detail=hidden(line.detail), fix=line.fix and hidden(line.fix)) for line in checks)
-        self.console.result(lines, lambda: rendering.check_lines(lines))
+        self.console.result(lines, lambda: render.check_lines(lines))
         if worst := max(line.exit_code for line in lines):
             raise typer.Exit(worst)
 
@@ -230,11 +230,11 @@ class Session:
 
     def show_shipped_queries(self) -> None:
         """The queries that ship with the tool."""
-        from shopease_etl.cli import render as rendering
+        from shopease_etl.cli import render
         from shopease_etl.stages.query import shipped_queries
 
         queries = shipped_queries()
-        self.console.result(queries, lambda: rendering.query_list((q.name, q.description) for q in queries))
+        self.console.result(queries, lambda: render.query_list((q.name, q.description) for q in queries))
 
     def statement(self, sql: str | None, file: Path | None, name: str | None) -> str:
         """The one statement that was given, as text, in a file, or by a shipped query's name.
@@ -266,17 +266,16 @@ class Session:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
         from shopease_etl.cli import answers
         from shopease_etl.lake.lock.occupation import warn_of_publishing
-        from shopease_etl.pipeline import costs
-        from shopease_etl.pipeline import wiring as resources
+        from shopease_etl.pipeline import costs, wiring
         from shopease_etl.settings import size
         from shopease_etl.stages.query import check_output, query
 
         limit = size(max_scan) if max_scan else None
         output_format = answers.chosen_format(self.console, output_format, output, vertical=vertical)
-        store = resources.lake_store(self.settings)
+        store = wiring.lake_store(self.settings)
         if output:
             check_output(output, store.folder, self.settings.home)
-        warehouse = resources.warehouse(self.settings, store, timeout=timeout)
+        warehouse = wiring.warehouse(self.settings, store, timeout=timeout)
         with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
             warn_of_publishing(store)
         with query(sql, warehouse, max_scan=limit) as result:

@@ -9,8 +9,7 @@ from typing import Any, Final, Literal
 
 import narwhals.stable.v2 as nw
 
-from shopease_etl.contract import tables
-from shopease_etl.contract import values as grammar
+from shopease_etl.contract import tables, values
 from shopease_etl.contract.tables import GoldTable, Table
 
 Frame = nw.LazyFrame[Any]
@@ -203,7 +202,7 @@ def _typed(name: str, column_type: str, *, all_parse: bool) -> nw.Expr:
     if column_type == tables.DATE:
         return text.str.to_date(format="%Y-%m-%d")
     if column_type == tables.BIGINT:
-        return (text if all_parse else nw.when(text.str.contains(grammar.INTEGER)).then(text)).cast(nw.Int64())
+        return (text if all_parse else nw.when(text.str.contains(values.INTEGER)).then(text)).cast(nw.Int64())
     return text
 
 

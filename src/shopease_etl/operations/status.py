@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from shopease_etl import units as durations
+from shopease_etl import units
 from shopease_etl.contract import tables
 from shopease_etl.lake.lock.occupation import Occupation, warn_of_publishing
 from shopease_etl.lake.manifests import Manifest, manifests
@@ -85,13 +85,13 @@ def problem(
     if max_age is None:
         return None
     if last_success is None:
-        return f"no run has brought data in the last {durations.told(max_age)}"
+        return f"no run has brought data in the last {units.told(max_age)}"
     age = now - datetime.fromisoformat(last_success.finished_at).timestamp()
     if is_from_future(last_success.finished_at, now):
         return f"the last data, of the run {last_success.run_id}, is dated in the future, so its age is not known"
     if age <= max_age:
         return None
-    return f"the last data, of the run {last_success.run_id}, came {durations.told(age)} ago"
+    return f"the last data, of the run {last_success.run_id}, came {units.told(age)} ago"
 
 
 def is_from_future(time: str, now: float) -> bool:

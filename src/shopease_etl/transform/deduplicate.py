@@ -11,7 +11,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl.contract.tables import ROW, Table
-from shopease_etl.transform import rules as cleaning
+from shopease_etl.transform import rules
 from shopease_etl.transform.chunks import Piece, in_order
 from shopease_etl.transform.instants import instant
 from shopease_etl.transform.rules import KEY, RECORD
@@ -94,7 +94,7 @@ def _keys(rows: Rows, table: Table, piece: Piece) -> pl.Series:
         # what Polars takes for an integer is one in the contract's grammar, too
         return text.to_series().cast(pl.Int64).alias(KEY)
     except pl.exceptions.InvalidOperationError:
-        keys: pl.DataFrame = cleaning.keys(nw.from_native(text.lazy()), table).to_native().collect()
+        keys: pl.DataFrame = rules.keys(nw.from_native(text.lazy()), table).to_native().collect()
         return keys.to_series()
 
 
@@ -138,7 +138,7 @@ def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _contestants(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
     hashed = found.with_columns(found.drop(ROW).hash_rows().alias(RECORD))
-    contestants: pl.DataFrame = cleaning.contestants(nw.from_native(hashed.lazy()), table).to_native().collect()
+    contestants: pl.DataFrame = rules.contestants(nw.from_native(hashed.lazy()), table).to_native().collect()
     instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
     return contestants.with_columns(instants)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import narwhals.stable.v2 as nw
 
-from shopease_etl.contract import values as grammar
+from shopease_etl.contract import values
 from shopease_etl.contract.column_names import silver_labels
 from shopease_etl.contract.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, TIMESTAMP, TRANSACTIONS, Table
 
@@ -127,12 +127,12 @@ _UPPERCASE: Final = {"customer_name", "category"}
 _LOWERCASE: Final = {"email"}
 
 _PLAIN: Final = {
-    BIGINT: grammar.PLAIN_INTEGER,
-    MONEY: grammar.PLAIN_MONEY,
-    TIMESTAMP: grammar.TIMESTAMP,
-    STRING: grammar.PLAIN_TEXT,
+    BIGINT: values.PLAIN_INTEGER,
+    MONEY: values.PLAIN_MONEY,
+    TIMESTAMP: values.TIMESTAMP,
+    STRING: values.PLAIN_TEXT,
 }
-_POSITIVE: Final = {BIGINT: grammar.PLAIN_COUNT, MONEY: grammar.PLAIN_MONEY}
+_POSITIVE: Final = {BIGINT: values.PLAIN_COUNT, MONEY: values.PLAIN_MONEY}
 
 
 def _clean(column: str) -> str:
@@ -162,10 +162,10 @@ def _stands(column: str, column_type: str | None, rule: str | None) -> nw.Expr:
     """Holds where silver writes the value as it is and no rule is broken; a column of the source's own may be NULL."""
     text = nw.col(column)
     if column_type is None:
-        return ~text.str.contains(grammar.LINE_BREAK).fill_null(False)  # noqa: FBT003 - a value, no flag
+        return ~text.str.contains(values.LINE_BREAK).fill_null(False)  # noqa: FBT003 - a value, no flag
     pattern = _POSITIVE[column_type] if rule == "nonpositive" else _PLAIN[column_type]
     if column in _UPPERCASE | _LOWERCASE:
-        pattern = grammar.PLAIN_UPPERCASE if column in _UPPERCASE else grammar.PLAIN_LOWERCASE
+        pattern = values.PLAIN_UPPERCASE if column in _UPPERCASE else values.PLAIN_LOWERCASE
     return text.str.contains(pattern).fill_null(rule is None)
 
 
@@ -200,9 +200,9 @@ def _standardised(column: str, column_type: str) -> nw.Expr:
     """Trimmed, NULL where nothing is left; in text inner white space made one space, names and mail in their case."""
     text = nw.col(column)
     if column_type != STRING:
-        text = text.str.strip_chars(grammar.WHITESPACE_CHARACTERS)
+        text = text.str.strip_chars(values.WHITESPACE_CHARACTERS)
         return nw.when(text != "").then(text)
-    text = text.str.replace_all(grammar.WHITESPACE, " ").str.strip_chars(" ")
+    text = text.str.replace_all(values.WHITESPACE, " ").str.strip_chars(" ")
     if column in _UPPERCASE:
         text = text.str.to_uppercase()
     if column in _LOWERCASE:
@@ -216,22 +216,22 @@ def _value(column: str, column_type: str) -> nw.Expr:
     if column_type == TIMESTAMP:
         return _timestamp(_clean(column))
     return (
-        money(text) if column_type == MONEY else nw.when(text.str.contains(grammar.INTEGER)).then(text).cast(nw.Int64())
+        money(text) if column_type == MONEY else nw.when(text.str.contains(values.INTEGER)).then(text).cast(nw.Int64())
     )
 
 
 def _timestamp(column: str) -> nw.Expr:
     """The text where it is a timestamp, else NULL."""
     text = nw.col(column)
-    return nw.when(text.str.contains(grammar.TIMESTAMP)).then(text)
+    return nw.when(text.str.contains(values.TIMESTAMP)).then(text)
 
 
 def money(text: nw.Expr) -> nw.Expr:
     """Text to decimal(18,2), exactly half away from zero; NULL where it is no number or too large."""
-    number = nw.when(text.str.contains(grammar.NUMBER)).then(text)
-    truncated = number.str.replace(grammar.SURPLUS_DECIMALS, "${1}").cast(_DECIMAL)
+    number = nw.when(text.str.contains(values.NUMBER)).then(text)
+    truncated = number.str.replace(values.SURPLUS_DECIMALS, "${1}").cast(_DECIMAL)
     cent = nw.when(number.str.starts_with("-")).then(nw.lit("-0.01")).otherwise(nw.lit("0.01")).cast(_DECIMAL)
-    rounded = nw.when(number.str.contains(grammar.ROUNDS_AWAY)).then(truncated + cent).otherwise(truncated)
+    rounded = nw.when(number.str.contains(values.ROUNDS_AWAY)).then(truncated + cent).otherwise(truncated)
     return nw.when(rounded.abs() < _TOO_LARGE).then(rounded).cast(nw.Decimal(18, 2))
 
 
@@ -242,7 +242,7 @@ def _number(text: nw.Expr, start: int, digits: int = 2) -> nw.Expr:
 def _written(name: str, column_type: str | None) -> nw.Expr:
     """The text as silver has it: that of the value ("+007" is 7), NULL where there is none."""
     if column_type is None:
-        return nw.col(name).str.replace_all(grammar.LINE_BREAK, " ")
+        return nw.col(name).str.replace_all(values.LINE_BREAK, " ")
     return nw.col(_clean(name) if column_type == STRING else _parsed(name)).cast(nw.String())
 
 

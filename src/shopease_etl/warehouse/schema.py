@@ -6,7 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from shopease_etl.contract import values as grammar
+from shopease_etl.contract import values
 from shopease_etl.contract.column_names import catalogued
 from shopease_etl.contract.tables import (
     BIGINT,
@@ -170,15 +170,15 @@ def _typed(column: Column, *, is_trimmed: bool) -> str:
     name = quoted(column.name)
     if column.type == STRING:
         return f"NULLIF({name}, '')"
-    text = name if is_trimmed else f"regexp_replace({name}, '^{grammar.WHITESPACE}|{grammar.WHITESPACE}$', '')"
+    text = name if is_trimmed else f"regexp_replace({name}, '^{values.WHITESPACE}|{values.WHITESPACE}$', '')"
     if column.type in {BIGINT, INT}:
-        whole = f"regexp_extract({text}, '{grammar.INTEGER}')"
+        whole = f"regexp_extract({text}, '{values.INTEGER}')"
         return f"TRY_CAST({whole} AS {'integer' if column.type == INT else column.type})"
     if column.type == MONEY:
-        return f"TRY_CAST(regexp_extract({text}, '{grammar.NUMBER}') AS {MONEY})"
+        return f"TRY_CAST(regexp_extract({text}, '{values.NUMBER}') AS {MONEY})"
     # Trino's cast knows neither the T nor an offset, and the text is in business time already. Plain timestamp has
     # milliseconds on Athena, to which its cast would round, into the next day even: so what is finer is cut off, here
     # as there. The raw tables hold the text as it was.
-    stamp = f"regexp_extract({text}, '{grammar.TIMESTAMP}')"
+    stamp = f"regexp_extract({text}, '{values.TIMESTAMP}')"
     local = f"replace(regexp_extract({stamp}, '^[0-9-]{{10}}([ T][0-9:]{{8}}(\\.[0-9]{{1,3}})?)?'), 'T', ' ')"
     return f"TRY_CAST({local} AS {column.type})"
