@@ -11,7 +11,6 @@ from functools import partial
 from io import BytesIO
 from typing import Final, Literal, Protocol
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl.contract import column_names
@@ -25,7 +24,6 @@ from shopease_etl.transform import rules as cleaning
 from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
 from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.recurring import Recurring
 from shopease_etl.transform.rules import LOST, RULE
 from shopease_etl.wording import counted
 
@@ -104,20 +102,19 @@ class Parting:
     """
 
     def __init__(self, table: Table, source: Sequence[str], run_id: str) -> None:
+        self._table = table
         self._source = source
-        self._plain = Recurring(lambda known: [known.select(cleaning.plain(table, source) & ~nw.col(LOST))])
-        self._judged = Recurring(lambda others: [cleaning.judged(others, table)])
-        self._silver = Recurring(lambda valid: [cleaning.silver(valid, table)])
-        self._quarantine = Recurring(lambda rejected: [cleaning.quarantine(rejected, run_id)])
+        self._run_id = run_id
+        self._is_plain = cleaning.plain(table, source) & ~pl.col(LOST)
 
     def part(self, bronze: pl.DataFrame, lost: pl.Series) -> Parted:
         """Part rows that bear their numbers from the first on as `ROW`; those in `lost` lost their key."""
         known = bronze.with_columns(pl.col(ROW).is_in(lost.implode()).alias(LOST))
-        is_plain = self._plain(known)[0].to_series()
+        is_plain = known.select(self._is_plain).to_series()
         if is_plain.all():
             return self._parted(known, known.clear().with_columns(_NO_RULE))
         others = known.filter(~is_plain)
-        (judged,) = self._judged(others)
+        judged = cleaning.judged(others, self._table)
         is_good = judged[RULE].is_null()
         good, places = judged.filter(is_good), (~is_plain).arg_true()
         mended = known.with_columns(known[name].scatter(places.filter(is_good), good[name]) for name in self._source)
@@ -126,7 +123,7 @@ class Parting:
         return self._parted(mended.filter(is_kept), bad)
 
     def _parted(self, valid: pl.DataFrame, rejected: pl.DataFrame) -> Parted:
-        return Parted(*self._silver(valid), *self._quarantine(rejected))
+        return Parted(cleaning.silver(valid, self._table), cleaning.quarantine(rejected, self._run_id))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl.contract.tables import ROW, Table
@@ -94,8 +93,7 @@ def _keys(rows: Rows, table: Table, piece: Piece) -> pl.Series:
         # what Polars takes for an integer is one in the contract's grammar, too
         return text.to_series().cast(pl.Int64).alias(KEY)
     except pl.exceptions.InvalidOperationError:
-        keys: pl.DataFrame = rules.keys(nw.from_native(text.lazy()), table).to_native().collect()
-        return keys.to_series()
+        return rules.keys(text, table)
 
 
 def _rivals(spill: Spill) -> pl.Series:
@@ -138,9 +136,8 @@ def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _contestants(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
     hashed = found.with_columns(found.drop(ROW).hash_rows().alias(RECORD))
-    contestants: pl.DataFrame = rules.contestants(nw.from_native(hashed.lazy()), table).to_native().collect()
     instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
-    return contestants.with_columns(instants)
+    return rules.contestants(hashed, table).with_columns(instants)
 
 
 def _ranked(contestants: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
