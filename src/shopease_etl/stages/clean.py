@@ -105,21 +105,20 @@ class Parting:
         self._table = table
         self._source = source
         self._run_id = run_id
-        self._is_plain = cleaning.plain(table, source) & ~pl.col(LOST)
 
     def part(self, bronze: pl.DataFrame, lost: pl.Series) -> Parted:
         """Part rows that bear their numbers from the first on as `ROW`; those in `lost` lost their key."""
         known = bronze.with_columns(pl.col(ROW).is_in(lost.implode()).alias(LOST))
-        is_plain = known.select(self._is_plain).to_series()
-        if is_plain.all():
+        is_clean = cleaning.already_clean(known, self._table)
+        if is_clean.all():
             return self._parted(known, known.clear().with_columns(_NO_RULE))
-        others = known.filter(~is_plain)
+        others = known.filter(~is_clean)
         judged = cleaning.judged(others, self._table)
         is_good = judged[RULE].is_null()
-        good, places = judged.filter(is_good), (~is_plain).arg_true()
+        good, places = judged.filter(is_good), (~is_clean).arg_true()
         mended = known.with_columns(known[name].scatter(places.filter(is_good), good[name]) for name in self._source)
         bad = others.with_columns(judged[RULE]).filter(~is_good)
-        is_kept = is_plain.scatter(places, is_good)
+        is_kept = is_clean.scatter(places, is_good)
         return self._parted(mended.filter(is_kept), bad)
 
     def _parted(self, valid: pl.DataFrame, rejected: pl.DataFrame) -> Parted:

@@ -5,7 +5,6 @@ number in bronze. The rules and the grammar are the contract's ("Silver", "What 
 """
 
 import operator
-from collections.abc import Sequence
 from functools import reduce
 from typing import Final
 
@@ -45,14 +44,15 @@ def contestants(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
     return passed.select(ROW, RECORD, pl.col(_parsed(_key(table))).alias(KEY), updated, created).collect()
 
 
-def plain(table: Table, source: Sequence[str]) -> pl.Expr:
-    """Holds for rows that keep every rule and stand in bronze, value by value, as they are to stand in silver.
+def already_clean(bronze: pl.DataFrame, table: Table) -> pl.Series:
+    """For every row of bronze, with `LOST`, whether it keeps every rule and silver has each of its values as it is.
 
-    A row that is not plain may be good as well: `judged` tells, at ten times the cost.
+    A row that is not already clean may be good as well: `judged` finds out, at ten times the cost.
     """
     ruled = {column: kind for kind, column in _RULES[table.name]}  # the last of a column's rules is the strictest
     types = _types(table)
-    return reduce(operator.and_, (_stands(name, types.get(name), ruled.get(name)) for name in source))
+    clean = (_stands(name, types.get(name), ruled.get(name)) for name in _source(bronze))
+    return bronze.select(reduce(operator.and_, clean, ~pl.col(LOST))).to_series()
 
 
 def judged(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -69,9 +69,7 @@ def judged(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Silver's columns, named by `silver_labels`, of rows that are `plain`, or whose text is the one that `judged`
-    gave.
-    """
+    """Silver's columns, named by `silver_labels`, of rows that are `already_clean` or whose text is from `judged`."""
     source, types = _source(valid), _types(table)
     money = {name: pl.col(name).cast(pl.Decimal(18, 2)) for name in source if types.get(name) == MONEY}
     columns = money | (_calculated() if table == TRANSACTIONS else {})
