@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from shopease_etl.contract.tables import (
     STRING,
     TIMESTAMP,
     TRANSACTIONS,
+    Rule,
     Table,
 )
 from shopease_etl.stages.clean import Parting
@@ -294,6 +296,23 @@ def test_rules_are_tried_in_the_contracts_order(table: Table) -> None:
         broken |= value if isinstance(value, dict) else {name.split("_", 1)[1]: value}
         _, rejected = cleaned(bronze([broken], table), table)
         assert rejected["rejected_rule"].to_list() == [name]
+
+
+@pytest.mark.parametrize("pattern", [None, "!$"], ids=["parsed", "by pattern"])
+def test_a_new_rule_of_a_column_is_kept_by_every_row(pattern: str | None) -> None:
+    loud = Rule("quiet", lambda text, _: text.str.ends_with("!"), pattern)
+    columns = (
+        replace(column, rules=(loud,)) if column.name == "description" else column for column in PRODUCTS.columns
+    )
+    table = replace(PRODUCTS, columns=tuple(columns))
+    texts = ("Yes!", "no", " Oh  ho! ", None)
+    rows = [GOOD["products"] | {"product_id": str(key), "description": text} for key, text in enumerate(texts)]
+    valid, rejected = cleaned(bronze(rows, table), table)
+    assert valid["description"].to_list() == ["Yes!", "Oh ho!"]
+    assert rejected.select("rejected_rule", "description").rows() == [
+        ("quiet_description", "no"),
+        ("quiet_description", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,18 @@ import polars as pl
 
 from shopease_etl.contract import values
 from shopease_etl.contract.column_names import silver_labels
-from shopease_etl.contract.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, TIMESTAMP, TRANSACTIONS, Table
+from shopease_etl.contract.tables import (
+    BIGINT,
+    MONEY,
+    REJECTION_COLUMNS,
+    ROW,
+    STRING,
+    TIMESTAMP,
+    TRANSACTIONS,
+    Column,
+    Rule,
+    Table,
+)
 
 _DECIMAL: Final = pl.Decimal(38, 2)
 _TOO_LARGE: Final = 10**16
@@ -29,7 +40,7 @@ _PARSED: Final = "shopease:parsed:"
 def keys(bronze: pl.DataFrame, table: Table) -> pl.Series:
     """The parsed key of every row, NULL where it does not parse; no other column of bronze is needed."""
     key = _key(table)
-    standardised = bronze.select(_standardised(key, BIGINT).alias(_clean(key)))
+    standardised = bronze.select(_standardised(Column(key, BIGINT)).alias(_clean(key)))
     return standardised.select(_value(key, BIGINT).alias(KEY)).to_series()
 
 
@@ -49,9 +60,10 @@ def already_clean(bronze: pl.DataFrame, table: Table) -> pl.Series:
 
     A row that is not already clean may be good as well: `judged` finds out, at ten times the cost.
     """
-    ruled = {column: kind for kind, column in _RULES[table.name]}  # the last of a column's rules is the strictest
-    types = _types(table)
-    clean = (_stands(name, types.get(name), ruled.get(name)) for name in _source(bronze))
+    if not all(_has_pattern(rule, column, table) for column in _known(table) for rule in column.rules):
+        return pl.Series([False], dtype=pl.Boolean).new_from_index(0, bronze.height)
+    columns = {column.name: column for column in table.columns}
+    clean = (_is_clean(name, columns.get(name)) for name in _source(bronze))
     return bronze.select(reduce(operator.and_, clean, ~pl.col(LOST))).to_series()
 
 
@@ -84,49 +96,21 @@ def quarantine(rejected: pl.DataFrame, run_id: str) -> pl.DataFrame:
 
 def rules(table: Table) -> tuple[tuple[str, pl.Expr], ...]:
     """The table's rules in order: the rule's name, and what holds for a row that keeps it."""
-    return tuple((f"{kind}_{column}", _keeps(kind, column)) for kind, column in _RULES[table.name])
+    return tuple(
+        (f"{rule.kind}_{column.name}", rule.keeps(pl.col(_clean(column.name)), _ruled(column)))
+        for column in _known(table)
+        for rule in column.rules
+    )
 
 
 _TOTAL: Final = "total_amount"
-_RULES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "customers": (
-        ("missing", "customer_id"),
-        ("invalid", "customer_id"),
-        ("missing", "customer_name"),
-        ("missing", "email"),
-    ),
-    "products": (
-        ("missing", "product_id"),
-        ("invalid", "product_id"),
-        ("missing", "product_name"),
-        ("missing", "price"),
-        ("invalid", "price"),
-        ("nonpositive", "price"),
-    ),
-    "transactions": (
-        ("missing", "transaction_id"),
-        ("invalid", "transaction_id"),
-        ("missing", "quantity"),
-        ("invalid", "quantity"),
-        ("nonpositive", "quantity"),
-        ("missing", "unit_price"),
-        ("invalid", "unit_price"),
-        ("nonpositive", "unit_price"),
-        ("missing", "created_at"),
-        ("invalid", "created_at"),
-        ("invalid", _TOTAL),
-    ),
-}
-_UPPERCASE: Final = {"customer_name", "category"}
-_LOWERCASE: Final = {"email"}
-
 _PLAIN: Final = {
     BIGINT: values.PLAIN_INTEGER,
     MONEY: values.PLAIN_MONEY,
     TIMESTAMP: values.TIMESTAMP,
     STRING: values.PLAIN_TEXT,
 }
-_POSITIVE: Final = {BIGINT: values.PLAIN_COUNT, MONEY: values.PLAIN_MONEY}
+_PLAIN_CASE: Final = {"upper": values.PLAIN_UPPERCASE, "lower": values.PLAIN_LOWERCASE}
 
 
 def _clean(column: str) -> str:
@@ -152,15 +136,23 @@ def _types(table: Table) -> dict[str, str]:
     return {column.name: column.type for column in table.columns}
 
 
-def _stands(column: str, column_type: str | None, rule: str | None) -> pl.Expr:
-    """Holds where silver writes the value as it is and no rule is broken; a column of the source's own may be NULL."""
-    text = pl.col(column)
-    if column_type is None:
+def _known(table: Table) -> tuple[Column, ...]:
+    return (*table.columns, *table.calculated)
+
+
+def _has_pattern(rule: Rule, column: Column, table: Table) -> bool:
+    """Bronze has no text of a calculated column."""
+    return rule.pattern == "" or (rule.pattern is not None and column in table.columns)
+
+
+def _is_clean(name: str, column: Column | None) -> pl.Expr:
+    """Holds where silver has the value as it is and no rule is broken; a column without rules may be NULL."""
+    text = pl.col(name)
+    if column is None:
         return ~text.str.contains(values.LINE_BREAK).fill_null(False)  # noqa: FBT003 - a value, no flag
-    pattern = _POSITIVE[column_type] if rule == "nonpositive" else _PLAIN[column_type]
-    if column in _UPPERCASE | _LOWERCASE:
-        pattern = values.PLAIN_UPPERCASE if column in _UPPERCASE else values.PLAIN_LOWERCASE
-    return text.str.contains(pattern).fill_null(rule is None)
+    patterns = {_PLAIN_CASE[column.case] if column.case else _PLAIN[column.type]}
+    patterns |= {rule.pattern for rule in column.rules if rule.pattern}
+    return reduce(operator.and_, map(text.str.contains, patterns)).fill_null(not column.rules)
 
 
 def _judged(bronze: pl.DataFrame, table: Table) -> pl.LazyFrame:
@@ -175,32 +167,29 @@ def _read(bronze: pl.DataFrame, table: Table) -> pl.LazyFrame:
     """Bronze with the standardised text of every known column, and the parsed value of those that have one."""
     source = _source(bronze)
     present = [column for column in table.columns if column.name in source]
-    standardised = bronze.lazy().with_columns(_standardised(c.name, c.type).alias(_clean(c.name)) for c in present)
+    standardised = bronze.lazy().with_columns(_standardised(c).alias(_clean(c.name)) for c in present)
     return standardised.with_columns(
         _value(column.name, column.type).alias(_parsed(column.name)) for column in present if column.type != STRING
     )
 
 
-def _keeps(kind: str, column: str) -> pl.Expr:
-    if kind == "missing":
-        return pl.col(_clean(column)).is_not_null()
-    if column == _TOTAL:
-        return _total(pl.col(_parsed("quantity")), pl.col(_parsed("unit_price"))) < _TOO_LARGE
-    value = pl.col(_parsed(column))
-    return value.is_not_null() if kind == "invalid" else value > 0
+def _ruled(column: Column) -> pl.Expr:
+    """The value that the column's rules are about."""
+    if column.name == _TOTAL:
+        total = _total(pl.col(_parsed("quantity")), pl.col(_parsed("unit_price")))
+        return pl.when(total < _TOO_LARGE).then(total)
+    return pl.col(_clean(column.name) if column.type == STRING else _parsed(column.name))
 
 
-def _standardised(column: str, column_type: str) -> pl.Expr:
-    """Trimmed, NULL where nothing is left; in text inner white space made one space, names and mail in their case."""
-    text = pl.col(column)
-    if column_type != STRING:
+def _standardised(column: Column) -> pl.Expr:
+    """Trimmed, NULL where nothing is left; in text inner white space made one space, and its case the column's."""
+    text = pl.col(column.name)
+    if column.type == STRING:
+        text = text.str.replace_all(values.WHITESPACE, " ").str.strip_chars(" ")
+    else:
         text = text.str.strip_chars(values.WHITESPACE_CHARACTERS)
-        return pl.when(text != "").then(text)
-    text = text.str.replace_all(values.WHITESPACE, " ").str.strip_chars(" ")
-    if column in _UPPERCASE:
-        text = text.str.to_uppercase()
-    if column in _LOWERCASE:
-        text = text.str.to_lowercase()
+    if column.case:
+        text = text.str.to_uppercase() if column.case == "upper" else text.str.to_lowercase()
     return pl.when(text != "").then(text)
 
 
