@@ -27,7 +27,7 @@ from shopease_etl.contract.tables import (
     Rule,
     Table,
 )
-from shopease_etl.stages.clean import Parting
+from shopease_etl.stages.clean import RowSplitter
 from shopease_etl.transform import rules
 from shopease_etl.transform.chunks import Piece
 from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
@@ -82,10 +82,11 @@ def cleaned(
     rows = Frame(frame.drop(ROW), size)
     found = found_in(rows, table, budget, zone)
     assert sum(piece.rows for piece in found.pieces) == frame.height
-    parting = Parting(table, rows.frame(Piece(0, 0)).columns, "run")
-    nothing = parting.part(frame.clear(), found.lost.clear())
+    splitter = RowSplitter(table, rows.frame(Piece(0, 0)).columns, "run")
+    nothing = splitter.split(frame.clear(), found.duplicates.clear())
     parts = [
-        parting.part(rows.frame(piece).with_row_index(ROW, piece.first), found.lost_in(piece)) for piece in found.pieces
+        splitter.split(rows.frame(piece).with_row_index(ROW, piece.first), found.duplicates_in(piece))
+        for piece in found.pieces
     ]
     silver = pl.concat([nothing.silver, *(half.silver for half in parts)])
     quarantine = pl.concat([nothing.quarantine, *(half.quarantine for half in parts)])
@@ -315,6 +316,17 @@ def test_a_new_rule_of_a_column_is_kept_by_every_row(pattern: str | None) -> Non
     ]
 
 
+@pytest.mark.parametrize("pattern", [None, "", "^.$"], ids=["parsed", "any text", "by pattern"])
+def test_a_new_rule_of_a_calculated_column_is_kept_by_every_row(pattern: str | None) -> None:
+    small = Rule("large", lambda _, total: total < (10**16 if pattern == "" else 5), pattern)
+    columns = (replace(column, rules=(*column.rules, small)) for column in TRANSACTIONS.calculated[:1])
+    table = replace(TRANSACTIONS, calculated=(*columns, *TRANSACTIONS.calculated[1:]))
+    rows = [sale(), sale(transaction_id="2", unit_price="5.00")]
+    valid, rejected = cleaned(bronze(rows, table), table)
+    assert valid.height == (2 if pattern == "" else 1)
+    assert rejected["rejected_rule"].to_list() == ["large_total_amount"] * (2 - valid.height)
+
+
 @pytest.mark.parametrize(
     ("fields", "written"),
     [
@@ -397,7 +409,7 @@ def test_of_rows_that_tie_the_greatest_record_stays(
         if (key := int(row[0])) not in best or record > best[key][0]:
             best[key] = (record, place)
     found = found_in(Frame(source.drop(ROW), 3), PRODUCTS, budget)
-    assert set(range(len(rows))) - set(found.lost) == {place for _, place in best.values()}
+    assert set(range(len(rows))) - set(found.duplicates) == {place for _, place in best.values()}
 
 
 def test_duplicates_are_judged_among_rows_that_keep_the_other_rules() -> None:

@@ -19,7 +19,6 @@ from shopease_etl.contract.tables import (
     ROW,
     STRING,
     TIMESTAMP,
-    TRANSACTIONS,
     Column,
     Rule,
     Table,
@@ -30,9 +29,9 @@ _TOO_LARGE: Final = 10**16
 
 KEY: Final = "shopease:key"
 RULE: Final = "shopease:rule"
-LOST: Final = "shopease:lost"
+DUPLICATE: Final = "shopease:duplicate"
 RECORD: Final = "shopease:record"
-_ADDED: Final = {ROW, RULE, LOST, RECORD}
+_ADDED: Final = {ROW, RULE, DUPLICATE, RECORD}
 _CLEAN: Final = "shopease:clean:"
 _PARSED: Final = "shopease:parsed:"
 
@@ -44,11 +43,11 @@ def keys(bronze: pl.DataFrame, table: Table) -> pl.Series:
     return standardised.select(_value(key, BIGINT).alias(KEY)).to_series()
 
 
-def contestants(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
+def duplicate_candidates(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Of rows that break no rule `ROW`, `RECORD`, `KEY`, and the timestamps by which they contend for it, NULL where
     there is none: `updated`, `created`.
     """
-    passed = _judged(bronze, table).filter(pl.col(RULE).is_null())
+    passed = _with_rule(bronze, table).filter(pl.col(RULE).is_null())
     updated, created = (
         _timestamp(_clean(name)).alias(name.removesuffix("_at")) for name in ("updated_at", "created_at")
     )
@@ -56,35 +55,36 @@ def contestants(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def already_clean(bronze: pl.DataFrame, table: Table) -> pl.Series:
-    """For every row of bronze, with `LOST`, whether it keeps every rule and silver has each of its values as it is.
+    """Whether each row of bronze keeps every rule and silver has all of its values as they are.
 
-    A row that is not already clean may be good as well: `judged` finds out, at ten times the cost.
+    `DUPLICATE` says of each row whether it is one. A row that is not already clean may be good as well: `apply_rules`
+    finds out, at ten times the cost.
     """
     if not all(_has_pattern(rule, column, table) for column in _known(table) for rule in column.rules):
         return pl.Series([False], dtype=pl.Boolean).new_from_index(0, bronze.height)
     columns = {column.name: column for column in table.columns}
     clean = (_is_clean(name, columns.get(name)) for name in _source(bronze))
-    return bronze.select(reduce(operator.and_, clean, ~pl.col(LOST))).to_series()
+    return bronze.select(reduce(operator.and_, clean, ~pl.col(DUPLICATE))).to_series()
 
 
-def judged(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """For every row of bronze, with `LOST`, its `ROW`, the first rule that it breaks as `RULE`, and the text of each
-    of its columns as silver is to have it.
+def apply_rules(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """For every row of bronze its `ROW`, the first rule that it breaks as `RULE`, NULL where there is none, and the
+    text of each of its columns as silver has it.
 
-    A row that is `LOST` and breaks no other rule breaks the one that keys are unique.
+    `DUPLICATE` says of each row whether it is one. A duplicate that breaks no other rule breaks that of unique keys.
     """
     types = _types(table)
-    lost = pl.when(LOST).then(pl.lit(f"duplicate_{table.key}"))
-    verdict = pl.coalesce(RULE, lost).alias(RULE)
+    duplicate = pl.when(DUPLICATE).then(pl.lit(f"duplicate_{table.key}"))
+    verdict = pl.coalesce(RULE, duplicate).alias(RULE)
     texts = (_written(name, types.get(name)).alias(name) for name in _source(bronze))
-    return _judged(bronze, table).select(ROW, verdict, *texts).collect()
+    return _with_rule(bronze, table).select(ROW, verdict, *texts).collect()
 
 
 def silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Silver's columns, named by `silver_labels`, of rows that are `already_clean` or whose text is from `judged`."""
+    """Silver's columns, named by `silver_labels`, of rows that are `already_clean` or come from `apply_rules`."""
     source, types = _source(valid), _types(table)
     money = {name: pl.col(name).cast(pl.Decimal(18, 2)) for name in source if types.get(name) == MONEY}
-    columns = money | (_calculated() if table == TRANSACTIONS else {})
+    columns = money | (_calculated() if table.calculated else {})
     return valid.select(columns.get(name, pl.col(name)).alias(name) for name in silver_labels(table, source))
 
 
@@ -155,7 +155,7 @@ def _is_clean(name: str, column: Column | None) -> pl.Expr:
     return reduce(operator.and_, map(text.str.contains, patterns)).fill_null(not column.rules)
 
 
-def _judged(bronze: pl.DataFrame, table: Table) -> pl.LazyFrame:
+def _with_rule(bronze: pl.DataFrame, table: Table) -> pl.LazyFrame:
     """Bronze as `_read` gives it, with the first rule that each row breaks as `RULE`."""
     rule: pl.Expr = pl.lit(None, pl.String)
     for name, keeps in reversed(rules(table)):
