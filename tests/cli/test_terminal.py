@@ -273,5 +273,5 @@ def test_every_command_that_a_message_names_is_there() -> None:
     ],
 )
 def test_a_hint_names_the_way_out(tmp_path: Path, arguments: tuple[str, ...], code: int, hint: str) -> None:
-    nothing = Shop(tmp_path, "postgresql://localhost:1/x")
+    nothing = Shop(tmp_path, "postgresql://localhost:1/x", more={"SHOPEASE_SOURCE_WAIT": "0"})
     assert hint in nothing.run(*arguments).failed(code).stderr.splitlines()[-1]

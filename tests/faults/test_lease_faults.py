@@ -70,7 +70,7 @@ def test_one_whose_last_renewal_was_not_heard_of_is_given_back(proxy: Proxy, far
 
 
 def test_s3_away_for_longer_than_it_lasts_is_an_error_and_for_less_is_none(proxy: Proxy, far: S3Store) -> None:
-    with leased(far, holder("first"), 3) as lease:
+    with leased(far, holder("first"), 6) as lease:
         proxy.add("PutObject", refused(503, "SlowDown"), ALWAYS)
         lease.require()
         until = time.monotonic() + 60

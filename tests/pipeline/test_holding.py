@@ -32,8 +32,8 @@ from pathlib import Path
 import polars  # its handler of SIGINT restarts what Ctrl-C should end
 
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.housekeeping import holding
-from shopease_etl.resources import lake_store
+from shopease_etl.pipeline.housekeeping import holding
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
 
 lake, home, who, seconds, wait = sys.argv[1:]
@@ -51,12 +51,12 @@ except ShopeaseError as error:
 PUBLISHER: Final = """
 import os, signal, sys
 from pathlib import Path
-from shopease_etl.housekeeping import private_path
-from shopease_etl.publishing import publish_run
-from shopease_etl.resources import lake_store
+from shopease_etl.pipeline.housekeeping import private_path
+from shopease_etl.lake.publish import publish_run
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
-from shopease_etl.storage import put_stream
-from shopease_etl.storage.pending import PendingStore
+from shopease_etl.lake.store import put_stream
+from shopease_etl.lake.staging import PendingStore
 
 lake, home = sys.argv[1:]
 settings = load(lake=lake, home=Path(home))
@@ -71,8 +71,8 @@ publish_run(store, pending, {"run_id": "r", "status": "running", "published": Tr
 CROWD: Final = """
 import sys, time
 from pathlib import Path
-from shopease_etl.housekeeping import holding
-from shopease_etl.resources import lake_store
+from shopease_etl.pipeline.housekeeping import holding
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
 
 lake, home, who, diary = sys.argv[1:]

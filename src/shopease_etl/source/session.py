@@ -57,8 +57,8 @@ def _varied(seconds: float) -> float:
 
 
 def _down(error: SourceDownError, waited: float) -> SourceDownError:
-    hint = f"waited {waited:g} s (SHOPEASE_SOURCE_WAIT); start the server, or correct SHOPEASE_DATABASE_URL"
-    return SourceDownError(str(error), hint=hint)
+    hint = error.hint or "start that server, or correct SHOPEASE_DATABASE_URL"
+    return SourceDownError(str(error), hint=f"{hint}; waited {waited:g} s (SHOPEASE_SOURCE_WAIT)")
 
 
 def _sleep(seconds: float) -> None:
