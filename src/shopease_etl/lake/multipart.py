@@ -49,6 +49,8 @@ class MultipartSink:
     Memory holds at most `CONCURRENT_PARTS` parts on their way and the next one as it fills.
     """
 
+    staged = None
+
     def __init__(
         self, client: Any, pool: ThreadPoolExecutor, key: str, target: Mapping[str, str], options: Mapping[str, str]
     ) -> None:
