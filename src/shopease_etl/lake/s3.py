@@ -1,7 +1,7 @@
 """The lake on S3: objects below a prefix of a bucket."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ from shopease_etl.lake.bucket import Bucket
 from shopease_etl.lake.cleanup import abort_uploads, is_own
 from shopease_etl.lake.lock.lease import TaggedObject
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.multipart import CONCURRENT_PARTS, PART_BYTES, MultipartSink, is_from
+from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartSink, is_from
 from shopease_etl.lake.store import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload, private_path
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class S3Store:
         """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
         size = self._former_bytes(key, name)
         source = {**self._target(key), "VersionId": name.partition(" ")[0]}
-        return _filled(self.sink(key), lambda sink: sink.copy(source, size))
+        return self.sink(key).filled(lambda sink: sink.copy(source, size))
 
     def prune(self, run_ids: Iterable[str]) -> None:
         """Nothing to do: the bucket's lifecycle rules say how long it keeps versions."""
@@ -206,7 +206,7 @@ class S3Store:
 
     def from_file(self, key: str, path: Path) -> MultipartSink:
         """A sink to which a file's bytes are uploaded; not yet published."""
-        return _filled(self.sink(key), lambda sink: _send(path, sink))
+        return self.sink(key).filled(lambda sink: sink.send(path))
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
         """Nothing to do: what is not completed is no object. Who holds the lease aborts it, where it is the lake's."""
@@ -291,19 +291,3 @@ class S3Store:
         told = refusal(f"s3://{self.bucket}/{refused[0]['Key']}", first)
         more = f" (and {len(refused) - 1:,} more)" if refused[1:] else ""
         return UnreachableError(f"not deleted{more}: {told}", hint=told.hint)
-
-
-def _filled(sink: MultipartSink, fill: Callable[[MultipartSink], None]) -> MultipartSink:
-    try:
-        fill(sink)
-        sink.complete()
-    except BaseException:
-        sink.discard()
-        raise
-    return sink
-
-
-def _send(path: Path, sink: MultipartSink) -> None:
-    with path.open("rb") as file:
-        while some := file.read(PART_BYTES):
-            sink.write(some)
