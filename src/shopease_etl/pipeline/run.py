@@ -146,10 +146,8 @@ def rollback(
         if plan_rollback(store, undone) != plan:
             message = f"{store.location} was changed by another run meanwhile; nothing was rolled back"
             raise DataRefusedError(message, hint="look again: `shopease rollback --dry-run`")
-        documents, aside = (
-            [manifest.document for manifest in undone],
-            private_path(settings.home, ASIDE, store.location),
-        )
+        documents = [manifest.document for manifest in undone]
+        aside = private_path(settings.home, ASIDE, store.location)
         result = undo(store, aside, documents, hold.require, status=ROLLED_BACK, rolled_back_at=now())
         history.prune(store, settings)
         if plan.leaves_nothing and not skip_crawl:

@@ -102,7 +102,7 @@ class _Patience:
         self._has_told = True
 
     def _rest(self, pause: float) -> None:
-        """Wait, not always as long, lest all who wait come at once; in slices, for Ctrl-C does not end a sleep."""
+        """Wait, not always as long, so that waiters do not collide; in slices, because Ctrl-C does not end a sleep."""
         end = min(time.monotonic() + SystemRandom().uniform(pause / 2, pause), self._until)
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, FILE_PAUSE))
