@@ -105,11 +105,18 @@ class Session:
         from shopease_etl.pipeline import wiring
 
         if self.console.json or not self.console.quiet:
-            prices, location = wiring.prices(self.settings), self.settings.lake.rstrip("/")
+            prices = wiring.prices(self.settings) if self._is_on_aws else None
+            location = self.settings.lake.rstrip("/")
             summary = f"run {run.run_id} {run.status}"
             self.console.result(run, lambda: render.run_summary(run, location, prices), summary)
         if not self.console.json:
             self.console.message(render.next_steps(run))
+
+    @property
+    def _is_on_aws(self) -> bool:
+        from shopease_etl.pipeline import wiring
+
+        return wiring.lake_store(self.settings).is_on_aws
 
     def show_plan(self, plan: "Plan") -> None:
         """What a run would read and write."""
@@ -135,7 +142,7 @@ class Session:
         from shopease_etl.pipeline.costs import PRICES_TOLD
 
         self.console.result(cost, lambda: render.monthly_cost(cost))
-        where = "" if cost.location.startswith("s3://") else "This is a local lake; estimated cost if it were on S3. "
+        where = "" if self._is_on_aws else "This is a local lake; estimated cost if it were on S3. "
         self.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
@@ -159,7 +166,7 @@ class Session:
         is_wanted = self.console.asks(f"Delete {garbage.told}?") if is_asked else bool(garbage.count) and not dry_run
         if is_wanted:
             delete()
-            kept = " Former versions stay as long as the bucket keeps them." if garbage.on_s3 else ""
+            kept = " Former versions stay as long as the bucket keeps them." if self._is_on_aws else ""
             self.console.message(f"Deleted {garbage.told}.{kept}")
         elif garbage.count and not dry_run:
             self.console.message("Nothing was deleted.")
@@ -265,7 +272,7 @@ class Session:
     ) -> None:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
         from shopease_etl.cli import answers
-        from shopease_etl.lake.lock.occupation import warn_of_publishing
+        from shopease_etl.lake.publish import warn_of_publishing
         from shopease_etl.pipeline import costs, wiring
         from shopease_etl.settings import size
         from shopease_etl.stages.query import check_output, query

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from shopease_etl.contract.tables import KEYS, LAYERS, RUNS
 from shopease_etl.errors import ConfigurationError, DataRefusedError
-from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore
@@ -103,7 +102,7 @@ def undo(
     pending = PendingStore(store, aside)
     try:
         for key, name in objects.items():
-            pending.bring_back(key, _required(run_ids[-1], key, name, on_s3=not isinstance(store, LocalStore)))
+            pending.bring_back(key, _required(run_ids[-1], key, name))
         require_lock()
         last, *others = ({**document, "published": False, **changes} for document in documents)
         publish_run(store, pending, last, deletes=new, is_final=True, others=others)
@@ -114,8 +113,7 @@ def undo(
 
 def prune(store: LakeStore, generations: int) -> None:
     """Keep what the last so many runs replaced, and no more; on S3 the bucket's own rules do that."""
-    if isinstance(store, LocalStore):
-        store.prune({found.run.run_id for found in itertools.islice(undoable(store), generations)})
+    store.prune(found.run.run_id for found in itertools.islice(undoable(store), generations))
 
 
 def undoable(store: Store) -> Iterator[Manifest]:
@@ -150,14 +148,14 @@ def _replaced_by(document: Mapping[str, Any]) -> tuple[Mapping[str, str | None],
 
 def _require_kept(store: LakeStore, run_id: str, objects: Mapping[str, str | None]) -> None:
     for key, name in objects.items():
-        store.require_kept(key, _required(run_id, key, name, on_s3=not isinstance(store, LocalStore)))
+        store.require_kept(key, _required(run_id, key, name))
 
 
-def _required(run_id: str, key: str, name: str | None, *, on_s3: bool) -> str:
+def _required(run_id: str, key: str, name: str | None) -> str:
     if name is None:
         message = f"the {key} that the run {run_id} replaced was not kept"
         hint = "the bucket must keep versions: `make deploy-bucket`, or aws s3api put-bucket-versioning"
-        raise DataRefusedError(message, hint=hint if on_s3 else None)
+        raise DataRefusedError(message, hint=hint)
     return name
 
 

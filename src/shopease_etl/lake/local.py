@@ -2,11 +2,11 @@
 
 import glob
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ from shopease_etl.lake.files import (
     sync,
     translated,
 )
+from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.store import StoredObject, Ticket, UnfinishedUpload, Upload
 from shopease_etl.lake.targets import PROBE, require_creatable, require_replaceable
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
@@ -37,6 +38,9 @@ _SYNCS: Final = ThreadPoolExecutor(1, thread_name_prefix="sync")
 class LocalStore:
     """Objects below a folder; half-written ones are in `_staging`, which catalogs do not see."""
 
+    is_on_aws = False
+    bucket_setup = None
+
     def __init__(self, root: Path) -> None:
         self._given = root.expanduser()
         self.root = self._given.resolve()
@@ -46,6 +50,14 @@ class LocalStore:
     def folder(self) -> Path:
         """The lake's folder."""
         return self.root
+
+    def lock(self, home: Path) -> LakeLock:  # noqa: ARG002 - the lake has it in its own folder
+        """A file in `_runs`, which all who reach the folder share."""
+        return LakeLock(self.root / RUNS / ".lock")
+
+    def impatient(self, timeout: float) -> Self:  # noqa: ARG002 - a disk answers at once
+        """The same lake."""
+        return self
 
     def check(self) -> None:
         """Raise UnreachableError unless the folder, or what is to hold it, can be written to; changes nothing."""
@@ -165,22 +177,30 @@ class LocalStore:
         self.require_kept(key, name)
         copy = self._path(f"{STAGING}/{uuid4().hex}")
         link(self._path(name), copy)
-        sink = self.sink(key)
-        sink.take(copy)
-        return sink
+        return self.from_file(key, copy)
 
-    def prune(self, run_ids: Collection[str]) -> None:
+    def prune(self, run_ids: Iterable[str]) -> None:
         """Keep no former objects but those that these runs replaced."""
+        kept = set(run_ids)
         folder = self._path(GENERATIONS)
         with translated("clean up", folder):
             for generation in entries(folder):
-                if generation.name not in run_ids:
+                if generation.name not in kept:
                     delete_all(generation)
         remove_if_empty(folder)
+
+    def abort_stale_uploads(self) -> None:
+        """Nothing to do: a retry takes what is in `_staging` over, any other run deletes it."""
 
     def staged(self, key: str) -> Sequence[Path]:
         """Files that a run which has ended left for this key."""
         return sorted(self._path(STAGING).glob(f"{glob.escape(quote(key, safe=''))}.*"))
+
+    def from_file(self, key: str, path: Path) -> "FileSink":
+        """A sink that has a staged file's bytes already, not yet published; the file is moved."""
+        sink = self.sink(key)
+        sink.take(path)
+        return sink
 
     def finish(self, ticket: Ticket) -> bool:
         """Rename a staged file in its dead writer's place; a file that was renamed is known by its inode."""
@@ -245,7 +265,7 @@ class FileSink:
             self._file.close()
 
     def take(self, path: Path) -> None:
-        """Let a file that is there already be the object, whole."""
+        """Let a staged file that is there already be the object, whole."""
         with translated("write", self._target):
             self._file.close()
             path.replace(self.staged)

@@ -14,12 +14,11 @@ from shopease_etl.errors import (
     UnreachableError,
 )
 from shopease_etl.lake.generations import ROLLED_BACK, plan_rollback, runs_to_undo, undo
-from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.manifests import Manifest, manifests, next_run_id, recorded_datasets, require_whole
-from shopease_etl.lake.store import LakeStore
+from shopease_etl.lake.store import LakeStore, private_path
 from shopease_etl.pipeline import guards, history, lineage
 from shopease_etl.pipeline.events import Events, log_event, now
-from shopease_etl.pipeline.housekeeping import holding, private_path, tidy
+from shopease_etl.pipeline.housekeeping import holding, tidy
 from shopease_etl.pipeline.job import ASIDE, RUNNING, SUCCEEDED, Job
 from shopease_etl.pipeline.plan import STAGES, Consent, Plan, plan_of
 from shopease_etl.pipeline.wiring import crawlers, lake_store, warehouse
@@ -147,7 +146,8 @@ def rollback(
         if plan_rollback(store, undone) != plan:
             message = f"{store.location} was changed by another run meanwhile; nothing was rolled back"
             raise DataRefusedError(message, hint="look again: `shopease rollback --dry-run`")
-        documents, aside = [manifest.document for manifest in undone], private_path(store, settings, ASIDE)
+        documents = [manifest.document for manifest in undone]
+        aside = private_path(settings.home, ASIDE, store.location)
         result = undo(store, aside, documents, hold.require, status=ROLLED_BACK, rolled_back_at=now())
         history.prune(store, settings)
         if plan.leaves_nothing and not skip_crawl:
@@ -208,7 +208,7 @@ def _in_time(settings: Settings) -> Iterator[None]:
 
 def _check_ahead(plan: Plan, settings: Settings, store: LakeStore) -> None:
     """Raise before anything is written what would stop the run at its end."""
-    if plan.crawlers and isinstance(store, LocalStore):
+    if plan.crawlers and not store.is_on_aws:
         message = f"Glue's crawlers are for lakes on S3, and {store.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
     if settings.alerts:

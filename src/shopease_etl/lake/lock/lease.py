@@ -13,12 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from shopease_etl.contract.tables import LEASE
 from shopease_etl.errors import LakeLockedError, ShopeaseError, UnreachableError
-from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, holder_in
-from shopease_etl.lake.s3 import S3Store, TaggedObject
+from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +30,42 @@ _LEAST_TIMEOUT: Final = 3.0
 _LOST_HINT: Final = "run it again when the other has ended"
 
 
+@dataclass(frozen=True)
+class TaggedObject:
+    """A small object: its bytes, its ETag, and the seconds since it was written, by the server's clock alone."""
+
+    body: bytes
+    etag: str
+    age: float
+
+
+class LeaseStore(Protocol):
+    """What a lease asks of a store: small objects that change only if nobody else changed them meanwhile.
+
+    Each call raises UnreachableError where the store cannot be asked.
+    """
+
+    def uri(self, key: str) -> str:
+        """The object's address."""
+
+    def tagged(self, key: str) -> TaggedObject | None:
+        """A small object with what `put_if` and `delete_if` ask for, or None."""
+
+    def put_if(self, key: str, body: bytes, etag: str | None) -> str | None:
+        """Write an object in place of the one with this ETag, or, where that is None, if there is none.
+
+        Returns its ETag; None where the store refuses, be it only because the answer to a first try was lost.
+        """
+
+    def delete_if(self, key: str, etag: str) -> None:
+        """Delete an object if it is still the one with this ETag."""
+
+    def impatient(self, timeout: float) -> "LeaseStore":
+        """The same store for calls that are of no use after so many seconds."""
+
+
 @contextmanager
-def leased(store: S3Store, holder: Holder, seconds: float, dead: str = "") -> Iterator["Lease"]:
+def leased(store: LeaseStore, holder: Holder, seconds: float, dead: str = "") -> Iterator["Lease"]:
     """Hold the lake's lease for as long as the block lasts.
 
     `seconds` is how long it lasts when it is not renewed any more, `dead` the token of a holder that is known to have
@@ -48,6 +81,27 @@ def leased(store: S3Store, holder: Holder, seconds: float, dead: str = "") -> It
         yield lease
     finally:
         lease.give_back()
+
+
+def status(store: LeaseStore) -> LockStatus | None:
+    """Who holds the lease, looked up without taking it; None where nobody does, or it cannot be read.
+
+    Raises:
+        UnreachableError: the store cannot be asked.
+    """
+    there = store.tagged(LEASE)
+    document = _parsed(there.body) if there else None
+    holder, seconds = holder_in(document), document.get("seconds") if isinstance(document, dict) else None
+    if there is None or holder is None or not isinstance(seconds, int | float) or not seconds:
+        return None
+    return LockStatus(holder, there.age <= seconds + SLACK)
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -77,7 +131,7 @@ class _Found:
 class Lease:
     """A lease, and the thread that renews it."""
 
-    def __init__(self, store: S3Store, holder: Holder, seconds: float) -> None:
+    def __init__(self, store: LeaseStore, holder: Holder, seconds: float) -> None:
         self._store = store
         self._uri = store.uri(LEASE)
         self._holder = holder

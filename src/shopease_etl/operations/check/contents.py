@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from shopease_etl.contract import tables
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.lake.lock.occupation import publishing
 from shopease_etl.lake.manifests import recorded_datasets, require_unchanged
+from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.store import Store
 from shopease_etl.operations.check.lines import failed, warned
 from shopease_etl.progress import Progress
