@@ -158,7 +158,14 @@ class LocalStore:
         # a link in its place could bring a file into the lake that only this user may read
         if not name.startswith(f"{GENERATIONS}/") or kept.resolve() != kept or not kept.is_file():
             message = f"the former {key} is not kept any more"
-            raise DataRefusedError(message, hint="SHOPEASE_KEEP_GENERATIONS says how many former lakes are kept")
+            where = f"{self.root / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced"
+            hint = f"{where}, unless that or their manifests were deleted; `shopease run-all` makes the lake again"
+            raise DataRefusedError(message, hint=hint)
+
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+        self.require_kept(key, name)
+        return self.read(name, start, length)
 
     def former(self, key: str, name: str) -> "FileSink":
         """A sink that has the bytes of a kept object already, complete and not yet published."""

@@ -4,10 +4,11 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -177,11 +178,18 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
 def require_unchanged(store: Store, key: str, recorded: Recorded | None) -> None:
     """Read an object whole, and raise DataRefusedError where it is not what its run recorded."""
     if recorded and recorded.sha256:
-        digest, place = sha256(), 0
-        while piece := store.read(key, place, PIECE_BYTES):
-            digest.update(piece)
-            place += len(piece)
-        require_hash(key, digest.hexdigest(), recorded)
+        require_hash(key, sha256_of(partial(store.read, key)), recorded)
+
+
+def sha256_of(read: Callable[[int, int], bytes]) -> str:
+    """The SHA-256, in hex, of what is read piece by piece: `read` takes a start and how many bytes at most."""
+    digest, place = sha256(), 0
+    while True:
+        piece = read(place, PIECE_BYTES)
+        digest.update(piece)
+        place += len(piece)
+        if len(piece) < PIECE_BYTES:
+            return digest.hexdigest()
 
 
 def require_hash(key: str, found: str, recorded: Recorded) -> None:
