@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from shopease_etl.contract.tables import GENERATIONS, RUNS
+from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
     HINT,
@@ -26,7 +26,7 @@ from shopease_etl.lake.files import (
     translated,
 )
 from shopease_etl.lake.store import StoredObject, Ticket, UnfinishedUpload, Upload
-from shopease_etl.lake.targets import PROBE, require_creatable, require_replaceable
+from shopease_etl.lake.targets import PROBE, require_creatable, require_no_links, require_replaceable
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 STAGING: Final = "_staging"
@@ -67,9 +67,10 @@ class LocalStore:
     def check_targets(self, keys: Collection[str]) -> None:
         """Raise UnreachableError where objects could not be replaced, or a run's manifest not be written.
 
-        The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file.
-        It is tried without changing anything.
+        The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file,
+        a symbolic link in place of any object or its folder. It is tried without changing anything.
         """
+        require_no_links(self.root, map(self._path, sorted(KEYS)))
         ours = [self._path(folder) for folder in (RUNS, STAGING)]
         require_replaceable(self.root, [self._path(key) for key in sorted(keys)], ours)
         require_creatable(self._path(GENERATIONS))
