@@ -92,6 +92,21 @@ def test_most_rows_rejected_is_refused_unless_allowed(sales: str, tmp_path: Path
         shop.run("run-all", "--allow-rejects").done()
 
 
+def test_rejected_rows_are_told_as_such_also_where_a_run_was_before(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        shop = Shop(tmp_path, url)
+        shop.run("run-all", "--skip-crawl").done()
+        execute(url, "UPDATE products SET price = NULL", "UPDATE sale_transactions SET quantity = 0")
+        told = shop.run("run-all", "--skip-crawl").failed(
+            3, "too many rows are rejected: ", "products: ", "missing_price"
+        )
+        assert [line for line in told.stderr.splitlines() if "much less" in line] == []
+        shop.run("retry", "--allow-rejects").done()
+        shop.run("run-all", "--skip-crawl", "--allow-rejects").done()
+        execute(url, "DELETE FROM products WHERE product_id > 10")
+        shop.run("run-all", "--allow-rejects").failed(3, "much less is there than before: bronze products has ")
+
+
 def stopped(shop: Shop, line: str, number: signal.Signals = signal.SIGKILL) -> str:
     """A run that is killed when this line has come on stderr; the rest of what it said."""
     with shop.start("run-all", "--verbose") as process:
