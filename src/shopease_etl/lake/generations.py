@@ -9,7 +9,7 @@ from typing import Any, Final
 from shopease_etl.contract.tables import KEYS, LAYERS, RUNS
 from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.manifests import Manifest, manifests, sha256_of
+from shopease_etl.lake.manifests import Manifest, lost, manifests, sha256_of
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store
@@ -191,7 +191,6 @@ def _require_former(
     present now. Of a layer that no run touched since, all may be gone: `cleanup` deletes whole layers.
     """
     objects, new = replaced
-    layers = {key.partition("/")[0] for key in {*objects, *there} - {*new}}
     for key, known in recorded.items():
         if key in objects:
             name = _required(run_id, key, objects[key], on_s3=False)
@@ -201,9 +200,9 @@ def _require_former(
         elif key in new:
             message = f"{key}, which the run {known.run_id} wrote, was missing when {run_id} began, and would be again"
             raise DataRefusedError(message)
-        elif key not in there and key.partition("/")[0] in layers:
-            message = f"{key}, which the run {known.run_id} wrote, is missing in {store.location}"
-            raise DataRefusedError(message)
+    for key, known in lost(recorded, {*objects, *there} - {*new}).items():
+        message = f"{key}, which the run {known.run_id} wrote, is missing in {store.location}"
+        raise DataRefusedError(message)
 
 
 def _require_unchanged(store: LakeStore, recorded: Mapping[str, Recorded]) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime, timedelta
@@ -143,15 +143,25 @@ def _manifest(key: str, document: Any) -> Manifest:
     return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded, document)
 
 
-def recorded_datasets(store: Store) -> dict[str, Recorded]:
-    """By key, what the latest run that wrote an object recorded of it."""
-    keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
+def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict[str, Recorded]:
+    """By key, what the latest run that wrote an object recorded of it.
+
+    No more manifests are read than tell of these `keys`, or, without them, of all objects that are there.
+    """
+    if keys is None:
+        keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
         found = {**manifest.recorded, **found}
-        if keys <= found.keys():
+        if found.keys() >= {*keys}:
             break
     return found
+
+
+def lost(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
+    """What runs recorded and is not `there`, of the layers that have objects: `cleanup` deletes whole layers."""
+    layers = {key.partition("/")[0] for key in tables.KEYS.intersection(there)}
+    return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
 
 def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> int:
