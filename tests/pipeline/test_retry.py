@@ -168,7 +168,8 @@ def test_a_run_that_died_in_extract_is_known_and_begins_again(fresh: Shop) -> No
     run_id = told.document["runs"][0]["run_id"]
     assert f"{run_id}, died" in told.document["problem"]
     (line,) = (line for line in fresh.run("check", "--json").document if line["name"] == "last run")
-    assert (line["detail"], line["fix"]) == (f"{run_id} died", "`shopease retry` resumes it")
+    fix = "`shopease retry` goes on with the data already copied, `shopease run-all` reads the source again"
+    assert (line["detail"], line["fix"]) == (f"{run_id} died", fix)
     assert without_ids(fresh) == before
     fresh.run("aggregate", "--dataset", "no-such").failed(2)
     told = fresh.run("retry", "--json").done()
@@ -195,7 +196,7 @@ def test_a_stopped_run_goes_on_with_what_it_had(
     fresh: Shop, line: str, done: list[str], number: signal.Signals
 ) -> None:
     said = stopped(fresh, line, number)
-    assert ("hint: completed stages are kept; `shopease retry` resumes the run" in said) == (number != signal.SIGKILL)
+    assert ("hint: what was copied is kept: `shopease retry` goes on with it, " in said) == (number != signal.SIGKILL)
     run = last(fresh)
     assert run["status"] == ("running" if number == signal.SIGKILL else "interrupted")
     execute(fresh.database_url, "UPDATE products SET description = 'changed since'")

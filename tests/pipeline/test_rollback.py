@@ -80,6 +80,7 @@ def test_the_first_run_is_undone_to_an_empty_lake_only_if_that_is_asked_for(chan
     else:
         assert "or `shopease run-all`" in changing.run(*REVENUE).failed(1, "nothing is catalogued").stderr
     changing.run(*BACK).failed(3, "no run has published anything")
+    changing.run("retry").failed(2, "nothing to retry", ", was rolled back")
 
 
 def test_one_stage_is_undone_alone(changing: Shop) -> None:
@@ -114,7 +115,9 @@ def test_nothing_is_kept_where_nothing_is_to_be_kept(sales: str, tmp_path: Path)
     for _ in range(2):
         shop.run("run-all", "--skip-crawl").done()
     assert not (tmp_path / "lake" / GENERATIONS).exists()
-    shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more")
+    refused = shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more").stderr
+    assert f"{tmp_path / 'lake' / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced" in refused
+    assert "unless that or their manifests were deleted" in refused
 
 
 def test_a_bucket_without_versions_cannot_go_back(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
@@ -214,7 +217,7 @@ def test_it_shows_what_it_changes_and_asks(changing: Shop) -> None:
     changing.run("extract").done()
     changed = content(changing)
     for more in ((), ("--json",)):
-        assert "--yes" in changing.run("rollback", *more).failed(2, "Nothing changed", "Use --yes").stderr
+        assert "--yes" in changing.run("rollback", *more).failed(2, "Nothing changed").stderr
     document = changing.run("rollback", "--dry-run", "--json").done().document
     runs = [run["run_id"] for run in changing.run("status", "--json").done().document["runs"]]
     assert (document["undoes"], [document["to"]]) == (runs[:1], runs[1:])

@@ -44,7 +44,7 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
-KEPT: Final = "completed stages are kept; `shopease retry` resumes the run (a new run discards them)"
+KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shopease run-all` reads the source again"
 ASIDE: Final = "undoing"
 _RAISE_LIMIT: Final = "SHOPEASE_{}_TIMEOUT sets the limit; see what took so long with --verbose"
 
