@@ -105,6 +105,10 @@ class MemoryStore:
         if name not in self.kept:
             raise DataRefusedError(f"the former {key} is not kept any more")
 
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        self.require_kept(key, name)
+        return self.kept[name][start:][:length]
+
     def former(self, key: str, name: str) -> MemorySink:
         self.require_kept(key, name)
         return MemorySink(self, key, data=self.kept[name])

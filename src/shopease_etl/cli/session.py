@@ -179,7 +179,7 @@ class Session:
         if self.console.json or not sys.stdin.isatty():
             reason = "--json asks nothing" if self.console.json else "cannot ask for confirmation without a terminal"
             hint = "--yes does it without asking, --dry-run only shows it"
-            raise ConfigurationError(f"Nothing changed: {reason}. Use --yes.", hint=hint)
+            raise ConfigurationError(f"Nothing changed: {reason}", hint=hint)
         return self.console.asks("Roll back?")
 
     def show_sample(self, result: "SampleResult") -> None:

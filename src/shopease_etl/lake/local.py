@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from shopease_etl.contract.tables import GENERATIONS, RUNS
+from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
     HINT,
@@ -27,7 +27,7 @@ from shopease_etl.lake.files import (
 )
 from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.store import StoredObject, Ticket, UnfinishedUpload, Upload
-from shopease_etl.lake.targets import PROBE, require_creatable, require_replaceable
+from shopease_etl.lake.targets import PROBE, require_creatable, require_no_links, require_replaceable
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 STAGING: Final = "_staging"
@@ -79,9 +79,10 @@ class LocalStore:
     def check_targets(self, keys: Collection[str]) -> None:
         """Raise UnreachableError where objects could not be replaced, or a run's manifest not be written.
 
-        The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file.
-        It is tried without changing anything.
+        The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file,
+        a symbolic link in place of any object or its folder. It is tried without changing anything.
         """
+        require_no_links(self.root, map(self._path, sorted(KEYS)))
         ours = [self._path(folder) for folder in (RUNS, STAGING)]
         require_replaceable(self.root, [self._path(key) for key in sorted(keys)], ours)
         require_creatable(self._path(GENERATIONS))
@@ -170,7 +171,14 @@ class LocalStore:
         # a link in its place could bring a file into the lake that only this user may read
         if not name.startswith(f"{GENERATIONS}/") or kept.resolve() != kept or not kept.is_file():
             message = f"the former {key} is not kept any more"
-            raise DataRefusedError(message, hint="SHOPEASE_KEEP_GENERATIONS says how many former lakes are kept")
+            where = f"{self.root / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced"
+            hint = f"{where}, unless that or their manifests were deleted; `shopease run-all` makes the lake again"
+            raise DataRefusedError(message, hint=hint)
+
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+        self.require_kept(key, name)
+        return self.read(name, start, length)
 
     def former(self, key: str, name: str) -> "FileSink":
         """A sink that has the bytes of a kept object already, complete and not yet published."""

@@ -100,13 +100,15 @@ class S3Store:
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
+        return self._read(key, start, length)
+
+    def _read(self, key: str, start: int, length: int | None, **version: str) -> bytes:
         span = f"bytes={start}-" if start >= 0 else f"bytes={start}"
         span += str(start + length - 1) if length is not None and start >= 0 else ""
         try:
             with refusals(self.uri(key)):
-                body = ObjectBody(
-                    self.client, self.bucket, self.prefix + key, span if start or length is not None else None
-                )
+                wanted = span if start or length is not None else None
+                body = ObjectBody(self.client, self.bucket, self.prefix + key, wanted, **version)
         except UnreachableError as error:
             if code_of(error.__cause__) == "InvalidRange":
                 return b""
@@ -165,6 +167,10 @@ class S3Store:
             message = f"the former {key} is not kept any more"
             raise DataRefusedError(message, hint="the bucket's lifecycle rules say how long it keeps versions")
         return int(head["ContentLength"])
+
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+        return self._read(key, start, length, VersionId=name.partition(" ")[0])
 
     def former(self, key: str, name: str) -> MultipartSink:
         """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""

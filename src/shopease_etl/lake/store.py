@@ -180,6 +180,9 @@ class LakeStore(Store, Protocol):
     def require_kept(self, key: str, name: str) -> None:
         """Raise DataRefusedError unless the former object is kept under this name."""
 
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+
     def former(self, key: str, name: str) -> Sink:
         """A sink that has the bytes of a kept object already, complete and not yet published.
 

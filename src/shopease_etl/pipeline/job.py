@@ -44,7 +44,7 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
-KEPT: Final = "completed stages are kept; `shopease retry` resumes the run (a new run discards them)"
+KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shopease run-all` reads the source again"
 ASIDE: Final = "undoing"
 _RAISE_LIMIT: Final = "SHOPEASE_{}_TIMEOUT sets the limit; see what took so long with --verbose"
 
@@ -97,10 +97,8 @@ class Job:
         for name in self.plan.stages:
             result = done.get(name) or self._carry_out(name, stages[name])
             self._read_again(result)
-            if not self.consent.to_shrink:
-                guards.require_no_shrink(self.previous, result, self.settings.max_shrink)
-            if not self.consent.to_rejects:
-                guards.require_few_rejected(result, self.settings.max_rejected)
+            limits = {"max_shrink": self.settings.max_shrink, "max_rejected": self.settings.max_rejected}
+            guards.require_consent(self.previous, result, self.stages, self.consent, **limits)
             recorded |= {
                 item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
                 for item in result.datasets

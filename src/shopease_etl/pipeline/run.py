@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from shopease_etl import extras, signals
 from shopease_etl.errors import (
@@ -31,6 +32,7 @@ from shopease_etl.stages.extract import resolve
 log = logging.getLogger(__name__)
 
 NO_CONSENT = Consent()
+_ENDED: Final = {SUCCEEDED: "succeeded", ROLLED_BACK: "was rolled back"}
 
 
 def check_plan(plan: Plan, settings: Settings, consent: Consent = NO_CONSENT) -> None:
@@ -226,9 +228,9 @@ def _check_ahead(plan: Plan, settings: Settings, store: LakeStore) -> None:
 
 def _last_failed(store: LakeStore) -> Manifest:
     last = next(manifests(store), None)
-    if last is None or last.run.status in {SUCCEEDED, ROLLED_BACK}:
+    if last is None or last.run.status in _ENDED:
         message = f"there is nothing to retry in {store.location}: " + (
-            f"the last run, {last.run.run_id}, {last.run.status}" if last else "no run has begun yet"
+            f"the last run, {last.run.run_id}, {_ENDED[last.run.status]}" if last else "no run has begun yet"
         )
         raise NothingToRetryError(message, hint="`shopease run-all` begins a new run")
     return last

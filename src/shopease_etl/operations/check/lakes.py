@@ -83,7 +83,8 @@ def _last_run(last: RunStatus, *, is_held: bool) -> CheckLine:
         return warned("last run", f"{last.run_id} ended at {last.finished_at}, which is in the future", fix)
     is_bad = problem([last], None, is_held=False, max_age=None, now=time.time()) is not None
     how = DIED if last.status == "running" else last.status
-    return warned("last run", f"{last.run_id} {how}", "`shopease retry` resumes it", is_bad=is_bad)
+    fix = "`shopease retry` goes on with the data already copied, `shopease run-all` reads the source again"
+    return warned("last run", f"{last.run_id} {how}", fix, is_bad=is_bad)
 
 
 def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached") -> Iterator[CheckLine]:
