@@ -37,7 +37,7 @@ _SPACE: Final = re.compile(rb"\s*+")
 
 @dataclass
 class PlainDump:
-    """A plain dump on its way to psql; `filtered` may be called once. `is_packed`: the file named so is no SQL itself."""
+    """A plain dump on its way to psql; `filtered` may be called once. `is_packed`: the file of that name is no SQL."""
 
     name: str
     chunks: Iterable[bytes]
