@@ -136,13 +136,43 @@ def test_a_lake_that_can_not_be_guessed(lake: str) -> None:
     assert refused(lake=lake).hint
 
 
-def test_a_variable_in_dotenv_is_refused_by_every_command(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(f"SHOPEASE_LAKE={LAKE_BELOW_HOME}\n")
+@pytest.mark.parametrize("lake", [LAKE_BELOW_HOME, "${HOME}/lake"])
+def test_a_variable_in_dotenv_is_refused_by_every_command(tmp_path: Path, lake: str) -> None:
+    (tmp_path / ".env").write_text(f"SHOPEASE_LAKE={lake}\n")
     shop = Shop(tmp_path)
     without = {name: value for name, value in shop.environment.items() if name != "SHOPEASE_LAKE"}
     ended = shop.run("status", env=without).failed(2, "SHOPEASE_LAKE is not valid")
     assert f"hint: write it as {tmp_path}/lake" in ended.stderr
     assert not (tmp_path / "$HOME").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("SHOPEASE_LAKE=${NOT_SET}/lake", "write the value in place of ${NOT_SET}"),
+        ("SHOPEASE_LAKE=${NOT_SET:-/srv}/lake", "write the value in place of ${NOT_SET:-/srv}"),
+        ("SHOPEASE_GLUE_DATABASE=shop_${HOME}", "write it as shop_/home/me"),
+        ("SHOPEASE_MAX_SHRINK=${HOME}", "write it as /home/me"),
+        ("SHOPEASE_DATABASE_URL=postgresql://me:${HOME}@db/sales", "write the value in place of ${HOME}"),
+        ("SHOPEASE_ALERTS=mailto://${HOME}@host", "write the value in place of ${HOME}"),
+    ],
+)
+def test_a_variable_in_braces_is_refused_in_every_setting(tmp_path: Path, line: str, hint: str) -> None:
+    (tmp_path / ".env").write_text(f"{line}\n")
+    error = refused()
+    assert "are not expanded in settings" in str(error)
+    assert error.hint == hint
+
+
+def test_a_password_may_have_a_dollar_sign(tmp_path: Path) -> None:
+    url = "postgresql://me:s3$HOME@db/sales"
+    (tmp_path / ".env").write_text(f"SHOPEASE_DATABASE_URL={url}\n")
+    assert load().database_url == url
+
+
+def test_a_bad_line_in_dotenv_is_reported_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("no assignment, no comment\n")
+    assert Shop(tmp_path).run("check").stderr.count("could not parse") == 1
 
 
 @pytest.mark.parametrize("dump", ["s3:/bucket/x.dump", "arn:aws:s3:::bucket/x.dump"])

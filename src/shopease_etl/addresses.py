@@ -29,7 +29,8 @@ _OTHER_SCHEME: Final = re.compile(r"[A-Za-z][\w.+:-]*://")
 _CONNINFO: Final = re.compile(r"\s*[a-z_]+\s*=")
 _HOSTS: Final = re.compile(r"(?:(?:\[[^]]*\]|[^:\[\]@,]*)(?::[0-9]*)?(?:,|$))*")
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_VARIABLE: Final = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
+_BRACED: Final = re.compile(r"\$\{[^{}]*\}")
+_VARIABLE: Final = re.compile(rf"{_BRACED.pattern}|\$[A-Za-z_]\w*")
 
 _S3: Final = re.compile(r"s3://[^/]")
 _S3_SCHEME: Final = re.compile(r"s3[an]?:/*", re.IGNORECASE)
@@ -96,11 +97,15 @@ def check_database_url(text: str, embedded: str) -> None:
     _check_parameters(rest)
 
 
-def check_path(text: str) -> None:
-    """Raise AddressError where the text has a variable in it, which a shell would have replaced."""
-    if found := _VARIABLE.search(text):
-        whole = os.path.expandvars(text)
-        hint = f"write it as {whole}" if not _VARIABLE.search(whole) else f"write the value in place of {found[0]}"
+def check_variables(text: str, *, is_secret: bool, is_path: bool) -> None:
+    """Raise AddressError where the text has a variable in it, which a shell would have replaced.
+
+    `$NAME` without braces is one in a path alone: elsewhere it may be part of a password.
+    """
+    variable = _VARIABLE if is_path else _BRACED
+    if found := variable.search(text):
+        whole = text if is_secret else os.path.expandvars(text)
+        hint = f"write the value in place of {found[0]}" if variable.search(whole) else f"write it as {whole}"
         raise AddressError(f"variables such as {found[0]} are not expanded in settings", hint)
 
 

@@ -1,8 +1,11 @@
 """The settings: flag, else environment (`SHOPEASE_…`), else `.env`, else default."""
 
 import difflib
+import functools
+import io
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
@@ -21,7 +24,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from shopease_etl import addresses
 from shopease_etl.errors import ConfigurationError
@@ -34,9 +43,7 @@ DOTENV: Final = Path(".env")
 class Settings(BaseSettings):
     """Everything a run can be told; AWS credentials, region and endpoint are not among it (boto3 finds them)."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=DOTENV, extra="ignore", frozen=True, allow_inf_nan=False
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
     database_url: str = Field(
         EMBEDDED, description="Source database: a libpq URL (missing parts from PG… variables), or `embedded`."
@@ -111,6 +118,21 @@ class Settings(BaseSettings):
         None, description="Memory that a run or a query may use, such as 2GB; unset: a run plans with 1GB."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, the environment, and `.env` as it stands: pydantic's own source replaces variables in it."""
+        given = {name.upper(): value for name, value in dotenv_variables().items() if value is not None}
+        named = {name: PREFIX + name.upper() for name in settings_cls.model_fields}
+        values = {name: given[variable] for name, variable in named.items() if variable in given}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+
     @field_validator("crawlers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -165,8 +187,15 @@ class Settings(BaseSettings):
         """What a shell, another tool or a container's env file would have read otherwise."""
         if isinstance(value, str):
             addresses.check_ends(value, is_secret=info.field_name in ("database_url", "ping_url", "lineage"))
-            if info.field_name in ("lake", "home", "log_file"):
-                addresses.check_path(value)
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_variables(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str):
+            is_secret = info.field_name in ("database_url", "ping_url", "lineage", "alerts")
+            is_path = info.field_name in ("lake", "home", "log_file")
+            addresses.check_variables(value, is_secret=is_secret, is_path=is_path)
         return value
 
     @field_validator("lake")
@@ -233,6 +262,20 @@ def load(**flags: Any) -> Settings:
         raise ConfigurationError(message, hint=getattr(first.get("ctx", {}).get("error"), "hint", None)) from None
 
 
+def dotenv_variables() -> Mapping[str, str | None]:
+    """What `.env` says, letter by letter: no variable in it is replaced. None stands for a name without a value.
+
+    Raises:
+        UnicodeDecodeError: it is not in UTF-8.
+    """
+    return _parsed(DOTENV.read_text(encoding="utf-8")) if DOTENV.is_file() or DOTENV.is_fifo() else {}
+
+
+@functools.lru_cache(1)  # each parsing warns of a bad line
+def _parsed(text: str) -> Mapping[str, str | None]:
+    return dotenv_values(stream=io.StringIO(text), interpolate=False)
+
+
 def size(text: str) -> int:
     """A number of bytes, such as 10MB or 1GiB, as settings write it.
 
@@ -248,8 +291,7 @@ def size(text: str) -> int:
 
 def _refuse_unknown() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    given = {*os.environ, *(dotenv_values(DOTENV) if DOTENV.is_file() else ())}
-    for name in sorted(given):
+    for name in sorted({*os.environ, *dotenv_variables()}):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             close = difflib.get_close_matches(name.upper(), known, 1)
             hint = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(sorted(known))}"

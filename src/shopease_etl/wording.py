@@ -1,11 +1,21 @@
 """Words for numbers and errors, in messages and results."""
 
 import errno
+import shlex
+from pathlib import Path
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 row`, `2 rows`, `1,000 rows`."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def room_hint(error: OSError, folder: Path) -> str | None:
+    """The way out where the error says that the folder's disk, or the user's share of it, is full; else None."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        return f"make room on its disk: df -h {shlex.quote(str(there))}"
+    return None
 
 
 def reason(error: BaseException) -> str:

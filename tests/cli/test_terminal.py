@@ -166,7 +166,11 @@ def test_a_run_goes_on_when_the_reader_of_its_messages_has_left(shop: Shop) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [("query", "SELECT * FROM shopease_catalog.transactions"), ("status",), ("check",)]
+    "arguments",
+    [
+        ("query", "SELECT * FROM shopease_catalog.transactions"),
+        *(("status",), ("check",), ("--help",), ("run-all", "--help"), ("--version",), ()),
+    ],
 )
 def test_a_reader_who_leaves_is_no_failure(shop: Shop, arguments: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
@@ -270,6 +274,7 @@ def test_every_command_that_a_message_names_is_there() -> None:
         (("run-all", "--dry-run", "--database-url", "embedded"), 4, "load a dump: `shopease restore DUMP`"),
         (("query", "SELECT 1", "--format", "parquet"), 2, "name a file: --output answer.parquet"),
         (("cleanup", "--bad"), 2, "shopease cleanup --help"),
+        (("clean", "--table", "stores"), 2, "it processes customers, "),
     ],
 )
 def test_a_hint_names_the_way_out(tmp_path: Path, arguments: tuple[str, ...], code: int, hint: str) -> None:

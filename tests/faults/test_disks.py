@@ -20,8 +20,21 @@ def test_a_full_disk_is_exit_4_and_leaves_the_former_lake(shop: Shop, tmp_path: 
         lake = Path(shutil.copytree(shop.folder / "lake", disk / "lake"))
         before = hashes(lake)
         fill(disk, left)
-        Shop(tmp_path, shop.database_url, str(lake)).run(command).failed(4, "No space left on device")
+        ended = Shop(tmp_path, shop.database_url, str(lake)).run(command)
+        ended.failed(4, f" {lake}/", "No space left on device")
+        assert f"hint: make room on its disk: df -h {lake}" in ended.stderr
         assert (hashes(lake), leftovers(lake)) == (before, [])
+
+
+@ROOT_ONLY
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+def test_a_full_disk_of_the_home_is_exit_4(shop: Shop, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        home = Path(shutil.copytree(shop.folder / "home", disk / "home"))
+        fill(disk, 0)
+        full = Shop(tmp_path, shop.database_url, str(shop.folder / shop.lake), more={"SHOPEASE_HOME": str(home)})
+        ended = full.run("crawl").failed(4, f"{home}/", "No space left on device")
+        assert f"hint: make room on its disk: df -h {home}" in ended.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")

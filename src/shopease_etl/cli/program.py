@@ -97,6 +97,13 @@ def run_program(app: typer.Typer) -> int:
     except KeyboardInterrupt:
         Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).interrupted()
         return INTERRUPTED_EXIT_CODE
+    except BrokenPipeError:  # of help whose reader has left
+        discard(sys.stdout)
+        return 0
+    except SystemExit as ended:  # Rich, which draws the help, ends the process where its reader has left
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return 0
     except OSError as error:  # of help that could not be written; commands tell their own
         return _unwritable(error)
 

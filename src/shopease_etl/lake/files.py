@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from shopease_etl.errors import UnreachableError
+from shopease_etl.wording import room_hint
 
 HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
 
@@ -124,6 +125,8 @@ def translated(action: str, path: Path) -> Iterator[None]:
 
 
 def _hint(action: str, path: Path, error: OSError) -> str | None:
+    if room := room_hint(error, path.parent):
+        return room
     if action == "write":
         return HINT
     if isinstance(error, NotADirectoryError):

@@ -86,6 +86,10 @@ def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False) ->
     """
     offered = tables.CLEANED_TABLES if stage == "clean" else tables.TABLES
     by_name = {name: table for table in offered for name in (table.source, table.name)}
+    others = {name for table in tables.TABLES for name in (table.source, table.name)}.difference(by_name)
+    if raw := others.intersection(names):
+        message = f"{stage} does not process the table {min(raw)!r}, which has no silver form"
+        raise ConfigurationError(message, hint=f"it processes {', '.join(table.name for table in offered)}")
     chosen = {_named(name, by_name, "table").name for name in names} or {table.name for table in offered}
     return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast)
 

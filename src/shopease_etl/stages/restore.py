@@ -113,7 +113,8 @@ class _Loading:
                 self._load_script(script, clean=clean)
 
     def _load_script(self, script: Iterable[bytes], *, clean: bool) -> None:
-        with closing(PlainDump(self._opened.name, script, self._rules(clean)).filtered()) as pieces:
+        is_packed = self._opened.format != source.PLAIN
+        with closing(PlainDump(self._opened.name, script, self._rules(clean), is_packed).filtered()) as pieces:
             self._loader.run(self._along(pieces), clean=clean, check=clean)
 
     def _along(self, pieces: Iterable[bytes]) -> Iterator[bytes]:

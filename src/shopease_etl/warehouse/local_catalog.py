@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from shopease_etl.contract.tables import MADE_BY, Column
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView
+from shopease_etl.wording import room_hint
 
 SCHEMA_VERSION: Final = 1
 _CRAWL: Final = "run `shopease crawl`"
@@ -41,7 +42,8 @@ def save(catalog: LocalCatalog, path: Path) -> None:
         make_folder(path.parent)
         _replace(path, json.dumps(_as_json(catalog), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise ShopeaseError(f"the catalog {path} cannot be written: {error.strerror}") from error
+        hint = room_hint(error, path.parent) or "set SHOPEASE_HOME to a folder that can be written"
+        raise UnreachableError(f"the catalog {path} cannot be written: {error.strerror}", hint=hint) from error
 
 
 def forget(path: Path) -> None:
@@ -49,7 +51,8 @@ def forget(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise ShopeaseError(f"the catalog {path} cannot be deleted: {error.strerror}") from error
+        hint = f"let the user of this command write {path.parent}, or set SHOPEASE_HOME to another folder"
+        raise UnreachableError(f"the catalog {path} cannot be deleted: {error.strerror}", hint=hint) from error
 
 
 def _replace(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shlex
 import subprocess
 import tracemalloc
 from collections.abc import Iterator
@@ -110,13 +111,20 @@ def test_statement_in_small_pieces(
         assert content(empty_database) == content(dumped)
 
 
-def test_lines_to_remove_are_in_the_hint(tmp_path: Path, empty_database: str) -> None:
+@pytest.mark.parametrize("name", ["my dump.sql", "my.dump"])
+def test_lines_to_remove_are_in_the_hint(tmp_path: Path, empty_database: str, name: str) -> None:
     with pytest.raises(ShopeaseError) as caught:
-        restore(written(tmp_path, CREATED, "my dump.sql"), empty_database)
-    script = "sed '2d;3d;4d;5d;7d' 'my dump.sql'"
-    assert script in str(caught.value.hint)
+        restore(written(tmp_path, CREATED, name), empty_database)
+    script = f"sed '2d;3d;4d;5d;7d' {shlex.quote(name)}"
+    assert f"{script} > sales_db.sql" in str(caught.value.hint)
     rest = subprocess.run(script, shell=True, cwd=tmp_path, check=True, capture_output=True).stdout
     assert restore(written(tmp_path, rest), empty_database).tables == (("x", 0),)
+
+
+def test_what_is_packed_has_no_lines_to_remove(tmp_path: Path, empty_database: str) -> None:
+    with pytest.raises(ShopeaseError) as caught:
+        restore(written(tmp_path, gzip.compress(CREATED), "packed.sql"), empty_database)
+    assert "sed '2d;3d;4d;5d;7d' UNPACKED.sql > sales_db.sql" in str(caught.value.hint)
 
 
 def endless(head: bytes, unit: bytes, size: int, tail: bytes) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from commands import execute
 from shopease_etl.errors import ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
@@ -70,6 +71,7 @@ def test_a_database_that_is_full_may_be_free_later(bare: str) -> None:
         ("failed: SSL SYSCALL error: EOF detected", True),
         ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", True),
         ("failed to resolve host 'db': [Errno -2] Name or service not known", False),
+        ('failed: FATAL:  role "nope" does not exist', "correct the user in"),
         ('failed: FATAL:  password authentication failed for user "timeout"', False),
         ('failed: FATAL:  database "z" is not currently accepting connections', False),
         ('failed: FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "u", database "d", no encryption', False),
@@ -87,6 +89,35 @@ def test_a_database_that_is_full_may_be_free_later(bare: str) -> None:
 )
 def test_words_tell_whether_a_refusal_passes(words: str, passes: bool) -> None:
     assert isinstance(refusal(psycopg.OperationalError(words)), SourceFaultError) == passes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"dbname": "nope"}, "correct the database in SHOPEASE_DATABASE_URL, or create it on that server"),
+        ({"user": "nope"}, "correct the user and password in SHOPEASE_DATABASE_URL, or ~/.pgpass"),
+    ],
+)
+def test_a_server_that_refuses_need_not_be_started(database_url: str, wrong: dict[str, str], hint: str) -> None:
+    assert refused(make_conninfo(database_url, **wrong)).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ('failed: FATAL:  password authentication failed for user "u"', "correct the user and password in"),
+        (
+            'failed: FATAL:  no pg_hba.conf entry for host "::1", user "u", database "d", no encryption',
+            "let pg_hba.conf",
+        ),
+        ("failed: server does not support SSL, but SSL was required", "correct sslmode"),
+        ("failed to resolve host 'db': [Errno -2] Name or service not known", "correct the host in"),
+        ('failed: FATAL:  database "z" is not currently accepting connections', "see the log of that server"),
+        ("failed: Connection refused", "start that server"),
+    ],
+)
+def test_the_hint_fits_the_refusal(words: str, hint: str) -> None:
+    assert str(refusal(psycopg.OperationalError(words)).hint).startswith(hint)
 
 
 @pytest.mark.parametrize(

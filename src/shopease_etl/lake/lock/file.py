@@ -13,6 +13,7 @@ from typing import BinaryIO
 from shopease_etl.errors import LakeLockedError, UnreachableError
 from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in, this_process
 from shopease_etl.nofollow import make_folder, open_file
+from shopease_etl.wording import room_hint
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
     with _acquired(path) as file:
         try:
             former = _holder(file)
-            _write_holder(file, this_process(run_id, token))
+            _write_holder(file, path, this_process(run_id, token))
             yield former
         finally:
             path.unlink(missing_ok=True)
@@ -72,13 +73,13 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _write_holder(file: BinaryIO, holder: Holder) -> None:
+def _write_holder(file: BinaryIO, path: Path, holder: Holder) -> None:
     try:
         os.truncate(file.fileno(), 0)
         os.write(file.fileno(), json.dumps(asdict(holder)).encode())
     except OSError as error:
-        message = f"cannot write the lock: {error.strerror}"
-        raise UnreachableError(message) from error
+        message = f"cannot write the lock {path}: {error.strerror}"
+        raise UnreachableError(message, hint=room_hint(error, path.parent)) from error
 
 
 @contextmanager
@@ -90,7 +91,8 @@ def _acquired(path: Path) -> Iterator[BinaryIO]:
             file = open_file(path, "a+b")
         except OSError as error:
             message = f"cannot make the lock {path}: {error.strerror}"
-            raise UnreachableError(message, hint="set SHOPEASE_HOME to a folder that can be written") from error
+            hint = room_hint(error, path.parent) or "set SHOPEASE_HOME to a folder that can be written"
+            raise UnreachableError(message, hint=hint) from error
         with file:
             _lock(file, path)
             if _is_at(file, path):

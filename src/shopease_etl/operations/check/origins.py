@@ -4,11 +4,9 @@ import os
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from dotenv import dotenv_values
-
 from shopease_etl.redaction import HIDDEN, Secrets
 from shopease_etl.report import CheckLine
-from shopease_etl.settings import DOTENV, PREFIX, Settings
+from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
 
 # Every part of these addresses may be a secret: the tokens of chats, the ids of pings.
 _SECRET: Final = ("alerts", "ping_url")
@@ -19,7 +17,7 @@ def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[Check
     secrets = Secrets()
     secrets.learn(settings.database_url)
     environment = {name.upper() for name in os.environ}
-    dotenv = {name.upper() for name in dotenv_values(DOTENV)} if DOTENV.is_file() else set()
+    dotenv = {name.upper() for name in dotenv_variables()}
     count = 0
     for name in type(settings).model_fields:
         variable = PREFIX + name.upper()

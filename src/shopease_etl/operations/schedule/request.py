@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
-
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.operations.schedule.times import clock, named_zone
-from shopease_etl.settings import DOTENV, PREFIX, Settings
+from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
 
 Kind = Literal["cron", "systemd", "airflow"]
 
@@ -122,7 +120,7 @@ def requested(at: str, timezone: str | None, flags: Collection[str], settings: S
             message = f"a schedule cannot hold the path {word!r}"
             raise ConfigurationError(message, hint="use paths without line ends and doubled braces")
     today = datetime.now(zone).date()
-    unseen = _unseen(os.environ, dotenv_values(DOTENV) if DOTENV.is_file() else {})
+    unseen = _unseen(os.environ, dotenv_variables())
     return Request(clock(at), zone, today, executable, folder, given, settings, retry, unseen)
 
 

@@ -23,6 +23,8 @@ _ALREADY_THERE: Final = ("42P07", "42710", "42723", "42P06")
 _NOT_THERE: Final = ("42704", "42883", "42P01", "3F000", "42703")
 _CLEAN_HINT: Final = "`shopease restore --clean` replaces what the dump creates"
 _UNCHANGED: Final = "the database is as it was"
+_SHORT: Final = 160  # characters
+_LONG: Final = 400
 _LONGEST_COMPLAINT: Final = 4 << 20  # bytes; psql repeats the statement, which may be long
 _UNKNOWN_OWNERS: Final = ("--no-owner", "--no-privileges")
 _FAILED: Final = re.compile(r"^psql:<stdin>:(\d+): [^:\n]+:\s+([0-9A-Z]{5}): (.*)$", re.M)
@@ -99,7 +101,7 @@ class Loader:
             return kind(f"{self.name} was not restored: {lines[-1]}", hint=_UNCHANGED)
         line, code, message = failed.groups()
         if code == replacing.LOST:
-            return _lost(message, _field(complaint, "HINT"))
+            return _lost(message, _field(complaint, "HINT", _LONG), _field(complaint, "DETAIL", _LONG))
         where = _field(complaint, "CONTEXT") or shortened(complaint.partition("STATEMENT:  ")[2])
         hint = _field(complaint, "DETAIL") or _field(complaint, "HINT")
         if code in _ALREADY_THERE and not clean:
@@ -113,11 +115,13 @@ class Loader:
         return ShopeaseError(f"{name}: {message} ({where})", hint=hint or _UNCHANGED)
 
 
-def _lost(what: str, drops: str) -> DataRefusedError:
-    way = f"drop them before, and create them again afterwards: {drops}" if drops else "drop them before"
+def _lost(what: str, drops: str, others: str) -> DataRefusedError:
+    """The refusal to drop what is not the dump's; `drops`: SQL for what is easily made again."""
+    ways = [f"drop them before, and create them again afterwards: {drops}"] if drops else []
+    ways += [f"save and drop {others} before"] if others else []
     return DataRefusedError(
-        f"--clean would also drop what the dump does not bring back: {shortened(what, 400)}",
-        hint=f"nothing was changed; {shortened(way, 400)}",
+        f"--clean would also drop what the dump does not bring back: {shortened(what, _LONG)}",
+        hint=f"nothing was changed; {'; '.join(ways)}",
     )
 
 
@@ -174,12 +178,12 @@ def _text(file: IO[bytes]) -> str:
     return file.read(_LONGEST_COMPLAINT).decode(errors="replace")
 
 
-def _field(complaint: str, name: str) -> str:
-    found = re.search(rf"^{name}:\s+(.*)$", complaint, re.M)
-    return shortened(found[1]) if found else ""
+def _field(complaint: str, name: str, width: int = _SHORT) -> str:
+    found = re.search(rf"^{name}: +(.*)$", complaint, re.M)  # empty where what follows is the next field
+    return shortened(found[1], width) if found else ""
 
 
-def shortened(text: str, width: int = 160) -> str:
+def shortened(text: str, width: int = _SHORT) -> str:
     """A text in one line of at most `width` characters."""
     line = " ".join(text[: 4 * width].split())
     return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -37,11 +37,12 @@ _SPACE: Final = re.compile(rb"\s*+")
 
 @dataclass
 class PlainDump:
-    """A plain dump on its way to psql; `filtered` may be called once."""
+    """A plain dump on its way to psql; `filtered` may be called once. `is_packed`: the file of that name is no SQL."""
 
     name: str
     chunks: Iterable[bytes]
     rules: Rules
+    is_packed: bool = False
     _data: bytes = b""
     _at: int = 0
     _line: int = 1
@@ -230,7 +231,7 @@ class PlainDump:
         if lines := self._database_lines:
             numbers = ", ".join(map(str, lines))
             script = ";".join(f"{line}d" for line in lines)
-            file = shlex.quote(self.name) if self.name.endswith(".sql") else "UNPACKED.sql"
+            file = "UNPACKED.sql" if self.is_packed else shlex.quote(self.name)
             raise DataRefusedError(
                 f"{self.name} creates or connects to a database of its own (pg_dump --create) in line {numbers}",
                 hint=f"make the dump without --create, or remove these lines: sed '{script}' {file} > sales_db.sql",

@@ -63,7 +63,7 @@ BEGIN
 END $f$;
 
 CREATE FUNCTION pg_temp.restore_check() RETURNS void LANGUAGE plpgsql AS $f$
-DECLARE lost text; drops text;
+DECLARE lost text; drops text; others text;
 BEGIN
   WITH RECURSIVE replaced AS (
     SELECT classid, objid FROM pg_temp.restore_dropped
@@ -77,19 +77,30 @@ BEGIN
     WHERE (type, identity) NOT IN (SELECT * FROM now WHERE identity IS NOT NULL)
     AND (classid, objid) NOT IN (SELECT * FROM replaced)
   ), whole AS (
-    SELECT DISTINCT type, identity FROM gone g WHERE NOT EXISTS (
+    SELECT type, identity, max(objid) AS made FROM gone g WHERE NOT EXISTS (
       SELECT FROM gone o WHERE o.objsubid = 0 AND g.objsubid <> 0 AND (o.classid, o.objid) = (g.classid, g.objid)
     ) AND NOT EXISTS (
       SELECT FROM gone part JOIN gone o ON (o.classid, o.objid) = (part.refclassid, part.refobjid)
         AND o.objsubid IN (0, part.refobjsubid)
       WHERE (part.classid, part.objid, part.objsubid) = (g.classid, g.objid, g.objsubid)
       AND part.deptype IN ('a', 'i', 'P', 'S') AND (o.classid, o.objid) <> (g.classid, g.objid))
+    GROUP BY type, identity
+  ), named AS (  -- mine_id_fkey on public.mine
+    SELECT w.*, format('%s %s', type, identity) AS text, pair[1] AS part, pair[2] AS home
+    FROM whole w, regexp_match(identity, '^("(?:[^"]|"")*"|\S+) on (.*)$') pair
+  ), way AS (  -- none for what holds data
+    SELECT *, CASE
+      WHEN type = 'table constraint' THEN format('ALTER TABLE %s DROP CONSTRAINT %s', home, part)
+      WHEN type IN ('trigger', 'rule', 'policy') THEN format('DROP %s %s ON %s', upper(type), part, home)
+      WHEN type IN ('view', 'materialized view', 'function', 'procedure')
+        THEN format('DROP %s %s', upper(type), identity)
+    END AS command FROM named
   )
-  SELECT string_agg(format('%s %s', type, identity), ', ' ORDER BY identity),
-    string_agg(format('DROP %s %s', upper(type), identity), '; ' ORDER BY identity) FILTER (WHERE type LIKE '%view')
-  FROM whole INTO lost, drops;
+  SELECT string_agg(text, ', ' ORDER BY identity), string_agg(command, '; ' ORDER BY made DESC),  -- users before used
+    string_agg(text, ', ' ORDER BY identity) FILTER (WHERE command IS NULL)
+  FROM way INTO lost, drops, others;
   IF lost IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'SHOP1', MESSAGE = lost, HINT = coalesce(drops, '');
+    RAISE EXCEPTION USING ERRCODE = 'SHOP1', MESSAGE = lost, HINT = coalesce(drops, ''), DETAIL = coalesce(others, '');
   END IF;
 END $f$;
 """

@@ -59,12 +59,24 @@ _PASSING_WORDS: Final = (
     "connection slots are reserved",
 )
 
+_START_HINT: Final = "start that server, or correct SHOPEASE_DATABASE_URL"
+# What to do where a server answers, and refuses; by words of the message, the last of which holds for all.
+_REFUSED_HINTS: Final = (
+    (r'database ".*" does not exist', "correct the database in SHOPEASE_DATABASE_URL, or create it on that server"),
+    (r'role ".*" does not exist', "correct the user in SHOPEASE_DATABASE_URL, or create the role on that server"),
+    (r"password|authentication failed", "correct the user and password in SHOPEASE_DATABASE_URL, or ~/.pgpass"),
+    (r"pg_hba\.conf", "let pg_hba.conf of that server accept this user, database and address"),
+    (r"SSL|certificate", "correct sslmode and the certificates in SHOPEASE_DATABASE_URL, or set up SSL on that server"),
+    (r"resolve host", "correct the host in SHOPEASE_DATABASE_URL"),
+    (r"FATAL:", "see the log of that server, or correct SHOPEASE_DATABASE_URL"),
+    ("", _START_HINT),
+)
+
 
 def refusal(error: psycopg.Error) -> UnreachableError:
     """What a connection that did not come about is to us."""
     told = first_line(error)
     message = f"cannot connect to the database: {told}"
-    hint = "start that server, or correct SHOPEASE_DATABASE_URL"
     # Of several attempts the one that is told decides: a wrong password is not tried again. Names are no words.
     spoken = "\n".join(str(error)[str(error).find(told) :].splitlines()[:2])
     spoken = _QUOTED.sub("", spoken).lower()
@@ -73,7 +85,9 @@ def refusal(error: psycopg.Error) -> UnreachableError:
         kind = SourceDownError
     elif any(words in spoken for words in _PASSING_WORDS):
         kind = SourceFaultError
-    return kind(message, hint=hint)
+    if kind is UnreachableError:
+        return kind(message, hint=next(hint for words, hint in _REFUSED_HINTS if re.search(words, told)))
+    return kind(message, hint=_START_HINT)
 
 
 def translated(error: psycopg.Error, doing: str) -> ShopeaseError:
