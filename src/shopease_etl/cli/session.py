@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from shopease_etl.lake.cleanup import Garbage
     from shopease_etl.operations.schedule import Schedule
-    from shopease_etl.pipeline.costs import MonthlyCost
     from shopease_etl.pipeline.plan import Plan
     from shopease_etl.report import CheckLine, LakeStatus, RunResult
     from shopease_etl.sample import SampleResult
@@ -135,15 +134,6 @@ class Session:
         if status.problem:
             log.warning("%s", status.problem)
             raise typer.Exit(ShopeaseError.exit_code)
-
-    def show_cost(self, cost: "MonthlyCost") -> None:
-        """What the lake costs a month."""
-        from shopease_etl.cli import render
-        from shopease_etl.pipeline.costs import PRICES_TOLD
-
-        self.console.result(cost, lambda: render.monthly_cost(cost))
-        where = "" if self._is_on_aws else "This is a local lake; estimated cost if it were on S3. "
-        self.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
         """List what was found, and delete it if that is wanted; ConfigurationError where nobody can be asked."""

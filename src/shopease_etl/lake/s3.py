@@ -17,7 +17,7 @@ from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.bucket import Bucket
 from shopease_etl.lake.cleanup import abort_uploads, is_own
-from shopease_etl.lake.lock.lease import TaggedObject
+from shopease_etl.lake.lock.lease_store import TaggedObject
 from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartSink, is_from
 from shopease_etl.lake.store import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload, private_path

@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from shopease_etl.contract.tables import LEASE
 from shopease_etl.errors import LakeLockedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in
+from shopease_etl.lake.lock.lease_store import LeaseStore, TaggedObject
 
 log = logging.getLogger(__name__)
 
@@ -28,40 +29,6 @@ TRIES: Final = 10
 _PAUSE: Final = 0.1
 _LEAST_TIMEOUT: Final = 3.0
 _LOST_HINT: Final = "run it again when the other has ended"
-
-
-@dataclass(frozen=True)
-class TaggedObject:
-    """A small object: its bytes, its ETag, and the seconds since it was written, by the server's clock alone."""
-
-    body: bytes
-    etag: str
-    age: float
-
-
-class LeaseStore(Protocol):
-    """What a lease asks of a store: small objects that change only if nobody else changed them meanwhile.
-
-    Each call raises UnreachableError where the store cannot be asked.
-    """
-
-    def uri(self, key: str) -> str:
-        """The object's address."""
-
-    def tagged(self, key: str) -> TaggedObject | None:
-        """A small object with what `put_if` and `delete_if` ask for, or None."""
-
-    def put_if(self, key: str, body: bytes, etag: str | None) -> str | None:
-        """Write an object in place of the one with this ETag, or, where that is None, if there is none.
-
-        Returns its ETag; None where the store refuses, be it only because the answer to a first try was lost.
-        """
-
-    def delete_if(self, key: str, etag: str) -> None:
-        """Delete an object if it is still the one with this ETag."""
-
-    def impatient(self, timeout: float) -> "LeaseStore":
-        """The same store for calls that are of no use after so many seconds."""
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from uuid import uuid4
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.lock import file, lease
 from shopease_etl.lake.lock.holder import LockStatus, this_process
+from shopease_etl.lake.lock.lease_store import LeaseStore
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Held(Protocol):
 class LakeLock:
     """The lock of a lake; `leases` is the store that keeps its lease, None where only this machine reaches the lake."""
 
-    def __init__(self, path: Path, leases: lease.LeaseStore | None = None) -> None:
+    def __init__(self, path: Path, leases: LeaseStore | None = None) -> None:
         self.path = path
         self._leases = leases
 
