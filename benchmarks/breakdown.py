@@ -25,11 +25,10 @@ from shopease_etl.contract import tables
 from shopease_etl.lake import manifests
 from shopease_etl.lake.store import Upload, open_store
 from shopease_etl.stages import aggregate, clean
-from shopease_etl.transform import deduplicate
+from shopease_etl.transform import deduplicate, rules
 from shopease_etl.transform.chunks import CsvObject
 from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.partials import SilverParts
-from shopease_etl.transform.recurring import Recurring
 
 _T = TypeVar("_T")
 
@@ -39,20 +38,18 @@ _REST: Final = "all else"
 _PARTS: Final = (
     (CsvObject, "_data", "bytes of bronze read, the second time"),
     (CsvObject, "_parsed", "CSV taken apart: all columns, and before that the keys"),
-    (deduplicate, "_rivals", "keys sorted, those that stand twice found"),
-    (deduplicate, "_contestants", "rows that share a key judged"),
-    (clean.Parting, "part", "odd rows and good ones put together again"),
+    (deduplicate, "_sharing_keys", "keys sorted, those that stand twice found"),
+    (deduplicate, "_candidates", "rows that share a key judged"),
+    (rules, "already_clean", "rows found that silver has as they are: a regular expression a column"),
+    (rules, "apply_rules", "odd rows parsed and judged"),
+    (rules, "silver", "silver's own columns calculated"),
+    (rules, "quarantine", "quarantine's columns"),
+    (clean.RowSplitter, "split", "odd rows and good ones put together again"),
     (clean, "_csv", "silver and quarantine written as CSV"),
     (SilverParts, "add", "sums and pairs for gold, types of their columns"),
     (Upload, "write", "bytes hashed and written"),
     (aggregate, "aggregate", "gold from its parts, as Parquet"),
 )
-_PLANS: Final = {
-    "_plain": "rows told that stand as silver wants them: a regular expression a column",
-    "_judged": "odd rows parsed and judged",
-    "_silver": "silver's own columns calculated",
-    "_quarantine": "quarantine's columns",
-}
 
 
 class Clock:
@@ -96,18 +93,9 @@ class AtOnce(Executor):
 @contextmanager
 def watched(clock: Clock) -> Iterator[None]:
     """Every part tells the clock, and nothing is done beside anything else."""
-    begin = clean.Parting.__init__
-
-    def begin_watched(parting: clean.Parting, *arguments: Any) -> None:
-        begin(parting, *arguments)
-        for name, part in _PLANS.items():
-            plan: Recurring = getattr(parting, name)
-            setattr(parting, name, clock.timed(part, plan))
-
     with ExitStack() as stack:
         for owner, name, part in _PARTS:
             stack.enter_context(patch.object(owner, name, clock.timed(part, getattr(owner, name))))
-        stack.enter_context(patch.object(clean.Parting, "__init__", begin_watched))
         for stage in (clean, aggregate):
             stack.enter_context(patch.object(stage, "ThreadPoolExecutor", AtOnce))
         yield

@@ -20,6 +20,7 @@ import pytest
 from accounts import Account, new_account, running_emulator, set_environment
 from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_database
 from dump_files import fill, write_dumps
+from memory_store import MemoryStore
 from shopease_etl.lake.store import LakeStore, open_store
 from shopease_etl.source import embedded
 from shopease_etl.source.embedded import locks
@@ -208,9 +209,11 @@ def new_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[]
     return make
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> LakeStore:
     """An empty store of each kind."""
+    if request.param == "memory":
+        return MemoryStore()
     if request.param == "local":
         return open_store(str(tmp_path / "lake"))
     made: Callable[[], str] = request.getfixturevalue("new_bucket")

@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from memory_store import MemoryStore
 from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.s3 import S3Store
@@ -26,6 +27,8 @@ def unfinished(store: Store) -> list[object]:
     """Half-written objects, as the store itself tells of them."""
     if isinstance(store, LocalStore):
         return [path for path in store.root.rglob("*") if "_staging" in path.parts]
+    if isinstance(store, MemoryStore):
+        return [*store.uploads]
     assert isinstance(store, S3Store)
     uploads: list[object] = store.client.list_multipart_uploads(Bucket=store.bucket).get("Uploads", [])
     return uploads

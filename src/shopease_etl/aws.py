@@ -114,14 +114,14 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
 class ObjectBody:
     """An S3 object's bytes as a stream that takes up again where its connection broke off, which boto3 does not.
 
-    What is read is one version of the object: one that was replaced meanwhile is refused. `size` is the number of
-    bytes from `span` (an HTTP range, such as `bytes=5-`) or of the whole object. Open it within `refusals`, or be
-    ready for ClientError; `read` raises UnreachableError.
+    What is read is one version of the object, the present one unless `version` names it: one that was replaced
+    meanwhile is refused. `size` is the number of bytes from `span` (an HTTP range, such as `bytes=5-`) or of the whole
+    object. Open it within `refusals`, or be ready for ClientError; `read` raises UnreachableError.
     """
 
-    def __init__(self, s3: Any, bucket: str, key: str, span: str | None = None) -> None:
+    def __init__(self, s3: Any, bucket: str, key: str, span: str | None = None, **version: str) -> None:
         self._get = s3.get_object
-        self._target = {"Bucket": bucket, "Key": key}
+        self._target = {"Bucket": bucket, "Key": key, **version}
         self._uri = f"s3://{bucket}/{key}"
         answer = self._get(**self._target, **({"Range": span} if span else {}))
         self._body = answer["Body"]

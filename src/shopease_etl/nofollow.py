@@ -13,7 +13,15 @@ def refuse_link(path: Path) -> None:
     """Raise UnreachableError where the path itself is a symbolic link; those above it may be."""
     if os.path.islink(path):  # noqa: PTH114 - where it may not be looked up, pathlib's raises
         message = f"{path} is a symbolic link; what it points to could be overwritten or deleted"
-        raise UnreachableError(message, hint=f"remove it: rm {path}")
+        hint = f"remove it: rm {path}"
+        if path.is_dir():
+            hint = f"if that is the lake's own folder, put it in the link's place: {in_its_place(path)}; else {hint}"
+        raise UnreachableError(message, hint=hint)
+
+
+def in_its_place(link: Path) -> str:
+    """The shell command that puts what a symbolic link points to in the link's place."""
+    return f"rm {link} && mv {link.resolve()} {link}"
 
 
 def make_folder(path: Path, mode: int = 0o777) -> None:

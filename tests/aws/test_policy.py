@@ -159,7 +159,7 @@ def test_without_an_action_the_command_that_needs_it_names_it(unruly: Guarded, a
         ("ReadAndWriteLayers", "s3:PutObject"),
         ("RunCrawlers", "glue:GetCrawler"),
         ("ReadCatalog", "glue:GetDatabase"),
-        ("RegisterTablesAndViews", "glue:CreateTable"),
+        ("RegisterTablesAndViews", "glue:UpdateTable"),
         ("Query", "athena:GetWorkGroup"),
     ],
 )

@@ -113,7 +113,7 @@ def test_text_is_as_it_was(shop: Shop) -> None:
 # What other libraries do, in a process of its own, for it changes all of a process's logging.
 OTHERS: Final = """
 import logging, threading, warnings
-from shopease_etl.console import Console
+from shopease_etl.cli.console import Console
 
 console = Console(log_format="json")
 console.progress.stage("extract")
@@ -172,7 +172,7 @@ def test_a_full_disk_is_told_of_once_and_fails_nothing(shop: Shop) -> None:
 # A process whose files may grow so far and no farther.
 LITTLE_ROOM: Final = """
 import logging, pathlib, resource, signal, sys
-from shopease_etl.logs import LogFile
+from shopease_etl.cli.logs import LogFile
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = LogFile(pathlib.Path(sys.argv[1]))

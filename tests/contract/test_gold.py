@@ -4,7 +4,6 @@ from collections import defaultdict
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-import narwhals.stable.v2 as nw
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,20 +28,20 @@ sales = st.lists(
 
 def silver(rows: list[Sale]) -> dict[str, Frame]:
     columns = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
-    transactions = pl.LazyFrame(
+    transactions = pl.DataFrame(
         [tuple(None if value is None else str(value) for value in row) for row in rows],
         schema=dict.fromkeys(columns, pl.String),
         orient="row",
     )
-    products = pl.LazyFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
-    customers = pl.LazyFrame({"customer_id": ["1"], "customer_name": ["ANN"], "city": ["Oslo"], "state": [None]})
+    products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
+    customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["ANN"], "city": ["Oslo"], "state": [None]})
     frames = {"transactions": transactions, "products": products, "customers": customers}
-    return {table.name: gold.typed(nw.from_native(frames[table.name]), table) for table in tables.CLEANED_TABLES}
+    return {table.name: gold.typed(frames[table.name], table) for table in tables.CLEANED_TABLES}
 
 
 def built(name: str, rows: list[Sale]) -> list[dict[str, object]]:
     dataset = next(dataset for dataset in gold.GOLD if dataset.table.name == name)
-    frame: pl.DataFrame = gold.finished(dataset.build(silver(rows)), dataset.table).to_native().collect()
+    frame = gold.finished(dataset.build(silver(rows)), dataset.table)
     assert frame.columns == [column.name for column in dataset.table.columns]
     return frame.to_dicts()
 
@@ -135,8 +134,7 @@ def test_segments_are_those_of_the_contract() -> None:
         for i in range(5)
         for j in range(5)
     ]
-    frame = nw.from_native(pl.LazyFrame(customers))
-    scored: pl.DataFrame = gold.rfm(frame).to_native().collect()
+    scored = gold.rfm(pl.DataFrame(customers))
     for row in scored.iter_rows(named=True):
         assert row["rfm_segment"] == table[row["r_score"]][row["f_score"] - 1]
     assert set(scored["r_score"]) == set(scored["f_score"]) == {1, 2, 3, 4, 5}
@@ -145,7 +143,7 @@ def test_segments_are_those_of_the_contract() -> None:
 def test_totals_count_what_has_no_customer_or_product() -> None:
     day = date(2024, 1, 1)
     rows: list[Sale] = [("1", "1", 1, Decimal("1.10"), day), ("x", None, 1, Decimal("2.20"), day)]
-    totals: pl.DataFrame = gold.totals(silver(rows)["transactions"]).to_native().collect()
+    totals = gold.totals(silver(rows)["transactions"])
     assert totals.row(0, named=True) == {
         "transactions": 2,
         "revenue": Decimal("3.30"),

@@ -131,6 +131,23 @@ def test_an_object_that_was_changed_and_kept_its_size_is_refused(
     assert way_out in verified[0]["fix"]
 
 
+def test_an_object_that_somebody_deleted_is_missed(lake: Path) -> None:
+    shop, key = Shop(lake.parent), DAILY_SALES_SUMMARY.key
+    (run,) = {run["run_id"] for run in shop.run("status", "--json").document["runs"]}
+    (lake / key).unlink()
+    way_out = "make it again: `shopease aggregate`"
+    told = f"{lake / key}, which the run {run} wrote, is missing"
+    checked = shop.run("check", "--verify", "--json")
+    verified = [line for line in checked.document if line["name"].startswith(("object", "layer"))]
+    assert [(line["detail"], line["exit_code"], line["fix"]) for line in verified] == [(told, 3, way_out)]
+    assert f"{told}; {way_out}" in shop.run("crawl", "-q").done().stderr
+    shop.run("cleanup", "--layer", "gold", "--yes").done()
+    lines = {line["name"]: line for line in shop.run("check", "--verify", "--json").document}
+    assert (lines["layer gold"]["exit_code"], lines["layer gold"]["warning"]) == (0, True)
+    assert way_out in lines["layer gold"]["fix"]
+    assert "is missing" not in shop.run("crawl").done().stderr
+
+
 def test_what_no_run_recorded_is_taken_as_it_is(lake: Path) -> None:
     shop = Shop(lake.parent)
     change_a_digit(lake / TRANSACTIONS.silver_key)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts import Account
+from memory_store import MemoryStore
 from shopease_etl.contract import tables
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.lake.cleanup import (
@@ -29,9 +30,11 @@ OTHERS: Final = ("athena-results/1.csv", "_runs/old/x.json", "_runs/notes.txt", 
 ALL: Final = tables.LAYERS
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> LakeStore:
     """An empty store of each kind."""
+    if request.param == "memory":
+        return MemoryStore()
     if request.param == "local":
         return open_store(str(tmp_path / "lake"))
     account: Account = request.getfixturevalue("account")

@@ -16,9 +16,8 @@ from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.lock import file as lock
 from shopease_etl.lake.lock.holder import this_process
-from shopease_etl.lake.lock.occupation import occupation, publishing
 from shopease_etl.lake.manifests import manifests, recorded_datasets
-from shopease_etl.lake.publish import recover
+from shopease_etl.lake.publish import publishing, recover
 from shopease_etl.lake.staging import PendingStore, clear_spool
 from shopease_etl.lake.store import UnfinishedUpload, open_store, put_stream
 from shopease_etl.operations.status import status
@@ -67,7 +66,7 @@ USES: Final[dict[str, tuple[str, Callable[[Any], object]]]] = {
     "read": ("_runs", lambda store: store.read("_runs/file")),
     "delete": ("_runs", lambda store: store.delete(["_runs/file"])),
     "recover": ("_runs", recover),
-    "look": ("_runs", lambda store: occupation(store, store.root / "_runs" / ".lock")),
+    "look": ("_runs", lambda store: store.lock(Path()).status()),
     "lock": ("_runs", lambda store: lock.held(store.root / "_runs" / ".lock", "r").__enter__()),
 }
 
@@ -79,7 +78,8 @@ def test_a_folder_of_our_own_is_no_link(lake: Path, elsewhere: Path, use: str) -
     (lake / name).symlink_to(elsewhere)
     with pytest.raises(UnreachableError, match=f"{lake / name} is a symbolic link") as raised:
         work(open_store(str(lake)))
-    assert raised.value.hint == f"remove it: rm {lake / name}"
+    back = f"rm {lake / name} && mv {elsewhere} {lake / name}"
+    assert f"put it in the link's place: {back}; else remove it: rm {lake / name}" in str(raised.value.hint)
     assert untouched(elsewhere)
     assert (lake / KEY).read_bytes() == b"a\n1\n"
 
@@ -96,7 +96,7 @@ def test_a_lock_that_is_a_link_is_neither_taken_nor_deleted(lake: Path, elsewher
     assert ((elsewhere / "file").read_bytes(), path.exists()) == (former, True)
     if kind == "symbolic":
         with pytest.raises(UnreachableError, match="is a symbolic link"):
-            occupation(open_store(str(lake)), path)
+            open_store(str(lake)).lock(Path()).status()
 
 
 def test_a_journal_that_is_a_link_is_refused(lake: Path, elsewhere: Path) -> None:

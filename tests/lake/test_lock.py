@@ -12,7 +12,7 @@ from shopease_etl.lake.lock.file import held
 HOLDER = """
 import sys, time
 from pathlib import Path
-from shopease_etl.lock import held
+from shopease_etl.lake.lock.file import held
 with held(Path(sys.argv[1]), "first", "of the first"):
     print("held", flush=True)
     time.sleep(60)

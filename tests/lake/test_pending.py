@@ -9,6 +9,7 @@ import pytest
 
 from accounts import Account
 from lakes import unfinished
+from memory_store import reopened
 from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, STORES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
@@ -118,7 +119,7 @@ def test_a_process_that_dies_while_it_publishes_is_finished_by_the_next(
         publish_run(store, cast("PendingStore", Dies(pending, published)), MANIFEST)
     status(store)
     assert f"the run {MANIFEST['run_id']} is publishing, or died while it did" in caplog.text
-    again = open_store(store.location)
+    again = reopened(store)
     recover(again)
     again.sweep()
     assert "its 3 objects are published now" in caplog.text
@@ -216,7 +217,7 @@ def test_a_journal_that_is_none_is_named(store: LakeStore, content: bytes) -> No
 def test_a_disk_that_is_full_says_what_it_is_for(store: LakeStore, tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("no folder")
     pending = PendingStore(store, tmp_path / "spool")
-    if isinstance(store, LocalStore):
+    if store.folder:
         write_all(pending)
     else:
         with pytest.raises(UnreachableError, match="spool is not a folder") as raised:
@@ -228,7 +229,7 @@ def test_a_disk_that_is_full_says_what_it_is_for(store: LakeStore, tmp_path: Pat
 
 def test_copies_are_for_the_user_alone(store: LakeStore, pending: PendingStore, tmp_path: Path) -> None:
     write_all(pending)
-    if not isinstance(store, LocalStore):
+    if not store.folder:
         copies = list((tmp_path / "spool").iterdir())
         assert {path.stat().st_mode & 0o777 for path in copies} == {0o600}
         assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700

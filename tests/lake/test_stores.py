@@ -1,4 +1,4 @@
-"""What every store promises, held to both kinds of it."""
+"""What every store promises, tested on each kind of it."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakes import unfinished
-from shopease_etl.errors import DataRefusedError, UnreachableError
+from shopease_etl.errors import DataRefusedError, LakeLockedError, UnreachableError
 from shopease_etl.lake.manifests import publication
 from shopease_etl.lake.multipart import PART_BYTES
 from shopease_etl.lake.store import LakeStore, Upload, open_store, put_stream
@@ -142,6 +142,53 @@ def test_what_is_half_written_is_told_and_can_be_aborted(store: LakeStore) -> No
     assert unfinished(store) == list(store.unfinished_uploads()) == []
     for begun in uploads.values():
         begun.discard()
+
+
+def test_a_file_becomes_an_object_when_it_is_published(store: LakeStore, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"a\n1\n")
+    put_stream(store, KEY, [b"old"])
+    sink = store.from_file(KEY, tmp_path / "file")
+    assert store.read(KEY) == b"old"
+    sink.publish()
+    assert store.read(KEY) == b"a\n1\n"
+    assert unfinished(store) in ([], [Path(store.location) / "_staging"])
+
+
+def test_what_was_kept_comes_back_until_it_is_pruned(store: LakeStore) -> None:
+    put_stream(store, KEY, [b"old"])
+    kept = store.keep("run", [KEY, "no/such"])
+    put_stream(store, KEY, [b"new"])
+    assert set(kept) == {KEY}
+    if name := kept[KEY]:  # a bucket without versions keeps nothing
+        store.prune(iter(["run"]))
+        store.former(KEY, name).publish()
+        assert store.read(KEY) == b"old"
+        store.prune([])
+        with pytest.raises(DataRefusedError, match="not kept"):
+            store.require_kept(KEY, name)
+
+
+def test_one_holds_the_lock_and_all_can_see_who(store: LakeStore, tmp_path: Path) -> None:
+    lock = store.lock(tmp_path)
+    assert lock.status() is None
+    with lock.hold("first", lease_seconds=60) as held:
+        held.require()
+        found = store.lock(tmp_path).status()
+        assert found is not None
+        assert (found.holder.run_id, found.is_alive) == ("first", True)
+        with pytest.raises(LakeLockedError, match="first on"), store.lock(tmp_path).hold("second", lease_seconds=60):
+            pytest.fail("two hold the lake")
+    assert lock.status() is None
+
+
+def test_of_the_lakes_own_uploads_stale_ones_can_publish_nothing(store: LakeStore) -> None:
+    mine = store.upload("mine/x")
+    stale = store.upload(KEY)
+    stale.complete()
+    store.abort_stale_uploads()
+    left = [upload.key for upload in store.unfinished_uploads()]
+    assert left == ([KEY, "mine/x"] if store.folder else ["mine/x"])
+    mine.discard()
 
 
 def test_a_folder_that_deleting_leaves_empty_goes_too(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ WORDS: Final = "p4ss-w0rd"
 def looked_over(location: str, folder: Path) -> dict[str, CheckLine]:
     """The lines on a lake, by name; of several with one name the last."""
     settings, store = load(lake=location, home=folder / "home"), open_store(location)
-    return {line.name: line for line in lake(settings, store, folder / "lake" / "_runs" / ".lock", Past())}
+    return {line.name: line for line in lake(settings, store, Past())}
 
 
 def test_a_bucket_without_versions_or_rules_gets_warnings_and_keeps_nothing(account: Account, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_every_right_that_is_missing_is_named(
     key = iam.create_access_key(UserName="looker")["AccessKey"]
     set_environment(monkeypatch, Account(guarded.endpoint, key["AccessKeyId"], key["SecretAccessKey"]).environment)
     store = open_store(f"s3://{name}")
-    lines = list(lake(load(lake=f"s3://{name}", home=tmp_path), store, tmp_path / "lock", Past()))
+    lines = list(lake(load(lake=f"s3://{name}", home=tmp_path), store, Past()))
     told = [line.detail for line in lines if line.name == "lake rights"]
     wanted = ("s3:GetObject", "s3:PutObject", "s3:ListBucketMultipartUploads", "s3:DeleteObject")
     assert [any(right in detail for detail in told) for right in wanted] == [True] * len(wanted), told

@@ -128,7 +128,7 @@ def test_a_new_installation_takes_the_place_of_the_former_one() -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    folder = tmp_path / "a $shop 100%"
+    folder = tmp_path / "a $ shop 100%"
     folder.mkdir()
     return Shop(folder)
 
@@ -184,7 +184,7 @@ def test_systemds_timer_goes_by_the_zone(shop: Shop) -> None:
 def test_the_scheduled_command_carries_flags_and_no_secret(shop: Shop) -> None:
     words = shop.run("--lake", "s3://b/l", "schedule", "cron", "--quiet").done().stdout
     assert f"{SHOPEASE} run-all --quiet --wait 600 --lake s3://b/l" in words
-    assert "a $shop 100\\%" in job(words)
+    assert "a $ shop 100\\%" in job(words)
     secret = "postgresql://me:secret@host/sales"
     refused = shop.run("--database-url", secret, "schedule", "cron").failed(2, "--database-url")
     told = Shop(shop.folder, secret).run("schedule", "cron").done()

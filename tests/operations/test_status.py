@@ -13,7 +13,7 @@ import rich.console
 from commands import Shop, copy_of, execute
 from shopease_etl.cli.render_status import lake_status, sparkline
 from shopease_etl.lake.lock import file as lock
-from shopease_etl.lake.lock.occupation import Occupation, occupation
+from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.store import open_store
 from shopease_etl.operations.status import problem, status
 from shopease_etl.report import RunStatus
@@ -112,13 +112,13 @@ def test_a_run_under_way_is_no_problem_and_one_that_died_is(shop: Shop, tmp_path
     (runs / source.name).write_text(source.read_text())
     (runs / f"{document['run_id']}.json").write_text(json.dumps(document))
     store, path = open_store(str(tmp_path / "lake")), runs / ".lock"
-    assert "died" in str(status(store, occupation(store, path)).problem)
+    assert "died" in str(status(store, store.lock(tmp_path).status()).problem)
     with lock.held(path, str(document["run_id"])):
-        held = occupation(store, path)
+        held = store.lock(tmp_path).status()
         found = status(store, held)
         assert (found.problem, str(document["run_id"]) in str(found.under_way)) == (None, True)
         assert held is not None
-        assert "died" in str(status(store, Occupation(held.holder, is_alive=False)).problem)
+        assert "died" in str(status(store, LockStatus(held.holder, is_alive=False)).problem)
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])

@@ -17,10 +17,11 @@ from accounts import Account
 from leases import lease_in
 from shopease_etl.contract.tables import LEASE
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.lake.lock.occupation import publishing
+from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.s3 import S3Store
+from shopease_etl.lake.store import private_path
 from shopease_etl.operations.status import status
-from shopease_etl.pipeline.housekeeping import find_garbage, holding, lock_path, private_path, tidy
+from shopease_etl.pipeline.housekeeping import find_garbage, holding, tidy
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import Settings, load
 
@@ -32,8 +33,8 @@ from pathlib import Path
 import polars  # its handler of SIGINT restarts what Ctrl-C should end
 
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.housekeeping import holding
-from shopease_etl.resources import lake_store
+from shopease_etl.pipeline.housekeeping import holding
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
 
 lake, home, who, seconds, wait = sys.argv[1:]
@@ -51,17 +52,16 @@ except ShopeaseError as error:
 PUBLISHER: Final = """
 import os, signal, sys
 from pathlib import Path
-from shopease_etl.housekeeping import private_path
-from shopease_etl.publishing import publish_run
-from shopease_etl.resources import lake_store
+from shopease_etl.lake.publish import publish_run
+from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.store import private_path, put_stream
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
-from shopease_etl.storage import put_stream
-from shopease_etl.storage.pending import PendingStore
 
 lake, home = sys.argv[1:]
 settings = load(lake=lake, home=Path(home))
 store = lake_store(settings)
-pending = PendingStore(store, private_path(store, settings, "spool"))
+pending = PendingStore(store, private_path(settings.home, "spool", store.location))
 put_stream(pending, "bronze/customers/customers.csv", [b"new"])
 begun = pending.upload("bronze/stores/stores.csv")
 begun.write(b"half")
@@ -71,8 +71,8 @@ publish_run(store, pending, {"run_id": "r", "status": "running", "published": Tr
 CROWD: Final = """
 import sys, time
 from pathlib import Path
-from shopease_etl.housekeeping import holding
-from shopease_etl.resources import lake_store
+from shopease_etl.pipeline.housekeeping import holding
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
 
 lake, home, who, diary = sys.argv[1:]
@@ -198,7 +198,7 @@ def test_the_lock_of_another_machine_in_a_shared_home_proves_no_death(bucket: st
     with process(bucket, tmp_path, "first", seconds=600) as first:
         assert line(first) == "held"
         first.kill()
-    path = lock_path(opened(bucket), settings)
+    path = opened(bucket).lock(settings.home).path
     path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere"}))
     with pytest.raises(LakeLockedError, match="first on"), holding(opened(bucket), settings, "second"):
         pytest.fail("two hold the lake")
@@ -291,7 +291,7 @@ def test_a_retry_keeps_what_stages_wrote_and_a_run_does_not(tmp_path: Path) -> N
     settings = settings_of(str(tmp_path / "lake"), tmp_path / "home")
     store = lake_store(settings)
     store.upload(BRONZE).complete()
-    copy = private_path(store, settings, "spool") / "copy"
+    copy = private_path(settings.home, "spool", store.location) / "copy"
     copy.parent.mkdir(parents=True)
     copy.touch()
     for keep, left in ((True, 1), (False, 0)):

@@ -92,6 +92,21 @@ def test_most_rows_rejected_is_refused_unless_allowed(sales: str, tmp_path: Path
         shop.run("run-all", "--allow-rejects").done()
 
 
+def test_rejected_rows_are_told_as_such_also_where_a_run_was_before(sales: str, tmp_path: Path) -> None:
+    with copy_of(sales) as url:
+        shop = Shop(tmp_path, url)
+        shop.run("run-all", "--skip-crawl").done()
+        execute(url, "UPDATE products SET price = NULL", "UPDATE sale_transactions SET quantity = 0")
+        told = shop.run("run-all", "--skip-crawl").failed(
+            3, "too many rows are rejected: ", "products: ", "missing_price"
+        )
+        assert [line for line in told.stderr.splitlines() if "much less" in line] == []
+        shop.run("retry", "--allow-rejects").done()
+        shop.run("run-all", "--skip-crawl", "--allow-rejects").done()
+        execute(url, "DELETE FROM products WHERE product_id > 10")
+        shop.run("run-all", "--allow-rejects").failed(3, "much less is there than before: bronze products has ")
+
+
 def stopped(shop: Shop, line: str, number: signal.Signals = signal.SIGKILL) -> str:
     """A run that is killed when this line has come on stderr; the rest of what it said."""
     with shop.start("run-all", "--verbose") as process:
@@ -153,7 +168,8 @@ def test_a_run_that_died_in_extract_is_known_and_begins_again(fresh: Shop) -> No
     run_id = told.document["runs"][0]["run_id"]
     assert f"{run_id}, died" in told.document["problem"]
     (line,) = (line for line in fresh.run("check", "--json").document if line["name"] == "last run")
-    assert (line["detail"], line["fix"]) == (f"{run_id} died", "`shopease retry` resumes it")
+    fix = "`shopease retry` goes on with the data already copied, `shopease run-all` reads the source again"
+    assert (line["detail"], line["fix"]) == (f"{run_id} died", fix)
     assert without_ids(fresh) == before
     fresh.run("aggregate", "--dataset", "no-such").failed(2)
     told = fresh.run("retry", "--json").done()
@@ -180,7 +196,7 @@ def test_a_stopped_run_goes_on_with_what_it_had(
     fresh: Shop, line: str, done: list[str], number: signal.Signals
 ) -> None:
     said = stopped(fresh, line, number)
-    assert ("hint: completed stages are kept; `shopease retry` resumes the run" in said) == (number != signal.SIGKILL)
+    assert ("hint: what was copied is kept: `shopease retry` goes on with it, " in said) == (number != signal.SIGKILL)
     run = last(fresh)
     assert run["status"] == ("running" if number == signal.SIGKILL else "interrupted")
     execute(fresh.database_url, "UPDATE products SET description = 'changed since'")

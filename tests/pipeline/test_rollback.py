@@ -17,7 +17,7 @@ from commands import Shop, copy_of, end, execute, hashes, leftovers
 from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.generations import runs_to_undo, undo
-from shopease_etl.lake.store import open_store, put_stream
+from shopease_etl.lake.store import LakeStore, open_store, put_stream
 
 LATER: Final = "UPDATE sale_transactions SET unit_price = unit_price + {} WHERE unit_price > 0"
 BACK: Final = ("rollback", "--yes")
@@ -80,6 +80,7 @@ def test_the_first_run_is_undone_to_an_empty_lake_only_if_that_is_asked_for(chan
     else:
         assert "or `shopease run-all`" in changing.run(*REVENUE).failed(1, "nothing is catalogued").stderr
     changing.run(*BACK).failed(3, "no run has published anything")
+    changing.run("retry").failed(2, "nothing to retry", ", was rolled back")
 
 
 def test_one_stage_is_undone_alone(changing: Shop) -> None:
@@ -114,7 +115,9 @@ def test_nothing_is_kept_where_nothing_is_to_be_kept(sales: str, tmp_path: Path)
     for _ in range(2):
         shop.run("run-all", "--skip-crawl").done()
     assert not (tmp_path / "lake" / GENERATIONS).exists()
-    shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more")
+    refused = shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more").stderr
+    assert f"{tmp_path / 'lake' / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced" in refused
+    assert "unless that or their manifests were deleted" in refused
 
 
 def test_a_bucket_without_versions_cannot_go_back(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
@@ -214,7 +217,7 @@ def test_it_shows_what_it_changes_and_asks(changing: Shop) -> None:
     changing.run("extract").done()
     changed = content(changing)
     for more in ((), ("--json",)):
-        assert "--yes" in changing.run("rollback", *more).failed(2, "Nothing changed", "Use --yes").stderr
+        assert "--yes" in changing.run("rollback", *more).failed(2, "Nothing changed").stderr
     document = changing.run("rollback", "--dry-run", "--json").done().document
     runs = [run["run_id"] for run in changing.run("status", "--json").done().document["runs"]]
     assert (document["undoes"], [document["to"]]) == (runs[:1], runs[1:])
@@ -254,7 +257,8 @@ def test_several_runs_are_undone_at_once_as_far_as_their_lakes_are_kept(changing
         lakes[runs[-1]] = content(shop)
     assert len({str(lake) for lake in lakes.values()}) == len(lakes)
     is_local = not shop.lake.startswith("s3:")
-    refused = shop.run(*BACK, "--to", runs[0] if is_local else "nothing").failed(3, "kept" if is_local else "cannot")
+    wrong = (runs[0], 3, "kept") if is_local else ("nothing", 2, "no run 'nothing'")
+    refused = shop.run(*BACK, "--to", wrong[0]).failed(*wrong[1:])
     assert ", ".join(runs[-2:0:-1]) in refused.stderr
     shop.run(*BACK, "--to", runs[-1]).failed(2, "the lake is as the run")
     told = shop.run(*BACK, "--to", runs[1], "--json").done().document
@@ -317,3 +321,51 @@ def test_an_object_that_is_not_its_runs_is_never_replaced(changing: Shop) -> Non
     for more in (("--yes",), ("--dry-run",)):
         changing.run("rollback", "--skip-crawl", *more).failed(3, key, "changed or replaced")
     assert content(changing) == before
+
+
+def tampered(store: LakeStore, key: str) -> None:
+    """Another hand changes an object, and not its size."""
+    data = bytearray(store.read(key))
+    data[-2] ^= 1
+    put_stream(store, key, [bytes(data)])
+
+
+def deleted(store: LakeStore, key: str) -> None:
+    store.delete([key])
+
+
+@pytest.mark.parametrize(("harm", "words"), [(tampered, "is not as the run"), (deleted, "was missing when")])
+def test_a_former_lake_that_is_not_as_its_run_left_it_does_not_come_back(
+    changing: Shop, harm: Callable[[LakeStore, str], None], words: str
+) -> None:
+    shop = replace(changing, more={**changing.more, "SHOPEASE_KEEP_GENERATIONS": "2"})
+    runs = [shop.run("extract", "--json").done().document["run_id"]]
+    first, key, store = content(shop), "bronze/products/products.csv", open_store(shop.lake)
+    runs += [shop.run("extract", "--json").done().document["run_id"]]
+    harm(store, key)
+    execute(shop.database_url, "UPDATE products SET price = price + 1")
+    runs += [shop.run("extract", "--json").done().document["run_id"]]
+    before = content(shop)
+    for more in (("--yes",), ("--dry-run",), ("--yes", "--to", runs[1])):
+        refused = shop.run("rollback", "--skip-crawl", *more).failed(3, key, words, runs[1], runs[2])
+        assert f"can go back to {runs[0]} " in refused.stderr
+        assert content(shop) == before
+    shop.run(*BACK, "--skip-crawl", "--to", runs[0]).done()
+    assert content(shop) == first
+
+
+def test_objects_that_no_undone_run_wrote_are_looked_at_too(sales: str, tmp_path: Path) -> None:
+    """What a rollback leaves as it is belongs to the lake that it promises; a layer may be gone as a whole."""
+    shop, key = Shop(tmp_path, sales, str(tmp_path / "lake")), "gold/daily_sales_summary/data.parquet"
+    shop.run("run-all").done()
+    store, first = open_store(shop.lake), content(shop)
+    shop.run("clean").done()
+    deleted(store, key)
+    shop.run(*BACK, "--skip-crawl").failed(3, key, "is missing")
+    put_stream(store, key, [first[key]])
+    tampered(store, key)
+    hint = shop.run(*BACK, "--skip-crawl").failed(3, key, "changed or replaced").stderr.splitlines()[-1]
+    assert f"mv {shop.lake}/{key} data.parquet" in hint
+    shop.run("cleanup", "--layer", "gold", "--yes").done()
+    shop.run(*BACK, "--skip-crawl").done()
+    assert content(shop) == {key: data for key, data in first.items() if not key.startswith("gold/")}

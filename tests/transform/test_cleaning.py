@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from io import BytesIO
 from pathlib import Path
 from tempfile import gettempdir
 
-import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -24,13 +24,13 @@ from shopease_etl.contract.tables import (
     STRING,
     TIMESTAMP,
     TRANSACTIONS,
+    Rule,
     Table,
 )
-from shopease_etl.stages.clean import Parting
+from shopease_etl.stages.clean import RowSplitter
 from shopease_etl.transform import rules
 from shopease_etl.transform.chunks import Piece
 from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
-from shopease_etl.transform.rules import LOST
 from shopease_etl.transform.spill import Spill
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
@@ -82,10 +82,11 @@ def cleaned(
     rows = Frame(frame.drop(ROW), size)
     found = found_in(rows, table, budget, zone)
     assert sum(piece.rows for piece in found.pieces) == frame.height
-    parting = Parting(table, rows.frame(Piece(0, 0)).columns, "run")
-    nothing = parting.part(frame.clear(), found.lost.clear())
+    splitter = RowSplitter(table, rows.frame(Piece(0, 0)).columns, "run")
+    nothing = splitter.split(frame.clear(), found.duplicates.clear())
     parts = [
-        parting.part(rows.frame(piece).with_row_index(ROW, piece.first), found.lost_in(piece)) for piece in found.pieces
+        splitter.split(rows.frame(piece).with_row_index(ROW, piece.first), found.duplicates_in(piece))
+        for piece in found.pieces
     ]
     silver = pl.concat([nothing.silver, *(half.silver for half in parts)])
     quarantine = pl.concat([nothing.quarantine, *(half.quarantine for half in parts)])
@@ -157,7 +158,7 @@ def test_the_fast_path_gives_what_the_rules_give(table: Table, data: st.DataObje
     source = bronze(rows, table)
     fast = cleaned(source, table)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "plain", lambda *_: nw.col(LOST) & ~nw.col(LOST))
+        patch.setattr(rules, "already_clean", lambda rows, _: pl.Series([False] * rows.height, dtype=pl.Boolean))
         slow = cleaned(source, table)
     assert [half.rows() for half in fast] == [half.rows() for half in slow]
 
@@ -298,6 +299,34 @@ def test_rules_are_tried_in_the_contracts_order(table: Table) -> None:
         assert rejected["rejected_rule"].to_list() == [name]
 
 
+@pytest.mark.parametrize("pattern", [None, "!$"], ids=["parsed", "by pattern"])
+def test_a_new_rule_of_a_column_is_kept_by_every_row(pattern: str | None) -> None:
+    loud = Rule("quiet", lambda text, _: text.str.ends_with("!"), pattern)
+    columns = (
+        replace(column, rules=(loud,)) if column.name == "description" else column for column in PRODUCTS.columns
+    )
+    table = replace(PRODUCTS, columns=tuple(columns))
+    texts = ("Yes!", "no", " Oh  ho! ", None)
+    rows = [GOOD["products"] | {"product_id": str(key), "description": text} for key, text in enumerate(texts)]
+    valid, rejected = cleaned(bronze(rows, table), table)
+    assert valid["description"].to_list() == ["Yes!", "Oh ho!"]
+    assert rejected.select("rejected_rule", "description").rows() == [
+        ("quiet_description", "no"),
+        ("quiet_description", None),
+    ]
+
+
+@pytest.mark.parametrize("pattern", [None, "", "^.$"], ids=["parsed", "any text", "by pattern"])
+def test_a_new_rule_of_a_calculated_column_is_kept_by_every_row(pattern: str | None) -> None:
+    small = Rule("large", lambda _, total: total < (10**16 if pattern == "" else 5), pattern)
+    columns = (replace(column, rules=(*column.rules, small)) for column in TRANSACTIONS.calculated[:1])
+    table = replace(TRANSACTIONS, calculated=(*columns, *TRANSACTIONS.calculated[1:]))
+    rows = [sale(), sale(transaction_id="2", unit_price="5.00")]
+    valid, rejected = cleaned(bronze(rows, table), table)
+    assert valid.height == (2 if pattern == "" else 1)
+    assert rejected["rejected_rule"].to_list() == ["large_total_amount"] * (2 - valid.height)
+
+
 @pytest.mark.parametrize(
     ("fields", "written"),
     [
@@ -380,7 +409,7 @@ def test_of_rows_that_tie_the_greatest_record_stays(
         if (key := int(row[0])) not in best or record > best[key][0]:
             best[key] = (record, place)
     found = found_in(Frame(source.drop(ROW), 3), PRODUCTS, budget)
-    assert set(range(len(rows))) - set(found.lost) == {place for _, place in best.values()}
+    assert set(range(len(rows))) - set(found.duplicates) == {place for _, place in best.values()}
 
 
 def test_duplicates_are_judged_among_rows_that_keep_the_other_rules() -> None:
@@ -408,6 +437,6 @@ def test_text_is_standardised_and_extra_columns_keep_theirs() -> None:
 
 
 def money_of(text: str | None) -> Decimal | None:
-    frame = nw.from_native(pl.DataFrame({"text": [text]}, schema={"text": pl.String}))
-    amount: Decimal | None = frame.select(rules.money(nw.col("text"))).to_native().item()
+    frame = pl.DataFrame({"text": [text]}, schema={"text": pl.String})
+    amount: Decimal | None = frame.select(rules.money(pl.col("text"))).item()
     return amount

@@ -1,4 +1,4 @@
-"""Writes docs/SQL.md from the table that the tests read: `python tests/engines/sql_document.py > docs/SQL.md`."""
+"""Writes docs/SQL.md from the table that the tests read: `python tests/warehouse/sql_document.py > docs/SQL.md`."""
 
 import sys
 import textwrap

@@ -33,7 +33,7 @@ def test_each_lake_and_database_has_its_own_file(tmp_path: Path) -> None:
 def test_no_catalog_names_the_crawl(tmp_path: Path) -> None:
     with pytest.raises(ShopeaseError) as raised:
         load(tmp_path / "none.json")
-    assert raised.value.hint == "run `shopease crawl`"
+    assert raised.value.hint == "run `shopease crawl`, or `shopease run-all` if the lake is empty"
 
 
 GOOD = {"schema_version": 1, "database": "d", "lake": "/l", "views": []}

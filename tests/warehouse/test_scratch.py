@@ -11,7 +11,7 @@ from shopease_etl.warehouse.scratch import PREFIX, ScratchFolder
 KILLED: Final = """
 import os, signal, sys
 from pathlib import Path
-from shopease_etl.engines.scratch import ScratchFolder
+from shopease_etl.warehouse.scratch import ScratchFolder
 
 (ScratchFolder(Path(sys.argv[1])).path / "spilled").write_text("rows")
 os.kill(os.getpid(), signal.SIGKILL)

@@ -129,18 +129,14 @@ def cost(
     ] = 100,
 ) -> None:
     """Estimate what the lake costs per month on AWS: storage, uploads, crawlers, queries."""
+    from shopease_etl.cli import render
     from shopease_etl.operations.cost import cost
     from shopease_etl.pipeline import wiring
+    from shopease_etl.pipeline.costs import PRICES_TOLD
 
     settings = session.settings
-    store = wiring.lake_store(settings)
-    session.show_cost(
-        cost(
-            store,
-            wiring.prices(settings),
-            runs=runs,
-            crawlers=len(settings.crawlers),
-            crawls=crawls,
-            queries=queries,
-        )
-    )
+    store, prices = wiring.lake_store(settings), wiring.prices(settings)
+    estimate = cost(store, prices, runs=runs, crawlers=len(settings.crawlers), crawls=crawls, queries=queries)
+    session.console.result(estimate, lambda: render.monthly_cost(estimate))
+    where = "" if store.is_on_aws else "This is a local lake; estimated cost if it were on S3. "
+    session.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")

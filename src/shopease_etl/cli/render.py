@@ -27,8 +27,8 @@ _STYLES = {
 }
 
 
-def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType:
-    """What a run did: its datasets, its catalog, its reconciliation, and where to look next."""
+def run_summary(run: RunResult, location: str, prices: Prices | None) -> RenderableType:
+    """What a run did: datasets, catalog, reconciliation, cost if there are `prices`, and where to look next."""
     datasets = [dataset for stage in run.stages for dataset in stage.datasets]
     parts: list[RenderableType] = []
     if datasets:
@@ -39,7 +39,7 @@ def run_summary(run: RunResult, location: str, prices: Prices) -> RenderableType
     parts += [part for stage in run.stages if stage.tables for part in _catalogued(stage, listed=not datasets)]
     if run.reconciliation:
         parts += ["", _reconciled(run)]
-    if location.startswith("s3://"):
+    if prices:
         parts.append(_run_cost(run, prices))
     times = ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages)
     parts += [f"Run {run.run_id} {run.status}: {times}", Paragraph(f"Manifest: {location}/_runs/{run.run_id}.json")]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from shopease_etl.lake.cleanup import Garbage
     from shopease_etl.operations.schedule import Schedule
-    from shopease_etl.pipeline.costs import MonthlyCost
     from shopease_etl.pipeline.plan import Plan
     from shopease_etl.report import CheckLine, LakeStatus, RunResult
     from shopease_etl.sample import SampleResult
@@ -105,11 +104,18 @@ class Session:
         from shopease_etl.pipeline import wiring
 
         if self.console.json or not self.console.quiet:
-            prices, location = wiring.prices(self.settings), self.settings.lake.rstrip("/")
+            prices = wiring.prices(self.settings) if self._is_on_aws else None
+            location = self.settings.lake.rstrip("/")
             summary = f"run {run.run_id} {run.status}"
             self.console.result(run, lambda: render.run_summary(run, location, prices), summary)
         if not self.console.json:
             self.console.message(render.next_steps(run))
+
+    @property
+    def _is_on_aws(self) -> bool:
+        from shopease_etl.pipeline import wiring
+
+        return wiring.lake_store(self.settings).is_on_aws
 
     def show_plan(self, plan: "Plan") -> None:
         """What a run would read and write."""
@@ -128,15 +134,6 @@ class Session:
         if status.problem:
             log.warning("%s", status.problem)
             raise typer.Exit(ShopeaseError.exit_code)
-
-    def show_cost(self, cost: "MonthlyCost") -> None:
-        """What the lake costs a month."""
-        from shopease_etl.cli import render
-        from shopease_etl.pipeline.costs import PRICES_TOLD
-
-        self.console.result(cost, lambda: render.monthly_cost(cost))
-        where = "" if cost.location.startswith("s3://") else "This is a local lake; estimated cost if it were on S3. "
-        self.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
         """List what was found, and delete it if that is wanted; ConfigurationError where nobody can be asked."""
@@ -159,7 +156,7 @@ class Session:
         is_wanted = self.console.asks(f"Delete {garbage.told}?") if is_asked else bool(garbage.count) and not dry_run
         if is_wanted:
             delete()
-            kept = " Former versions stay as long as the bucket keeps them." if garbage.on_s3 else ""
+            kept = " Former versions stay as long as the bucket keeps them." if self._is_on_aws else ""
             self.console.message(f"Deleted {garbage.told}.{kept}")
         elif garbage.count and not dry_run:
             self.console.message("Nothing was deleted.")
@@ -172,7 +169,7 @@ class Session:
         if self.console.json or not sys.stdin.isatty():
             reason = "--json asks nothing" if self.console.json else "cannot ask for confirmation without a terminal"
             hint = "--yes does it without asking, --dry-run only shows it"
-            raise ConfigurationError(f"Nothing changed: {reason}. Use --yes.", hint=hint)
+            raise ConfigurationError(f"Nothing changed: {reason}", hint=hint)
         return self.console.asks("Roll back?")
 
     def show_sample(self, result: "SampleResult") -> None:
@@ -265,7 +262,7 @@ class Session:
     ) -> None:
         """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
         from shopease_etl.cli import answers
-        from shopease_etl.lake.lock.occupation import warn_of_publishing
+        from shopease_etl.lake.publish import warn_of_publishing
         from shopease_etl.pipeline import costs, wiring
         from shopease_etl.settings import size
         from shopease_etl.stages.query import check_output, query

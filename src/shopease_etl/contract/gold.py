@@ -5,18 +5,18 @@ Frames come in with silver's columns, typed by `typed`. Formulas are the contrac
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import narwhals.stable.v2 as nw
+import polars as pl
 
 from shopease_etl.contract import tables, values
 from shopease_etl.contract.tables import GoldTable, Table
 
-Frame = nw.LazyFrame[Any]
+Frame = pl.DataFrame
 Frames = Mapping[str, Frame]
 
 DAY: Final = "transaction_date"
-_DECIMAL = nw.Decimal(38, 2)
+_DECIMAL = pl.Decimal(38, 2)
 _TOO_LARGE: Final = 10**16
 _SALES, _ITEMS, _REVENUE = range(3)
 _ITEMS_PER_SALE: Final = "avg_quantity_per_order"
@@ -25,7 +25,7 @@ USED: Final[Mapping[str, Sequence[str]]] = {
     "products": ("product_id", "product_name", "category"),
     "customers": ("customer_id", "customer_name", "city", "state"),
 }
-_TYPES: Final = {tables.DATE: nw.Date(), tables.BIGINT: nw.Int64(), tables.INT: nw.Int32(), tables.STRING: nw.String()}
+_TYPES: Final = {tables.DATE: pl.Date, tables.BIGINT: pl.Int64, tables.INT: pl.Int32, tables.STRING: pl.String}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Part:
 
     name: str
     keys: tuple[str, ...]
-    measures: Mapping[str, tuple[nw.Expr, Literal["sum", "min", "max"]]]
+    measures: Mapping[str, tuple[pl.Expr, Literal["sum", "min", "max"]]]
 
     def of(self, sales: Frame) -> Frame:
         """The measures of some sales."""
@@ -46,13 +46,12 @@ class Part:
 
     def together(self, parts: Frame) -> Frame:
         """The measures of all sales, from those of the pieces one below the other."""
-        return self._by_key(parts, [getattr(nw.col(name), how)() for name, (_, how) in self.measures.items()])
+        return self._by_key(parts, [getattr(pl.col(name), how)() for name, (_, how) in self.measures.items()])
 
-    def _by_key(self, frame: Frame, measures: Sequence[nw.Expr]) -> Frame:
+    def _by_key(self, frame: Frame, measures: Sequence[pl.Expr]) -> Frame:
         if not self.keys:
             return frame.select(*measures)
-        known = frame.filter(*(~nw.col(key).is_null() for key in self.keys))
-        return known.group_by(*self.keys).agg(*measures)
+        return frame.group_by(*self.keys).agg(*measures).drop_nulls(self.keys)
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ class Distinct:
 
     def of(self, sales: Frame) -> Frame:
         """The pairs of day and value among some sales."""
-        return sales.filter(~nw.col(self.column).is_null()).select(DAY, self.column)
+        return sales.select(DAY, self.column).drop_nulls(self.column)
 
     def counted(self, pairs: Frame) -> Frame:
         """The days and their counts, from all pairs of these days."""
-        return pairs.group_by(DAY).agg(_integer(nw.col(self.column).n_unique()).alias(self.name))
+        return pairs.group_by(DAY).agg(_integer(pl.col(self.column).n_unique()).alias(self.name))
 
 
 @dataclass(frozen=True)
@@ -103,10 +102,10 @@ class GoldDataset:
 
         Items fit bigint where the revenue fits: each brings a cent at least.
         """
-        beyond = {self.revenue: nw.col(self.revenue) >= _TOO_LARGE}
+        beyond = {self.revenue: pl.col(self.revenue) >= _TOO_LARGE}
         if any(column.name == _ITEMS_PER_SALE for column in self.table.columns):
-            least = _decimal(nw.col(self.sales)) * (200 * _TOO_LARGE - 1)  # half a cent less is rounded up
-            beyond[_ITEMS_PER_SALE] = nw.col(list(self.part.measures)[_ITEMS]) * 200 >= least
+            least = _decimal(pl.col(self.sales)) * (200 * _TOO_LARGE - 1)  # half a cent less is rounded up
+            beyond[_ITEMS_PER_SALE] = pl.col(list(self.part.measures)[_ITEMS]) * 200 >= least
         return {name: silver[self.part.name].filter(holds).select(*self.part.keys) for name, holds in beyond.items()}
 
 
@@ -131,29 +130,27 @@ def daily_sales_summary(frames: Frames) -> Frame:
     days = frames["days"]
     for distinct in DISTINCTS:
         days = days.join(frames[distinct.name], on=DAY, how="left")
-    average = _average(nw.col("total_revenue"), nw.col("total_transactions"))
-    unique = (nw.col(distinct.name).fill_null(0) for distinct in DISTINCTS)
-    return days.with_columns(average.alias("avg_transaction_value"), nw.col(DAY).alias("sales_date"), *unique)
+    average = _average(pl.col("total_revenue"), pl.col("total_transactions"))
+    unique = (pl.col(distinct.name).fill_null(0) for distinct in DISTINCTS)
+    return days.with_columns(average.alias("avg_transaction_value"), pl.col(DAY).alias("sales_date"), *unique)
 
 
 def product_performance(frames: Frames) -> Frame:
     """One row per product sold, best seller first; a product that silver does not know keeps its row."""
-    orders = nw.col("total_orders")
+    orders = pl.col("total_orders")
     sold = frames["by_product"].with_columns(
-        _average(nw.col("total_revenue"), orders).alias("avg_order_value"),
-        _average(nw.col("total_quantity_sold"), orders).alias("avg_quantity_per_order"),
+        _average(pl.col("total_revenue"), orders).alias("avg_order_value"),
+        _average(pl.col("total_quantity_sold"), orders).alias("avg_quantity_per_order"),
     )
     return sold.join(frames["products"], on="product_id", how="left")
 
 
 def customer_analytics(frames: Frames) -> Frame:
     """One row per known customer_id with a purchase, biggest spender first, with RFM scores and segment."""
-    spent = frames["by_customer"]
-    latest = frames["days"].select(nw.col(DAY).max().alias("as_of"))
-    recency = _day_number(nw.col("as_of")) - _day_number(nw.col("last_purchase_date"))
-    known = spent.join(latest, how="cross").with_columns(
-        recency.alias("recency_days"),
-        _average(nw.col("total_spent"), nw.col("total_purchases")).alias("avg_order_value"),
+    latest = frames["days"][DAY].max()
+    known = frames["by_customer"].with_columns(
+        (pl.lit(latest, pl.Date) - pl.col("last_purchase_date")).dt.total_days().alias("recency_days"),
+        _average(pl.col("total_spent"), pl.col("total_purchases")).alias("avg_order_value"),
     )
     return rfm(known).join(frames["customers"], on="customer_id", how="left")
 
@@ -164,29 +161,32 @@ def rfm(customers: Frame) -> Frame:
     Score = 1 + (5 × number of customers strictly worse) // N; worse is a larger `recency_days`, fewer
     `total_purchases`, a smaller `total_spent` (the contract's "RFM").
     """
-    total = customers.select(nw.len().alias("customers"))
-    scored = customers.join(total, how="cross").with_columns((-nw.col("recency_days")).alias("freshness"))
-    for score, measure in (("r_score", "freshness"), ("f_score", "total_purchases"), ("m_score", "total_spent")):
-        scored = scored.with_row_index("place", order_by=[measure, "customer_id"])
-        worse = nw.col("place").cast(nw.Int64()).min().over(measure)
-        scored = scored.with_columns((1 + (5 * worse) // nw.col("customers")).alias(score)).drop("place")
-    digits = [nw.col(score).cast(nw.String()) for score in ("r_score", "f_score", "m_score")]
-    return scored.with_columns(nw.concat_str(digits).alias("rfm_score"), _segment().alias("rfm_segment"))
+    measures = {
+        "r_score": -pl.col("recency_days"),
+        "f_score": pl.col("total_purchases"),
+        "m_score": pl.col("total_spent"),
+    }
+    scored = customers.with_columns(
+        (1 + 5 * (_integer(measure.rank("min")) - 1) // customers.height).alias(score)
+        for score, measure in measures.items()
+    )
+    return scored.with_columns(pl.concat_str(*measures).alias("rfm_score"), _segment().alias("rfm_segment"))
 
 
-_SEGMENTS: Final = (
-    (5, 5, ("new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions")),
-    (4, 4, ("promising", "potential_loyalists", "potential_loyalists", "loyal_customers", "loyal_customers")),
-    (3, 3, ("about_to_sleep", "about_to_sleep", "need_attention", "loyal_customers", "loyal_customers")),
-    (1, 2, ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose_them")),
-)
+_SEGMENTS: Final = {
+    5: ("new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions"),
+    4: ("promising", "potential_loyalists", "potential_loyalists", "loyal_customers", "loyal_customers"),
+    3: ("about_to_sleep", "about_to_sleep", "need_attention", "loyal_customers", "loyal_customers"),
+    2: ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose_them"),
+    1: ("hibernating", "hibernating", "at_risk", "at_risk", "cant_lose_them"),
+}
 
 
 def finished(frame: Frame, table: GoldTable) -> Frame:
     """The dataset's columns in the contract's order and types, its rows in the contract's order."""
     names = [name for name, _ in table.order_by]
     descending = [falls for _, falls in table.order_by]
-    columns = (nw.col(column.name).cast(_type(column.type)) for column in table.columns)
+    columns = (pl.col(column.name).cast(_type(column.type)) for column in table.columns)
     return frame.sort(names, descending=descending).select(*columns)
 
 
@@ -195,66 +195,56 @@ def totals(transactions: Frame) -> Frame:
     return TOTALS.of(transactions)
 
 
-def _typed(name: str, column_type: str, *, all_parse: bool) -> nw.Expr:
-    text = nw.col(name)
+def _typed(name: str, column_type: str, *, all_parse: bool) -> pl.Expr:
+    text = pl.col(name)
     if column_type == tables.MONEY:
         return text.cast(_DECIMAL)
     if column_type == tables.DATE:
         return text.str.to_date(format="%Y-%m-%d")
     if column_type == tables.BIGINT:
-        return (text if all_parse else nw.when(text.str.contains(values.INTEGER)).then(text)).cast(nw.Int64())
+        return (text if all_parse else pl.when(text.str.contains(values.INTEGER)).then(text)).cast(pl.Int64)
     return text
 
 
-def _type(column_type: str) -> nw.dtypes.DType:
-    return nw.Decimal(18, 2) if column_type == tables.MONEY else _TYPES[column_type]
+def _type(column_type: str) -> pl.DataType | type[pl.DataType]:
+    return pl.Decimal(18, 2) if column_type == tables.MONEY else _TYPES[column_type]
 
 
-def _average(total: nw.Expr, count: nw.Expr) -> nw.Expr:
+def _average(total: pl.Expr, count: pl.Expr) -> pl.Expr:
     """Decimal total ÷ count to the cent, half up (no total is negative), in integers: decimal division is inexact."""
     whole, number = _integer(total), _integer(count)
     cents = _integer((total - _decimal(whole)) * 100)
     rest = 100 * (whole % number) + cents
-    return _decimal(whole // number) + _decimal((2 * rest + number) // (2 * number)) * nw.lit("0.01").cast(_DECIMAL)
+    return _decimal(whole // number) + _decimal((2 * rest + number) // (2 * number)) * pl.lit("0.01").cast(_DECIMAL)
 
 
-def _integer(value: nw.Expr) -> nw.Expr:
-    return value.cast(nw.Int64())
+def _integer(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.Int64)
 
 
-def _decimal(value: nw.Expr) -> nw.Expr:
-    return value.cast(nw.Decimal(38, 0))
+def _decimal(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.Decimal(38, 0))
 
 
-def _day_number(date: nw.Expr) -> nw.Expr:
-    """Days since 0001-01-01, from the year and the day of the year."""
-    year = date.dt.year().cast(nw.Int64()) - 1
-    return 365 * year + year // 4 - year // 100 + year // 400 + date.dt.ordinal_day().cast(nw.Int64())
+def _segment() -> pl.Expr:
+    segments = {10 * r + f: name for r, names in _SEGMENTS.items() for f, name in enumerate(names, start=1)}
+    return (10 * pl.col("r_score") + pl.col("f_score")).replace_strict(segments, return_dtype=pl.String)
 
 
-def _segment() -> nw.Expr:
-    segment: nw.Expr = nw.lit(None, dtype=nw.String())
-    for lowest, highest, names in _SEGMENTS:
-        for frequency, name in enumerate(names, start=1):
-            holds = (nw.col("r_score") >= lowest) & (nw.col("r_score") <= highest) & (nw.col("f_score") == frequency)
-            segment = nw.when(holds).then(nw.lit(name)).otherwise(segment)
-    return segment
-
-
-def _without(column: str) -> dict[str, tuple[nw.Expr, Literal["sum"]]]:
-    lacks = nw.col(column).is_null()
-    revenue = nw.when(lacks).then(nw.col("total_amount")).otherwise(nw.lit(0).cast(_DECIMAL)).sum()
+def _without(column: str) -> dict[str, tuple[pl.Expr, Literal["sum"]]]:
+    lacks = pl.col(column).is_null()
+    revenue = pl.when(lacks).then(pl.col("total_amount")).otherwise(pl.lit(0).cast(_DECIMAL)).sum()
     return {
-        f"transactions_without_{column}": (lacks.cast(nw.Int64()).sum(), "sum"),
+        f"transactions_without_{column}": (lacks.cast(pl.Int64).sum(), "sum"),
         f"revenue_without_{column}": (revenue, "sum"),
     }
 
 
-def _sold(sales: str, items: str, revenue: str) -> dict[str, tuple[nw.Expr, Literal["sum"]]]:
+def _sold(sales: str, items: str, revenue: str) -> dict[str, tuple[pl.Expr, Literal["sum"]]]:
     return {
-        sales: (_integer(nw.len()), "sum"),
-        items: (_decimal(nw.col("quantity")).sum(), "sum"),
-        revenue: (nw.col("total_amount").sum(), "sum"),
+        sales: (_integer(pl.len()), "sum"),
+        items: (_decimal(pl.col("quantity")).sum(), "sum"),
+        revenue: (pl.col("total_amount").sum(), "sum"),
     }
 
 
@@ -262,8 +252,8 @@ TOTALS: Final = Part(
     "totals",
     (),
     {
-        "transactions": (_integer(nw.len()), "sum"),
-        "revenue": (nw.col("total_amount").sum(), "sum"),
+        "transactions": (_integer(pl.len()), "sum"),
+        "revenue": (pl.col("total_amount").sum(), "sum"),
         **_without("customer_id"),
         **_without("product_id"),
     },
@@ -275,8 +265,8 @@ BY_CUSTOMER: Final = Part(
     ("customer_id",),
     {
         **_sold("total_purchases", "total_items_bought", "total_spent"),
-        "first_purchase_date": (nw.col(DAY).min(), "min"),
-        "last_purchase_date": (nw.col(DAY).max(), "max"),
+        "first_purchase_date": (pl.col(DAY).min(), "min"),
+        "last_purchase_date": (pl.col(DAY).max(), "max"),
     },
 )
 PARTS: Final = (TOTALS, DAYS, BY_PRODUCT, BY_CUSTOMER)

@@ -1,7 +1,16 @@
-"""The data contract as data: source tables, lake keys, columns and their types. It imports nothing of ours."""
+"""The data contract as data: source tables, lake keys, columns, their types and rules.
 
+It imports nothing of ours but `values`, and no library: the command line's help needs the tables, too.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from shopease_etl.contract import values
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BRONZE: Final = "bronze"
 SILVER: Final = "silver"
@@ -29,12 +38,37 @@ ROW: Final = "shopease:row"
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A rule of cleaning: rows that break it go to quarantine as `KIND_COLUMN`.
+
+    `keeps` is a condition on the standardised text of the column and on its parsed value, of which NULL breaks the
+    rule. `pattern` saves the parsing of rows: text that matches it, and that silver has as it is, keeps the rule; ""
+    matches all. Without a pattern every row of the table is parsed.
+    """
+
+    kind: str
+    keeps: Callable[["pl.Expr", "pl.Expr"], "pl.Expr"]
+    pattern: str | None = None
+
+
+MISSING: Final = Rule("missing", lambda text, _: text.is_not_null(), "")
+INVALID: Final = Rule("invalid", lambda _, value: value.is_not_null(), "")
+NONPOSITIVE_COUNT: Final = Rule("nonpositive", lambda _, count: count > 0, values.PLAIN_COUNT)
+NONPOSITIVE_PRICE: Final = Rule("nonpositive", lambda _, price: price > 0, values.PLAIN_MONEY)
+
+
+@dataclass(frozen=True)
 class Column:
-    """A known column with its type in Athena's terms; `required` where a stage cannot do without it."""
+    """A known column with its type in Athena's terms; `required` where a stage cannot do without it.
+
+    Silver has text in the `case`, if there is one. Rules are tried in the order of columns, and of rules in a column.
+    """
 
     name: str
     type: str
     required: bool = True
+    rules: tuple[Rule, ...] = ()
+    case: Literal["upper", "lower"] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +135,9 @@ CUSTOMERS = Table(
     source="customers",
     key="customer_id",
     columns=(
-        Column("customer_id", BIGINT),
-        *_columns(STRING, "customer_name", "email"),
+        Column("customer_id", BIGINT, rules=(MISSING, INVALID)),
+        Column("customer_name", STRING, rules=(MISSING,), case="upper"),
+        Column("email", STRING, rules=(MISSING,), case="lower"),
         *_columns(STRING, "phone", "address", required=False),
         *_columns(STRING, "city", "state"),
         Column("zip_code", STRING, required=False),
@@ -114,9 +149,10 @@ PRODUCTS = Table(
     source="products",
     key="product_id",
     columns=(
-        Column("product_id", BIGINT),
-        *_columns(STRING, "product_name", "category"),
-        Column("price", MONEY),
+        Column("product_id", BIGINT, rules=(MISSING, INVALID)),
+        Column("product_name", STRING, rules=(MISSING,)),
+        Column("category", STRING, case="upper"),
+        Column("price", MONEY, rules=(MISSING, INVALID, NONPOSITIVE_PRICE)),
         Column("description", STRING, required=False),
         *_STAMPS,
     ),
@@ -155,13 +191,16 @@ TRANSACTIONS = Table(
     source="sale_transactions",
     key="transaction_id",
     columns=(
-        *_columns(BIGINT, "transaction_id", "store_id", "customer_id", "product_id", "quantity"),
-        Column("unit_price", MONEY),
+        Column("transaction_id", BIGINT, rules=(MISSING, INVALID)),
+        *_columns(BIGINT, "store_id", "customer_id", "product_id"),
+        Column("quantity", BIGINT, rules=(MISSING, INVALID, NONPOSITIVE_COUNT)),
+        Column("unit_price", MONEY, rules=(MISSING, INVALID, NONPOSITIVE_PRICE)),
         *_columns(STRING, "payment_method", "sales_channel"),
-        *_STAMPS,
+        Column("created_at", TIMESTAMP, rules=(MISSING, INVALID)),
+        Column("updated_at", TIMESTAMP),
     ),
     calculated=(
-        Column("total_amount", MONEY),
+        Column("total_amount", MONEY, rules=(INVALID,)),
         Column("transaction_date", DATE),
         *_columns(INT, "year", "month", "day"),
     ),

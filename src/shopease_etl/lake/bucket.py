@@ -5,13 +5,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from shopease_etl.aws import code_of, refusals
 from shopease_etl.contract.tables import RUNS
 from shopease_etl.errors import UnreachableError
-from shopease_etl.lake.s3 import S3Store
+
+if TYPE_CHECKING:
+    from shopease_etl.lake.s3 import S3Store
 
 _MISSING: Final = {"NoSuchKey", "404", "NoSuchUpload"}
 _NO_RULES: Final = {"NoSuchLifecycleConfiguration", "ServerSideEncryptionConfigurationNotFoundError"}
@@ -30,12 +32,12 @@ class Reached:
 class Bucket:
     """Questions to the bucket of a lake on S3; what S3 refuses is UnreachableError."""
 
-    def __init__(self, store: S3Store) -> None:
+    def __init__(self, store: "S3Store") -> None:
+        self.name = store.bucket
         self._store = store
 
     def reached(self) -> Reached:
         """The bucket's region and S3's clock, as its answer to a HEAD tells them."""
-        self._store.check()
         with self._told("the bucket"):
             answer = self._client.head_bucket(Bucket=self._store.bucket)["ResponseMetadata"]["HTTPHeaders"]
         ahead = None

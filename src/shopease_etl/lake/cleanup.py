@@ -48,11 +48,6 @@ class Garbage:
         return len(self.uploads.uploads) + len(self.datasets.objects)
 
     @property
-    def on_s3(self) -> bool:
-        """Whether the lake is on S3, where a bucket may keep former versions."""
-        return self.location.startswith("s3://")
-
-    @property
     def told(self) -> str:
         """How much, in words."""
         objects = f"{counted(len(self.datasets.objects), 'object')}, {self.datasets.bytes / 1e6:,.1f} MB"

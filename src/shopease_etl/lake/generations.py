@@ -1,31 +1,31 @@
 """The lake as it was before one or more runs: what they replaced is restored, what was new is deleted, all at once."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from shopease_etl.contract.tables import KEYS, LAYERS, RUNS
 from shopease_etl.errors import ConfigurationError, DataRefusedError
-from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.manifests import Manifest, manifests
+from shopease_etl.lake.manifests import Manifest, lost, manifests, sha256_of
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store
-from shopease_etl.report import ObjectChange, RollbackPlan, RollbackResult
+from shopease_etl.report import ObjectChange, Recorded, RollbackPlan, RollbackResult
 
 ROLLED_BACK = "rolled back"
-_CHUNK: Final = 8 * 1024 * 1024
 _NAMED: Final = 10  # runs that a refusal names
+_NOTHING_KEPT: Final = "what earlier runs replaced is not kept any more"
+_STAYS: Final = "the lake stays as the last run left it; `shopease run-all` makes it again from the source"
 
 
 def runs_to_undo(store: LakeStore, to: str | None = None) -> list[Manifest]:
     """The manifests of the last run that published, or of all that published after the run `to`; the last one first.
 
     Raises:
-        ConfigurationError: `to` is the last of them.
-        DataRefusedError: there is none, or `to` is no run that the lake can go back to.
+        ConfigurationError: `to` is the last of them, or no run of the lake.
+        DataRefusedError: there is none, or the run `to` has published nothing or was rolled back.
     """
     found = list(itertools.islice(_published(store), 1)) if to is None else _published_after(store, to)
     if not found:
@@ -40,46 +40,62 @@ def _published(store: Store) -> Iterator[Manifest]:
 
 
 def _published_after(store: LakeStore, run_id: str) -> list[Manifest]:
+    if not store.find(f"{RUNS}/{run_id}.json"):
+        message = f"{store.location} has no run {run_id!r}"
+        raise ConfigurationError(message, hint=_offer(store) or "`shopease status` shows the last runs")
     found: list[Manifest] = []
-    for manifest in _published(store) if store.find(f"{RUNS}/{run_id}.json") else ():
+    for manifest in _published(store):
         if manifest.run.run_id == run_id:
             if not found:
                 message = f"the lake is as the run {run_id} left it"
                 raise ConfigurationError(message, hint="`shopease rollback` without --to goes back before it")
             return found
         found.append(manifest)
-    message = f"the lake cannot go back to {run_id}: no run with that id has published objects, or it was rolled back"
-    raise DataRefusedError(message, hint=_offer(store))
+    message = f"the lake cannot go back to {run_id}: that run has published nothing, or it was rolled back"
+    raise DataRefusedError(message, hint=_offer(store) or _NOTHING_KEPT)
 
 
 def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
     """What undoing these runs, the last of the lake, changes.
 
     Raises:
-        DataRefusedError: a former object is not kept (any more), or an object is not as the runs recorded it.
+        DataRefusedError: a former object is not kept (any more), or an object, former or present, is missing or not as
+            its run wrote it.
     """
     objects, new = _replaced([manifest.document for manifest in undone])
-    try:
-        _require_kept(store, undone[-1].run.run_id, objects)
-    except DataRefusedError as error:
-        raise DataRefusedError(str(error), hint=_offer(store) if undone[1:] else error.hint) from error
-    _require_unchanged(store, undone)
     run_ids = tuple(manifest.run.run_id for manifest in undone)
-    earlier = (manifest for manifest in _published(store) if manifest.run.run_id not in run_ids)
-    to = next(earlier, None)
-    now = _rows(undone, {*objects, *new})
-    after = _rows(itertools.chain([to] if to else [], earlier), set(objects))
-    changes = [ObjectChange(key, now.get(key), after.get(key), is_deleted=False) for key in sorted(objects)]
-    changes += [ObjectChange(key, now.get(key), None, is_deleted=True) for key in new]
-    there = {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
+    there = _there(store)
+    leaves_nothing = not objects and there <= set(new)
+    try:
+        _require_kept(store, run_ids[-1], objects)
+    except DataRefusedError as error:
+        raise DataRefusedError(str(error), hint=(undone[1:] and _offer(store)) or error.hint) from error
+    now, after = _recorded(undone, {*objects, *new}), _recorded(_before(store, run_ids), KEYS)
+    _require_unchanged(store, {key: item for key, item in {**after, **now}.items() if key in there})
+    try:
+        _require_former(store, run_ids[-1], (objects, new), {} if leaves_nothing else after, there)
+    except DataRefusedError as error:
+        raise DataRefusedError(str(error), hint=_offer(store, is_read=True) or _STAYS) from error
+    to = next(_before(store, run_ids), None)
+    changes = [ObjectChange(key, _rows(now, key), _rows(after, key), is_deleted=False) for key in sorted(objects)]
+    changes += [ObjectChange(key, _rows(now, key), None, is_deleted=True) for key in new]
     return RollbackPlan(
         store.location,
         run_ids,
         to.run.run_id if to else None,
         str(to.document["finished_at"]) if to else None,
         tuple(changes),
-        leaves_nothing=not objects and there <= set(new),
+        leaves_nothing=leaves_nothing,
     )
+
+
+def _there(store: Store) -> set[str]:
+    return {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
+
+
+def _before(store: Store, run_ids: Collection[str]) -> Iterator[Manifest]:
+    """The manifests of the runs that published, without these, the last one first."""
+    return (manifest for manifest in _published(store) if manifest.run.run_id not in run_ids)
 
 
 def undo(
@@ -103,7 +119,7 @@ def undo(
     pending = PendingStore(store, aside)
     try:
         for key, name in objects.items():
-            pending.bring_back(key, _required(run_ids[-1], key, name, on_s3=not isinstance(store, LocalStore)))
+            pending.bring_back(key, _required(run_ids[-1], key, name))
         require_lock()
         last, *others = ({**document, "published": False, **changes} for document in documents)
         publish_run(store, pending, last, deletes=new, is_final=True, others=others)
@@ -114,8 +130,7 @@ def undo(
 
 def prune(store: LakeStore, generations: int) -> None:
     """Keep what the last so many runs replaced, and no more; on S3 the bucket's own rules do that."""
-    if isinstance(store, LocalStore):
-        store.prune({found.run.run_id for found in itertools.islice(undoable(store), generations)})
+    store.prune(found.run.run_id for found in itertools.islice(undoable(store), generations))
 
 
 def undoable(store: Store) -> Iterator[Manifest]:
@@ -150,57 +165,86 @@ def _replaced_by(document: Mapping[str, Any]) -> tuple[Mapping[str, str | None],
 
 def _require_kept(store: LakeStore, run_id: str, objects: Mapping[str, str | None]) -> None:
     for key, name in objects.items():
-        store.require_kept(key, _required(run_id, key, name, on_s3=not isinstance(store, LocalStore)))
+        store.require_kept(key, _required(run_id, key, name))
 
 
-def _required(run_id: str, key: str, name: str | None, *, on_s3: bool) -> str:
+def _required(run_id: str, key: str, name: str | None) -> str:
     if name is None:
         message = f"the {key} that the run {run_id} replaced was not kept"
         hint = "the bucket must keep versions: `make deploy-bucket`, or aws s3api put-bucket-versioning"
-        raise DataRefusedError(message, hint=hint if on_s3 else None)
+        raise DataRefusedError(message, hint=hint)
     return name
 
 
-def _require_unchanged(store: Store, undone: Sequence[Manifest]) -> None:
+def _require_former(
+    store: LakeStore,
+    run_id: str,
+    replaced: tuple[Mapping[str, str | None], Collection[str]],
+    recorded: Mapping[str, Recorded],
+    there: Collection[str],
+) -> None:
+    """Raise DataRefusedError where the lake that comes back is not the `recorded` one.
+
+    `replaced` are the former objects and the keys that were new when the run began; `there` are the keys that are
+    present now. Of a layer that no run touched since, all may be gone: `cleanup` deletes whole layers.
+    """
+    objects, new = replaced
+    for key, known in recorded.items():
+        if key in objects:
+            name = _required(run_id, key, objects[key])
+            if known.sha256 not in {None, sha256_of(partial(store.read_kept, key, name))}:
+                message = f"the former {key} is not as the run {known.run_id} wrote it: it was changed before {run_id}"
+                raise DataRefusedError(message)
+        elif key in new:
+            message = f"{key}, which the run {known.run_id} wrote, was missing when {run_id} began, and would be again"
+            raise DataRefusedError(message)
+    for key, known in lost(recorded, {*objects, *there} - {*new}).items():
+        message = f"{key}, which the run {known.run_id} wrote, is missing in {store.location}"
+        raise DataRefusedError(message)
+
+
+def _require_unchanged(store: LakeStore, recorded: Mapping[str, Recorded]) -> None:
     """Raise DataRefusedError where an object is not the one that its run wrote; one that is missing cannot be lost."""
-    expected: dict[str, tuple[str, str]] = {}
-    for manifest in reversed(undone):
-        items = (item for stage in manifest.document["stages"] for item in stage["datasets"])
-        expected |= {str(item["key"]): (str(item.get("sha256")), manifest.run.run_id) for item in items}
-    for key, (hash_then, run_id) in expected.items():
-        found = store.find(key) if key in KEYS else None
-        if found and _hash(store, key, found.bytes) != hash_then:
-            message = f"{store.uri(key)} is not as the run {run_id} wrote it: it was changed or replaced since"
-            raise DataRefusedError(message, hint="keep a copy of it if you need it, then `shopease run-all`")
+    for key, known in recorded.items():
+        if known.sha256 not in {None, sha256_of(partial(store.read, key))}:
+            move = f"{'mv' if store.folder else 'aws s3 mv'} {store.uri(key)} {PurePosixPath(key).name}"
+            message = f"{store.uri(key)} is not as the run {known.run_id} wrote it: it was changed or replaced since"
+            raise DataRefusedError(message, hint=f"move it out of the lake, and roll back then: {move}")
 
 
-def _hash(store: Store, key: str, size: int) -> str:
-    digest = sha256()
-    for start in range(0, size, _CHUNK):
-        digest.update(store.read(key, start, _CHUNK))
-    return digest.hexdigest()
-
-
-def _rows(found: Iterable[Manifest], keys: Set[str]) -> dict[str, int]:
-    """The rows of objects by key, as the first manifest that knows an object tells them."""
-    rows: dict[str, int] = {}
+def _recorded(found: Iterable[Manifest], keys: Set[str]) -> dict[str, Recorded]:
+    """What the first manifest that knows an object tells of it, by key."""
+    recorded: dict[str, Recorded] = {}
     for manifest in found:
-        rows = {**{key: recorded.rows for key, recorded in manifest.recorded.items()}, **rows}
-        if keys <= rows.keys():
+        recorded = {**manifest.recorded, **recorded}
+        if keys <= recorded.keys():
             break
-    return rows
+    return {key: known for key, known in recorded.items() if key in KEYS}
 
 
-def _offer(store: LakeStore) -> str:
-    """A hint that names the runs which the lake can go back to."""
+def _rows(recorded: Mapping[str, Recorded], key: str) -> int | None:
+    return recorded[key].rows if key in recorded else None
+
+
+def _offer(store: LakeStore, *, is_read: bool = False) -> str | None:
+    """A hint that names the runs which the lake can go back to; with `is_read` what is kept is read for that."""
     ids: list[str] = []
-    undone: list[Mapping[str, Any]] = []
+    undone: list[Manifest] = []
     for manifest in itertools.islice(_published(store), _NAMED + 1):
-        if undone:
-            try:
-                _require_kept(store, manifest.run.run_id, _replaced(undone)[0])
-            except DataRefusedError:
-                break
+        if undone and _can_come_back(store, undone, is_read=is_read):
             ids.append(manifest.run.run_id)
-        undone.append(manifest.document)
-    return f"the lake can go back to {', '.join(ids)}" if ids else "what earlier runs replaced is not kept any more"
+        undone.append(manifest)
+    return f"the lake can go back to {', '.join(ids)} (`shopease rollback --to RUN_ID`)" if ids else None
+
+
+def _can_come_back(store: LakeStore, undone: Sequence[Manifest], *, is_read: bool) -> bool:
+    try:
+        objects, new = _replaced([manifest.document for manifest in undone])
+        _require_kept(store, undone[-1].run.run_id, objects)
+        if is_read:
+            run_ids = [manifest.run.run_id for manifest in undone]
+            after = _recorded(_before(store, run_ids), KEYS)
+            _require_former(store, run_ids[-1], (objects, new), after, _there(store))
+    except DataRefusedError:
+        return False
+    return True

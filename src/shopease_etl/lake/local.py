@@ -2,15 +2,15 @@
 
 import glob
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from shopease_etl.contract.tables import GENERATIONS, RUNS
+from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
     HINT,
@@ -25,8 +25,9 @@ from shopease_etl.lake.files import (
     sync,
     translated,
 )
+from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.store import StoredObject, Ticket, UnfinishedUpload, Upload
-from shopease_etl.lake.targets import PROBE, require_creatable, require_replaceable
+from shopease_etl.lake.targets import PROBE, require_creatable, require_no_links, require_replaceable
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 STAGING: Final = "_staging"
@@ -37,6 +38,9 @@ _SYNCS: Final = ThreadPoolExecutor(1, thread_name_prefix="sync")
 class LocalStore:
     """Objects below a folder; half-written ones are in `_staging`, which catalogs do not see."""
 
+    is_on_aws = False
+    bucket_setup = None
+
     def __init__(self, root: Path) -> None:
         self._given = root.expanduser()
         self.root = self._given.resolve()
@@ -46,6 +50,14 @@ class LocalStore:
     def folder(self) -> Path:
         """The lake's folder."""
         return self.root
+
+    def lock(self, home: Path) -> LakeLock:  # noqa: ARG002 - the lake has it in its own folder
+        """A file in `_runs`, which all who reach the folder share."""
+        return LakeLock(self.root / RUNS / ".lock")
+
+    def impatient(self, timeout: float) -> Self:  # noqa: ARG002 - a disk answers at once
+        """The same lake."""
+        return self
 
     def check(self) -> None:
         """Raise UnreachableError unless the folder, or what is to hold it, can be written to; changes nothing."""
@@ -72,9 +84,10 @@ class LocalStore:
     def check_targets(self, keys: Collection[str]) -> None:
         """Raise UnreachableError where objects could not be replaced, or a run's manifest not be written.
 
-        The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file.
-        It is tried without changing anything.
+        The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file,
+        a symbolic link in place of any object or its folder. It is tried without changing anything.
         """
+        require_no_links(self.root, map(self._path, sorted(KEYS)))
         ours = [self._path(folder) for folder in (RUNS, STAGING)]
         require_replaceable(self.root, [self._path(key) for key in sorted(keys)], ours)
         require_creatable(self._path(GENERATIONS))
@@ -163,29 +176,44 @@ class LocalStore:
         # a link in its place could bring a file into the lake that only this user may read
         if not name.startswith(f"{GENERATIONS}/") or kept.resolve() != kept or not kept.is_file():
             message = f"the former {key} is not kept any more"
-            raise DataRefusedError(message, hint="SHOPEASE_KEEP_GENERATIONS says how many former lakes are kept")
+            where = f"{self.root / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced"
+            hint = f"{where}, unless that or their manifests were deleted; `shopease run-all` makes the lake again"
+            raise DataRefusedError(message, hint=hint)
+
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+        self.require_kept(key, name)
+        return self.read(name, start, length)
 
     def former(self, key: str, name: str) -> "FileSink":
         """A sink that has the bytes of a kept object already, complete and not yet published."""
         self.require_kept(key, name)
         copy = self._path(f"{STAGING}/{uuid4().hex}")
         link(self._path(name), copy)
-        sink = self.sink(key)
-        sink.take(copy)
-        return sink
+        return self.from_file(key, copy)
 
-    def prune(self, run_ids: Collection[str]) -> None:
+    def prune(self, run_ids: Iterable[str]) -> None:
         """Keep no former objects but those that these runs replaced."""
+        kept = set(run_ids)
         folder = self._path(GENERATIONS)
         with translated("clean up", folder):
             for generation in entries(folder):
-                if generation.name not in run_ids:
+                if generation.name not in kept:
                     delete_all(generation)
         remove_if_empty(folder)
+
+    def abort_stale_uploads(self) -> None:
+        """Nothing to do: a retry takes what is in `_staging` over, any other run deletes it."""
 
     def staged(self, key: str) -> Sequence[Path]:
         """Files that a run which has ended left for this key."""
         return sorted(self._path(STAGING).glob(f"{glob.escape(quote(key, safe=''))}.*"))
+
+    def from_file(self, key: str, path: Path) -> "FileSink":
+        """A sink that has a staged file's bytes already, not yet published; the file is moved."""
+        sink = self.sink(key)
+        sink.take(path)
+        return sink
 
     def finish(self, ticket: Ticket) -> bool:
         """Rename a staged file in its dead writer's place; a file that was renamed is known by its inode."""
@@ -250,7 +278,7 @@ class FileSink:
             self._file.close()
 
     def take(self, path: Path) -> None:
-        """Let a file that is there already be the object, whole."""
+        """Let a staged file that is there already be the object, whole."""
         with translated("write", self._target):
             self._file.close()
             path.replace(self.staged)

@@ -4,10 +4,11 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -142,15 +143,25 @@ def _manifest(key: str, document: Any) -> Manifest:
     return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded, document)
 
 
-def recorded_datasets(store: Store) -> dict[str, Recorded]:
-    """By key, what the latest run that wrote an object recorded of it."""
-    keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
+def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict[str, Recorded]:
+    """By key, what the latest run that wrote an object recorded of it.
+
+    No more manifests are read than tell of these `keys`, or, without them, of all objects that are there.
+    """
+    if keys is None:
+        keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
         found = {**manifest.recorded, **found}
-        if keys <= found.keys():
+        if found.keys() >= {*keys}:
             break
     return found
+
+
+def lost(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
+    """What runs recorded and is not `there`, of the layers that have objects: `cleanup` deletes whole layers."""
+    layers = {key.partition("/")[0] for key in tables.KEYS.intersection(there)}
+    return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
 
 def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> int:
@@ -177,11 +188,18 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
 def require_unchanged(store: Store, key: str, recorded: Recorded | None) -> None:
     """Read an object whole, and raise DataRefusedError where it is not what its run recorded."""
     if recorded and recorded.sha256:
-        digest, place = sha256(), 0
-        while piece := store.read(key, place, PIECE_BYTES):
-            digest.update(piece)
-            place += len(piece)
-        require_hash(key, digest.hexdigest(), recorded)
+        require_hash(key, sha256_of(partial(store.read, key)), recorded)
+
+
+def sha256_of(read: Callable[[int, int], bytes]) -> str:
+    """The SHA-256, in hex, of what is read piece by piece: `read` takes a start and how many bytes at most."""
+    digest, place = sha256(), 0
+    while True:
+        piece = read(place, PIECE_BYTES)
+        digest.update(piece)
+        place += len(piece)
+        if len(piece) < PIECE_BYTES:
+            return digest.hexdigest()
 
 
 def require_hash(key: str, found: str, recorded: Recorded) -> None:

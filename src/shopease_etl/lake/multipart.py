@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
@@ -49,6 +50,8 @@ class MultipartSink:
     Memory holds at most `CONCURRENT_PARTS` parts on their way and the next one as it fills.
     """
 
+    staged = None
+
     def __init__(
         self, client: Any, pool: ThreadPoolExecutor, key: str, target: Mapping[str, str], options: Mapping[str, str]
     ) -> None:
@@ -90,6 +93,22 @@ class MultipartSink:
             self._slots.acquire()
             self._parts.append(self._pool.submit(self._copy_part, len(self._parts) + 1, source, span))
         self._bytes = size
+
+    def send(self, path: Path) -> None:
+        """Take the bytes of a file."""
+        with path.open("rb") as file:
+            while some := file.read(PART_BYTES):
+                self.write(some)
+
+    def filled(self, fill: Callable[["MultipartSink"], None]) -> "MultipartSink":
+        """This upload, complete when `fill` has given it its bytes; aborted where that breaks off."""
+        try:
+            fill(self)
+            self.complete()
+        except BaseException:
+            self.discard()
+            raise
+        return self
 
     def complete(self) -> None:
         """Return when all bytes have arrived; S3 has compared each part's checksum."""

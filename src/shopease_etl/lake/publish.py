@@ -12,7 +12,7 @@ from shopease_etl import signals
 from shopease_etl.contract import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.staging import PendingStore
-from shopease_etl.lake.store import LakeStore, Ticket, put_stream
+from shopease_etl.lake.store import LakeStore, Store, Ticket, put_stream
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,22 @@ def recover(store: LakeStore) -> bool:
         _end(store, journal, is_lost=bool(lost))
         _forget(store, key)
     return bool(keys)
+
+
+def publishing(store: Store) -> tuple[str, ...]:
+    """The runs whose publication has begun and is not over: under way, or broken off."""
+    return tuple(sorted(item.key.removeprefix(tables.JOURNAL) for item in store.list(tables.JOURNAL)))
+
+
+def warn_of_publishing(store: Store) -> tuple[str, ...]:
+    """The runs that `publishing` gives, with a warning: readers may see new objects beside former ones."""
+    if begun := publishing(store):
+        told = (
+            "the run %s is publishing, or died while it did: some objects may be older than others until the next run, "
+            "`shopease clean` or `shopease crawl` finishes it"
+        )
+        log.warning(told, ", ".join(begun))
+    return begun
 
 
 def _tell(journal: _Journal, lost: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
 """The lake on S3: objects below a prefix of a bucket."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,25 +15,24 @@ from botocore.exceptions import ClientError
 from shopease_etl import aws
 from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
 from shopease_etl.errors import DataRefusedError, UnreachableError
+from shopease_etl.lake.bucket import Bucket
+from shopease_etl.lake.cleanup import abort_uploads, is_own
+from shopease_etl.lake.lock.lease_store import TaggedObject
+from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartSink, is_from
-from shopease_etl.lake.store import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload
+from shopease_etl.lake.store import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload, private_path
+
+log = logging.getLogger(__name__)
 
 KEYS_PER_DELETE: Final = 1_000
 TAGGED_BYTES: Final = 64 * 1024
 _OVERTAKEN: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404", "409", "412"}
 
 
-@dataclass(frozen=True)
-class TaggedObject:
-    """A small object: its bytes, its ETag, and the seconds since it was written, by the server's clock alone."""
-
-    body: bytes
-    etag: str
-    age: float
-
-
 class S3Store:
     """Objects below a prefix of a bucket; credentials, region and endpoint come from AWS's own settings."""
+
+    is_on_aws = True
 
     def __init__(self, bucket: str, prefix: str = "", encryption: Encryption | None = None) -> None:
         self.bucket = bucket
@@ -54,6 +53,15 @@ class S3Store:
     def folder(self) -> None:
         """No folder of this machine."""
         return None
+
+    @property
+    def bucket_setup(self) -> Bucket:
+        """The bucket, to ask how it is set up."""
+        return Bucket(self)
+
+    def lock(self, home: Path) -> LakeLock:
+        """A lease in the bucket, and a file in the home, which separates the commands of this machine."""
+        return LakeLock(private_path(home, "locks", self.location).with_suffix(".lock"), self)
 
     def check(self) -> None:
         """Raise UnreachableError unless the bucket is there and may be used."""
@@ -92,13 +100,15 @@ class S3Store:
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
+        return self._read(key, start, length)
+
+    def _read(self, key: str, start: int, length: int | None, **version: str) -> bytes:
         span = f"bytes={start}-" if start >= 0 else f"bytes={start}"
         span += str(start + length - 1) if length is not None and start >= 0 else ""
         try:
             with refusals(self.uri(key)):
-                body = ObjectBody(
-                    self.client, self.bucket, self.prefix + key, span if start or length is not None else None
-                )
+                wanted = span if start or length is not None else None
+                body = ObjectBody(self.client, self.bucket, self.prefix + key, wanted, **version)
         except UnreachableError as error:
             if code_of(error.__cause__) == "InvalidRange":
                 return b""
@@ -158,19 +168,17 @@ class S3Store:
             raise DataRefusedError(message, hint="the bucket's lifecycle rules say how long it keeps versions")
         return int(head["ContentLength"])
 
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+        return self._read(key, start, length, VersionId=name.partition(" ")[0])
+
     def former(self, key: str, name: str) -> MultipartSink:
         """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
         size = self._former_bytes(key, name)
-        sink = self.sink(key)
-        try:
-            sink.copy({**self._target(key), "VersionId": name.partition(" ")[0]}, size)
-            sink.complete()
-        except BaseException:
-            sink.discard()
-            raise
-        return sink
+        source = {**self._target(key), "VersionId": name.partition(" ")[0]}
+        return self.sink(key).filled(lambda sink: sink.copy(source, size))
 
-    def prune(self, run_ids: Collection[str]) -> None:
+    def prune(self, run_ids: Iterable[str]) -> None:
         """Nothing to do: the bucket's lifecycle rules say how long it keeps versions."""
 
     def finish(self, ticket: Ticket) -> bool:
@@ -185,6 +193,26 @@ class S3Store:
                 raise
             return is_from(self.client, self._target(key), str(ticket["id"]))
         return True
+
+    def abort_stale_uploads(self) -> None:
+        """Abort every upload to the lake's own keys: all are of runs that hold the lake no more.
+
+        One that was only suspended, and comes back, can then publish nothing.
+        """
+        try:
+            abort_uploads(self, [upload for upload in self.unfinished_uploads() if is_own(upload.key)])
+        except UnreachableError as error:
+            if code_of(error.__cause__) not in {"AccessDenied", "403"}:
+                raise
+            log.warning("unfinished uploads of runs that died stay behind: %s", error)
+
+    def staged(self, key: str) -> Sequence[Path]:  # noqa: ARG002 - what is not completed on S3 cannot be read
+        """No files."""
+        return ()
+
+    def from_file(self, key: str, path: Path) -> MultipartSink:
+        """A sink to which a file's bytes are uploaded; not yet published."""
+        return self.sink(key).filled(lambda sink: sink.send(path))
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
         """Nothing to do: what is not completed is no object. Who holds the lease aborts it, where it is the lake's."""

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from shopease_etl import signals
 from shopease_etl.errors import ShopeaseError, UnreachableError
-from shopease_etl.lake.local import FileSink, LocalStore
 from shopease_etl.lake.store import LakeStore, Sink, StoredObject, Ticket, Upload
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
@@ -46,6 +45,8 @@ class PendingStore:
     def publish(self) -> None:
         """Let everybody see what was written, one object right after the other; from now on nothing is discarded."""
         self.is_committed = True
+        # staged files are gone once they are published
+        self._paths = {key: path for key, path in self._paths.items() if not self._waiting[key].staged}
         for sink in self._waiting.values():
             sink.publish()
 
@@ -55,7 +56,7 @@ class PendingStore:
         The bytes of objects whose keys are in `keep` stay, for `adopt`, but no part of them on S3.
         """
         kept = {self._paths[key] for key in keep if key in self._paths}
-        stay = {id(sink) for key, sink in self._waiting.items() if key in keep and isinstance(sink, FileSink)}
+        stay = {id(sink) for key, sink in self._waiting.items() if key in keep and sink.staged}
         for sink in () if self.is_committed else self._begun:
             if id(sink) in stay:
                 continue
@@ -67,23 +68,14 @@ class PendingStore:
 
     def adopt(self, key: str, sha256: str) -> bool:
         """Take over an object that a run which ended had written, if its bytes are there and have this hash."""
-        if isinstance(self._base, LocalStore):
-            found = next((path for path in self._base.staged(key) if _hash(path) == sha256), None)
-            if found:
-                file = self._base.sink(key)
-                file.take(found)
-                self._begun.append(file)
-                self._hold(key, file, file.staged)
-            return found is not None
-        path = self._spool / quote(key, safe="")
-        if not path.is_file() or _hash(path) != sha256:
+        left = (*self._base.staged(key), self._spool / quote(key, safe=""))
+        path = next((path for path in left if path.is_file() and _hash(path) == sha256), None)
+        if path is None:
             return False
-        sink = self._base.sink(key)
+        with _spooled("read", path):
+            sink = self._base.from_file(key, path)
         self._begun.append(sink)
-        for piece in _pieces(path):
-            sink.write(piece)
-        sink.complete()
-        self._hold(key, sink, path)
+        self._hold(key, sink, sink.staged or path)
         return True
 
     def sweep(self) -> None:
@@ -100,7 +92,7 @@ class PendingStore:
         """
         sink = self._base.former(key, name)
         self._begun.append(sink)
-        self._hold(key, sink, sink.staged if isinstance(sink, FileSink) else None)
+        self._hold(key, sink, sink.staged)
 
     def sink(self, key: str) -> Sink:
         """Begin to write an object; its `publish` lets this store's readers see it."""
@@ -108,9 +100,8 @@ class PendingStore:
             sink: Sink = self._base.sink(key)
             self._begun.append(sink)
         signals.deliver()
-        if isinstance(sink, FileSink):
-            path = sink.staged
-        else:
+        path = sink.staged
+        if path is None:
             path = self._spool / quote(key, safe="")
             sink = _SpooledSink(sink, path)
         return _HeldSink(sink, lambda: self._hold(key, sink, path))
@@ -132,11 +123,11 @@ class PendingStore:
 
     def uri(self, key: str) -> str:
         """The address of the object as this store's readers see it."""
-        return str(self._paths[key]) if self._is_here(key) else self._base.uri(key)
+        return str(self._paths[key]) if key in self._paths else self._base.uri(key)
 
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, or None."""
-        if not self._is_here(key):
+        if key not in self._paths:
             return self._base.find(key)
         with _spooled("read", self._paths[key]):
             status = self._paths[key].stat()
@@ -152,16 +143,12 @@ class PendingStore:
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
-        if not self._is_here(key):
+        if key not in self._paths:
             return self._base.read(key, start, length)
         path = self._paths[key]
         with _spooled("read", path), path.open("rb") as file:
             file.seek(max(0, path.stat().st_size + start) if start < 0 else start)
             return file.read(-1 if length is None else length)
-
-    def _is_here(self, key: str) -> bool:
-        """Whether the object is this run's own; a local store's staged files are gone once they are published."""
-        return key in self._paths and not (self.is_committed and isinstance(self._base, LocalStore))
 
 
 def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
@@ -181,6 +168,7 @@ class _HeldSink:
     """A sink whose publication only the run itself is told of."""
 
     def __init__(self, sink: Sink, hold: Callable[[], None]) -> None:
+        self.staged = sink.staged
         self._sink = sink
         self._hold = hold
         self._is_held = False
@@ -205,6 +193,8 @@ class _HeldSink:
 
 class _SpooledSink:
     """A sink that keeps a copy of the bytes in a file."""
+
+    staged = None
 
     def __init__(self, sink: Sink, path: Path) -> None:
         self._sink = sink

@@ -4,10 +4,14 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.lake.csv_bytes import RowCounter
+from shopease_etl.lake.lock.lock import LakeLock
+
+if TYPE_CHECKING:
+    from shopease_etl.lake.bucket import Bucket
 
 # What a store needs to publish an object whose writer has died, as JSON has it: its `key`, and more.
 Ticket = Mapping[str, Any]
@@ -15,6 +19,10 @@ Ticket = Mapping[str, Any]
 
 class Sink(Protocol):
     """Where an object's bytes go; nobody sees the object before `publish`."""
+
+    @property
+    def staged(self) -> Path | None:
+        """The file that has the bytes and becomes the object, in a store whose objects are files."""
 
     def write(self, data: bytes | bytearray) -> None:
         """Take the next bytes, which nobody changes any more."""
@@ -139,7 +147,21 @@ class Store(Protocol):
 
 
 class LakeStore(Store, Protocol):
-    """A store with what only those need who hold the lake's lock."""
+    """A lake's store: its lock, and what only those need who hold it."""
+
+    @property
+    def is_on_aws(self) -> bool:
+        """Whether AWS keeps the objects: Glue and Athena read them there, and room and requests cost money."""
+
+    def lock(self, home: Path) -> LakeLock:
+        """The lake's lock; where it is no folder of this machine, a file in shopease's home is a part of it."""
+
+    def impatient(self, timeout: float) -> "LakeStore":
+        """The same lake for calls that are of no use after so many seconds."""
+
+    @property
+    def bucket_setup(self) -> "Bucket | None":
+        """The bucket that has the objects, to ask how it is set up, if one has."""
 
     @property
     def folder(self) -> Path | None:
@@ -158,6 +180,9 @@ class LakeStore(Store, Protocol):
     def require_kept(self, key: str, name: str) -> None:
         """Raise DataRefusedError unless the former object is kept under this name."""
 
+    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+
     def former(self, key: str, name: str) -> Sink:
         """A sink that has the bytes of a kept object already, complete and not yet published.
 
@@ -165,8 +190,8 @@ class LakeStore(Store, Protocol):
             DataRefusedError: it is not kept any more.
         """
 
-    def prune(self, run_ids: Collection[str]) -> None:
-        """Keep no former objects but those that these runs replaced; harmless where a store's own rules do that."""
+    def prune(self, run_ids: Iterable[str]) -> None:
+        """Keep no former objects but those that these runs replaced; unasked where a store's own rules do that."""
 
     def finish(self, ticket: Ticket) -> bool:
         """Publish an object in its dead writer's place; True also where that was done, False where it is lost."""
@@ -179,6 +204,18 @@ class LakeStore(Store, Protocol):
 
     def abort(self, upload: UnfinishedUpload) -> None:
         """Delete what is half written; harmless where it is gone."""
+
+    def abort_stale_uploads(self) -> None:
+        """Abort the lake's own unfinished uploads, so that a former holder of the lock who wakes up publishes nothing.
+
+        A file that a run left for a retry stays.
+        """
+
+    def staged(self, key: str) -> Sequence[Path]:
+        """Files in the lake's folder that a run which has ended left for this key."""
+
+    def from_file(self, key: str, path: Path) -> Sink:
+        """A sink that has a file's bytes already, complete and not yet published; what `staged` named is moved."""
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
         """Delete what a killed run left half written, but not the files to keep; a publication is finished before."""
@@ -202,6 +239,11 @@ def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
         upload.discard()
         raise
     return upload
+
+
+def private_path(home: Path, folder: str, location: str) -> Path:
+    """A lake's own path in a folder of shopease's home."""
+    return home / folder / hashlib.sha256(location.encode()).hexdigest()[:16]
 
 
 def open_store(lake: str, encryption: Encryption | None = None) -> LakeStore:

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import uuid4
 
 from shopease_etl.errors import UnreachableError
+from shopease_etl.nofollow import in_its_place
 
 # A killed command leaves at most an empty file of this name, which the next one sweeps up.
 PROBE: Final = ".shopease-probe"
@@ -27,6 +28,19 @@ def require_replaceable(root: Path, targets: Iterable[Path], folders: Iterable[P
     for path in paths:
         if os.path.lexists(path):
             _try_object(source, path)
+
+
+def require_no_links(root: Path, targets: Iterable[Path]) -> None:
+    """Raise UnreachableError where a target, or a folder above it in `root`, is a symbolic link.
+
+    What a link leads to is not in the lake's folder, and a query reads nothing outside of that.
+    """
+    within = {path for target in targets for path in (target, *target.parents) if root in path.parents}
+    for path in sorted(within):
+        if os.path.islink(path):  # noqa: PTH114 - where it may not be looked up, pathlib's raises
+            message = f"{path} is a symbolic link; what is in the lake's folder may not be one"
+            there = f"put what it points to in its place: {in_its_place(path)}"
+            raise UnreachableError(message, hint=there if path.exists() else f"move it away: mv {path} {path}.old")
 
 
 def require_creatable(folder: Path) -> None:

@@ -5,9 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.lake.lock.occupation import occupation
 from shopease_etl.operations.status import status
-from shopease_etl.pipeline.housekeeping import lock_path
 from shopease_etl.pipeline.wiring import lake_store, warehouse
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CheckLine, LakeStatus
@@ -45,7 +43,6 @@ def check_lines(
             flags,
             store,
             warehouse(settings, store),
-            lock_path(store, settings),
             lambda: existing_source(brief),
             _listeners(settings, test_alert=test_alert),
             verify,
@@ -57,7 +54,7 @@ def check_lines(
 def lake_status(settings: Settings, *, runs: int, max_age: float | None) -> LakeStatus:
     """The lake as it is now, and whether that is a problem; `max_age` is in seconds."""
     store = lake_store(settings)
-    return status(store, occupation(store, lock_path(store, settings)), runs=runs, max_age=max_age)
+    return status(store, store.lock(settings.home).status(), runs=runs, max_age=max_age)
 
 
 def _listeners(settings: Settings, *, test_alert: bool) -> Mapping[str, Callable[[], str]]:

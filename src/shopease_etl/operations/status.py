@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from shopease_etl import units
 from shopease_etl.contract import tables
-from shopease_etl.lake.lock.occupation import Occupation, warn_of_publishing
+from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.manifests import Manifest, manifests
+from shopease_etl.lake.publish import warn_of_publishing
 from shopease_etl.lake.store import Store, StoredObject
 from shopease_etl.pipeline.history import DIED
 from shopease_etl.report import DatasetStatus, LakeStatus, Recorded, RunStatus
@@ -35,7 +36,7 @@ class _Past:
 
 def status(
     store: Store,
-    occupied: Occupation | None = None,
+    occupied: LockStatus | None = None,
     *,
     runs: int = RUNS,
     max_age: float | None = None,

@@ -5,17 +5,18 @@ Compared is with what readers see, as the manifests of the runs tell it that pub
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Generic, TypeVar
 
-from shopease_etl.contract.tables import BRONZE, GOLD, KEYS, LAYERS, SILVER, TABLES
+from shopease_etl.contract.tables import BRONZE, GOLD, KEYS, LAYERS, SILVER, TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.store import Store
-from shopease_etl.report import StageResult
+from shopease_etl.pipeline.plan import Consent
+from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.source.postgres import SourceTable
 from shopease_etl.wording import counted
 
@@ -30,7 +31,7 @@ _BRONZE_KEYS: Final = {table.source: table.bronze_key for table in TABLES}
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,36}(?:\.[0-9]{1,4})?")
 _DRIFT_HINT: Final = "go on with --accept-drift"
 _REJECTS_HINT: Final = "correct the source (a column of another type looks like this), or go on with --allow-rejects"
-_SHRINK_HINT: Final = "go on with --allow-shrink, or raise SHOPEASE_MAX_SHRINK"
+_SHRINK_HINT: Final = "go on with --allow-shrink, or, where no table is empty, raise SHOPEASE_MAX_SHRINK"
 
 
 @dataclass(frozen=True)
@@ -156,29 +157,59 @@ def require_no_drift(
     if not (found := drift(before, sources)):
         return
     changes = "; ".join(f"{item.table}: column {'; '.join(item.changes())}" for item in found)
-    details: list[str] = []
-    for item in found:
-        details += [f"{item.table}: {change}" for change in item.changes()]
-        details.append(f"{item.table}, a row: {_row(sample(sources[item.table]))}")
+    details = tuple(f"{item.table}, a row: {_row(sample(sources[item.table]))}" for item in found)
     message = f"the source's schema has changed since run {_runs({item.run_id for item in found})}: {changes}"
-    raise DataRefusedError(message, hint=_DRIFT_HINT, details=tuple(details))
+    raise DataRefusedError(message, hint=_DRIFT_HINT, details=details)
 
 
-def require_no_shrink(before: Previous, stage: StageResult, share: float) -> None:
-    """Raise DataRefusedError if a table is empty that was not, or if more than `share` of rows or revenue is gone."""
-    lost = [*_lost_rows(before, stage, share), *_lost_revenue(before, stage, share)]
+def require_consent(
+    before: Previous,
+    stage: StageResult,
+    stages: Sequence[StageResult],
+    consent: Consent,
+    *,
+    max_shrink: float,
+    max_rejected: float,
+) -> None:
+    """Raise DataRefusedError if one of a run's `stages` rejects or loses more than may be, and that is not allowed."""
+    if not consent.to_rejects:
+        require_few_rejected(stage, max_rejected)
+    if not consent.to_shrink:
+        rejected = [item for each in stages for item in many_rejected(each, max_rejected)]
+        require_no_shrink(before, stage, max_shrink, allowed=rejected if consent.to_rejects else None)
+
+
+def require_no_shrink(
+    before: Previous, stage: StageResult, share: float, *, allowed: Collection[DatasetResult] | None = None
+) -> None:
+    """Raise DataRefusedError if a table is empty that was not, or if more than `share` of rows or revenue is gone.
+
+    Where rejects are allowed, `allowed` are the run's tables with `many_rejected`: rejected rows are not lost ones
+    then, and no revenue is missed where they are sales, for it is not known what they were worth.
+    """
+    lost = [*_lost_rows(before, stage, share, with_rejected=allowed is not None)]
+    if TRANSACTIONS.name not in {item.name for item in allowed or ()}:
+        lost += _lost_revenue(before, stage, share)
     if lost:
         message = f"much less is there than before: {'; '.join(lost)}"
-        allowed = f"SHOPEASE_MAX_SHRINK lets {100 * share:g}% go from one run to the next, and no table to its last row"
-        raise DataRefusedError(message, hint=_SHRINK_HINT, details=(*lost, allowed))
+        limit = f"SHOPEASE_MAX_SHRINK lets {100 * share:g}% go from one run to the next, and no table to its last row"
+        raise DataRefusedError(message, hint=_SHRINK_HINT, details=(limit,))
+
+
+def many_rejected(stage: StageResult, share: float) -> list[DatasetResult]:
+    """The tables of silver of which more than `share` of the rows are rejected."""
+    return [
+        item
+        for item in stage.datasets
+        if item.layer == SILVER and item.rows_rejected > Fraction(str(share)) * item.rows_in
+    ]
 
 
 def require_few_rejected(stage: StageResult, share: float) -> None:
     """Raise DataRefusedError if more than `share` of the rows of a table are rejected."""
     found = [
         f"{item.name}: {item.rows_rejected:,} of {item.rows_in:,} rows ({_frequent(item.rejected)})"
-        for item in stage.datasets
-        if item.layer == SILVER and item.rows_rejected > Fraction(str(share)) * item.rows_in
+        for item in many_rejected(stage, share)
     ]
     if found:
         message = f"too many rows are rejected: {'; '.join(found)}"
@@ -192,12 +223,13 @@ def _frequent(rejected: Mapping[str, int]) -> str:
     return ", ".join(f"{rule} {rows:,}" for rule, rows in ordered[:SHOWN_RULES])
 
 
-def _lost_rows(before: Previous, stage: StageResult, share: float) -> Iterator[str]:
+def _lost_rows(before: Previous, stage: StageResult, share: float, *, with_rejected: bool) -> Iterator[str]:
     for item in stage.datasets:
         known = before.rows.get(item.key)
         if known is None or known.value <= 0 or item.layer not in {BRONZE, SILVER}:
             continue
-        if not item.rows_out or _is_beyond(known.value, item.rows_out, share):
+        rows_there = item.rows_out + (item.rows_rejected if with_rejected else 0)
+        if not rows_there or _is_beyond(known.value, rows_there, share):
             rows = f"{counted(item.rows_out, 'row')}, {known.value:,} in run {_one_line(known.run_id)}"
             yield f"{item.layer} {item.name} has {rows}"
 

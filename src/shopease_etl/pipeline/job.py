@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from shopease_etl import __version__, signals
 from shopease_etl.contract.tables import JOURNAL
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
-from shopease_etl.lake.local import LocalStore
+from shopease_etl.lake.lock.lock import Held
 from shopease_etl.lake.manifests import recorded_datasets
 from shopease_etl.lake.publish import publish_run, write_manifest
 from shopease_etl.lake.staging import PendingStore
-from shopease_etl.lake.store import LakeStore
+from shopease_etl.lake.store import LakeStore, private_path
 from shopease_etl.pipeline import guards, history
 from shopease_etl.pipeline.events import Events, now
-from shopease_etl.pipeline.housekeeping import SPOOL, private_path
+from shopease_etl.pipeline.housekeeping import SPOOL
 from shopease_etl.pipeline.plan import Consent, Plan
 from shopease_etl.pipeline.preloading import preload
 from shopease_etl.pipeline.reconciliation import reconciled
@@ -44,16 +44,9 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
-KEPT: Final = "completed stages are kept; `shopease retry` resumes the run (a new run discards them)"
+KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shopease run-all` reads the source again"
 ASIDE: Final = "undoing"
 _RAISE_LIMIT: Final = "SHOPEASE_{}_TIMEOUT sets the limit; see what took so long with --verbose"
-
-
-class Held(Protocol):
-    """The lake's lock, as who holds it sees it."""
-
-    def require(self) -> None:
-        """Raise unless it is still held."""
 
 
 @dataclass
@@ -77,7 +70,7 @@ class Job:
     reread: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.pending = PendingStore(self.store, private_path(self.store, self.settings, SPOOL))
+        self.pending = PendingStore(self.store, private_path(self.settings.home, SPOOL, self.store.location))
         self.previous = guards.previous(self.store)
         self.made: SilverParts | None = None
         self.rereading: Rereading | None = None
@@ -104,10 +97,8 @@ class Job:
         for name in self.plan.stages:
             result = done.get(name) or self._carry_out(name, stages[name])
             self._read_again(result)
-            if not self.consent.to_shrink:
-                guards.require_no_shrink(self.previous, result, self.settings.max_shrink)
-            if not self.consent.to_rejects:
-                guards.require_few_rejected(result, self.settings.max_rejected)
+            limits = {"max_shrink": self.settings.max_shrink, "max_rejected": self.settings.max_rejected}
+            guards.require_consent(self.previous, result, self.stages, self.consent, **limits)
             recorded |= {
                 item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
                 for item in result.datasets
@@ -213,7 +204,12 @@ class Job:
             return  # the next command publishes the rest
         try:
             document: dict[str, Any] = asdict(self._result(FAILED, None, is_published=True))
-            undo(self.store, private_path(self.store, self.settings, ASIDE), [document], self.hold.require)
+            undo(
+                self.store,
+                private_path(self.settings.home, ASIDE, self.store.location),
+                [document],
+                self.hold.require,
+            )
             self.is_published, self.replaced = False, None
             log.warning("what the run had published is undone: the lake is as it was before")
         except ShopeaseError as failure:
@@ -242,7 +238,7 @@ class Job:
         from shopease_etl.stages.clean import clean
         from shopease_etl.transform.partials import SilverParts
 
-        preload(self.plan.stages, is_local=isinstance(self.store, LocalStore))
+        preload(self.plan.stages, is_local=not self.store.is_on_aws)
         memory = self._memory()
         if "aggregate" in self.plan.stages:
             self.made = SilverParts(memory)

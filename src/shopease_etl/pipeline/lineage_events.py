@@ -52,7 +52,7 @@ class Translation:
         set_producer(PRODUCER)
         self._plan = plan
         self._settings = settings
-        self._location = lake_store(settings).location
+        self._store = lake_store(settings)
         self._secrets = Secrets()
         self._secrets.learn(settings.database_url)
         self._job = plan.stages[0] if len(plan.stages) == 1 else "run-all"
@@ -144,10 +144,11 @@ class Translation:
 
     def _named(self, key: str) -> tuple[str, str]:
         """Namespace and name of an object of the lake, as OpenLineage's naming has them."""
-        if not self._location.startswith("s3://"):
-            return "file", f"{self._location}/{key}"
-        bucket, _, prefix = self._location.removeprefix("s3://").partition("/")
-        return f"s3://{bucket}", f"{prefix}/{key}".lstrip("/")
+        scheme, _, place = (uri := self._store.uri(key)).partition("://")
+        if not place:
+            return "file", uri
+        authority, _, path = place.partition("/")
+        return f"{scheme}://{authority}", path.lstrip("/")
 
     def _source_table(self, name: str, rows: int, source: SourceInfo) -> InputDataset:
         facets: dict[str, DatasetFacet] = {}

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Final
 
 _LATE: Final[Mapping[str, Sequence[str]]] = {"aggregate": ("stages.aggregate",), "crawl": ("stages.crawl",)}
-_LATE_IN_A_FOLDER: Final[Mapping[str, Sequence[str]]] = {"crawl": ("engines.duckdb",)}
+_LATE_IN_A_FOLDER: Final[Mapping[str, Sequence[str]]] = {"crawl": ("warehouse.duckdb",)}
 
 
 def preload(stages: Sequence[str], *, is_local: bool) -> None:

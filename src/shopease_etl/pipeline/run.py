@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from shopease_etl import extras, signals
 from shopease_etl.errors import (
@@ -14,12 +15,11 @@ from shopease_etl.errors import (
     UnreachableError,
 )
 from shopease_etl.lake.generations import ROLLED_BACK, plan_rollback, runs_to_undo, undo
-from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.manifests import Manifest, manifests, next_run_id, recorded_datasets, require_whole
-from shopease_etl.lake.store import LakeStore
+from shopease_etl.lake.store import LakeStore, private_path
 from shopease_etl.pipeline import guards, history, lineage
 from shopease_etl.pipeline.events import Events, log_event, now
-from shopease_etl.pipeline.housekeeping import holding, private_path, tidy
+from shopease_etl.pipeline.housekeeping import holding, tidy
 from shopease_etl.pipeline.job import ASIDE, RUNNING, SUCCEEDED, Job
 from shopease_etl.pipeline.plan import STAGES, Consent, Plan, plan_of
 from shopease_etl.pipeline.wiring import crawlers, lake_store, warehouse
@@ -32,6 +32,7 @@ from shopease_etl.stages.extract import resolve
 log = logging.getLogger(__name__)
 
 NO_CONSENT = Consent()
+_ENDED: Final = {SUCCEEDED: "succeeded", ROLLED_BACK: "was rolled back"}
 
 
 def check_plan(plan: Plan, settings: Settings, consent: Consent = NO_CONSENT) -> None:
@@ -147,7 +148,8 @@ def rollback(
         if plan_rollback(store, undone) != plan:
             message = f"{store.location} was changed by another run meanwhile; nothing was rolled back"
             raise DataRefusedError(message, hint="look again: `shopease rollback --dry-run`")
-        documents, aside = [manifest.document for manifest in undone], private_path(store, settings, ASIDE)
+        documents = [manifest.document for manifest in undone]
+        aside = private_path(settings.home, ASIDE, store.location)
         result = undo(store, aside, documents, hold.require, status=ROLLED_BACK, rolled_back_at=now())
         history.prune(store, settings)
         if plan.leaves_nothing and not skip_crawl:
@@ -208,7 +210,7 @@ def _in_time(settings: Settings) -> Iterator[None]:
 
 def _check_ahead(plan: Plan, settings: Settings, store: LakeStore) -> None:
     """Raise before anything is written what would stop the run at its end."""
-    if plan.crawlers and isinstance(store, LocalStore):
+    if plan.crawlers and not store.is_on_aws:
         message = f"Glue's crawlers are for lakes on S3, and {store.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
     if settings.alerts:
@@ -226,9 +228,9 @@ def _check_ahead(plan: Plan, settings: Settings, store: LakeStore) -> None:
 
 def _last_failed(store: LakeStore) -> Manifest:
     last = next(manifests(store), None)
-    if last is None or last.run.status in {SUCCEEDED, ROLLED_BACK}:
+    if last is None or last.run.status in _ENDED:
         message = f"there is nothing to retry in {store.location}: " + (
-            f"the last run, {last.run.run_id}, {last.run.status}" if last else "no run has begun yet"
+            f"the last run, {last.run.run_id}, {_ENDED[last.run.status]}" if last else "no run has begun yet"
         )
         raise NothingToRetryError(message, hint="`shopease run-all` begins a new run")
     return last

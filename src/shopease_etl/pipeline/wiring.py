@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import Encryption, LakeStore, Store, open_store
 from shopease_etl.pipeline.costs import Prices
 from shopease_etl.settings import Settings
@@ -19,21 +18,19 @@ def lake_store(settings: Settings) -> LakeStore:
 
 
 def warehouse(
-    settings: Settings, store: Store, *, unpublished: Store | None = None, timeout: float | None = None
+    settings: Settings, store: LakeStore, *, unpublished: Store | None = None, timeout: float | None = None
 ) -> "Warehouse":
     """Where the lake's tables are registered and SQL on them is run.
 
     `unpublished` is the lake as a run sees it that has published nothing yet, `timeout` the seconds a query may take.
     """
     seconds = timeout or settings.query_timeout
-    if isinstance(store, LocalStore):
+    if root := store.folder:
         from shopease_etl.warehouse.local import LocalWarehouse
         from shopease_etl.warehouse.local_catalog import catalog_path
 
-        path = catalog_path(settings.home, settings.glue_database, store.root)
-        return LocalWarehouse(
-            unpublished or store, store.root, path, settings.glue_database, settings.max_memory, seconds
-        )
+        path = catalog_path(settings.home, settings.glue_database, root)
+        return LocalWarehouse(unpublished or store, root, path, settings.glue_database, settings.max_memory, seconds)
     from shopease_etl.warehouse.aws import AwsWarehouse
 
     return AwsWarehouse(store, settings.glue_database, settings.athena_workgroup, seconds)

@@ -118,7 +118,7 @@ def _add(silver: SilverParts, table: Table, file: CsvObject, memory: Memory, pie
 def _require_sums_fit(silver: gold.Frames, datasets: Sequence[GoldDataset]) -> None:
     for dataset in datasets:
         for column, keys in dataset.too_large(silver).items():
-            found = keys.to_native().collect().to_series().sort()
+            found = keys.to_series().sort()
             if len(found):
                 key, named = dataset.table.columns[0].name, ", ".join(map(str, found.head(MOST_NAMED)))
                 more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
@@ -129,11 +129,9 @@ def _require_sums_fit(silver: gold.Frames, datasets: Sequence[GoldDataset]) -> N
 def _build(
     silver: gold.Frames, datasets: Sequence[GoldDataset], written: Publication
 ) -> tuple[Totals, dict[str, pl.DataFrame]]:
-    plans = [silver["totals"], *(gold.finished(dataset.compose(silver), dataset.table) for dataset in datasets)]
     with reading(tables.TRANSACTIONS.silver_key, written):
-        totals, *frames = pl.collect_all([plan.to_native() for plan in plans])
-    names = [dataset.table.name for dataset in datasets]
-    return totals.row(0, named=True), dict(zip(names, (frame.rechunk() for frame in frames), strict=True))
+        frames = {item.table.name: gold.finished(item.compose(silver), item.table).rechunk() for item in datasets}
+    return silver["totals"].row(0, named=True), frames
 
 
 def _write(dataset: GoldDataset, frame: pl.DataFrame, written: Publication, *, rows_in: int) -> DatasetResult:

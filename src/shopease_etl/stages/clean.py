@@ -11,7 +11,6 @@ from functools import partial
 from io import BytesIO
 from typing import Final, Literal, Protocol
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl.contract import column_names
@@ -25,8 +24,7 @@ from shopease_etl.transform import rules as cleaning
 from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
 from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.recurring import Recurring
-from shopease_etl.transform.rules import LOST, RULE
+from shopease_etl.transform.rules import DUPLICATE, RULE
 from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
@@ -88,45 +86,43 @@ def _require_usable_names(source: Sequence[str], table: Table) -> None:
 
 
 @dataclass(frozen=True)
-class Parted:
+class Split:
     """Rows of bronze in their two halves, in bronze's order."""
 
     silver: pl.DataFrame
     quarantine: pl.DataFrame
 
 
-class Parting:
-    """Judges rows of a table whose bronze has the columns `source`, by their labels, piece by piece; several threads
-    may call it.
+class RowSplitter:
+    """Splits rows of a table into those for silver and those for quarantine, piece by piece; several threads may call
+    it. `source` are the labels of bronze's columns.
 
-    Most rows stand in bronze as silver wants them. Only the others are parsed, and put back in their places: joining,
+    Most rows are in bronze as silver has them. Only the others are parsed, and put back in their places: joining,
     sorting or gathering rows costs more than all the rest.
     """
 
     def __init__(self, table: Table, source: Sequence[str], run_id: str) -> None:
+        self._table = table
         self._source = source
-        self._plain = Recurring(lambda known: [known.select(cleaning.plain(table, source) & ~nw.col(LOST))])
-        self._judged = Recurring(lambda others: [cleaning.judged(others, table)])
-        self._silver = Recurring(lambda valid: [cleaning.silver(valid, table)])
-        self._quarantine = Recurring(lambda rejected: [cleaning.quarantine(rejected, run_id)])
+        self._run_id = run_id
 
-    def part(self, bronze: pl.DataFrame, lost: pl.Series) -> Parted:
-        """Part rows that bear their numbers from the first on as `ROW`; those in `lost` lost their key."""
-        known = bronze.with_columns(pl.col(ROW).is_in(lost.implode()).alias(LOST))
-        is_plain = self._plain(known)[0].to_series()
-        if is_plain.all():
-            return self._parted(known, known.clear().with_columns(_NO_RULE))
-        others = known.filter(~is_plain)
-        (judged,) = self._judged(others)
-        is_good = judged[RULE].is_null()
-        good, places = judged.filter(is_good), (~is_plain).arg_true()
+    def split(self, bronze: pl.DataFrame, duplicates: pl.Series) -> Split:
+        """Split rows of bronze, numbered in the column `ROW`; `duplicates` has the numbers of duplicates to reject."""
+        known = bronze.with_columns(pl.col(ROW).is_in(duplicates.implode()).alias(DUPLICATE))
+        is_clean = cleaning.already_clean(known, self._table)
+        if is_clean.all():
+            return self._halves(known, known.clear().with_columns(_NO_RULE))
+        others = known.filter(~is_clean)
+        ruled = cleaning.apply_rules(others, self._table)
+        is_good = ruled[RULE].is_null()
+        good, places = ruled.filter(is_good), (~is_clean).arg_true()
         mended = known.with_columns(known[name].scatter(places.filter(is_good), good[name]) for name in self._source)
-        bad = others.with_columns(judged[RULE]).filter(~is_good)
-        is_kept = is_plain.scatter(places, is_good)
-        return self._parted(mended.filter(is_kept), bad)
+        bad = others.with_columns(ruled[RULE]).filter(~is_good)
+        is_kept = is_clean.scatter(places, is_good)
+        return self._halves(mended.filter(is_kept), bad)
 
-    def _parted(self, valid: pl.DataFrame, rejected: pl.DataFrame) -> Parted:
-        return Parted(*self._silver(valid), *self._quarantine(rejected))
+    def _halves(self, valid: pl.DataFrame, rejected: pl.DataFrame) -> Split:
+        return Split(cleaning.silver(valid, self._table), cleaning.quarantine(rejected, self._run_id))
 
 
 @dataclass(frozen=True)
@@ -178,19 +174,21 @@ class _Cleaning:
 
     def _pieces(self, table: Table, file: CsvObject) -> Iterator[tuple[Piece, _Cleaned]]:
         found = deduplicated(file, table, self.pool, self.memory.spill, THREADS + 1, zone=self.zone)
-        parting = Parting(table, file.labels, self.run_id)
-        return in_order(self.pool, partial(self._cleaned, table, file, found, parting), found.pieces, THREADS + 1)
+        splitter = RowSplitter(table, file.labels, self.run_id)
+        return in_order(self.pool, partial(self._cleaned, table, file, found, splitter), found.pieces, THREADS + 1)
 
-    def _cleaned(self, table: Table, file: CsvObject, found: Deduplicated, parting: Parting, piece: Piece) -> _Cleaned:
+    def _cleaned(
+        self, table: Table, file: CsvObject, found: Deduplicated, splitter: RowSplitter, piece: Piece
+    ) -> _Cleaned:
         self.memory.require_room()
         bronze = file.frame(piece).with_row_index(ROW, piece.first)
-        parted = parting.part(bronze, found.lost_in(piece))
+        halves = splitter.split(bronze, found.duplicates_in(piece))
         if self.feed:
-            self.feed.add(table, parted.silver)
-        rules = parted.quarantine["rejected_rule"].value_counts()
+            self.feed.add(table, halves.silver)
+        rules = halves.quarantine["rejected_rule"].value_counts()
         style: _Quotes = "necessary" if piece.may_need_quotes else "never"
-        silver, quarantine = _csv(parted.silver, style), _csv(parted.quarantine, style)
-        rows = {BRONZE: bronze.height, SILVER: parted.silver.height, QUARANTINE: parted.quarantine.height}
+        silver, quarantine = _csv(halves.silver, style), _csv(halves.quarantine, style)
+        rows = {BRONZE: bronze.height, SILVER: halves.silver.height, QUARANTINE: halves.quarantine.height}
         return _Cleaned(rows, silver, quarantine, dict(rules.iter_rows()))
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.manifests import require_hash, require_unchanged
+from shopease_etl.lake.manifests import lost, remake, require_hash, require_unchanged
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CatalogEntry, CrawlerRun, Recorded, Scan
@@ -57,7 +57,8 @@ def crawl(
     `publish` lets others see what `store` holds, if they do not yet: it is called when everything has answered, where
     the warehouse can ask before, and else when it is known what is to be registered.
 
-    Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted.
+    Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted. What it
+    knows and is missing is told in the log.
 
     Raises:
         DataRefusedError: a file is not what its run recorded.
@@ -66,6 +67,8 @@ def crawl(
     found = discover(store, warehouse.database)
     for key, table in found.strangers:
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
+    for key, entry in lost(recorded, found.sizes).items():
+        log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, remake(key))
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start(_TASK)

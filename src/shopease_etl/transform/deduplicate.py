@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
 from shopease_etl.contract.tables import ROW, Table
@@ -38,14 +37,14 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """A table's pieces, numbered, and the numbers of the rows that lost their key, which rise."""
+    """A table's pieces, numbered, and the numbers of the rows that lost their key to another, in ascending order."""
 
     pieces: tuple[Piece, ...]
-    lost: pl.Series
+    duplicates: pl.Series
 
-    def lost_in(self, piece: Piece) -> pl.Series:
-        """The numbers of the piece's rows that lost their key."""
-        return _within(self.lost, piece)
+    def duplicates_in(self, piece: Piece) -> pl.Series:
+        """The numbers of the piece's rows that lost their key to another."""
+        return _within(self.duplicates, piece)
 
 
 def deduplicated(
@@ -62,21 +61,21 @@ def deduplicated(
     """
     with spill(KEY) as keys:
         pieces = tuple(_numbered(rows, table, pool, keys, ahead))
-        rivals = _rivals(keys)
-    if rivals.is_empty():
-        return Deduplicated(pieces, rivals)
-    found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(pieces, rivals), ahead))
-    contestants = pl.concat([_contestants(frame, table, zone) for frame in _gathered(found)])
-    lost, tied = _ranked(contestants)
+        sharing = _sharing_keys(keys)
+    if sharing.is_empty():
+        return Deduplicated(pieces, sharing)
+    found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(pieces, sharing), ahead))
+    candidates = pl.concat([_candidates(frame, table, zone) for frame in _gathered(found)])
+    duplicates, tied = _ranked(candidates)
     if not tied.is_empty():
         near = _near(pieces, tied[ROW])
         records = (frame for _, frame in in_order(pool, partial(_found, rows), near, ahead))
         with spill(KEY) as together:
             for frame in records:
                 together.add(frame.join(tied, on=ROW, maintain_order="left"))
-            lost = pl.concat([lost, *(_lesser(records) for records in together.buckets())])
-    log.info("%s: %s rows share their key, %s lose it", table.name, f"{contestants.height:,}", f"{len(lost):,}")
-    return Deduplicated(pieces, lost.sort())
+            duplicates = pl.concat([duplicates, *(_all_but_greatest(records) for records in together.buckets())])
+    log.info("%s: %s rows share their key, %s lose it", table.name, f"{candidates.height:,}", f"{len(duplicates):,}")
+    return Deduplicated(pieces, duplicates.sort())
 
 
 def _numbered(rows: Rows, table: Table, pool: Executor, spill: Spill, ahead: int) -> Iterator[Piece]:
@@ -94,14 +93,13 @@ def _keys(rows: Rows, table: Table, piece: Piece) -> pl.Series:
         # what Polars takes for an integer is one in the contract's grammar, too
         return text.to_series().cast(pl.Int64).alias(KEY)
     except pl.exceptions.InvalidOperationError:
-        keys: pl.DataFrame = rules.keys(nw.from_native(text.lazy()), table).to_native().collect()
-        return keys.to_series()
+        return rules.keys(text, table)
 
 
-def _rivals(spill: Spill) -> pl.Series:
+def _sharing_keys(spill: Spill) -> pl.Series:
     """The numbers of the rows whose key stands more than once."""
-    rivals = [keys.filter(pl.col(KEY).is_in(_repeated(keys[KEY]).implode()))[ROW] for keys in spill.buckets()]
-    return pl.concat(rivals).sort() if rivals else pl.Series(ROW, [], pl.UInt32)
+    sharing = [keys.filter(pl.col(KEY).is_in(_repeated(keys[KEY]).implode()))[ROW] for keys in spill.buckets()]
+    return pl.concat(sharing).sort() if sharing else pl.Series(ROW, [], pl.UInt32)
 
 
 def _repeated(keys: pl.Series) -> pl.Series:
@@ -120,8 +118,8 @@ def _near(pieces: Iterable[Piece], numbers: pl.Series) -> list[tuple[Piece, pl.S
 
 
 def _found(rows: Rows, near: tuple[Piece, pl.Series]) -> pl.DataFrame:
-    piece, rivals = near
-    return rows.some(piece, rivals - piece.first).with_columns(rivals.alias(ROW))
+    piece, sharing = near
+    return rows.some(piece, sharing - piece.first).with_columns(sharing.alias(ROW))
 
 
 def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -136,26 +134,25 @@ def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         yield pl.concat(waiting)
 
 
-def _contestants(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
+def _candidates(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
     hashed = found.with_columns(found.drop(ROW).hash_rows().alias(RECORD))
-    contestants: pl.DataFrame = rules.contestants(nw.from_native(hashed.lazy()), table).to_native().collect()
     instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
-    return contestants.with_columns(instants)
+    return rules.duplicate_candidates(hashed, table).with_columns(instants)
 
 
-def _ranked(contestants: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+def _ranked(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """The numbers of the rows that are earlier than another of their key, or come after a copy of them; and the rows
     that tie with others for the latest of their key, in order.
     """
-    latest = contestants
+    latest = candidates
     for name in ("updated", "created"):
         latest = latest.filter(pl.col(name) == pl.col(name).max().over(KEY))
     latest = latest.filter(pl.col(ROW) == pl.col(ROW).min().over(KEY, RECORD))
-    lost = contestants[ROW].filter(~contestants[ROW].is_in(latest[ROW].implode()))
-    return lost, latest.filter(pl.len().over(KEY) > 1).select(ROW, KEY).sort(ROW)
+    duplicates = candidates[ROW].filter(~candidates[ROW].is_in(latest[ROW].implode()))
+    return duplicates, latest.filter(pl.len().over(KEY) > 1).select(ROW, KEY).sort(ROW)
 
 
-def _lesser(records: pl.DataFrame) -> pl.Series:
+def _all_but_greatest(records: pl.DataFrame) -> pl.Series:
     """The numbers of all rows but the greatest of each key: columns in their order, by bytes, NULL before any text."""
     columns = [name for name in records.columns if name not in {ROW, KEY}]
     falls = [False, *(True for _ in columns), False]

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shopease_etl.errors import LakeLockedError, UnreachableError
-from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, holder_in, this_process
+from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in, this_process
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.wording import room_hint
 
@@ -32,6 +33,44 @@ def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
             yield former
         finally:
             path.unlink(missing_ok=True)
+
+
+def status(path: Path) -> LockStatus | None:
+    """Who holds the lock file, looked up without taking it; None where nobody took it, or it cannot be read.
+
+    Raises:
+        UnreachableError: it or its folder is a symbolic link.
+    """
+    try:
+        with open_file(path, "rb") as file:
+            holder = _holder(file)
+    except OSError:
+        return None
+    return LockStatus(holder, _is_alive(holder, path)) if holder else None
+
+
+def _is_alive(holder: Holder, path: Path) -> bool:
+    """On this machine its process tells, for to try the lock would keep out a run that begins in that moment."""
+    if holder.host != socket.gethostname():
+        return _is_locked(path)
+    try:
+        os.kill(holder.pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _write_holder(file: BinaryIO, path: Path, holder: Holder) -> None:

@@ -26,6 +26,14 @@ class Holder:
         return f"another run holds the lake: {self.run_id} on {self.host}, process {self.pid}, since {self.since}"
 
 
+@dataclass(frozen=True)
+class LockStatus:
+    """A lock that is there: who took it, and whether that holder is still at work."""
+
+    holder: Holder
+    is_alive: bool
+
+
 def this_process(run_id: str, token: str) -> Holder:
     """This process as the holder from now on."""
     since = datetime.now(UTC).isoformat(timespec="seconds")

@@ -17,8 +17,8 @@ from typing import Final
 
 from shopease_etl.contract.tables import LEASE
 from shopease_etl.errors import LakeLockedError, ShopeaseError, UnreachableError
-from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, holder_in
-from shopease_etl.lake.s3 import S3Store, TaggedObject
+from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in
+from shopease_etl.lake.lock.lease_store import LeaseStore, TaggedObject
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _LOST_HINT: Final = "run it again when the other has ended"
 
 
 @contextmanager
-def leased(store: S3Store, holder: Holder, seconds: float, dead: str = "") -> Iterator["Lease"]:
+def leased(store: LeaseStore, holder: Holder, seconds: float, dead: str = "") -> Iterator["Lease"]:
     """Hold the lake's lease for as long as the block lasts.
 
     `seconds` is how long it lasts when it is not renewed any more, `dead` the token of a holder that is known to have
@@ -48,6 +48,27 @@ def leased(store: S3Store, holder: Holder, seconds: float, dead: str = "") -> It
         yield lease
     finally:
         lease.give_back()
+
+
+def status(store: LeaseStore) -> LockStatus | None:
+    """Who holds the lease, looked up without taking it; None where nobody does, or it cannot be read.
+
+    Raises:
+        UnreachableError: the store cannot be asked.
+    """
+    there = store.tagged(LEASE)
+    document = _parsed(there.body) if there else None
+    holder, seconds = holder_in(document), document.get("seconds") if isinstance(document, dict) else None
+    if there is None or holder is None or not isinstance(seconds, int | float) or not seconds:
+        return None
+    return LockStatus(holder, there.age <= seconds + SLACK)
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -77,7 +98,7 @@ class _Found:
 class Lease:
     """A lease, and the thread that renews it."""
 
-    def __init__(self, store: S3Store, holder: Holder, seconds: float) -> None:
+    def __init__(self, store: LeaseStore, holder: Holder, seconds: float) -> None:
         self._store = store
         self._uri = store.uri(LEASE)
         self._holder = holder

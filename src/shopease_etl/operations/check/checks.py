@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.operations.check.contents import contents
 from shopease_etl.operations.check.database import Source, database
@@ -28,15 +26,14 @@ PATIENCE: Final = 20.0
 class Checked:
     """What is looked at: the settings and the names of those that flags gave, and what they name.
 
-    `lock` is the file that parts runs of this machine, `others` tell by name what else listens to runs. With `verify`
-    all objects of the lake are read, which `progress` follows.
+    `others` tell by name what else listens to runs. With `verify` all objects of the lake are read, which `progress`
+    follows.
     """
 
     settings: Settings
     flags: Collection[str]
     store: LakeStore
     warehouse: Warehouse
-    lock: Path
     source: Source
     others: Mapping[str, Callable[[], str]]
     verify: bool = False
@@ -46,9 +43,10 @@ class Checked:
 def check(checked: Checked) -> Iterator[CheckLine]:
     """Yield a line for each thing checked; none that fails hides another, and none waits for long."""
     settings, store, past = checked.settings, checked.store, Past()
-    is_on_aws = not isinstance(store, LocalStore)
-    lake_lines = Questions("lake", PATIENCE, lambda: lake(settings, store, checked.lock, past))
-    catalog_lines = Questions("catalog", PATIENCE, lambda: catalog(settings, checked.warehouse, is_on_aws=is_on_aws))
+    lake_lines = Questions("lake", PATIENCE, lambda: lake(settings, store, past))
+    catalog_lines = Questions(
+        "catalog", PATIENCE, lambda: catalog(settings, checked.warehouse, is_on_aws=store.is_on_aws)
+    )
     yield from given_settings(settings, checked.flags)
     yield from machine(settings)
     yield from lake_lines.lines()

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from shopease_etl.contract import tables
 from shopease_etl.errors import UnreachableError
-from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.lock.occupation import Occupation, occupation, publishing
-from shopease_etl.lake.store import LakeStore, Store
+from shopease_etl.lake.lock.holder import LockStatus
+from shopease_etl.lake.publish import publishing
+from shopease_etl.lake.store import LakeStore
 from shopease_etl.operations.check.lines import asked, failed, skewed, tried, warned
 from shopease_etl.operations.check.machine import disks
 from shopease_etl.operations.check.past import Past
@@ -20,30 +19,30 @@ from shopease_etl.settings import Settings
 
 if TYPE_CHECKING:
     from shopease_etl.lake.bucket import Bucket, Reached
-    from shopease_etl.lake.s3 import S3Store
 
 CALL_SECONDS: Final = 5.0
 SIGNATURES_SECONDS: Final = 900
 _ABORT_FIX: Final = "add a lifecycle rule with AbortIncompleteMultipartUpload, as terraform/ does"
 
 
-def lake(settings: Settings, store: LakeStore, lock: Path, past: Past) -> Iterator[CheckLine]:
+def lake(settings: Settings, store: LakeStore, past: Past) -> Iterator[CheckLine]:
     """Lines on a folder or a bucket, its disk, and its lock; `past` learns the last run."""
-    if isinstance(store, LocalStore):
-        looked = _looked_at(store, lock, past)
-    else:
-        looked = _asked(settings, cast("S3Store", store).impatient(CALL_SECONDS), lock, past)
     try:
-        yield from looked
+        yield from _asked(settings, store.impatient(CALL_SECONDS), past)
     except UnreachableError as error:
         yield failed("lake", error)
     yield from disks(settings, store, past.bytes)
 
 
-def _looked_at(store: LocalStore, lock: Path, past: Past) -> Iterator[CheckLine]:
+def _asked(settings: Settings, store: LakeStore, past: Past) -> Iterator[CheckLine]:
     store.check()
-    yield tried("lake", lambda: _replaceable(store))
-    yield from _history(store, lock, past)
+    if bucket := store.bucket_setup:
+        reached = bucket.reached()
+        yield CheckLine("lake", f"{store.location} can be reached")
+        yield from _bucket(settings, bucket, reached)
+    else:
+        yield tried("lake", lambda: _replaceable(store))
+    yield from _history(settings, store, past)
 
 
 def _replaceable(store: LakeStore) -> str:
@@ -51,21 +50,10 @@ def _replaceable(store: LakeStore) -> str:
     return f"{store.location} can be written, and each of its objects replaced"
 
 
-def _asked(settings: Settings, store: "S3Store", lock: Path, past: Past) -> Iterator[CheckLine]:
-    # boto3 is slow to import: only lakes on S3 pay
-    from shopease_etl.lake.bucket import Bucket
-
-    bucket = Bucket(store)
-    reached = bucket.reached()
-    yield CheckLine("lake", f"{store.location} can be reached")
-    yield from _bucket(settings, bucket, reached, store.bucket)
-    yield from _history(store, lock, past)
-
-
-def _history(store: Store, lock: Path, past: Past) -> Iterator[CheckLine]:
+def _history(settings: Settings, store: LakeStore, past: Past) -> Iterator[CheckLine]:
     try:
         past.learn(store)
-        held, begun = occupation(store, lock), publishing(store)
+        held, begun = store.lock(settings.home).status(), publishing(store)
     except UnreachableError as error:
         yield failed("lake runs", error)
         return
@@ -77,7 +65,7 @@ def _history(store: Store, lock: Path, past: Past) -> Iterator[CheckLine]:
         yield warned("lake publication", told, "the next run, clean or crawl finishes it")
 
 
-def _lock(held: Occupation | None) -> CheckLine:
+def _lock(held: LockStatus | None) -> CheckLine:
     if held is None:
         return CheckLine("lake lock", "free")
     if held.is_alive:
@@ -95,10 +83,11 @@ def _last_run(last: RunStatus, *, is_held: bool) -> CheckLine:
         return warned("last run", f"{last.run_id} ended at {last.finished_at}, which is in the future", fix)
     is_bad = problem([last], None, is_held=False, max_age=None, now=time.time()) is not None
     how = DIED if last.status == "running" else last.status
-    return warned("last run", f"{last.run_id} {how}", "`shopease retry` resumes it", is_bad=is_bad)
+    fix = "`shopease retry` goes on with the data already copied, `shopease run-all` reads the source again"
+    return warned("last run", f"{last.run_id} {how}", fix, is_bad=is_bad)
 
 
-def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached", name: str) -> Iterator[CheckLine]:
+def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached") -> Iterator[CheckLine]:
     yield _region(reached)
     if reached.clock_ahead is not None:
         yield skewed("lake clock", "S3's", reached.clock_ahead, SIGNATURES_SECONDS)
@@ -106,7 +95,7 @@ def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached", name: str)
     yield from (failed("lake rights", error) for error in refused)
     if not refused:
         yield CheckLine("lake rights", "list, read, write and delete below _runs/ are allowed")
-    yield asked("lake versions", lambda: _versions(bucket, name))
+    yield asked("lake versions", lambda: _versions(bucket))
     yield asked("lake lifecycle", lambda: _lifecycle(bucket))
     yield asked("lake encryption", lambda: _encryption(settings, bucket))
 
@@ -119,10 +108,10 @@ def _region(reached: "Reached") -> CheckLine:
     return warned("lake region", told, f"set AWS_REGION and AWS_DEFAULT_REGION to {reached.region}", is_bad=is_other)
 
 
-def _versions(bucket: "Bucket", name: str) -> CheckLine:
+def _versions(bucket: "Bucket") -> CheckLine:
     has_versions = bucket.has_versions()
     found = "former versions are kept" if has_versions else "former versions are not kept: no run can be rolled back"
-    fix = f"aws s3api put-bucket-versioning --bucket {name} --versioning-configuration Status=Enabled"
+    fix = f"aws s3api put-bucket-versioning --bucket {bucket.name} --versioning-configuration Status=Enabled"
     return warned("lake versions", found, fix, is_bad=not has_versions)
 
 

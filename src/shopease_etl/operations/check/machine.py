@@ -10,8 +10,7 @@ from typing import Final
 
 from shopease_etl import __version__, extras
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
-from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.store import Store
+from shopease_etl.lake.store import LakeStore
 from shopease_etl.operations.check.lines import warned
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import EMBEDDED, Settings
@@ -36,10 +35,10 @@ def machine(settings: Settings) -> Iterator[CheckLine]:
     yield _home(settings.home)
 
 
-def disks(settings: Settings, store: Store, last_bytes: int) -> Iterator[CheckLine]:
+def disks(settings: Settings, store: LakeStore, last_bytes: int) -> Iterator[CheckLine]:
     """The room where a run writes: twice the last run's bytes where the lake, or what is kept for it, comes to be."""
-    outputs = store.root if isinstance(store, LocalStore) else settings.home
-    places = {"lake" if isinstance(store, LocalStore) else "home": outputs, "home": settings.home}
+    outputs = store.folder or settings.home
+    places = {"lake" if store.folder else "home": outputs, "home": settings.home}
     places["temporary"] = Path(tempfile.gettempdir())
     told: set[tuple[int, bool]] = set()
     for name, folder in places.items():

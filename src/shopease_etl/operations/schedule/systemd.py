@@ -15,6 +15,7 @@ from shopease_etl.operations.schedule.request import (
     ScheduledFile,
 )
 from shopease_etl.operations.schedule.times import irregular
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import EMBEDDED
 from shopease_etl.source.embedded.folders import EXTERNAL
 
@@ -143,10 +144,11 @@ def _failure(*, system: bool) -> str:
 def _written(request: Request) -> tuple[Path, ...]:
     """The folders that a run writes to on this machine, as absolute paths."""
     settings = request.settings
-    lake = () if settings.lake.startswith("s3://") else (Path(settings.lake),)
+    lake = lake_store(settings).folder
     log = (settings.log_file.parent,) if settings.log_file else ()
     lineage = () if settings.lineage is None or "://" in settings.lineage else (Path(settings.lineage).parent,)
-    return tuple(dict.fromkeys((request.folder / path).resolve() for path in (*lake, settings.home, *log, *lineage)))
+    folders = (lake, settings.home) if lake else (settings.home,)
+    return tuple(dict.fromkeys((request.folder / path).resolve() for path in (*folders, *log, *lineage)))
 
 
 def _limit(request: Request, pause: int) -> str:
