@@ -124,8 +124,10 @@ def test_a_url_that_is_not_one_is_refused_without_telling_it(tmp_path: Path, url
 
 def test_a_lake_below_a_file_is_exit_4(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for lake, command in (("file", "run-all"), ("file/lake", "clean")):
-        Shop(tmp_path, shop.database_url, lake).run(command).failed(4, str(tmp_path / "file"))
+    for lake in ("file", "file/lake", "/dev/null"):
+        for command in ("run-all", "status", "clean"):
+            ended = Shop(tmp_path, shop.database_url, lake).run(command).failed(4, str(tmp_path / lake))
+            assert "hint: set SHOPEASE_LAKE to a folder that can be written" in ended.stderr
 
 
 def test_a_read_only_lake_is_exit_4(tmp_path: Path) -> None:

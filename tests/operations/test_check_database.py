@@ -1,10 +1,11 @@
 """What a check tells of the source: each fix that it names is tried, and mends what it was told for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from commands import CONTRACT_TABLES, execute
+from commands import CONTRACT_TABLES, Shop, execute
 from conftest import eventually
 from poolers import needs_pgbouncer, pooler
 from replicated import Cluster, cluster, primary, standby
@@ -48,6 +49,14 @@ def looked_over(url: str, past: Past | None = None, **more: object) -> dict[str,
     settings: Settings = load(database_url=url, **more)
     lines = database(settings, lambda: existing_source(settings), past or Past())
     return {line.name: line for line in lines}
+
+
+def test_an_extract_names_a_grant_that_mends_it(owner: str, reader: str, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, reader)
+    refused = shop.run("extract", "--json").failed(4, "does not let this user read")
+    assert refused.document["hint"].startswith("GRANT SELECT ON public.")
+    execute(owner, refused.document["hint"])
+    shop.run("extract").done()
 
 
 def test_each_table_that_may_not_be_read_names_its_grant(owner: str, reader: str) -> None:

@@ -15,6 +15,7 @@ def test_a_run_over_its_limit_says_so_and_changes_nothing(shop: Shop) -> None:
     before = hashes(shop.folder / shop.lake)
     small = replace(shop, more={"SHOPEASE_MAX_MEMORY": "20MB"})
     small.run("clean").failed(1, "needs more memory than SHOPEASE_MAX_MEMORY allows", "of 20 MB")
+    replace(shop, more={"SHOPEASE_MAX_MEMORY": "10"}).run("clean").failed(1, " MB of 10 bytes")
     small.run("aggregate").failed(1, "needs more memory than SHOPEASE_MAX_MEMORY allows")
     after = hashes(shop.folder / shop.lake)
     assert {key: value for key, value in after.items() if not key.startswith("_runs/")} == {

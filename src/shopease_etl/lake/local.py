@@ -61,20 +61,25 @@ class LocalStore:
 
     def check(self) -> None:
         """Raise UnreachableError unless the folder, or what is to hold it, can be written to; changes nothing."""
-        self._require_root()
-        there = next(path for path in (self.root, *self.root.parents) if path.exists())
-        if not there.is_dir():
-            message = f"cannot write to {self.root}: {there} is not a folder"
-            raise UnreachableError(message, hint=HINT)
+        there = self._require_root()
         if not os.access(there, os.W_OK | os.X_OK):
             message = f"cannot write to {self.root}: Permission denied in {there}"
             raise UnreachableError(message, hint=HINT)
 
-    def _require_root(self) -> None:
-        """A link to a disk that is not mounted must not pass for a lake that is empty."""
+    def _require_root(self) -> Path:
+        """The lake's folder, or the nearest one above it that is there.
+
+        A link to a disk that is not mounted, or a file in a folder's place, must not pass for a lake that is empty.
+        """
         if os.path.islink(self._given) and not os.path.lexists(self.root):  # noqa: PTH114 - pathlib's can raise
             message = f"the lake {self._given} is a symbolic link to {self.root}, which is not there"
             raise UnreachableError(message, hint=f"mount its disk, or make the folder: mkdir -p {self.root}")
+        with translated("read", self.root):
+            there = next(path for path in (self.root, *self.root.parents) if path.exists())
+        if not there.is_dir():
+            message = f"{self.root} cannot be a lake: {there} is not a folder"
+            raise UnreachableError(message, hint=HINT)
+        return there
 
     def check_targets(self, keys: Collection[str]) -> None:
         """Raise UnreachableError where objects could not be replaced, or a run's manifest not be written.

@@ -68,7 +68,7 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
     unreadable = [source.name for source in sources.values() if not source.readable]
     if unreadable:
         message = f"the source {snapshot.database} does not let this user read {', '.join(unreadable)}"
-        raise UnreachableError(message, hint=f"GRANT SELECT ON {', '.join(unreadable)} TO the user of the URL")
+        raise UnreachableError(message, hint=snapshot.grant(unreadable))
     if broken := [f"{source.name}.{name!r}" for source in sources.values() for name in source.columns if _BREAK(name)]:
         message = f"a column name with a line break cannot be kept: {', '.join(broken)}"
         raise DataRefusedError(

@@ -100,4 +100,4 @@ def _container_left() -> int | None:
 
 
 def _told(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size:,} bytes"

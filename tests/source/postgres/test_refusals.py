@@ -71,7 +71,6 @@ def test_a_database_that_is_full_may_be_free_later(bare: str) -> None:
         ("failed: SSL SYSCALL error: EOF detected", True),
         ("failed to resolve host 'db': [Errno -3] Temporary failure in name resolution", True),
         ("failed to resolve host 'db': [Errno -2] Name or service not known", False),
-        ('failed: FATAL:  role "nope" does not exist', "correct the user in"),
         ('failed: FATAL:  password authentication failed for user "timeout"', False),
         ('failed: FATAL:  database "z" is not currently accepting connections', False),
         ('failed: FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "u", database "d", no encryption', False),
@@ -105,6 +104,7 @@ def test_a_server_that_refuses_need_not_be_started(database_url: str, wrong: dic
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
+        ('failed: FATAL:  role "nope" does not exist', "correct the user in"),
         ('failed: FATAL:  password authentication failed for user "u"', "correct the user and password in"),
         (
             'failed: FATAL:  no pg_hba.conf entry for host "::1", user "u", database "d", no encryption',

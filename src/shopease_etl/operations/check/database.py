@@ -137,14 +137,11 @@ def _replica(replica: Replica, extract: float | None) -> CheckLine:
 
 
 def _table(snapshot: Snapshot, table: tables.Table, server: Server | None) -> str:
-    user = server.user if server else "the user of the URL"
-    schema = f"{server.schema}." if server else ""
     found = snapshot.tables([table.source]).get(table.source)
     if found and not found.readable:
-        message = f"{user} may not read it"
-        raise UnreachableError(message, hint=f"GRANT SELECT ON {schema}{table.source} TO {user}")
+        raise UnreachableError(f"{snapshot.user} may not read it", hint=snapshot.grant([table.source]))
     if server and server.policies.get(table.source):
-        message = f"row-level security would hide rows from {user}, so that the extract is refused"
-        raise UnreachableError(message, hint=f"ALTER ROLE {user} BYPASSRLS")
+        message = f"row-level security would hide rows from {snapshot.user}, so that the extract is refused"
+        raise UnreachableError(message, hint=f"ALTER ROLE {snapshot.user} BYPASSRLS")
     found = resolve(snapshot, [table])[table.source]
     return f"{len(found.columns)} columns, {found.bytes / 1e6:,.1f} MB, readable"

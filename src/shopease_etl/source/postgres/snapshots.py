@@ -52,8 +52,9 @@ class Snapshot:
         self._locked = locked
         self._workers: set[psycopg.Connection] = set()
         self._guard = threading.Lock()
-        query = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, current_setting('server_version')"
-        self.id, sees, self.server_version = leader.execute(query).fetchall()[0]
+        query = """SELECT pg_export_snapshot(), pg_current_snapshot()::text, current_setting('server_version'),
+                          quote_ident(current_user), quote_ident(%s)"""
+        self.id, sees, self.server_version, self.user, self._sql_schema = leader.execute(query, [schema]).fetchall()[0]
         self._exported = Exported(self.id, sees)
         self.host = leader.info.host
         self.database = leader.info.dbname
@@ -62,6 +63,10 @@ class Snapshot:
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
         """Those of the named tables that the schema has."""
         return tables_of(self._leader, self._schema, list(names))
+
+    def grant(self, names: Sequence[str]) -> str:
+        """The SQL that lets this user read the named tables."""
+        return f"GRANT SELECT ON {', '.join(f'{self._sql_schema}.{name}' for name in names)} TO {self.user}"
 
     def require_locked(self, names: Sequence[str]) -> None:
         """Refuse tables that were not locked from before this moment until now, or are not the same ones any more.
