@@ -71,7 +71,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
     except DataRefusedError as error:
         raise DataRefusedError(str(error), hint=(undone[1:] and _offer(store)) or error.hint) from error
     now, after = _recorded(undone, {*objects, *new}), _recorded(_before(store, run_ids), KEYS)
-    _require_unchanged(store, {key: item for key, item in {**after, **now}.items() if key in there})
+    _require_unchanged(store, {key: item for key, item in now.items() if key in there})
     try:
         _require_former(store, run_ids[-1], (objects, new), {} if leaves_nothing else after, there)
     except DataRefusedError as error:
@@ -197,6 +197,9 @@ def _require_former(
                 raise DataRefusedError(message)
         elif key in new:
             message = f"{key}, which the run {known.run_id} wrote, was missing when {run_id} began, and would be again"
+            raise DataRefusedError(message)
+        elif key in there and known.sha256 not in {None, sha256_of(partial(store.read, key))}:
+            message = f"{store.uri(key)}, which would stay, is not as the run {known.run_id} wrote it"
             raise DataRefusedError(message)
     for key, known in lost(recorded, {*objects, *there} - {*new}).items():
         message = f"{key}, which the run {known.run_id} wrote, is missing in {store.location}"
