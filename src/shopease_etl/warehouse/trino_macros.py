@@ -92,8 +92,14 @@ _TEXTS: Final = (
          LAMBDA p: url_decode(replace(substring(p, length(name) + 2), '+', '%20')))[1]""",
     """shopease_extract(x, pattern, part) AS coalesce(NULLIF(regexp_extract(x, pattern, part), ''),
          CASE WHEN regexp_matches(x, pattern) THEN '' END)""",
+    "shopease_json(j) AS TRY_CAST(j AS json)",
+    """shopease_split(x, sep, n) AS CASE WHEN x IS NULL THEN NULL
+         WHEN n <= 0 THEN error('the limit of split() must be positive')
+       WHEN len(string_split(x, sep)) <= n THEN string_split(x, sep)
+       ELSE list_append(string_split(x, sep)[1:n - 1], array_to_string(string_split(x, sep)[n:], sep)) END""",
     """shopease_json_scalar(j, p) AS
-       CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE json_extract_string(j, p) END""",
+       CASE WHEN json_type(shopease_json(j), p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL
+       ELSE json_extract_string(shopease_json(j), p) END""",
 )
 
 _COLLECTIONS: Final = (
@@ -109,7 +115,10 @@ _COLLECTIONS: Final = (
                        s + n - 1 + CASE WHEN s < 0 THEN len(a) + 1 ELSE 0 END) END""",
     "shopease_position(a, x) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE coalesce(list_position(a, x), 0) END",
     "array_union(a, b) AS list_distinct(list_concat(a, b))",
-    "arrays_overlap(a, b) AS list_has_any(a, b)",
+    """shopease_contains(a, x) AS CASE WHEN x IS NULL THEN NULL WHEN list_contains(a, x) THEN true
+       WHEN len(a) > list_count(a) THEN NULL ELSE list_contains(a, x) END""",
+    """arrays_overlap(a, b) AS CASE WHEN list_has_any(a, b) THEN true
+       WHEN len(a) > list_count(a) OR len(b) > list_count(b) THEN NULL ELSE list_has_any(a, b) END""",
     "zip(a, b) AS list_zip(a, b), (a, b, c) AS list_zip(a, b, c), (a, b, c, d) AS list_zip(a, b, c, d)",
     """shopease_any(m) AS CASE WHEN m IS NULL THEN NULL WHEN list_contains(m, true) THEN true
        WHEN len(list_filter(m, LAMBDA v: v IS NULL)) > 0 THEN NULL ELSE false END""",

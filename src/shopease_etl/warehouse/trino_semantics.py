@@ -11,6 +11,7 @@ from shopease_etl.errors import ConfigurationError
 from shopease_etl.warehouse.trino_casts import replace_typed, rewrite_cast
 from shopease_etl.warehouse.trino_formats import rewrite_format
 from shopease_etl.warehouse.trino_times import format_datetime, parse_datetime, rewrite_time_zones
+from shopease_etl.warehouse.trino_unnest import rewrite_unnest
 
 _NAMED: Final = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
 _WRAPPERS: Final = (exp.Filter, exp.Window)
@@ -177,6 +178,23 @@ def _replace_by_pattern(node: exp.Expr) -> None:
         replacement.replace(exp.Literal.string(re.sub(r"\$(\d)", r"\\\1", replacement.name)))
 
 
+def _split(node: exp.Expr) -> None:
+    if node.args.get("limit"):
+        _call("shopease_split", "this", "expression", "limit")(node)
+
+
+def _week_of_year(node: exp.Expr) -> None:
+    """Trino's %v is DuckDB's %V."""
+    pattern = node.args["format"]
+    if isinstance(pattern, exp.Literal):
+        pattern.replace(exp.Literal.string(re.sub("%(.)", lambda field: field[0].replace("v", "V"), pattern.name)))
+
+
+def _json_or_null(value: exp.Expr) -> None:
+    """Text that is no JSON is NULL."""
+    value.replace(exp.func("shopease_json", value.copy()))
+
+
 def _match(name: str) -> "_Rewrite":
     def rewrite(node: exp.Expr) -> None:
         array, condition = node.expressions
@@ -243,6 +261,11 @@ _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.SHA: _bytes,
     exp.ArraySlice: _call("shopease_slice", "this", "start", "end"),
     exp.ArrayPosition: _call("shopease_position", "this", "expression"),
+    exp.ArrayContains: _call("shopease_contains", "this", "expression"),
+    exp.Split: _split,
+    exp.TimeToStr: _week_of_year,
+    exp.Unnest: rewrite_unnest,
+    exp.JSONExtract: lambda node: _json_or_null(node.this),
     exp.JSONExtractScalar: _call("shopease_json_scalar", "this", "expression"),
 }
 _FUNCTIONS: Final[dict[str, _Rewrite]] = {
@@ -254,4 +277,5 @@ _FUNCTIONS: Final[dict[str, _Rewrite]] = {
     "yow": _rename("isoyear"),
     "url_decode": _rename("shopease_url_decode"),
     "format_datetime": format_datetime,
+    "json_array_length": lambda node: _json_or_null(node.expressions[0]),
 }
