@@ -70,8 +70,9 @@ REFUSED: Final = [
     ("SELECT ARRAY[1, 2][3]", "the array has no item 3", ""),
     ("SELECT ARRAY[1, 2][0]", "the array has no item 0", ""),
     ("SELECT MAP(ARRAY['a'], ARRAY[1])['b']", "the map has no key b", ""),
+    ("SELECT split('a', ',', 0)", "the limit of split() must be positive", ""),
     ("SELECT CAST('12.5' AS integer)", "'12.5' is not a whole number", ""),
-    ("SELECT CAST(1234 AS varchar(3))", "a value does not fit into varchar(3)", ""),
+    ("SELECT CAST(1234 AS varchar(3))", "'1234' does not fit into varchar(3)", ""),
     ("SELECT SUM(s) FROM sales", "sum does not take (varchar), at line 1, column 8", "read a typed view"),
     ("SELECT s * 2 FROM sales", "* does not take (varchar, integer), at line 1, column 10", "CAST(x AS bigint)"),
 ]

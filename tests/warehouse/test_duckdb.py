@@ -192,7 +192,7 @@ from shopease_etl.errors import ConfigurationError
 from shopease_etl.stages.query import shipped_queries
 assert shipped_queries()
 try:
-    import shopease_etl.engines.duckdb
+    import shopease_etl.warehouse.duckdb
 except ConfigurationError as error:
     print(error, error.hint)
 """

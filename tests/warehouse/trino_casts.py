@@ -33,6 +33,8 @@ CASTS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("(SELECT CAST(MAX(x) AS varchar(4)) FROM (VALUES 'cafés') t(x))", "café"),
         ("CAST(123 AS varchar(3))", "123"),
         ("TRY_CAST(1234 AS varchar(3))", None),
+        ("TRY(CAST(1234 AS varchar(3)))", None),
+        ("TRY(CAST('abcdef' AS varchar(3)))", "abc"),
         ("CAST(2.7 AS decimal)", Decimal(3)),
         ("CAST('1.50' AS decimal)", Decimal(2)),
         ("decimal '1.50'", Decimal("1.50")),

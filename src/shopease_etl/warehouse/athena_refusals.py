@@ -69,8 +69,8 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
     for node in query.walk():
         if isinstance(node, _NO_LOCAL_VALUES):
             name = node.sql_name().lower()
-            where = next(place(token.start) for token in tokens if token.text.lower() == name)
-            raise ConfigurationError(f"{name} is not available on a local lake, at {where}", hint=_DOCUMENT)
+            start = next((token.start for token in tokens if token.text.lower() == name), 0)
+            raise ConfigurationError(f"{name} is not available on a local lake, at {place(start)}", hint=_DOCUMENT)
         if (foreign := _foreign_syntax(node)) is not None:
             raise _not_athenas(*foreign)
     _check_offset(tokens, place)

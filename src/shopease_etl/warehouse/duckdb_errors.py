@@ -20,7 +20,10 @@ _CAST: Final = "cast one of the two: DATE '2024-01-31', TIMESTAMP '2024-01-31 08
 _ARGUMENTS: Final = re.compile(
     r"(?:argument types|for the function call) ['\"](?:shopease_)?(?P<name>[^(]+)\((?P<types>.*?)\)['\"]\."
 )
-_NOT_WHOLE: Final = re.compile(r"Could not convert string ('.*) is not a whole number' to INT", re.DOTALL)
+# texts of the macros shopease_whole and shopease_shorten
+_NOT_CAST: Final = re.compile(
+    r"Could not convert string ('.*) (is not a whole number|does not fit into varchar\(\d+\))' to INT", re.DOTALL
+)
 # a part of DuckDB's message, what it is about, and a word of the statement near it
 _MISSING: Final = (
     ("UNNEST requires a single list", "UNNEST of a map that is not made in its parentheses", "UNNEST"),
@@ -41,8 +44,8 @@ def reason(message: str) -> str:
     """The message in one line, without lists of options."""
     if "No files found" in message:
         return "it is not there"
-    if (number := _NOT_WHOLE.search(message)) is not None:
-        return f"{number[1]}' is not a whole number"[:_LENGTH]
+    if (value := _NOT_CAST.search(message)) is not None:
+        return f"{value[1]}' {value[2]}"[:_LENGTH]
     text = _CUT.split(message)[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if (csv_line := re.search(r"CSV Error on Line: (\d+)", text)) is not None:

@@ -64,10 +64,9 @@ def _is_integer_text(node: exp.Expr) -> bool:
 
 def _shorten(node: exp.Expr, length: exp.Expr) -> None:
     """Text is cut to its length; of other values none may be longer, which TRY_CAST answers with NULL."""
-    longer = exp.func("error", exp.Literal.string(f"a value does not fit into varchar({length.name})"))
     text = exp.cast(node.this.copy(), "varchar")
-    otherwise = exp.null() if isinstance(node, exp.TryCast) else longer
-    shortened = exp.Anonymous(this="shopease_shorten", expressions=[node.this.copy(), text, length.copy(), otherwise])
-    node.replace(shortened)
+    is_strict = exp.Boolean(this=not isinstance(node, exp.TryCast))
+    arguments = [node.this.copy(), text, length.copy(), is_strict]
+    node.replace(exp.Anonymous(this="shopease_shorten", expressions=arguments))
     if isinstance(text, exp.Cast):
         rewrite_cast(text)

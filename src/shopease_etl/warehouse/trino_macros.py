@@ -30,7 +30,7 @@ _NUMBERS: Final = (
        WHEN x > low THEN 0 WHEN x <= high THEN n + 1
        ELSE CAST(floor(CAST(low - x AS double) / CAST(low - high AS double) * n) AS bigint) + 1 END,
        (x, bins) AS len(list_filter(bins, LAMBDA b: b <= x))""",
-    # what is not a whole number stays text that no cast takes, for TRY() refuses error()
+    # TRY() refuses error(): what is not a whole number, or too long, becomes a text that no cast takes
     """shopease_whole(x VARCHAR) AS CASE WHEN regexp_full_match(x, '[+-]?[0-9]+') THEN x
          ELSE x || ' is not a whole number' END,
        (x DOUBLE) AS round(x), (x FLOAT) AS round(x), (x) AS x""",
@@ -75,8 +75,9 @@ _TEXTS: Final = (
          CASE WHEN start = 0 OR start < -length(s) THEN left(s, 0) ELSE substring(s, start) END,
        (s, start, n) AS CASE WHEN start = 0 OR start < -length(s) OR n <= 0 THEN left(s, 0)
          ELSE substring(s, start, n) END""",
-    """shopease_shorten(x, text, n, otherwise) AS
-         CASE WHEN typeof(x) = 'VARCHAR' OR coalesce(length(text) <= n, true) THEN left(text, n) ELSE otherwise END""",
+    """shopease_shorten(x, text, n, is_strict) AS
+         CASE WHEN typeof(x) = 'VARCHAR' OR coalesce(length(text) <= n, true) THEN left(text, n)
+         WHEN is_strict THEN CAST(CAST(text || ' does not fit into varchar(' || n || ')' AS integer) AS varchar) END""",
     "codepoint(x) AS CASE WHEN length(x) = 1 THEN unicode(x) ELSE error('codepoint() takes one character') END",
     "shopease_url_decode(x) AS url_decode(replace(x, '+', ' '))",
     "hamming_distance(a, b) AS hamming(a, b)",

@@ -190,9 +190,10 @@ def _week_of_year(node: exp.Expr) -> None:
         pattern.replace(exp.Literal.string(re.sub("%(.)", lambda field: field[0].replace("v", "V"), pattern.name)))
 
 
-def _json_or_null(value: exp.Expr) -> None:
+def _json_or_null(node: exp.Expr) -> None:
     """Text that is no JSON is NULL."""
-    value.replace(exp.func("shopease_json", value.copy()))
+    for value in node.expressions[:1] if isinstance(node, exp.Anonymous) else (node.this,):
+        value.replace(exp.func("shopease_json", value.copy()))
 
 
 def _match(name: str) -> "_Rewrite":
@@ -265,7 +266,7 @@ _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.Split: _split,
     exp.TimeToStr: _week_of_year,
     exp.Unnest: rewrite_unnest,
-    exp.JSONExtract: lambda node: _json_or_null(node.this),
+    exp.JSONExtract: _json_or_null,
     exp.JSONExtractScalar: _call("shopease_json_scalar", "this", "expression"),
 }
 _FUNCTIONS: Final[dict[str, _Rewrite]] = {
@@ -277,5 +278,5 @@ _FUNCTIONS: Final[dict[str, _Rewrite]] = {
     "yow": _rename("isoyear"),
     "url_decode": _rename("shopease_url_decode"),
     "format_datetime": format_datetime,
-    "json_array_length": lambda node: _json_or_null(node.expressions[0]),
+    "json_array_length": _json_or_null,
 }

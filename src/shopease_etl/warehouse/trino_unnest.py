@@ -20,11 +20,11 @@ def rewrite_unnest(node: exp.Expr) -> None:
     if offset := node.args.get("offset"):
         lengths = [exp.func("len", value.copy()) for value in lists]
         lists.append(exp.func("generate_series", exp.Literal.number(1), exp.func("greatest", *lengths)))
-        if alias is not None and isinstance(offset, exp.Identifier):
+        if alias is not None and alias.columns and isinstance(offset, exp.Identifier):
             alias.append("columns", offset.copy())
     items = [exp.alias_(exp.Anonymous(this="unnest", expressions=[value]), f"_col{n}") for n, value in enumerate(lists)]
     node.replace(exp.Lateral(this=exp.Subquery(this=exp.select(*items)), alias=alias and alias.copy()))
 
 
 def _is_map(node: exp.Expr) -> bool:
-    return isinstance(node, _MAPS) or node.name.lower() in _MAP_FUNCTIONS
+    return isinstance(node, _MAPS) or (isinstance(node, exp.Anonymous) and node.name.lower() in _MAP_FUNCTIONS)
