@@ -72,6 +72,8 @@ REFUSED: Final = [
     ("SELECT MAP(ARRAY['a'], ARRAY[1])['b']", "the map has no key b", ""),
     ("SELECT split('a', ',', 0)", "the limit of split() must be positive", ""),
     ("SELECT CAST('12.5' AS integer)", "'12.5' is not a whole number", ""),
+    ("SELECT CAST('2024-01-05 10:00:00' AS date)", "'2024-01-05 10:00:00' is not a date", ""),
+    ("SELECT CAST('yes' AS boolean)", "'yes' is not a boolean", ""),
     ("SELECT CAST(1234 AS varchar(3))", "'1234' does not fit into varchar(3)", ""),
     ("SELECT SUM(s) FROM sales", "sum does not take (varchar), at line 1, column 8", "read a typed view"),
     ("SELECT s * 2 FROM sales", "* does not take (varchar, integer), at line 1, column 10", "CAST(x AS bigint)"),
@@ -116,11 +118,14 @@ DIFFERENT: Final = [
         "from_iso8601_timestamp() with an offset, and of a literal with a zone are UTC's, on Athena the zone's.",
     ),
     (
-        "text that is cast to double, real, decimal, date, timestamp or boolean",
-        "may have more forms here: CAST('2024-01-05 10:00:00' AS date), CAST('1_000' AS double) and "
-        "CAST('infinity' AS date) are answered, Athena refuses them.",
+        "text that is cast to double, real, decimal or timestamp",
+        "may have more forms here: CAST('1_000' AS double), CAST('1_000' AS decimal(9,0)) and "
+        "CAST('infinity' AS timestamp) are answered, Athena refuses them.",
     ),
-    ("CAST of an aggregate in HAVING", "to integers or varchar is as lenient as DuckDB's."),
+    (
+        "CAST of an aggregate in HAVING",
+        "to integers, date or boolean takes more forms of text here, and rounds halves to even.",
+    ),
     ("dates and numbers", "DATE '2024-01-05' + 1 is answered here, and so is date_add() with 'days' or with text."),
     ("SELECT * with JOIN … USING", "has the columns in the order of the tables; Athena puts those of USING first."),
     (

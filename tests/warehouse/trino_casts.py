@@ -1,6 +1,7 @@
 """What Trino answers to casts and format(), for trino_answers."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -29,6 +30,13 @@ CASTS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("CAST(-2.5e0 AS bigint)", -3),
         ("CAST(REAL '2.5' AS integer)", 3),
         ("(SELECT CAST(AVG(x) AS integer) FROM (VALUES 2, 3) t(x))", 3),
+        ("TRY_CAST('2024-01-05 10:00:00' AS date)", None),
+        ("TRY_CAST('infinity' AS date)", None),
+        ("(SELECT COUNT(TRY_CAST(x AS date)) FROM (VALUES '2024-01-05', '2024-01-05 10:00', 'epoch') t(x))", 1),
+        ("(SELECT CAST(MAX(x) AS date) FROM (VALUES '2024-01-05') t(x))", date(2024, 1, 5)),
+        ("CAST(TIMESTAMP '2024-01-05 10:00:00' AS date)", date(2024, 1, 5)),
+        ("TRY_CAST('yes' AS boolean)", None),
+        ("CAST('T' AS boolean) AND CAST('1' AS boolean) AND CAST(1 AS boolean)", True),
         ("CAST('abcdef' AS varchar(3))", "abc"),
         ("(SELECT CAST(MAX(x) AS varchar(4)) FROM (VALUES 'cafés') t(x))", "café"),
         ("CAST(123 AS varchar(3))", "123"),

@@ -20,10 +20,11 @@ _CAST: Final = "cast one of the two: DATE '2024-01-31', TIMESTAMP '2024-01-31 08
 _ARGUMENTS: Final = re.compile(
     r"(?:argument types|for the function call) ['\"](?:shopease_)?(?P<name>[^(]+)\((?P<types>.*?)\)['\"]\."
 )
-# texts of the macros shopease_whole and shopease_shorten
+# texts of the macros shopease_whole, shopease_shorten, shopease_day and shopease_truth
 _NOT_CAST: Final = re.compile(
     r"Could not convert string ('.*) (is not a whole number|does not fit into varchar\(\d+\))' to INT", re.DOTALL
 )
+_NOT_A: Final = re.compile(r"""['"]not a (date|boolean): (.*)(?:", expected|' to BOOL)""", re.DOTALL)
 # a part of DuckDB's message, what it is about, and a word of the statement near it
 _MISSING: Final = (
     ("UNNEST requires a single list", "UNNEST of a map that is not made in its parentheses", "UNNEST"),
@@ -46,6 +47,8 @@ def reason(message: str) -> str:
         return "it is not there"
     if (value := _NOT_CAST.search(message)) is not None:
         return f"{value[1]}' {value[2]}"[:_LENGTH]
+    if (value := _NOT_A.search(message)) is not None:
+        return f"'{value[2]}' is not a {value[1]}"[:_LENGTH]
     text = _CUT.split(message)[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if (csv_line := re.search(r"CSV Error on Line: (\d+)", text)) is not None:

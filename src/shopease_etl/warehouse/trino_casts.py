@@ -11,6 +11,8 @@ from shopease_etl.errors import ConfigurationError
 
 _AGGREGATES: Final = {"every", "map_agg", "multimap_agg", "geometric_mean"}
 _INTEGERS: Final = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
+_STRICT: Final = {exp.DType.DATE: "shopease_day", exp.DType.BOOLEAN: "shopease_truth"}
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _DECIMAL: Final = re.compile(r"[+-]?0*(?P<whole>\d*)(?:[.](?P<fraction>\d*))?")
 _WIDEST: Final = 38
 
@@ -27,6 +29,8 @@ def rewrite_cast(node: exp.Expr) -> None:
         kind.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(number)) for number in digits])
     elif kind.this in _INTEGERS and not _is_integer_text(node.this):
         replace_typed(node.this, "shopease_whole", [node.this])
+    elif kind.this in _STRICT and not (isinstance(node.this, exp.Literal) and _DAY.fullmatch(node.this.name)):
+        replace_typed(node.this, _STRICT[kind.this], [node.this])
     elif kind.this == exp.DType.VARCHAR and kind.expressions:
         _shorten(node, kind.expressions[0].this)
     elif kind.this == exp.DType.VARCHAR and not isinstance(node.this, (exp.Literal, exp.Null)):

@@ -34,6 +34,14 @@ _NUMBERS: Final = (
     """shopease_whole(x VARCHAR) AS CASE WHEN regexp_full_match(x, '[+-]?[0-9]+') THEN x
          ELSE x || ' is not a whole number' END,
        (x DOUBLE) AS round(x), (x FLOAT) AS round(x), (x) AS x""",
+    r"""shopease_day(x VARCHAR) AS CASE WHEN regexp_full_match(x, '\s*[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}\s*') THEN x
+         ELSE 'not a date: ' || x END,
+       (x) AS x""",
+    "shopease_day_once(x) AS list_transform([x], LAMBDA v: shopease_day(v))[1]",
+    """shopease_truth(x VARCHAR) AS CASE WHEN lower(x) IN ('t', 'true', '1', 'f', 'false', '0') THEN x
+         ELSE 'not a boolean: ' || x END,
+       (x) AS x""",
+    "shopease_truth_once(x) AS list_transform([x], LAMBDA v: shopease_truth(v))[1]",
     "shopease_whole_once(x) AS list_transform([x], LAMBDA v: shopease_whole(v))[1]",
     "is_finite(x) AS isfinite(x)",
     "is_infinite(x) AS isinf(x)",
