@@ -70,6 +70,35 @@ REFUSED: Final = [
     ("SELECT ARRAY[1, 2][3]", "the array has no item 3", ""),
     ("SELECT ARRAY[1, 2][0]", "the array has no item 0", ""),
     ("SELECT MAP(ARRAY['a'], ARRAY[1])['b']", "the map has no key b", ""),
+    ("SELECT split('a', ',', 0)", "the limit of split() must be positive", ""),
+    ("SELECT CAST('12.5' AS integer)", "'12.5' is not a whole number", ""),
+    ("SELECT CAST('2024-01-05 10:00:00' AS date)", "'2024-01-05 10:00:00' is not a date", ""),
+    ("SELECT CAST('yes' AS boolean)", "'yes' is not a boolean", ""),
+    ("SELECT CAST(1234 AS varchar(3))", "'1234' does not fit into varchar(3)", ""),
+    ("SELECT SUM(s) FROM sales", "sum does not take (varchar), at line 1, column 8", "read a typed view"),
+    ("SELECT s * 2 FROM sales", "* does not take (varchar, integer), at line 1, column 10", "CAST(x AS bigint)"),
+]
+
+# What Athena answers and a local lake refuses, in the same form.
+NOT_LOCAL: Final = [
+    ("SELECT current_user", "current_user is not available on a local lake, at line 1, column 8", ""),
+    ("SELECT current_time", "current_time is not available on a local lake", ""),
+    ("SELECT localtime", "localtime is not available on a local lake", ""),
+    ("SELECT current_catalog", "current_catalog is not available on a local lake", ""),
+    ("SELECT MAP()", "a map whose keys have no type is not available on a local lake", ""),
+    ("SELECT ARRAY[MAP(ARRAY[], ARRAY[])]", "a map whose keys have no type is not available on a local lake", ""),
+    ("SELECT histogram(x) FROM (VALUES NULL) t(x)", "a map whose keys have no type is not available", ""),
+    (
+        "SELECT k FROM (SELECT map_agg(s, n) AS m FROM sales) CROSS JOIN UNNEST(m) AS t(k, v)",
+        "UNNEST of a map that is not made in its parentheses is not available on a local lake",
+        "",
+    ),
+    ("SELECT array_sort(ARRAY[1], (a, b) -> 1)", "not available on a local lake", ""),
+    ("SELECT regexp_replace(s, 'a', x -> upper(x[1])) FROM sales", "a lambda for this function is not available", ""),
+    ("SELECT ARRAY[1] || 2", "|| of an array and an item, without ARRAY[…] around the item, is not available", ""),
+    ("SELECT approx_distinct(n, 0.01) FROM sales", "not available on a local lake", ""),
+    ('SELECT "$path" FROM sales', "a hidden column is not available on a local lake: $path", ""),
+    ("SELECT CAST(s AS char(3)) FROM sales", "the type char(n) is not available on a local lake", "varchar"),
 ]
 
 # Where a local lake is known to answer otherwise than Athena, or not at all.
@@ -83,6 +112,29 @@ DIFFERENT: Final = [
         "= between a text and a number of two columns",
         "is refused by Athena; here it fails only where a text is no number.",
     ),
+    (
+        "timestamps in a zone of their own",
+        "are moments in UTC here: hour() and the other fields of from_unixtime(x, zone), of "
+        "from_iso8601_timestamp() with an offset, and of a literal with a zone are UTC's, on Athena the zone's.",
+    ),
+    (
+        "text that is cast to double, real, decimal or timestamp",
+        "may have more forms here: CAST('1_000' AS double), CAST('1_000' AS decimal(9,0)) and "
+        "CAST('infinity' AS timestamp) are answered, Athena refuses them.",
+    ),
+    (
+        "CAST of an aggregate in HAVING",
+        "to integers, date or boolean takes more forms of text here, and rounds halves to even.",
+    ),
+    ("dates and numbers", "DATE '2024-01-05' + 1 is answered here, and so is date_add() with 'days' or with text."),
+    ("SELECT * with JOIN … USING", "has the columns in the order of the tables; Athena puts those of USING first."),
+    (
+        "information_schema",
+        "is DuckDB's own: its names of types, in capitals, and VIEW for every table. SHOW and DESCRIBE are right.",
+    ),
+    ("UNNEST of an array of rows", "gives one column with the row here, on Athena a column for each field."),
+    ("cardinality of a map", "is refused here: cardinality(map_keys(m)) counts it."),
+    ("whole numbers of type double", "are written 1.0 in CSV and in tables by Athena, 1 here."),
     ("m[k] of a map", "needs a text in quotes as key here; element_at(m, k) takes any key."),
     ("timestamps", "have milliseconds in Athena's views. Literals with more digits keep them here."),
     ("CAST(x AS varchar) of double and real", "from 10,000,000 on is 1.0E7 on Athena, 10000000.0 here."),

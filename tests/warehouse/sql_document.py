@@ -47,6 +47,9 @@ def _refused() -> Iterator[str]:
     yield "A local lake refuses these too (`sales` has the columns n integer, s varchar and d date).\n"
     yield "| statement | message |\n|---|---|"
     yield from (f"| {_code(sql)} | {_cell(message)} |" for sql, message, _ in athena_refused.REFUSED)
+    yield "\n## What a local lake refuses and Athena answers\n"
+    yield "| statement | message |\n|---|---|"
+    yield from (f"| {_code(sql)} | {_cell(message)} |" for sql, message, _ in athena_refused.NOT_LOCAL)
 
 
 def _missing() -> Iterator[str]:

@@ -23,8 +23,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
-@pytest.mark.parametrize(("sql", "message", "hint"), athena_refused.REFUSED)
-def test_what_athena_refuses_is_refused(engine: Engine, sql: str, message: str, hint: str) -> None:
+@pytest.mark.parametrize(("sql", "message", "hint"), [*athena_refused.REFUSED, *athena_refused.NOT_LOCAL])
+def test_what_athena_refuses_and_a_local_lake_lacks_is_refused(
+    engine: Engine, sql: str, message: str, hint: str
+) -> None:
     with pytest.raises(ShopeaseError) as raised:
         engine.query(sql).read_all()
     assert message in str(raised.value)

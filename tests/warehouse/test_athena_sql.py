@@ -175,6 +175,12 @@ def test_a_misspelt_statement_names_the_right_word() -> None:
     assert raised.value.hint == "did you mean SELECT?"
 
 
+def test_no_statement_names_what_one_begins_with() -> None:
+    with pytest.raises(ConfigurationError, match="there is no SQL statement") as raised:
+        translate(";")
+    assert (raised.value.hint or "").endswith("DESCRIBE or EXPLAIN")
+
+
 @pytest.mark.parametrize(
     "sql", ["SELECT FORMAT_NUMBER(x, 2) FROM t", "SELECT format('%05d', 1)", "SELECT format(x, 1)"]
 )

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from trino_aggregates import AGGREGATES, MAY, MONEY
+from trino_casts import CASTS
 
 _URL: Final = "'https://u@shop.example:8443/a%20b/c?q=tea+cup&n=2#top'"
 _AT: Final = "TIMESTAMP '2024-01-05 13:04:05.678'"
@@ -86,23 +87,7 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("2 BETWEEN 1 AND 3 AND 'b' IN ('a', 'b')", True),
         ("'50%' LIKE '50!%' ESCAPE '!'", True),
     ],
-    "functions/conversion": [
-        ("TRY_CAST('x' AS integer)", None),
-        ("CAST(2.5 AS integer)", 3),
-        ("CAST(true AS varchar)", "true"),
-        ("CAST(1.50 AS varchar)", "1.50"),
-        ("CAST(TIMESTAMP '2024-01-05 13:04:05' AS varchar)", "2024-01-05 13:04:05"),
-        (f"CAST(CAST({_AT} AS timestamp) AS varchar)", "2024-01-05 13:04:05.678"),
-        ("CAST(CAST('2024-01-05' AS timestamp) AS varchar)", "2024-01-05 00:00:00.000"),
-        ("CAST(DATE '2024-01-05' AS varchar)", "2024-01-05"),
-        ("CAST(ROW(1, 'a') AS ROW(x integer, y varchar)).x", 1),
-        ("format('%,.2f', 1234567.125)", "1,234,567.13"),
-        ("format('%,.2f', CAST('99999999999999999999.995' AS decimal(38,3)))", "100,000,000,000,000,000,000.00"),
-        ("format('%.2f', 1.005e0)", "1.01"),
-        ("format('%,.2f', -0.5)", "-0.50"),
-        ("format('%d of %s: %.1f%%', 3, 'x', 12.25)", "3 of x: 12.3%"),
-        ("format('%s', NULL)", "null"),
-    ],
+    **CASTS,
     "functions/string": [
         ("'a' || 'b'", "ab"),
         ("concat('a', NULL)", None),
@@ -122,6 +107,8 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("replace('abcb', 'b') || reverse('xy')", "acyx"),
         ("repeat('ab', 2)", "abab"),
         ("split('a-b', '-')", ["a", "b"]),
+        ("split('a,b,c', ',', 2)", ["a", "b,c"]),
+        ("split('a', ',', 2)", ["a"]),
         ("split_part('a-b', '-', 2)", "b"),
         ("strpos('high', 'h') + position('g' IN 'high')", 4),
         ("starts_with('abc', 'ab') AND ends_with('abc', 'bc')", True),
@@ -190,6 +177,7 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("parse_datetime('2024-01-05 13:04', 'yyyy-MM-dd HH:mm')", datetime(2024, 1, 5, 13, 4, tzinfo=UTC)),
         (f"(SELECT date_format(d, '%Y-%m') FROM {MAY})", "2024-05"),
         (f"date_format({_AT}, '%H:%i:%s %M %W %e %p')", "13:04:05 January Friday 5 PM"),
+        ("date_format(DATE '2024-12-30', '%x-%v')", "2025-01"),
         ("date_parse('05/01/2024', '%d/%m/%Y')", _time("2024-01-05T00:00:00")),
         ("to_iso8601(DATE '2024-01-05')", "2024-01-05"),
         ("to_iso8601(TIMESTAMP '2024-01-05 01:02:03')", "2024-01-05T01:02:03"),
@@ -217,6 +205,9 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("slice(ARRAY[1, 2, 3], -2, 1)", [2]),
         ("cardinality(ARRAY[1, 2])", 2),
         ("contains(ARRAY[1, 2], 2)", True),
+        ("contains(ARRAY[1, NULL], 1)", True),
+        ("contains(ARRAY[1, NULL], 2)", None),
+        ("contains(ARRAY[1], 2)", False),
         ("array_position(ARRAY[5, 6], 6)", 2),
         ("array_position(ARRAY[5, 6], 9)", 0),
         ("array_sort(array_distinct(ARRAY[2, 1, 2]))", [1, 2]),
@@ -224,6 +215,7 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("array_except(ARRAY[1, 2], ARRAY[2])", [1]),
         ("array_intersect(ARRAY[1, 2], ARRAY[2])", [2]),
         ("arrays_overlap(ARRAY[1, 2], ARRAY[2])", True),
+        ("arrays_overlap(ARRAY[1, NULL], ARRAY[2])", None),
         ("array_remove(ARRAY[1, 2, 1], 1)", [2]),
         ("array_max(ARRAY[1, 3]) - array_min(ARRAY[1, 3])", 2),
         ("array_join(ARRAY[1, NULL, 2], ',')", "1,2"),
@@ -251,6 +243,9 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("json_format(json_extract('{\"a\": [1]}', '$.a'))", "[1]"),
         ("json_format(json_parse('{\"a\":1}'))", '{"a":1}'),
         ("json_array_length('[1, 2]')", 2),
+        ("json_extract_scalar('not json', '$.a')", None),
+        ("json_format(json_extract('not json', '$.a'))", None),
+        ("json_array_length('not json')", None),
     ],
     "functions/url": [
         (f"url_extract_protocol({_URL}) || ' ' || url_extract_host({_URL})", "https shop.example"),
@@ -273,6 +268,10 @@ ANSWERS: Final[Mapping[str, Sequence[tuple[str, object]]]] = {
         ("(SELECT x FROM (VALUES 1, NULL) t(x) ORDER BY x DESC LIMIT 1)", 1),
         ("(SELECT x FROM (VALUES 1, 2, 3) t(x) ORDER BY x OFFSET 1 LIMIT 1)", 2),
         ("(SELECT SUM(g) FROM (SELECT grouping(x) AS g FROM (VALUES 1, 2) t(x) GROUP BY ROLLUP (x)))", 1),
+        ("(SELECT SUM(x * y * n) FROM UNNEST(ARRAY[1, 2], ARRAY[3, 4]) WITH ORDINALITY t(x, y, n))", 19),
+        ("(SELECT x FROM UNNEST(ARRAY[1, 2], ARRAY['a']) t(x, y) WHERE y IS NULL)", 2),
+        ("(SELECT x FROM (VALUES (ARRAY[1, 2], ARRAY['a'])) v(a, b) CROSS JOIN UNNEST(a, b) t(x, y) WHERE y = 'a')", 1),
+        ("(SELECT k || CAST(v AS varchar) FROM UNNEST(MAP(ARRAY['a'], ARRAY[1])) t(k, v))", "a1"),
         ("(SELECT COUNT(*) FROM awsdatacatalog.information_schema.tables WHERE 1 = 0)", 0),
     ],
 }

@@ -42,6 +42,7 @@ _TOKENS: Final = {
     "^": ("the operator ^", "power(x, y) or bitwise_xor(x, y)"),
     "{": ("a struct in braces", "ROW(x, y)"),
 }
+_NO_LOCAL_VALUES: Final = (exp.CurrentUser, exp.CurrentTime, exp.Localtime, exp.CurrentCatalog)
 # by the class of a node: an argument that Athena's SQL never has, what it is, and what to write in its place
 _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
     exp.ILike: {"this": ("ILIKE", "lower(x) LIKE 'text%'")},
@@ -66,6 +67,10 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
         if found:
             raise _not_athenas(found[0], found[1], place(token.start))
     for node in query.walk():
+        if isinstance(node, _NO_LOCAL_VALUES):
+            name = node.sql_name().lower()
+            start = next((token.start for token in tokens if token.text.lower() == name), 0)
+            raise ConfigurationError(f"{name} is not available on a local lake, at {place(start)}", hint=_DOCUMENT)
         if (foreign := _foreign_syntax(node)) is not None:
             raise _not_athenas(*foreign)
     _check_offset(tokens, place)

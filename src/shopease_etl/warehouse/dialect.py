@@ -145,7 +145,9 @@ def _only_statement(sql: str) -> tuple[Token, Token]:
     while tokens and _ends_statement(tokens[0]):
         tokens.pop(0)
     if not tokens:
-        raise ConfigurationError("there is no SQL statement", hint=f"write one that begins with {_READING}")
+        raise ConfigurationError(
+            "there is no SQL statement", hint=f"write one that begins with {_READING.replace(' and ', ' or ')}"
+        )
     for token, following in itertools.pairwise(tokens):
         if _ends_statement(token):
             message = f"only one statement at a time is allowed; a second one begins at {_place(sql, following.start)}"

@@ -12,7 +12,7 @@ import pyarrow as pa
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvFile, Look, look_over, row_at
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
-from shopease_etl.warehouse.duckdb_errors import no_table, reason, unknown_table, wrong_name
+from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason, unknown_table, wrong_name
 from shopease_etl.warehouse.intervals import interval_texts
 from shopease_etl.warehouse.limits import TimeLimit
 from shopease_etl.warehouse.metadata_statements import Tables, plan
@@ -162,6 +162,9 @@ class Engine:
         self._look_over(sql)
         relation = self._answered(sql, lambda: self._connection.sql(translated))
         kinds = [_ATHENAS_TYPES.get(str(kind)) for kind in relation.types]
+        # Arrow ends the process over one
+        if any('MAP("NULL"' in str(kind) for kind in relation.types):
+            raise not_available("a map whose keys have no type", "cast it: CAST(MAP() AS map(varchar, integer))")
         reader = self._answered(sql, lambda: relation.to_arrow_reader(_BATCH_ROWS))
         schema = reader.schema
         for index, kind in enumerate(kinds):

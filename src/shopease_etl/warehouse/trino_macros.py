@@ -30,6 +30,19 @@ _NUMBERS: Final = (
        WHEN x > low THEN 0 WHEN x <= high THEN n + 1
        ELSE CAST(floor(CAST(low - x AS double) / CAST(low - high AS double) * n) AS bigint) + 1 END,
        (x, bins) AS len(list_filter(bins, LAMBDA b: b <= x))""",
+    # TRY() refuses error(): what is not a whole number, or too long, becomes a text that no cast takes
+    """shopease_whole(x VARCHAR) AS CASE WHEN regexp_full_match(x, '[+-]?[0-9]+') THEN x
+         ELSE x || ' is not a whole number' END,
+       (x DOUBLE) AS round(x), (x FLOAT) AS round(x), (x) AS x""",
+    r"""shopease_day(x VARCHAR) AS CASE WHEN regexp_full_match(x, '\s*[+-]?[0-9]{4,}-[0-9]{1,2}-[0-9]{1,2}\s*') THEN x
+         ELSE 'not a date: ' || x END,
+       (x) AS x""",
+    "shopease_day_once(x) AS list_transform([x], LAMBDA v: shopease_day(v))[1]",
+    """shopease_truth(x VARCHAR) AS CASE WHEN lower(x) IN ('t', 'true', '1', 'f', 'false', '0') THEN x
+         ELSE 'not a boolean: ' || x END,
+       (x) AS x""",
+    "shopease_truth_once(x) AS list_transform([x], LAMBDA v: shopease_truth(v))[1]",
+    "shopease_whole_once(x) AS list_transform([x], LAMBDA v: shopease_whole(v))[1]",
     "is_finite(x) AS isfinite(x)",
     "is_infinite(x) AS isinf(x)",
     "nan() AS CAST('nan' AS double)",
@@ -70,6 +83,9 @@ _TEXTS: Final = (
          CASE WHEN start = 0 OR start < -length(s) THEN left(s, 0) ELSE substring(s, start) END,
        (s, start, n) AS CASE WHEN start = 0 OR start < -length(s) OR n <= 0 THEN left(s, 0)
          ELSE substring(s, start, n) END""",
+    """shopease_shorten(x, text, n, is_strict) AS
+         CASE WHEN typeof(x) = 'VARCHAR' OR coalesce(length(text) <= n, true) THEN left(text, n)
+         WHEN is_strict THEN CAST(CAST(text || ' does not fit into varchar(' || n || ')' AS integer) AS varchar) END""",
     "codepoint(x) AS CASE WHEN length(x) = 1 THEN unicode(x) ELSE error('codepoint() takes one character') END",
     "shopease_url_decode(x) AS url_decode(replace(x, '+', ' '))",
     "hamming_distance(a, b) AS hamming(a, b)",
@@ -85,8 +101,14 @@ _TEXTS: Final = (
          LAMBDA p: url_decode(replace(substring(p, length(name) + 2), '+', '%20')))[1]""",
     """shopease_extract(x, pattern, part) AS coalesce(NULLIF(regexp_extract(x, pattern, part), ''),
          CASE WHEN regexp_matches(x, pattern) THEN '' END)""",
+    "shopease_json(j) AS TRY_CAST(j AS json)",
+    """shopease_split(x, sep, n) AS CASE WHEN x IS NULL THEN NULL
+         WHEN n <= 0 THEN error('the limit of split() must be positive')
+       WHEN len(string_split(x, sep)) <= n THEN string_split(x, sep)
+       ELSE list_append(string_split(x, sep)[1:n - 1], array_to_string(string_split(x, sep)[n:], sep)) END""",
     """shopease_json_scalar(j, p) AS
-       CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL ELSE json_extract_string(j, p) END""",
+       CASE WHEN json_type(shopease_json(j), p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL
+       ELSE json_extract_string(shopease_json(j), p) END""",
 )
 
 _COLLECTIONS: Final = (
@@ -102,7 +124,10 @@ _COLLECTIONS: Final = (
                        s + n - 1 + CASE WHEN s < 0 THEN len(a) + 1 ELSE 0 END) END""",
     "shopease_position(a, x) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE coalesce(list_position(a, x), 0) END",
     "array_union(a, b) AS list_distinct(list_concat(a, b))",
-    "arrays_overlap(a, b) AS list_has_any(a, b)",
+    """shopease_contains(a, x) AS CASE WHEN x IS NULL THEN NULL WHEN list_contains(a, x) THEN true
+       WHEN len(a) > list_count(a) THEN NULL ELSE list_contains(a, x) END""",
+    """arrays_overlap(a, b) AS CASE WHEN list_has_any(a, b) THEN true
+       WHEN len(a) > list_count(a) OR len(b) > list_count(b) THEN NULL ELSE list_has_any(a, b) END""",
     "zip(a, b) AS list_zip(a, b), (a, b, c) AS list_zip(a, b, c), (a, b, c, d) AS list_zip(a, b, c, d)",
     """shopease_any(m) AS CASE WHEN m IS NULL THEN NULL WHEN list_contains(m, true) THEN true
        WHEN len(list_filter(m, LAMBDA v: v IS NULL)) > 0 THEN NULL ELSE false END""",

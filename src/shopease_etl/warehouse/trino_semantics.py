@@ -1,15 +1,17 @@
 """Rewrites of a parsed query to DuckDB macros, so that it computes as Trino (Athena's engine) does."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from sqlglot import exp
 from sqlglot.expressions.builders import apply_index_offset
 
 from shopease_etl.errors import ConfigurationError
+from shopease_etl.warehouse.trino_casts import replace_typed, rewrite_cast
 from shopease_etl.warehouse.trino_formats import rewrite_format
 from shopease_etl.warehouse.trino_times import format_datetime, parse_datetime, rewrite_time_zones
+from shopease_etl.warehouse.trino_unnest import rewrite_unnest
 
 _NAMED: Final = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
 _WRAPPERS: Final = (exp.Filter, exp.Window)
@@ -78,7 +80,7 @@ def _keep_type_of_other_side(node: exp.Expr) -> None:
     if len(sides) == 1:
         node.replace(exp.func("cast_to_type", node.copy(), sides[0].copy()))
     elif isinstance(node, exp.Sub) and not any(isinstance(side, exp.Literal) for side in sides):
-        _replace_typed(node, "shopease_minus", sides)
+        replace_typed(node, "shopease_minus", sides)
 
 
 def _whole_units(node: exp.Expr) -> None:
@@ -101,23 +103,9 @@ def _keep(_: exp.Expr) -> None:
     """Leaves a node as it is: one of a class that is derived from one that is rewritten."""
 
 
-def _replace_typed(node: exp.Expr, macro: str, values: Sequence[exp.Expr]) -> None:
-    """Calls a macro that has forms for several types."""
-    is_known = not any(_is_grouped(inner) for value in values for inner in value.walk())
-    # with what is known only after grouping DuckDB cannot call the other macro in HAVING: there it stays as it is
-    if is_known or node.find_ancestor(exp.Having) is None:
-        name = macro if is_known else f"{macro}_once"
-        node.replace(exp.func(name, *(value.copy() for value in values)))
-
-
-def _is_grouped(node: exp.Expr) -> bool:
-    """Whether DuckDB knows a value after grouping only; some aggregates the parser does not know as such."""
-    return isinstance(node, (exp.AggFunc, exp.Window, exp.Query)) or node.name.lower() in _AGGREGATES
-
-
 def _sequence(node: exp.Expr) -> None:
     values = (node.args.get(name) for name in ("start", "end", "step"))
-    _replace_typed(node, "shopease_sequence", [value for value in values if value is not None])
+    replace_typed(node, "shopease_sequence", [value for value in values if value is not None])
 
 
 def _extract_text(node: exp.Expr) -> None:
@@ -183,19 +171,29 @@ def _item(node: exp.Expr) -> None:
     node.replace(exp.func("shopease_value" if is_map else "shopease_item", node.this.copy(), index.copy()))
 
 
-def _cast(node: exp.Expr) -> None:
-    kind = node.args["to"]
-    if kind.this == exp.DType.VARCHAR and not kind.expressions and not isinstance(node.this, (exp.Literal, exp.Null)):
-        _replace_typed(node, "shopease_text", [node.this])
-    elif kind.this == exp.DType.CHAR:
-        raise ConfigurationError("the type char(n) is not available on a local lake", hint="use varchar")
-
-
 def _replace_by_pattern(node: exp.Expr) -> None:
     """A group is $1 in Trino's replacement and \\1 in DuckDB's."""
     replacement = node.args.get("replacement")
     if isinstance(replacement, exp.Literal):
         replacement.replace(exp.Literal.string(re.sub(r"\$(\d)", r"\\\1", replacement.name)))
+
+
+def _split(node: exp.Expr) -> None:
+    if node.args.get("limit"):
+        _call("shopease_split", "this", "expression", "limit")(node)
+
+
+def _week_of_year(node: exp.Expr) -> None:
+    """Trino's %v is DuckDB's %V."""
+    pattern = node.args["format"]
+    if isinstance(pattern, exp.Literal):
+        pattern.replace(exp.Literal.string(re.sub("%(.)", lambda field: field[0].replace("v", "V"), pattern.name)))
+
+
+def _json_or_null(node: exp.Expr) -> None:
+    """Text that is no JSON is NULL."""
+    for value in node.expressions[:1] if isinstance(node, exp.Anonymous) else (node.this,):
+        value.replace(exp.func("shopease_json", value.copy()))
 
 
 def _match(name: str) -> "_Rewrite":
@@ -225,7 +223,6 @@ def _rename(name: str) -> "_Rewrite":
 
 
 _Rewrite = Callable[[exp.Expr], None]
-_AGGREGATES: Final = {"every", "map_agg", "multimap_agg", "geometric_mean"}
 _REPEATING: Final = {"shopease_divide", "shopease_divide_once", "shopease_average"}
 _MAPS: Final = (exp.Map, exp.MapFromEntries, exp.VarMap)
 _ATHENAS_FIELDS: Final = (
@@ -255,7 +252,8 @@ _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.In: _in,
     exp.Extract: _extract,
     exp.Bracket: _item,
-    exp.Cast: _cast,
+    exp.Cast: rewrite_cast,
+    exp.TryCast: rewrite_cast,
     exp.RegexpReplace: _replace_by_pattern,
     exp.ParseDatetime: parse_datetime,
     exp.Substring: _call("shopease_substr", "this", "start", "length"),
@@ -264,6 +262,11 @@ _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.SHA: _bytes,
     exp.ArraySlice: _call("shopease_slice", "this", "start", "end"),
     exp.ArrayPosition: _call("shopease_position", "this", "expression"),
+    exp.ArrayContains: _call("shopease_contains", "this", "expression"),
+    exp.Split: _split,
+    exp.TimeToStr: _week_of_year,
+    exp.Unnest: rewrite_unnest,
+    exp.JSONExtract: _json_or_null,
     exp.JSONExtractScalar: _call("shopease_json_scalar", "this", "expression"),
 }
 _FUNCTIONS: Final[dict[str, _Rewrite]] = {
@@ -271,8 +274,9 @@ _FUNCTIONS: Final[dict[str, _Rewrite]] = {
     "all_match": _match("shopease_all"),
     "none_match": _match("shopease_any"),
     "millisecond": _milliseconds,
-    "to_iso8601": lambda node: _replace_typed(node, "shopease_iso8601", node.expressions),
+    "to_iso8601": lambda node: replace_typed(node, "shopease_iso8601", node.expressions),
     "yow": _rename("isoyear"),
     "url_decode": _rename("shopease_url_decode"),
     "format_datetime": format_datetime,
+    "json_array_length": _json_or_null,
 }
