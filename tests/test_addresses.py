@@ -150,7 +150,7 @@ def test_a_variable_in_dotenv_is_refused_by_every_command(tmp_path: Path, lake: 
     ("line", "hint"),
     [
         ("SHOPEASE_LAKE=${NOT_SET}/lake", "write the value in place of ${NOT_SET}"),
-        ("SHOPEASE_LAKE=${NOT_SET:-/srv}/lake", "write the value in place of ${NOT_SET:-/srv}"),
+        ("SHOPEASE_LAKE=${NOT_SET:-/srv}/lake", "write the value in place of ${NOT_SET}"),
         ("SHOPEASE_GLUE_DATABASE=shop_${HOME}", "write it as shop_/home/me"),
         ("SHOPEASE_MAX_SHRINK=${HOME}", "write it as /home/me"),
         ("SHOPEASE_DATABASE_URL=postgresql://me:${HOME}@db/sales", "write the value in place of ${HOME}"),

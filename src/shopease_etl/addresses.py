@@ -29,8 +29,8 @@ _OTHER_SCHEME: Final = re.compile(r"[A-Za-z][\w.+:-]*://")
 _CONNINFO: Final = re.compile(r"\s*[a-z_]+\s*=")
 _HOSTS: Final = re.compile(r"(?:(?:\[[^]]*\]|[^:\[\]@,]*)(?::[0-9]*)?(?:,|$))*")
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_BRACED: Final = re.compile(r"\$\{[^{}]*\}")
-_VARIABLE: Final = re.compile(rf"{_BRACED.pattern}|\$[A-Za-z_]\w*")
+_BRACED: Final = re.compile(r"\$\{([A-Za-z_]\w*)[^{}]*\}", re.ASCII)
+_VARIABLE: Final = re.compile(rf"{_BRACED.pattern}|\$[A-Za-z_]\w*", re.ASCII)
 
 _S3: Final = re.compile(r"s3://[^/]")
 _S3_SCHEME: Final = re.compile(r"s3[an]?:/*", re.IGNORECASE)
@@ -104,9 +104,10 @@ def check_variables(text: str, *, is_secret: bool, is_path: bool) -> None:
     """
     variable = _VARIABLE if is_path else _BRACED
     if found := variable.search(text):
+        name = f"${{{found[1]}}}" if found[1] else found[0]  # what stands for an unset one may be secret
         whole = text if is_secret else os.path.expandvars(text)
-        hint = f"write the value in place of {found[0]}" if variable.search(whole) else f"write it as {whole}"
-        raise AddressError(f"variables such as {found[0]} are not expanded in settings", hint)
+        hint = f"write the value in place of {name}" if variable.search(whole) else f"write it as {whole}"
+        raise AddressError(f"variables such as {name} are not expanded in settings", hint)
 
 
 def check_ends(text: str, *, is_secret: bool) -> None:
