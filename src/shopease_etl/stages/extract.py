@@ -45,9 +45,9 @@ def extract(
 
     Raises:
         UnreachableError: the user of the URL may not read a table.
-        SourceFaultError: the source failed, and may not fail the next time; every failed table failed so. Or the
-            snapshot was taken without locks on the tables.
-        DataRefusedError: a table or column is missing, or bytes and COPY disagree about the rows.
+        SourceFaultError: the source failed, or not all rows that COPY reported arrived, and may not fail the next time;
+            every failed table failed so. Or the snapshot was taken without locks on the tables.
+        DataRefusedError: a table or column is missing.
         ShopeaseError: tables failed; the one error names them all.
     """
     started = time.monotonic()

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 import psycopg
 
 from shopease_etl.contract.tables import BRONZE, Table
-from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.errors import ShopeaseError, SourceFaultError
 from shopease_etl.lake.manifests import Publication
 from shopease_etl.lake.ordering import OrderedParts, StoppedError
 from shopease_etl.progress import Progress
@@ -94,8 +94,8 @@ class TableCopy:
     def _finish(self) -> None:
         upload, rows = self._upload, sum(self._rows)
         if rows != upload.csv_rows:
-            message = f"{self.table.source}: COPY reported {rows:,} rows, but its bytes hold {upload.csv_rows:,}"
-            raise DataRefusedError(message)
+            message = f"{self.table.source}: COPY reported {rows:,} rows, but {upload.csv_rows:,} arrived"
+            raise SourceFaultError(message, hint="the network loses bytes: use TLS (sslmode=require), or another way")
         self._progress.finish(self.table.name, counted(rows, "row"))
         seconds = round(time.monotonic() - self._started, 3)
         numbers = rows, upload.csv_rows, upload.bytes, upload.sha256
