@@ -11,7 +11,7 @@ import psycopg
 
 USER = """
 import pathlib, sys
-from shopease_etl import embedded
+from shopease_etl.source import embedded
 with embedded.running(pathlib.Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()
