@@ -69,7 +69,8 @@ class Engine:
                 **({} if max_memory is None else {"memory_limit": f"{max_memory}B"}),
             },
         )
-        self._set_up(lake.resolve())
+        # in the main thread DuckDB would make an error of its own of Ctrl-C
+        self._worker.submit(self._set_up, lake.resolve()).result()
 
     def _set_up(self, lake: Path) -> None:
         schema = _quoted(self._database)
@@ -127,7 +128,8 @@ class Engine:
 
     def _create_view(self, name: str, select: str) -> None:
         try:
-            self._connection.execute(f"CREATE OR REPLACE VIEW {_quoted(self._database)}.{_quoted(name)} AS {select}")
+            view = f"CREATE OR REPLACE VIEW {_quoted(self._database)}.{_quoted(name)} AS {select}"
+            self._worker.submit(self._connection.execute, view).result()
         except duckdb.Error as error:
             self.mark_broken(name, self._refused(error, select))
 
