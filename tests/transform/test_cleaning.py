@@ -29,7 +29,7 @@ from shopease_etl.contract.tables import (
 )
 from shopease_etl.stages.clean import RowSplitter
 from shopease_etl.transform import rules
-from shopease_etl.transform.chunks import Piece
+from shopease_etl.transform.chunks import Chunk
 from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
 from shopease_etl.transform.spill import Spill
 
@@ -55,20 +55,20 @@ def bronze(rows: list[dict[str, str | None]], table: Table) -> pl.DataFrame:
 
 
 class Frame:
-    """A frame as rows in pieces of a few rows."""
+    """A frame as rows in chunks of a few rows."""
 
     def __init__(self, frame: pl.DataFrame, size: int) -> None:
         self._frame = frame
         self._size = size
 
-    def pieces(self) -> Iterator[Piece]:
-        return (Piece(start, self._size) for start in range(0, self._frame.height, self._size))
+    def chunks(self) -> Iterator[Chunk]:
+        return (Chunk(start, self._size) for start in range(0, self._frame.height, self._size))
 
-    def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        return self._frame.slice(piece.start, piece.length).select(columns or pl.all())
+    def frame(self, chunk: Chunk, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        return self._frame.slice(chunk.start, chunk.length).select(columns or pl.all())
 
-    def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
-        return self.frame(piece)[places]
+    def some(self, chunk: Chunk, places: pl.Series) -> pl.DataFrame:
+        return self.frame(chunk)[places]
 
 
 def found_in(rows: Frame, table: Table, budget: int, zone: str = "UTC") -> Deduplicated:
@@ -81,12 +81,12 @@ def cleaned(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows = Frame(frame.drop(ROW), size)
     found = found_in(rows, table, budget, zone)
-    assert sum(piece.rows for piece in found.pieces) == frame.height
-    splitter = RowSplitter(table, rows.frame(Piece(0, 0)).columns, "run")
+    assert sum(chunk.rows for chunk in found.chunks) == frame.height
+    splitter = RowSplitter(table, rows.frame(Chunk(0, 0)).columns, "run")
     nothing = splitter.split(frame.clear(), found.duplicates.clear())
     parts = [
-        splitter.split(rows.frame(piece).with_row_index(ROW, piece.first), found.duplicates_in(piece))
-        for piece in found.pieces
+        splitter.split(rows.frame(chunk).with_row_index(ROW, chunk.first), found.duplicates_in(chunk))
+        for chunk in found.chunks
     ]
     silver = pl.concat([nothing.silver, *(half.silver for half in parts)])
     quarantine = pl.concat([nothing.quarantine, *(half.quarantine for half in parts)])
@@ -114,7 +114,7 @@ def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table,
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_pieces_of_any_size_are_cleaned_alike_and_keys_may_be_on_disk(table: Table, data: st.DataObject) -> None:
+def test_chunks_of_any_size_are_cleaned_alike_and_keys_may_be_on_disk(table: Table, data: st.DataObject) -> None:
     source = bronze(data.draw(rows_of(table)), table)
     whole = cleaned(source, table, size=1_000)
     for halves in (cleaned(source, table, size=data.draw(st.integers(1, 4))), cleaned(source, table, budget=0)):

@@ -18,7 +18,7 @@ from shopease_etl.lake.manifests import Publication, publication
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, Recorded, StageResult
-from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
+from shopease_etl.transform.chunks import Chunk, CsvObject, in_order, reading
 from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.partials import SilverParts
 from shopease_etl.wording import counted
@@ -106,13 +106,13 @@ def _read_missing(
         for table, file in files:
             file.require_columns(table)
             with reading(file.key):
-                for _ in in_order(pool, partial(_add, silver, table, file, memory), file.pieces(), THREADS + 1):
+                for _ in in_order(pool, partial(_add, silver, table, file, memory), file.chunks(), THREADS + 1):
                     pass
 
 
-def _add(silver: SilverParts, table: Table, file: CsvObject, memory: Memory, piece: Piece) -> None:
+def _add(silver: SilverParts, table: Table, file: CsvObject, memory: Memory, chunk: Chunk) -> None:
     memory.require_room()
-    silver.add(table, file.frame(piece, gold.USED[table.name]))
+    silver.add(table, file.frame(chunk, gold.USED[table.name]))
 
 
 def _require_sums_fit(silver: gold.Frames, datasets: Sequence[GoldDataset]) -> None:

@@ -21,7 +21,7 @@ from shopease_etl.lake.store import Store, Upload
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, Recorded, StageResult
 from shopease_etl.transform import rules as cleaning
-from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
+from shopease_etl.transform.chunks import Chunk, CsvObject, in_order, reading
 from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
 from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.rules import DUPLICATE, RULE
@@ -94,7 +94,7 @@ class Split:
 
 
 class RowSplitter:
-    """Splits rows of a table into those for silver and those for quarantine, piece by piece; several threads may call
+    """Splits rows of a table into those for silver and those for quarantine, chunk by chunk; several threads may call
     it. `source` are the labels of bronze's columns.
 
     Most rows are in bronze as silver has them. Only the others are parsed, and put back in their places: joining,
@@ -127,7 +127,7 @@ class RowSplitter:
 
 @dataclass(frozen=True)
 class _Cleaned:
-    """A piece of a table as silver's and quarantine's bytes have it; its rows by layer."""
+    """A chunk of a table as silver's and quarantine's bytes have it; its rows by layer."""
 
     rows: Mapping[str, int]
     silver: BytesIO
@@ -137,7 +137,7 @@ class _Cleaned:
 
 @dataclass(frozen=True)
 class _Cleaning:
-    """The tables on their way, a few pieces at a time; only their bytes are put in order."""
+    """The tables on their way, a few chunks at a time; only their bytes are put in order."""
 
     run_id: str
     zone: str
@@ -159,12 +159,12 @@ class _Cleaning:
         rules: Counter[str] = Counter()
         rows: Counter[str] = Counter()
         with reading(file.key, self.written):
-            for piece, cleaned in self._pieces(table, file):
+            for chunk, cleaned in self._chunks(table, file):
                 silver.write(cleaned.silver.getvalue())
                 quarantine.write(cleaned.quarantine.getvalue())
                 rules.update(cleaned.rules)
                 rows.update(cleaned.rows)
-                self.progress.advance(table.name, size=piece.length)
+                self.progress.advance(table.name, size=chunk.length)
         seconds = round(time.monotonic() - started, 3)
         kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rules.items())), seconds)
         rejects = _result(quarantine, table.name, rules.total(), rows[QUARANTINE])
@@ -172,21 +172,21 @@ class _Cleaning:
         self.progress.finish(table.name, f"{counted(kept.rows_out, 'row')}, {kept.rows_rejected:,} rejected")
         return kept, rejects
 
-    def _pieces(self, table: Table, file: CsvObject) -> Iterator[tuple[Piece, _Cleaned]]:
+    def _chunks(self, table: Table, file: CsvObject) -> Iterator[tuple[Chunk, _Cleaned]]:
         found = deduplicated(file, table, self.pool, self.memory.spill, THREADS + 1, zone=self.zone)
         splitter = RowSplitter(table, file.labels, self.run_id)
-        return in_order(self.pool, partial(self._cleaned, table, file, found, splitter), found.pieces, THREADS + 1)
+        return in_order(self.pool, partial(self._cleaned, table, file, found, splitter), found.chunks, THREADS + 1)
 
     def _cleaned(
-        self, table: Table, file: CsvObject, found: Deduplicated, splitter: RowSplitter, piece: Piece
+        self, table: Table, file: CsvObject, found: Deduplicated, splitter: RowSplitter, chunk: Chunk
     ) -> _Cleaned:
         self.memory.require_room()
-        bronze = file.frame(piece).with_row_index(ROW, piece.first)
-        halves = splitter.split(bronze, found.duplicates_in(piece))
+        bronze = file.frame(chunk).with_row_index(ROW, chunk.first)
+        halves = splitter.split(bronze, found.duplicates_in(chunk))
         if self.feed:
             self.feed.add(table, halves.silver)
         rules = halves.quarantine["rejected_rule"].value_counts()
-        style: _Quotes = "necessary" if piece.may_need_quotes else "never"
+        style: _Quotes = "necessary" if chunk.may_need_quotes else "never"
         silver, quarantine = _csv(halves.silver, style), _csv(halves.quarantine, style)
         rows = {BRONZE: bronze.height, SILVER: halves.silver.height, QUARANTINE: halves.quarantine.height}
         return _Cleaned(rows, silver, quarantine, dict(rules.iter_rows()))

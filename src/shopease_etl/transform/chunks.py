@@ -1,4 +1,4 @@
-"""A CSV dataset of the lake in pieces of whole records, so that memory does not grow with it."""
+"""A CSV dataset of the lake in chunks of whole records, so that memory does not grow with it."""
 
 import re
 from collections import deque
@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Whole records of an object: where they start, how long they are in bytes, and they themselves while at hand.
 
     `may_need_quotes` is false where no value has a character that CSV quotes. `first` is the number of the first row
@@ -74,23 +74,23 @@ class CsvObject:
         self.names, self._header = _header(store, key)
         self.labels = self.names if known is None else labels(self.names, known)
 
-    def pieces(self) -> Iterator[Piece]:
-        """The records in pieces of about the batch's size, in order; one without rows where there are none.
+    def chunks(self) -> Iterator[Chunk]:
+        """The records in chunks of about the batch's size, in order; one without rows where there are none.
 
         Raises:
             DataRefusedError: at the end, where the bytes were not those that the object's run recorded.
         """
         start, size, digest = len(self._header), self._batch_bytes, sha256(self._header)
         if start >= self.bytes:
-            yield Piece(start, 0, b"")
+            yield Chunk(start, 0, b"")
         while start < self.bytes:
             data = self._store.read(self.key, start, size)
             length = len(data) if start + len(data) >= self.bytes else whole_records(data)
             if length:
-                piece = data[:length]
+                chunk = data[:length]
                 if self._expected:
-                    digest.update(piece)
-                yield Piece(start, length, piece, b'"' in data or b"\r" in data)
+                    digest.update(chunk)
+                yield Chunk(start, length, chunk, b'"' in data or b"\r" in data)
                 start, size = start + length, self._batch_bytes
             elif size >= LONGEST_RECORD or not data:
                 row = f"row {self._rows_before(start) + 1:,} of {self.key}"
@@ -109,31 +109,31 @@ class CsvObject:
             rows.update(self._store.read(self.key, start, min(self._batch_bytes, place - start)))
         return rows.records
 
-    def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The piece's rows; `columns` are those to read, where not all.
+    def frame(self, chunk: Chunk, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The chunk's rows; `columns` are those to read, where not all.
 
         Raises:
             DataRefusedError, PolarsError: they are no CSV of the header's columns.
         """
         places = None if columns is None else [self.labels.index(name) for name in columns if name in self.labels]
-        return self._parsed(self._data(piece), places)
+        return self._parsed(self._data(chunk), places)
 
-    def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
-        """Those of the piece's rows that stand at these places, which rise; only they are parsed where that can be."""
-        data = self._data(piece)
-        if not piece.may_need_quotes and _NO_SEPARATOR.encode() not in data:
+    def some(self, chunk: Chunk, places: pl.Series) -> pl.DataFrame:
+        """Those of the chunk's rows that stand at these places, which rise; only they are parsed where that can be."""
+        data = self._data(chunk)
+        if not chunk.may_need_quotes and _NO_SEPARATOR.encode() not in data:
             whole = dict.fromkeys(("line",), pl.String)
             lines = pl.read_csv(
                 _kept(data), has_header=False, schema=whole, separator=_NO_SEPARATOR, quote_char=None
             ).to_series()
-            if len(lines) == piece.rows and not lines.has_nulls():
+            if len(lines) == chunk.rows and not lines.has_nulls():
                 return self._parsed("".join(f"{line}\n" for line in lines.gather(places)).encode(), None)
         return self._parsed(data, None)[places]
 
-    def _data(self, piece: Piece) -> bytes:
-        if piece.data is not None or not piece.length:
-            return piece.data or b""
-        return self._store.read(self.key, piece.start, piece.length)
+    def _data(self, chunk: Chunk) -> bytes:
+        if chunk.data is not None or not chunk.length:
+            return chunk.data or b""
+        return self._store.read(self.key, chunk.start, chunk.length)
 
     def _parsed(self, data: bytes, places: Sequence[int] | None) -> pl.DataFrame:
         schema = dict.fromkeys(self.labels, pl.String)

@@ -11,7 +11,7 @@ import polars as pl
 
 from shopease_etl.contract.tables import ROW, Table
 from shopease_etl.transform import rules
-from shopease_etl.transform.chunks import Piece, in_order
+from shopease_etl.transform.chunks import Chunk, in_order
 from shopease_etl.transform.instants import instant
 from shopease_etl.transform.rules import KEY, RECORD
 from shopease_etl.transform.spill import Spill
@@ -23,28 +23,28 @@ _EARLIEST: Final = -(2**63)
 
 
 class Rows(Protocol):
-    """A table's rows in pieces, which can be read again and again; every column as text."""
+    """A table's rows in chunks, which can be read again and again; every column as text."""
 
-    def pieces(self) -> Iterator[Piece]:
-        """The pieces in order."""
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks in order."""
 
-    def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """A piece's rows; `columns` are those to read, where not all."""
+    def frame(self, chunk: Chunk, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """A chunk's rows; `columns` are those to read, where not all."""
 
-    def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
-        """Those of a piece's rows that stand at these places, which rise."""
+    def some(self, chunk: Chunk, places: pl.Series) -> pl.DataFrame:
+        """Those of a chunk's rows that stand at these places, which rise."""
 
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """A table's pieces, numbered, and the numbers of the rows that lost their key to another, in ascending order."""
+    """A table's chunks, numbered, and the numbers of the rows that lost their key to another, in ascending order."""
 
-    pieces: tuple[Piece, ...]
+    chunks: tuple[Chunk, ...]
     duplicates: pl.Series
 
-    def duplicates_in(self, piece: Piece) -> pl.Series:
-        """The numbers of the piece's rows that lost their key to another."""
-        return _within(self.duplicates, piece)
+    def duplicates_in(self, chunk: Chunk) -> pl.Series:
+        """The numbers of the chunk's rows that lost their key to another."""
+        return _within(self.duplicates, chunk)
 
 
 def deduplicated(
@@ -53,42 +53,42 @@ def deduplicated(
     """Find out which rows lose their key: all rows are read once, but only their keys, then those that share one, and
     once more those that tie in both of their instants and are no copies of each other.
 
-    `spill` makes a place for rows by the values of a column; at most `ahead` pieces are in memory. Timestamps without
+    `spill` makes a place for rows by the values of a column; at most `ahead` chunks are in memory. Timestamps without
     an offset are read in the time zone `zone`.
 
     Raises:
         DataRefusedError, PolarsError: the rows cannot be read.
     """
     with spill(KEY) as keys:
-        pieces = tuple(_numbered(rows, table, pool, keys, ahead))
+        chunks = tuple(_numbered(rows, table, pool, keys, ahead))
         sharing = _sharing_keys(keys)
     if sharing.is_empty():
-        return Deduplicated(pieces, sharing)
-    found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(pieces, sharing), ahead))
+        return Deduplicated(chunks, sharing)
+    found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(chunks, sharing), ahead))
     candidates = pl.concat([_candidates(frame, table, zone) for frame in _gathered(found)])
     duplicates, tied = _ranked(candidates)
     if not tied.is_empty():
-        near = _near(pieces, tied[ROW])
+        near = _near(chunks, tied[ROW])
         records = (frame for _, frame in in_order(pool, partial(_found, rows), near, ahead))
         with spill(KEY) as together:
             for frame in records:
                 together.add(frame.join(tied, on=ROW, maintain_order="left"))
             duplicates = pl.concat([duplicates, *(_all_but_greatest(records) for records in together.buckets())])
     log.info("%s: %s rows share their key, %s lose it", table.name, f"{candidates.height:,}", f"{len(duplicates):,}")
-    return Deduplicated(pieces, duplicates.sort())
+    return Deduplicated(chunks, duplicates.sort())
 
 
-def _numbered(rows: Rows, table: Table, pool: Executor, spill: Spill, ahead: int) -> Iterator[Piece]:
-    """The pieces without their bytes; the keys that parse go into the spill."""
+def _numbered(rows: Rows, table: Table, pool: Executor, spill: Spill, ahead: int) -> Iterator[Chunk]:
+    """The chunks without their bytes; the keys that parse go into the spill."""
     first = 0
-    for piece, keys in in_order(pool, partial(_keys, rows, table), rows.pieces(), ahead):
-        yield replace(piece, data=None, first=first, rows=len(keys))
+    for chunk, keys in in_order(pool, partial(_keys, rows, table), rows.chunks(), ahead):
+        yield replace(chunk, data=None, first=first, rows=len(keys))
         spill.add(keys.to_frame().with_row_index(ROW, first).drop_nulls(KEY))
         first += len(keys)
 
 
-def _keys(rows: Rows, table: Table, piece: Piece) -> pl.Series:
-    text = rows.frame(piece, [str(table.key)])
+def _keys(rows: Rows, table: Table, chunk: Chunk) -> pl.Series:
+    text = rows.frame(chunk, [str(table.key)])
     try:
         # what Polars takes for an integer is one in the contract's grammar, too
         return text.to_series().cast(pl.Int64).alias(KEY)
@@ -108,18 +108,18 @@ def _repeated(keys: pl.Series) -> pl.Series:
     return ordered.filter(ordered == ordered.shift(1)).unique()
 
 
-def _within(rows: pl.Series, piece: Piece) -> pl.Series:
-    return rows.filter(rows.is_between(piece.first, piece.first + piece.rows, closed="left"))
+def _within(rows: pl.Series, chunk: Chunk) -> pl.Series:
+    return rows.filter(rows.is_between(chunk.first, chunk.first + chunk.rows, closed="left"))
 
 
-def _near(pieces: Iterable[Piece], numbers: pl.Series) -> list[tuple[Piece, pl.Series]]:
-    """The pieces that have any of these rows, each with their numbers."""
-    return [(piece, within) for piece in pieces if len(within := _within(numbers, piece))]
+def _near(chunks: Iterable[Chunk], numbers: pl.Series) -> list[tuple[Chunk, pl.Series]]:
+    """The chunks that have any of these rows, each with their numbers."""
+    return [(chunk, within) for chunk in chunks if len(within := _within(numbers, chunk))]
 
 
-def _found(rows: Rows, near: tuple[Piece, pl.Series]) -> pl.DataFrame:
-    piece, sharing = near
-    return rows.some(piece, sharing - piece.first).with_columns(sharing.alias(ROW))
+def _found(rows: Rows, near: tuple[Chunk, pl.Series]) -> pl.DataFrame:
+    chunk, sharing = near
+    return rows.some(chunk, sharing - chunk.first).with_columns(sharing.alias(ROW))
 
 
 def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
