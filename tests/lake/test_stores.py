@@ -107,7 +107,7 @@ def test_datasets_are_read_with_the_credentials_of_a_profile(
     monkeypatch.setenv("AWS_PROFILE", "shop")
     fresh = open_store(store.location)
     file = CsvObject(fresh, KEY, {})
-    assert [file.frame(chunk).rows() for chunk in file.chunks()] == [[("1",)]]
+    assert [chunk.frame().rows() for chunk in file.chunks()] == [[("1",)]]
 
 
 def test_missing_objects(store: LakeStore) -> None:

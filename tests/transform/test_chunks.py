@@ -37,15 +37,15 @@ def test_chunks_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str |
     frame = stored(store, rows)
     file = CsvObject(store, KEY, {}, batch_bytes=size)
     chunks = list(file.chunks())
-    assert pl.concat(file.frame(chunk) for chunk in chunks).rows() == frame.rows()
-    names = pl.concat(file.frame(chunk, ["product_name"]) for chunk in chunks)
+    assert pl.concat(chunk.frame() for chunk in chunks).rows() == frame.rows()
+    names = pl.concat(chunk.frame(["product_name"]) for chunk in chunks)
     assert names.to_series().to_list() == frame["product_name"].to_list()
 
 
 @settings(max_examples=200, deadline=None)
-@given(rows=tables.filter(bool), places=st.sets(st.integers(0, 19)), quoted=st.booleans())
-def test_some_rows_are_those_at_the_places(
-    store: Store, rows: list[tuple[str | None, str | None]], places: set[int], quoted: bool
+@given(rows=tables.filter(bool), numbers=st.sets(st.integers(0, 19)), quoted=st.booleans())
+def test_some_rows_are_those_at_the_numbers(
+    store: Store, rows: list[tuple[str | None, str | None]], numbers: set[int], quoted: bool
 ) -> None:
     if not quoted:
         rows = [(f"\ufeff{number}", "y") for number in range(len(rows))]
@@ -53,15 +53,15 @@ def test_some_rows_are_those_at_the_places(
     file = CsvObject(store, KEY, {})
     (chunk,) = file.chunks()
     assert chunk.may_need_quotes or not quoted or not any(c in str(rows) for c in '"\r')
-    wanted = pl.Series(sorted(place for place in places if place < len(rows)), dtype=pl.UInt32)
-    assert file.some(chunk, wanted).rows() == frame[wanted].rows()
+    wanted = pl.Series(sorted(number for number in numbers if number < len(rows)), dtype=pl.UInt32)
+    assert chunk.take(wanted).rows() == frame[wanted].rows()
 
 
 def test_a_value_that_holds_the_separator_that_lines_have_not(store: Store) -> None:
     frame = stored(store, [("1", "a"), ("2", "\x01b\x01")])
     file = CsvObject(store, KEY, {})
     (chunk,) = file.chunks()
-    assert file.some(chunk, pl.Series([1], dtype=pl.UInt32)).rows() == frame[1:].rows()
+    assert chunk.take(pl.Series([1], dtype=pl.UInt32)).rows() == frame[1:].rows()
 
 
 @settings(max_examples=200, deadline=None)
@@ -71,8 +71,8 @@ def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[t
     file = CsvObject(store, KEY, {}, batch_bytes=20)
     for chunk in file.chunks():
         written = [BytesIO(), BytesIO()]
-        file.frame(chunk).write_csv(written[0], quote_style="necessary")
-        file.frame(chunk).write_csv(written[1], quote_style="never")
+        chunk.frame().write_csv(written[0], quote_style="necessary")
+        chunk.frame().write_csv(written[1], quote_style="never")
         assert chunk.may_need_quotes or written[0].getvalue() == written[1].getvalue()
 
 
@@ -87,7 +87,7 @@ def test_a_record_with_a_field_too_many_is_refused(store: Store, body: bytes, re
     put_stream(store, KEY, [HEADER + body])
     file = CsvObject(store, KEY, {})
     with pytest.raises((DataRefusedError, pl.exceptions.ComputeError), match=reason):
-        [file.frame(chunk) for chunk in file.chunks()]
+        [chunk.frame() for chunk in file.chunks()]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     put_stream(store, KEY, [b"\xef\xbb\xbf" + HEADER + b"1,a\n"])
     file = CsvObject(store, KEY, {})
     assert file.names == ("product_id", "product_name")
-    assert [file.frame(chunk).rows() for chunk in file.chunks()] == [[("1", "a")]]
+    assert [chunk.frame().rows() for chunk in file.chunks()] == [[("1", "a")]]
 
 
 def test_a_record_that_is_too_long_is_named_by_its_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

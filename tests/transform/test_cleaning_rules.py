@@ -1,10 +1,10 @@
 """Cleaning's laws: every row ends in one half, twice is once, and values survive exactly."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memory_store import MemoryStore
 from shopease_etl.contract import values as grammar
 from shopease_etl.contract.tables import (
     BIGINT,
@@ -27,10 +28,12 @@ from shopease_etl.contract.tables import (
     Rule,
     Table,
 )
-from shopease_etl.stages.clean import RowSplitter
+from shopease_etl.lake.store import put_stream
 from shopease_etl.transform import rules
 from shopease_etl.transform.chunks import Chunk
-from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
+from shopease_etl.transform.clean import split_rows
+from shopease_etl.transform.deduplicate import ChunkRows, find_duplicates
+from shopease_etl.transform.executor import LocalExecutor
 from shopease_etl.transform.spill import Spill
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
@@ -54,42 +57,32 @@ def bronze(rows: list[dict[str, str | None]], table: Table) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema).with_row_index(ROW)
 
 
-class Frame:
-    """A frame as rows in chunks of a few rows."""
-
-    def __init__(self, frame: pl.DataFrame, size: int) -> None:
-        self._frame = frame
-        self._size = size
-
-    def chunks(self) -> Iterator[Chunk]:
-        return (Chunk(start, self._size) for start in range(0, self._frame.height, self._size))
-
-    def frame(self, chunk: Chunk, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        return self._frame.slice(chunk.start, chunk.length).select(columns or pl.all())
-
-    def some(self, chunk: Chunk, places: pl.Series) -> pl.DataFrame:
-        return self.frame(chunk)[places]
+def chunks_of(frame: pl.DataFrame, size: int) -> list[Chunk]:
+    """The rows as CSV in a store, so many in a chunk."""
+    store, labels = MemoryStore(), tuple(frame.columns)
+    bodies = [rows.write_csv(include_header=False).encode() for rows in frame.iter_slices(size)]
+    put_stream(store, "bronze", bodies)
+    starts = accumulate((len(body) for body in bodies), initial=0)
+    return [Chunk("bronze", labels, start, len(body), store=store) for start, body in zip(starts, bodies, strict=False)]
 
 
-def found_in(rows: Frame, table: Table, budget: int, zone: str = "UTC") -> Deduplicated:
-    with ThreadPoolExecutor(2) as pool:
-        return deduplicated(rows, table, pool, lambda column: Spill(column, Path(gettempdir()), budget), 3, zone=zone)
+def duplicates_in(frame: pl.DataFrame, table: Table, size: int, budget: int, zone: str = "UTC") -> list[ChunkRows]:
+    """The chunks with their duplicates; only so many bytes of keys stay in memory."""
+    chunks = chunks_of(frame.drop(ROW), size)
+    return find_duplicates(
+        chunks, table, LocalExecutor(2), lambda column: Spill(column, Path(gettempdir()), budget), zone=zone
+    )
 
 
 def cleaned(
     frame: pl.DataFrame, table: Table, size: int = 5, budget: int = 1_000_000, zone: str = "UTC"
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    rows = Frame(frame.drop(ROW), size)
-    found = found_in(rows, table, budget, zone)
-    assert sum(chunk.rows for chunk in found.chunks) == frame.height
-    splitter = RowSplitter(table, rows.frame(Chunk(0, 0)).columns, "run")
-    nothing = splitter.split(frame.clear(), found.duplicates.clear())
-    parts = [
-        splitter.split(rows.frame(chunk).with_row_index(ROW, chunk.first), found.duplicates_in(chunk))
-        for chunk in found.chunks
-    ]
-    silver = pl.concat([nothing.silver, *(half.silver for half in parts)])
-    quarantine = pl.concat([nothing.quarantine, *(half.quarantine for half in parts)])
+    found = duplicates_in(frame, table, size, budget, zone)
+    assert sum(chunk.rows for chunk, _ in found) == frame.height
+    halves = [split_rows(frame.clear(), pl.Series([], dtype=pl.UInt32), table, "run")]
+    for chunk, duplicates in found:
+        halves.append(split_rows(chunk.frame().with_row_index(ROW, chunk.first_row), duplicates, table, "run"))
+    silver, quarantine = (pl.concat(half) for half in zip(*halves, strict=True))
     assert silver.height + quarantine.height == frame.height
     return silver, quarantine
 
@@ -408,8 +401,8 @@ def test_of_rows_that_tie_the_greatest_record_stays(
         record = [(value is not None, str(value or "").encode()) for value in row]
         if (key := int(row[0])) not in best or record > best[key][0]:
             best[key] = (record, place)
-    found = found_in(Frame(source.drop(ROW), 3), PRODUCTS, budget)
-    assert set(range(len(rows))) - set(found.duplicates) == {place for _, place in best.values()}
+    duplicates = {row for _, numbers in duplicates_in(source, PRODUCTS, 3, budget) for row in numbers}
+    assert set(range(len(rows))) - duplicates == {place for _, place in best.values()}
 
 
 def test_duplicates_are_judged_among_rows_that_keep_the_other_rules() -> None:
