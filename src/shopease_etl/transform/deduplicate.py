@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import tee
-from typing import Final
 
 import polars as pl
 
@@ -19,9 +18,6 @@ from shopease_etl.transform.rules import KEY, RECORD
 from shopease_etl.transform.spill import Spill
 
 log = logging.getLogger(__name__)
-
-_LARGER_FRAME: Final = 100_000
-_EARLIEST: Final = -(2**63)
 
 ChunkRows = tuple[Chunk, pl.Series]
 """A chunk and the numbers of some of its rows, counted in the object and ascending."""
@@ -106,11 +102,11 @@ def _take(rows: ChunkRows) -> pl.DataFrame:
 
 
 def _in_larger_frames(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The rows in larger frames: small ones take more time to plan than to work on."""
+    """The rows in frames of 100,000 or more: small ones take more time to plan than to work on."""
     waiting: list[pl.DataFrame] = []
     for frame in frames:
         waiting.append(frame)
-        if sum(waits.height for waits in waiting) >= _LARGER_FRAME:
+        if sum(waits.height for waits in waiting) >= 100_000:
             yield pl.concat(waiting)
             waiting.clear()
     if waiting:
@@ -119,7 +115,8 @@ def _in_larger_frames(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _candidates(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
     hashed = found.with_columns(found.drop(ROW).hash_rows().alias(RECORD))
-    instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
+    earliest = -(2**63)
+    instants = (instant(pl.col(name), zone).fill_null(earliest).alias(name) for name in ("updated", "created"))
     return rules.duplicate_candidates(hashed, table).with_columns(instants)
 
 

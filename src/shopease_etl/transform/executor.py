@@ -9,7 +9,6 @@ from typing import Final, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-WAKE_SECONDS: Final = 0.2
 
 
 class Executor(Protocol):
@@ -54,5 +53,5 @@ def awaited(future: Future[Result]) -> Result:
     Polars' handler restarts a wait that SIGINT breaks off: the main thread must wake to see the signal.
     """
     while not future.done():
-        wait([future], timeout=WAKE_SECONDS)
+        wait([future], timeout=0.2)
     return future.result()
