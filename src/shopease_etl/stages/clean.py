@@ -75,7 +75,7 @@ def _require_usable_names(source: Sequence[str], table: Table) -> None:
 
 @dataclass(frozen=True)
 class _Cleaning:
-    """The tables on their way, a few chunks at a time; only their bytes are put in order."""
+    """What cleaning a table takes, besides the table."""
 
     run_id: str
     zone: str
@@ -101,9 +101,9 @@ class _Cleaning:
                 self.memory.require_room()
                 silver.write(chunk.silver)
                 quarantine.write(chunk.quarantine)
-                rows.update(bronze=chunk.bronze_rows, silver=chunk.silver_rows, quarantine=chunk.quarantine_rows)
+                rows.update({BRONZE: chunk.bronze_rows, SILVER: chunk.silver_rows, QUARANTINE: chunk.quarantine_rows})
                 rejected.update(chunk.rejected)
-                if self.feed and chunk.sums:
+                if self.feed is not None and chunk.sums is not None:
                     self.feed.add(table, chunk.sums)
                 self.progress.advance(table.name, size=chunk.bronze_bytes)
         seconds = round(time.monotonic() - started, 3)
