@@ -47,7 +47,7 @@ _PARTS: Final = (
     (rules, "quarantine", "quarantine's columns"),
     (chunk_cleaning, "split_rows", "odd rows and good ones put together again"),
     (chunk_cleaning, "_csv", "silver and quarantine written as CSV"),
-    (chunk_cleaning, "partial_sums", "sums and pairs for gold, types of their columns"),
+    (clean, "partial_sums", "sums and pairs for gold, types of their columns"),
     (SilverParts, "add", "sums and pairs of chunks put together"),
     (Upload, "write", "bytes hashed and written"),
     (aggregate, "aggregate", "gold from its parts, as Parquet"),

@@ -22,7 +22,7 @@ from shopease_etl.transform.clean import CleanedChunk, clean_chunk
 from shopease_etl.transform.deduplicate import find_duplicates
 from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts
+from shopease_etl.transform.partials import SilverParts, partial_sums
 from shopease_etl.wording import counted
 
 MEMORY: Final = Memory()
@@ -103,7 +103,7 @@ class _Cleaning:
                 quarantine.write(chunk.quarantine)
                 rows.update({BRONZE: chunk.bronze_rows, SILVER: chunk.silver_rows, QUARANTINE: chunk.quarantine_rows})
                 rejected.update(chunk.rejected)
-                if self.feed is not None and chunk.sums is not None:
+                if self.feed and chunk.sums is not None:
                     self.feed.add(table, chunk.sums)
                 self.progress.advance(table.name, size=chunk.bronze_bytes)
         seconds = round(time.monotonic() - started, 3)
@@ -115,7 +115,7 @@ class _Cleaning:
 
     def _cleaned(self, table: Table, file: CsvObject) -> Generator[CleanedChunk]:
         chunks = find_duplicates(file.chunks(), table, self.executor, self.memory.spill, zone=self.zone)
-        work = partial(clean_chunk, table=table, run_id=self.run_id, with_sums=self.feed is not None)
+        work = partial(clean_chunk, table=table, run_id=self.run_id, sum_up=partial_sums if self.feed else None)
         return self.executor.map(work, chunks)
 
 

@@ -1,6 +1,6 @@
 """One chunk of bronze to silver and quarantine: functions of plain data, which may run in another process."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -9,7 +9,6 @@ import polars as pl
 from shopease_etl.contract.tables import ROW, Table
 from shopease_etl.transform import rules
 from shopease_etl.transform.deduplicate import ChunkRows
-from shopease_etl.transform.partials import partial_sums
 from shopease_etl.transform.rules import DUPLICATE, RULE
 
 
@@ -17,7 +16,7 @@ from shopease_etl.transform.rules import DUPLICATE, RULE
 class CleanedChunk:
     """What a chunk of bronze became: CSV without headers, how many rows there are, and how many each rule rejected.
 
-    `bronze_bytes` is the chunk's size. `sums` are what gold is made of, by name, where they were asked for.
+    `bronze_bytes` is the chunk's size. `sums` are what gold is made of, by name, where that was asked for.
     """
 
     bronze_bytes: int
@@ -30,8 +29,14 @@ class CleanedChunk:
     sums: Mapping[str, pl.DataFrame] | None
 
 
-def clean_chunk(part: ChunkRows, *, table: Table, run_id: str, with_sums: bool) -> CleanedChunk:
-    """Clean a chunk of a table, given the numbers of its rows that lose their key to another.
+def clean_chunk(
+    part: ChunkRows,
+    *,
+    table: Table,
+    run_id: str,
+    sum_up: Callable[[pl.DataFrame, Table], Mapping[str, pl.DataFrame]] | None = None,
+) -> CleanedChunk:
+    """Clean a chunk of a table, given the numbers of its rows that lose their key; `sum_up` makes sums of its silver.
 
     Raises:
         DataRefusedError, PolarsError: its bytes are no CSV of the table.
@@ -47,7 +52,7 @@ def clean_chunk(part: ChunkRows, *, table: Table, run_id: str, with_sums: bool) 
         quarantine=_csv(quarantine, may_need_quotes=chunk.may_need_quotes),
         quarantine_rows=quarantine.height,
         rejected=dict(quarantine["rejected_rule"].value_counts().iter_rows()),
-        sums=partial_sums(silver, table) if with_sums else None,
+        sums=sum_up(silver, table) if sum_up else None,
     )
 
 
