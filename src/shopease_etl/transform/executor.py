@@ -17,15 +17,15 @@ class Executor(Protocol):
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         """What `work` returns for each item, in the items' order.
 
-        The caller's thread takes the items, only a few before their results are taken. What an item or its work raises
-        is raised here. After that, and after `close`, no work begins and none is left running. Whoever calls this gives
-        it work, items and results that can be pickled: they may be sent to other processes.
+        Items are taken in the caller's thread, a few ahead of their results. An error of an item or of its work is
+        raised here; after that, and after `close`, no work begins and none is left running. Work, items and results
+        must be such that they can be pickled: they may go to other processes.
         """
 
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Threads of this process, one item more than threads under way: Polars leaves Python's lock to them."""
+    """Threads of this process, while Polars works without Python's lock; one item more than threads is under way."""
 
     threads: int = min(4, os.cpu_count() or 1)
 
