@@ -12,16 +12,7 @@ import polars as pl
 
 from shopease_etl.contract import values
 from shopease_etl.contract.column_names import silver_labels
-from shopease_etl.contract.tables import (
-    BIGINT,
-    MONEY,
-    REJECTION_COLUMNS,
-    ROW,
-    STRING,
-    TIMESTAMP,
-    Column,
-    Table,
-)
+from shopease_etl.contract.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, TIMESTAMP, Column, Table
 
 KEY: Final = "shopease:key"
 RULE: Final = "shopease:rule"
@@ -42,7 +33,10 @@ def duplicate_candidates(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
     `updated` and `created`, NULL where there is none.
     """
     names = {KEY: str(table.key), "updated": "updated_at", "created": "created_at"}
-    columns = (pl.col(_value(name)).alias(alias) for alias, name in names.items())
+    columns = (
+        (pl.col(_value(name)) if name in bronze.columns else pl.lit(None, pl.String)).alias(alias)
+        for alias, name in names.items()
+    )
     return _checked(bronze, table).filter(pl.col(RULE).is_null()).select(ROW, RECORD, *columns).collect()
 
 
