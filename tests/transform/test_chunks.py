@@ -1,5 +1,7 @@
 """A dataset in chunks is the dataset, wherever it is cut."""
 
+import pickle
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -44,7 +46,7 @@ def test_chunks_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str |
 
 @settings(max_examples=200, deadline=None)
 @given(rows=tables.filter(bool), numbers=st.sets(st.integers(0, 19)), quoted=st.booleans())
-def test_some_rows_are_those_at_the_numbers(
+def test_some_rows_are_those_with_the_numbers(
     store: Store, rows: list[tuple[str | None, str | None]], numbers: set[int], quoted: bool
 ) -> None:
     if not quoted:
@@ -57,7 +59,7 @@ def test_some_rows_are_those_at_the_numbers(
     assert chunk.take(wanted).rows() == frame[wanted].rows()
 
 
-def test_a_value_that_holds_the_separator_that_lines_have_not(store: Store) -> None:
+def test_a_value_with_the_character_that_separates_nothing(store: Store) -> None:
     frame = stored(store, [("1", "a"), ("2", "\x01b\x01")])
     file = CsvObject(store, KEY, {})
     (chunk,) = file.chunks()
@@ -74,6 +76,12 @@ def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[t
         chunk.frame().write_csv(written[0], quote_style="necessary")
         chunk.frame().write_csv(written[1], quote_style="never")
         assert chunk.may_need_quotes or written[0].getvalue() == written[1].getvalue()
+
+
+def test_a_chunk_takes_its_bytes_along_when_it_is_sent(store: Store) -> None:
+    stored(store, [("1", "a"), ("2", "b")])
+    (chunk,) = CsvObject(store, KEY, {}).chunks()
+    assert pickle.loads(pickle.dumps(replace(chunk, data=None))) == replace(chunk, store=None)
 
 
 @pytest.mark.parametrize(
