@@ -1,11 +1,11 @@
 """Which rows of bronze lose their key to another row; memory holds their numbers, never the rows."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from itertools import tee
 
 import polars as pl
 
@@ -54,12 +54,18 @@ def find_duplicates(
 
 def _number(chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Spill) -> list[Chunk]:
     """The chunks without their bytes; the keys that parse go into the spill."""
+    waiting: deque[Chunk] = deque()
+
+    def taken() -> Iterator[Chunk]:
+        for chunk in chunks:
+            waiting.append(replace(chunk, data=None))
+            yield chunk
+
     numbered: list[Chunk] = []
     first_row = 0
-    to_read, to_number = tee(chunks)
-    with closing(executor.map(partial(_read_keys, table), to_read)) as keys_of_chunks:
-        for keys, chunk in zip(keys_of_chunks, to_number, strict=True):
-            numbered.append(replace(chunk, data=None, first_row=first_row, rows=len(keys)))
+    with closing(executor.map(partial(_read_keys, table), taken())) as keys_of_chunks:
+        for keys in keys_of_chunks:
+            numbered.append(replace(waiting.popleft(), first_row=first_row, rows=len(keys)))
             spill.add(keys.to_frame().with_row_index(ROW, first_row).drop_nulls(KEY))
             first_row += len(keys)
     return numbered

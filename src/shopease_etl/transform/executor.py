@@ -4,7 +4,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -23,25 +22,28 @@ class Executor(Protocol):
         """
 
 
-@dataclass(frozen=True)
 class LocalExecutor:
-    """Threads of this process, while Polars works without Python's lock; one item more than threads is under way."""
+    """Threads of this process, while Polars works without Python's lock; one item more than threads is under way.
 
-    threads: int = min(4, os.cpu_count() or 1)
+    The threads begin with the first work and last as long as the executor: each new one would cost memory.
+    """
+
+    def __init__(self, threads: int = min(4, os.cpu_count() or 1)) -> None:
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         """What `work` returns for each item, in order."""
         under_way: deque[Future[Result]] = deque()
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="work")
         try:
             for item in items:
-                under_way.append(pool.submit(work, item))
-                if len(under_way) > self.threads:
+                under_way.append(self._pool.submit(work, item))
+                if len(under_way) > self._threads:
                     yield awaited(under_way.popleft())
             while under_way:
                 yield awaited(under_way.popleft())
         finally:
-            pool.shutdown(cancel_futures=True)
+            wait([future for future in under_way if not future.cancel()])
 
 
 LOCAL: Final = LocalExecutor()
