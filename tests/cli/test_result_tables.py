@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hand_made_lake import asked, crawled_lake
-from shopease_etl.cli.formats import as_text
+from shopease_etl.cli.result_formats import as_text
 from shopease_etl.cli.result_tables import ResultTable
 from shopease_etl.errors import UnreachableError
 from shopease_etl.escaping import escaped, json_escaped

@@ -11,7 +11,7 @@ import pytest
 import rich.console
 
 from commands import Shop, copy_of, execute
-from shopease_etl.cli.render_status import lake_status, sparkline
+from shopease_etl.cli.status_command import lake_status, sparkline
 from shopease_etl.lake.lock import file as lock
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.store import open_store

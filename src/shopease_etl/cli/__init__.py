@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from shopease_etl import __version__
-from shopease_etl.cli import lake, operations, pipeline, source
+from shopease_etl.cli import lake, operations, run_commands, source
 from shopease_etl.cli.program import Program, root, run_program
 from shopease_etl.cli.streams import prepare_streams
 from shopease_etl.signals import end_process
@@ -39,7 +39,7 @@ def shopease(
         typer.echo(context.get_help())
 
 
-for group in (pipeline, lake, source, operations):
+for group in (run_commands, lake, source, operations):
     app.add_typer(group.commands)
 
 

@@ -9,7 +9,7 @@ from typing import Final, TextIO
 import pyarrow as pa
 
 from shopease_etl.cli.console import PIPED_WIDTH, Console
-from shopease_etl.cli.formats import write_csv, write_json, write_parquet
+from shopease_etl.cli.result_formats import write_csv, write_json, write_parquet
 from shopease_etl.cli.result_tables import ResultTable
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.escaping import escaped_lines, json_escaped

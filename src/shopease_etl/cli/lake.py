@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from shopease_etl.cli import options
+from shopease_etl.cli.context import Session
 from shopease_etl.cli.program import Commands, command
-from shopease_etl.cli.session import Session
 
 commands = Commands()
 
@@ -28,14 +28,14 @@ def rollback(
     wait: options.Wait = 0,
 ) -> None:
     """Restore the lake as it was before the last run, or as --to left it; shows the changes first, and asks."""
-    from shopease_etl.cli import render
+    from shopease_etl.cli import run_summary
     from shopease_etl.pipeline import run as pipeline
     from shopease_etl.wording import counted
 
     settings, console = session.settings, session.console
     plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
     if not console.json:
-        console.result(plan, lambda: render.rollback_plan(plan))
+        console.result(plan, lambda: run_summary.rollback_plan(plan))
     if dry_run or not (yes or session.confirms_rollback()):
         if console.json:
             console.result(plan, lambda: "")
@@ -129,7 +129,7 @@ def cost(
     ] = 100,
 ) -> None:
     """Estimate what the lake costs per month on AWS: storage, uploads, crawlers, queries."""
-    from shopease_etl.cli import render
+    from shopease_etl.cli import run_summary
     from shopease_etl.operations.cost import cost
     from shopease_etl.pipeline import wiring
     from shopease_etl.pipeline.costs import PRICES_TOLD
@@ -137,6 +137,6 @@ def cost(
     settings = session.settings
     store, prices = wiring.lake_store(settings), wiring.prices(settings)
     estimate = cost(store, prices, runs=runs, crawlers=len(settings.crawlers), crawls=crawls, queries=queries)
-    session.console.result(estimate, lambda: render.monthly_cost(estimate))
+    session.console.result(estimate, lambda: run_summary.monthly_cost(estimate))
     where = "" if store.is_on_aws else "This is a local lake; estimated cost if it were on S3. "
     session.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")

@@ -12,8 +12,8 @@ from typer.exceptions import TyperException
 
 from shopease_etl import signals
 from shopease_etl.cli.console import Console
+from shopease_etl.cli.context import Session
 from shopease_etl.cli.options import TEXT, early, taken_from, with_everywhere
-from shopease_etl.cli.session import Session
 from shopease_etl.cli.streams import discard
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.wording import reason

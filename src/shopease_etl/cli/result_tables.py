@@ -10,7 +10,7 @@ from typing import IO, Any, Self, cast
 
 import pyarrow as pa
 
-from shopease_etl.cli.formats import as_text
+from shopease_etl.cli.result_formats import as_text
 from shopease_etl.cli.tabular import GAP, NULL, padded, record_lines, width_of
 from shopease_etl.errors import UnreachableError
 from shopease_etl.escaping import escaped

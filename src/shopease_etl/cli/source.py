@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from shopease_etl.cli import options
+from shopease_etl.cli.context import Session
 from shopease_etl.cli.program import Commands, command
-from shopease_etl.cli.session import Session
 
 commands = Commands()
 

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from shopease_etl import units
-from shopease_etl.cli import render
+from shopease_etl.cli import run_summary
 from shopease_etl.cli.tabular import Grid
 from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus
 
@@ -83,7 +83,7 @@ def _run(run: RunStatus) -> dict[str, object]:
     stages = [f"{name} {seconds:.1f} s" for name, seconds in run.stage_seconds.items()] + untimed
     return {
         "started (UTC)": run.started_at[:16].replace("T", " "),
-        "status": render.verdict(run.status),
+        "status": run_summary.verdict(run.status),
         "seconds": run.seconds,
         "rows": "" if run.rows is None else run.rows,
         "run": run.run_id,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shopease_etl.cli.formats import write_csv, write_json, write_parquet
+from shopease_etl.cli.result_formats import write_csv, write_json, write_parquet
 from shopease_etl.errors import ShopeaseError
 
 TABLE = pa.table(

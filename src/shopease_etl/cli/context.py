@@ -100,16 +100,16 @@ class Session:
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
-        from shopease_etl.cli import render
+        from shopease_etl.cli import run_summary
         from shopease_etl.pipeline import wiring
 
         if self.console.json or not self.console.quiet:
             prices = wiring.prices(self.settings) if self._is_on_aws else None
             location = self.settings.lake.rstrip("/")
             summary = f"run {run.run_id} {run.status}"
-            self.console.result(run, lambda: render.run_summary(run, location, prices), summary)
+            self.console.result(run, lambda: run_summary.run_summary(run, location, prices), summary)
         if not self.console.json:
-            self.console.message(render.next_steps(run))
+            self.console.message(run_summary.next_steps(run))
 
     @property
     def _is_on_aws(self) -> bool:
@@ -119,16 +119,16 @@ class Session:
 
     def show_plan(self, plan: "Plan") -> None:
         """What a run would read and write."""
-        from shopease_etl.cli import render
+        from shopease_etl.cli import run_summary
 
         steps = plan.steps()
-        self.console.result(steps, lambda: render.plan_steps(steps))
+        self.console.result(steps, lambda: run_summary.plan_steps(steps))
 
     def show_status(self, status: "LakeStatus") -> None:
         """The lake as it is, and exit code 1 where that is a problem."""
-        from shopease_etl.cli import render_status
+        from shopease_etl.cli import status_command
 
-        self.console.result(status, lambda: render_status.lake_status(status))
+        self.console.result(status, lambda: status_command.lake_status(status))
         if not status.datasets and not status.runs:
             self.console.message(f"There is nothing in {status.location} yet. Next: shopease run-all")
         if status.problem:
@@ -137,16 +137,16 @@ class Session:
 
     def clean_up(self, garbage: "Garbage", delete: Callable[[], None], *, dry_run: bool, yes: bool) -> None:
         """List what was found, and delete it if that is wanted; ConfigurationError where nobody can be asked."""
-        from shopease_etl.cli import render
+        from shopease_etl.cli import run_summary
 
         is_asked = garbage.count and not (dry_run or yes)
         if not self.console.json:
-            self.console.result(garbage, lambda: render.garbage(garbage))
+            self.console.result(garbage, lambda: run_summary.garbage(garbage))
         elif is_asked:
             raise ConfigurationError(
                 "--json cannot ask for confirmation", hint="add --dry-run to list, or --yes to delete"
             )
-        if told := render.left_alone(garbage):
+        if told := run_summary.left_alone(garbage):
             self.console.message(told)
         if is_asked and not sys.stdin.isatty():
             raise ConfigurationError(
@@ -174,16 +174,16 @@ class Session:
 
     def show_sample(self, result: "SampleResult") -> None:
         """What was written, and how to load it."""
-        from shopease_etl.cli import render
+        from shopease_etl.cli import run_summary
 
-        self.console.result(result, lambda: render.rows_by_table(result.tables), f"wrote {result.path}")
+        self.console.result(result, lambda: run_summary.rows_by_table(result.tables), f"wrote {result.path}")
         self.console.message(f"Wrote {result.path}, {result.bytes / 1e6:,.1f} MB. Next: shopease restore {result.path}")
 
     def show_restore(self, result: "RestoreResult") -> None:
         """What the database holds now."""
-        from shopease_etl.cli import render
+        from shopease_etl.cli import run_summary
 
-        self.console.result(result, lambda: render.rows_by_table(result.tables), "restored the dump")
+        self.console.result(result, lambda: run_summary.rows_by_table(result.tables), "restored the dump")
         self.console.message(
             f"Restored a dump ({result.format}, {result.bytes / 1e6:,.1f} MB) in {result.seconds:.1f} s. "
             "Next: shopease run-all"
@@ -191,11 +191,11 @@ class Session:
 
     def show_checks(self, checks: "Iterable[CheckLine]") -> None:
         """Each line without secrets, and an exit code that is not 0 if one failed."""
-        from shopease_etl.cli import render
+        from shopease_etl.cli import run_summary
 
         hidden = self.console.secrets.redacted
         lines = tuple(replace(line, detail=hidden(line.detail), fix=line.fix and hidden(line.fix)) for line in checks)
-        self.console.result(lines, lambda: render.check_lines(lines))
+        self.console.result(lines, lambda: run_summary.check_lines(lines))
         if worst := max(line.exit_code for line in lines):
             raise typer.Exit(worst)
 
@@ -227,11 +227,11 @@ class Session:
 
     def show_shipped_queries(self) -> None:
         """The queries that ship with the tool."""
-        from shopease_etl.cli import render
+        from shopease_etl.cli import run_summary
         from shopease_etl.stages.query import shipped_queries
 
         queries = shipped_queries()
-        self.console.result(queries, lambda: render.query_list((q.name, q.description) for q in queries))
+        self.console.result(queries, lambda: run_summary.query_list((q.name, q.description) for q in queries))
 
     def statement(self, sql: str | None, file: Path | None, name: str | None) -> str:
         """The one statement that was given, as text, in a file, or by a shipped query's name.
