@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from shopease_etl.cli.console import Console
-from shopease_etl.cli.options import TEXT, Everywhere, early
+from shopease_etl.cli.options import TEXT, GlobalOptions, flag_or_env
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Session:
+class CommandContext:
     """One command's run: settings read at first use, and the console."""
 
-    def __init__(self, options: Everywhere) -> None:
+    def __init__(self, options: GlobalOptions) -> None:
         self._options = options
         self.console = Console(
             json=options.json,
             quiet=options.quiet,
             verbose=options.verbose,
             debug=options.debug,
-            log_format=early(options.log_format, "LOG_FORMAT") or TEXT,
+            log_format=flag_or_env(options.log_format, "LOG_FORMAT") or TEXT,
         )
 
     @cached_property
@@ -61,9 +61,9 @@ class Session:
         What is refused is logged as a flag or the environment says; `.env` is read too late for that.
         """
         options, console = self._options, self.console
-        console.secrets.learn(early(options.database_url, "DATABASE_URL"))
-        file = early(options.log_file, "LOG_FILE")
-        console.log_to(early(options.log_format, "LOG_FORMAT") or TEXT, Path(file) if file else None)
+        console.secrets.learn(flag_or_env(options.database_url, "DATABASE_URL"))
+        file = flag_or_env(options.log_file, "LOG_FILE")
+        console.log_to(flag_or_env(options.log_format, "LOG_FORMAT") or TEXT, Path(file) if file else None)
         for address in (self.settings.database_url, *self.settings.alerts):
             console.secrets.learn(address)
         console.log_to(self.settings.log_format, self.settings.log_file)

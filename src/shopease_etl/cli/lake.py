@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from shopease_etl.cli import options
-from shopease_etl.cli.context import Session
+from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.program import Commands, command
 
 commands = Commands()
@@ -17,7 +17,7 @@ _PANEL = "Lake"
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease rollback --dry-run")
 @command
 def rollback(
-    session: Session,
+    context: CommandContext,
     to: Annotated[
         str | None, typer.Option("--to", metavar="RUN_ID", help="Go back to the lake as this run left it.")
     ] = None,
@@ -32,11 +32,11 @@ def rollback(
     from shopease_etl.pipeline import run as pipeline
     from shopease_etl.wording import counted
 
-    settings, console = session.settings, session.console
+    settings, console = context.settings, context.console
     plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
     if not console.json:
         console.result(plan, lambda: run_summary.rollback_plan(plan))
-    if dry_run or not (yes or session.confirms_rollback()):
+    if dry_run or not (yes or context.confirms_rollback()):
         if console.json:
             console.result(plan, lambda: "")
         console.message("Nothing changed.")
@@ -58,7 +58,7 @@ def rollback(
 )
 @command
 def query(
-    session: Session,
+    context: CommandContext,
     sql: Annotated[
         str | None, typer.Argument(metavar="SQL", help="A read-only SQL statement; - for stdin.", show_default=False)
     ] = None,
@@ -79,16 +79,16 @@ def query(
 ) -> None:
     """Run a SQL query (Athena dialect): Athena for S3 lakes, DuckDB for local ones."""
     if listing:
-        session.show_shipped_queries()
+        context.show_shipped_queries()
     else:
-        statement = session.statement(sql, file, name)
-        session.show_answer(statement, output_format, output, max_scan, timeout, vertical=vertical)
+        statement = context.statement(sql, file, name)
+        context.show_answer(statement, output_format, output, max_scan, timeout, vertical=vertical)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease cleanup --uploads --dry-run")
 @command
 def cleanup(
-    session: Session,
+    context: CommandContext,
     uploads: Annotated[
         bool, typer.Option("--uploads", help="Abort unfinished uploads that killed runs left behind.")
     ] = False,
@@ -103,7 +103,7 @@ def cleanup(
     from shopease_etl.pipeline import housekeeping
 
     chosen = housekeeping.find_garbage(
-        session.settings,
+        context.settings,
         uploads=uploads,
         older_than=older_than * 3600,
         layers=layer or (),
@@ -113,15 +113,15 @@ def cleanup(
     )
 
     def delete() -> None:
-        housekeeping.delete_garbage(session.settings, chosen, wait=wait)
+        housekeeping.delete_garbage(context.settings, chosen, wait=wait)
 
-    session.clean_up(chosen, delete, dry_run=dry_run, yes=yes)
+    context.clean_up(chosen, delete, dry_run=dry_run, yes=yes)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease cost --runs 30 --crawls 30")
 @command
 def cost(
-    session: Session,
+    context: CommandContext,
     runs: Annotated[int, typer.Option("--runs", min=0, help="Runs per month.")] = 30,
     crawls: Annotated[int, typer.Option("--crawls", min=0, help="Crawls of all Glue crawlers per month.")] = 0,
     queries: Annotated[
@@ -134,9 +134,9 @@ def cost(
     from shopease_etl.pipeline import wiring
     from shopease_etl.pipeline.costs import PRICES_TOLD
 
-    settings = session.settings
+    settings = context.settings
     store, prices = wiring.lake_store(settings), wiring.prices(settings)
     estimate = cost(store, prices, runs=runs, crawlers=len(settings.crawlers), crawls=crawls, queries=queries)
-    session.console.result(estimate, lambda: run_summary.monthly_cost(estimate))
+    context.console.result(estimate, lambda: run_summary.monthly_cost(estimate))
     where = "" if store.is_on_aws else "This is a local lake; estimated cost if it were on S3. "
-    session.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
+    context.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")

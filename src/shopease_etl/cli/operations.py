@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from shopease_etl.cli.context import Session
+from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.program import Commands, command
 
 commands = Commands()
@@ -21,28 +21,28 @@ MaxAge = Annotated[
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease check")
 @command
 def check(
-    session: Session,
+    context: CommandContext,
     test_alert: Annotated[bool, typer.Option("--test-alert", help="Also send a test to SHOPEASE_ALERTS.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Also read the whole lake and compare its hashes.")] = False,
 ) -> None:
     """Diagnose settings, connections, permissions, disk space and clocks, and suggest fixes."""
     from shopease_etl.operations.checking import check_lines
 
-    progress = session.console.progress
-    session.show_checks(
-        check_lines(session.settings, session.flags, test_alert=test_alert, verify=verify, progress=progress)
+    progress = context.console.progress
+    context.show_checks(
+        check_lines(context.settings, context.flags, test_alert=test_alert, verify=verify, progress=progress)
     )
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease status --max-age 26h")
 @command
-def status(session: Session, *, runs: Runs = 10, max_age: MaxAge = None) -> None:
+def status(context: CommandContext, *, runs: Runs = 10, max_age: MaxAge = None) -> None:
     """Show the lake as it is: datasets, rows, rejects, last runs; exit code 1 if the last run failed."""
     from shopease_etl import units
     from shopease_etl.operations.checking import lake_status
 
     seconds = units.seconds_in(max_age) if max_age is not None else None
-    session.show_status(lake_status(session.settings, runs=runs, max_age=seconds))
+    context.show_status(lake_status(context.settings, runs=runs, max_age=seconds))
 
 
 Kind = Annotated[Literal["cron", "systemd", "airflow"], typer.Argument(help="What starts the runs.")]
@@ -59,7 +59,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease schedule systemd --at 03:30 --retry")
 @command
 def schedule(
-    session: Session,
+    context: CommandContext,
     kind: Kind,
     at: At = "03:30",
     timezone: Zone = None,
@@ -70,6 +70,6 @@ def schedule(
     """Generate a daily schedule: a crontab, systemd units, or Airflow DAGs."""
     from shopease_etl.operations import schedule as scheduling
 
-    wanted = scheduling.requested(at, timezone, session.flags, session.settings, retry=retry)
+    wanted = scheduling.requested(at, timezone, context.flags, context.settings, retry=retry)
     made = scheduling.schedule(kind, wanted)
-    session.show_schedule(made, (lambda: scheduling.install(made)) if install else None, yes=yes)
+    context.show_schedule(made, (lambda: scheduling.install(made)) if install else None, yes=yes)

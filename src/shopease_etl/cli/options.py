@@ -90,7 +90,7 @@ Dump = Annotated[str, typer.Argument(metavar="DUMP", help="The dump's path.", sh
 
 
 @dataclass(frozen=True)
-class Everywhere:
+class GlobalOptions:
     """The options that stand before or after any command's name."""
 
     json: Annotated[
@@ -119,26 +119,26 @@ class Everywhere:
         Path | None, typer.Option(help="Append the log to this file as well.", rich_help_panel=_PANEL)
     ] = None
 
-    def over(self, other: "Everywhere | None") -> "Everywhere":
+    def over(self, other: "GlobalOptions | None") -> "GlobalOptions":
         """These options, and where one was not given, the other's."""
         given = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
-        return replace(other or Everywhere(), **given)
+        return replace(other or GlobalOptions(), **given)
 
 
-def early(flag: str | Path | None, setting: str) -> str | None:
+def flag_or_env(flag: str | Path | None, setting: str) -> str | None:
     """A setting as far as it is known before all are read: the flag, or else the environment's."""
     return str(flag) if flag is not None else os.environ.get(f"SHOPEASE_{setting}")
 
 
-def taken_from(arguments: dict[str, Any]) -> Everywhere:
+def taken_from(arguments: dict[str, Any]) -> GlobalOptions:
     """The options that stand anywhere, taken out of a command's arguments."""
-    return Everywhere(**{field.name: arguments.pop(field.name) for field in fields(Everywhere)})
+    return GlobalOptions(**{field.name: arguments.pop(field.name) for field in fields(GlobalOptions)})
 
 
-def with_everywhere(run: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
-    """Let Typer see the function's own parameters but the first, and those of Everywhere."""
+def add_global_options(run: Callable[..., None], function: Callable[..., None]) -> Callable[..., None]:
+    """Let Typer see the function's own parameters but the first, and those of GlobalOptions."""
     own = list(inspect.signature(function).parameters.values())[1:]
-    options = [*own, *inspect.signature(Everywhere).parameters.values()]
+    options = [*own, *inspect.signature(GlobalOptions).parameters.values()]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
     run.__signature__ = inspect.Signature([context, *keywords])  # type: ignore[attr-defined]

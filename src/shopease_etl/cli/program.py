@@ -12,8 +12,8 @@ from typer.exceptions import TyperException
 
 from shopease_etl import signals
 from shopease_etl.cli.console import Console
-from shopease_etl.cli.context import Session
-from shopease_etl.cli.options import TEXT, early, taken_from, with_everywhere
+from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.options import TEXT, add_global_options, flag_or_env, taken_from
 from shopease_etl.cli.streams import discard
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.wording import reason
@@ -59,14 +59,14 @@ class Commands(typer.Typer):
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that stand everywhere; it gets a Session in their place."""
+    """Give a command the options that stand everywhere; it gets a CommandContext in their place."""
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
         options = taken_from(arguments).over(ctx.obj)
-        _guarded(Session(options), lambda session: function(session, **arguments))
+        _guarded(CommandContext(options), lambda context: function(context, **arguments))
 
-    return with_everywhere(run, function)
+    return add_global_options(run, function)
 
 
 def root(function: Callable[..., None]) -> Callable[..., None]:
@@ -77,7 +77,7 @@ def root(function: Callable[..., None]) -> Callable[..., None]:
         ctx.obj = taken_from(arguments)
         function(ctx, **arguments)
 
-    return with_everywhere(run, function)
+    return add_global_options(run, function)
 
 
 def run_program(app: typer.Typer) -> int:
@@ -119,27 +119,27 @@ def _unwritable(error: OSError) -> int:
 def _format_in(arguments: list[str]) -> str:
     """The log's form, as far as arguments tell that are refused."""
     given = " ".join(arguments).replace("--log-format=", "--log-format ").partition("--log-format ")[2]
-    return given.partition(" ")[0] or early(None, "LOG_FORMAT") or TEXT
+    return given.partition(" ")[0] or flag_or_env(None, "LOG_FORMAT") or TEXT
 
 
-def _guarded(session: Session, work: Callable[[Session], None]) -> None:
+def _guarded(context: CommandContext, work: Callable[[CommandContext], None]) -> None:
     """Turn what the work raises into a message and the exit code that tells it."""
     try:
-        with session.console:
-            session.check_settings()
-            work(session)
+        with context.console:
+            context.check_settings()
+            work(context)
     except ShopeaseError as error:
-        session.console.failure(error)
+        context.console.failure(error)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as interrupt:
-        session.console.interrupted("; ".join(getattr(interrupt, "__notes__", ())) or None)
+        context.console.interrupted("; ".join(getattr(interrupt, "__notes__", ())) or None)
         raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
     except typer.Exit:
         raise
     except Exception as error:
         failure = ShopeaseError(f"{type(error).__name__}: {reason(error)}", hint="run it again with --debug")
         failure.__cause__ = error  # whose traceback --debug shows
-        session.console.failure(failure)
+        context.console.failure(failure)
         raise typer.Exit(1) from error
     finally:
         signals.conclude()

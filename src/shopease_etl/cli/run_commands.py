@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from shopease_etl.cli import options
-from shopease_etl.cli.context import Session
+from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.program import Commands, command
 from shopease_etl.contract.tables import GOLD_TABLES
 
@@ -17,7 +17,7 @@ _PANEL = "Pipeline"
 @commands.command("run-all", rich_help_panel=_PANEL, epilog="Example: shopease run-all --lake /data/lake --json")
 @command
 def run_all(
-    session: Session,
+    context: CommandContext,
     dry_run: options.DryRun = False,
     skip_crawl: options.SkipCrawl = False,
     first: options.FirstStage = "extract",
@@ -32,16 +32,16 @@ def run_all(
 
     plan = plan_all(first, skip_crawl=skip_crawl)
     if dry_run:
-        pipeline.check_plan(plan, session.settings, Consent(accept_drift, allow_shrink, allow_rejects))
-        session.show_plan(plan)
+        pipeline.check_plan(plan, context.settings, Consent(accept_drift, allow_shrink, allow_rejects))
+        context.show_plan(plan)
     else:
-        session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
+        context.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease run-all || shopease retry")
 @command
 def retry(
-    session: Session,
+    context: CommandContext,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
@@ -52,15 +52,15 @@ def retry(
     from shopease_etl.pipeline.plan import Consent
 
     consent = Consent(accept_drift, allow_shrink, allow_rejects)
-    with session.watched("retry"):
-        run = pipeline.retry(session.settings, session.console.progress, consent=consent, wait=wait)
-    session.show_run(run)
+    with context.watched("retry"):
+        run = pipeline.retry(context.settings, context.console.progress, consent=consent, wait=wait)
+    context.show_run(run)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease extract --table customers --table transactions")
 @command
 def extract(
-    session: Session,
+    context: CommandContext,
     table: options.Names = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
     accept_drift: options.AcceptDrift = False,
@@ -71,13 +71,13 @@ def extract(
     from shopease_etl.pipeline.plan import plan_tables
 
     plan = plan_tables("extract", table or (), fail_fast=fail_fast)
-    session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink)
+    context.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease clean --table products")
 @command
 def clean(
-    session: Session,
+    context: CommandContext,
     table: options.CleanedNames = None,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
@@ -86,13 +86,13 @@ def clean(
     """Clean bronze into silver; rejected rows go to quarantine with their reason."""
     from shopease_etl.pipeline.plan import plan_tables
 
-    session.run(plan_tables("clean", table or ()), wait=wait, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
+    context.run(plan_tables("clean", table or ()), wait=wait, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease aggregate --dataset customer_analytics")
 @command
 def aggregate(
-    session: Session,
+    context: CommandContext,
     dataset: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,13 +108,13 @@ def aggregate(
     """Build gold from silver as Parquet, and reconcile the two."""
     from shopease_etl.pipeline.plan import plan_datasets
 
-    session.run(plan_datasets(dataset or ()), wait=wait, allow_shrink=allow_shrink)
+    context.run(plan_datasets(dataset or ()), wait=wait, allow_shrink=allow_shrink)
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease crawl --crawlers")
 @command
 def crawl(
-    session: Session,
+    context: CommandContext,
     crawlers: Annotated[
         bool, typer.Option("--crawlers", help="Also run the Glue crawlers, and wait for them (lakes on S3).")
     ] = False,
@@ -123,4 +123,4 @@ def crawl(
     """Register the lake's tables and views, in Glue or locally, and check each by a query."""
     from shopease_etl.pipeline.plan import Plan
 
-    session.run(Plan(("crawl",), crawlers=crawlers), wait=wait)
+    context.run(Plan(("crawl",), crawlers=crawlers), wait=wait)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from shopease_etl.cli import options
-from shopease_etl.cli.context import Session
+from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.program import Commands, command
 
 commands = Commands()
@@ -17,7 +17,7 @@ _PANEL = "Source database"
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease sample sales.sql --scale 0.1 --dirty 0.02")
 @command
 def sample(
-    session: Session,
+    context: CommandContext,
     dump: options.Dump,
     scale: Annotated[float, typer.Option(help="Size factor; 1 = about 1 million sales.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 2024,
@@ -26,15 +26,15 @@ def sample(
     """Write a realistic ShopEase database as a plain-text dump, dirty rows included."""
     from shopease_etl.sample import write_sample
 
-    session.show_sample(
-        write_sample(Path(dump), scale=scale, seed=seed, dirty=dirty, progress=session.console.progress)
+    context.show_sample(
+        write_sample(Path(dump), scale=scale, seed=seed, dirty=dirty, progress=context.console.progress)
     )
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease restore sales_db.dump --clean")
 @command
 def restore(
-    session: Session,
+    context: CommandContext,
     dump: options.Dump,
     clean: Annotated[bool, typer.Option("--clean", help="Replace what the dump creates, and nothing else.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Connections for custom and directory dumps.")] = 1,
@@ -44,8 +44,8 @@ def restore(
     from shopease_etl.source.session import source_url
     from shopease_etl.stages.restore import restore
 
-    settings, progress = session.settings, session.console.progress
+    settings, progress = context.settings, context.console.progress
     with source_url(settings) as url:
-        session.show_restore(
+        context.show_restore(
             restore(dump, url, clean=clean, jobs=jobs, force=force, schema=settings.source_schema, progress=progress)
         )
