@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shopease_etl.cli.result_formats import write_csv, write_json, write_parquet
+from shopease_etl.cli.result_formats import write_csv, write_file, write_json
 from shopease_etl.errors import ShopeaseError
 
 TABLE = pa.table(
@@ -85,7 +85,7 @@ def test_numbers_json_does_not_have_and_nested_values() -> None:
 
 
 def test_parquet_keeps_types_and_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    assert write_parquet(reader(), tmp_path / "x.parquet") == 5
+    assert write_file(reader(), tmp_path / "x.parquet", "parquet") == 5
     assert pq.read_table(tmp_path / "x.parquet").equals(TABLE)
 
     def failing() -> pa.RecordBatchReader:
@@ -96,7 +96,7 @@ def test_parquet_keeps_types_and_appears_whole_or_not_at_all(tmp_path: Path) -> 
         return pa.RecordBatchReader.from_batches(TABLE.schema, batches())
 
     with pytest.raises(ShopeaseError, match="broken off"):
-        write_parquet(failing(), tmp_path / "y.parquet")
-    with pytest.raises(ShopeaseError, match="cannot be written"):
-        write_parquet(reader(), tmp_path / "nowhere" / "z.parquet")
+        write_file(failing(), tmp_path / "y.parquet", "parquet")
+    with pytest.raises(ShopeaseError, match="cannot write"):
+        write_file(reader(), tmp_path / "nowhere" / "z.parquet", "parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]

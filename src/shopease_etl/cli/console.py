@@ -15,10 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
 
 from shopease_etl.cli.logs import PRINTED, Logs
-from shopease_etl.cli.paging import page
 from shopease_etl.cli.progress_displays import LiveProgress, PlainProgress
-from shopease_etl.cli.streams import discard, terminal_size
-from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError, UnreachableError
+from shopease_etl.cli.streams import discard, page, terminal_size
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.escaping import EscapingStream, escaped, escaped_lines, json_escaped
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.redaction import Secrets
@@ -183,8 +182,16 @@ class Console:
             text = "\n".join(part for line in text.split("\n") for part in wrapped(line, size.columns))
         print(text, file=sys.stderr)
 
-    def asks(self, question: str) -> bool:
-        """Whether the person answers yes; the end of the input is no."""
+    def confirm(self, question: str, *, refusal: str, hint: str) -> bool:
+        """Whether a person answers the question with yes; the end of the input is no.
+
+        Raises:
+            ConfigurationError: nobody can be asked, for want of a terminal or under `--json`; `refusal` says what
+                is not done then.
+        """
+        if self.json or not sys.stdin.isatty():
+            where = "under --json" if self.json else "without a terminal"
+            raise ConfigurationError(f"{refusal}: cannot ask for confirmation {where}", hint=hint)
         # what Polars sets for SIGINT lets a read go on, and Ctrl-C would be seen only after the answer
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.siginterrupt(number, True)  # noqa: FBT003 - it takes no keyword

@@ -9,11 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from shopease_etl.contract.tables import CLEANED_TABLES, LAYERS, TABLES, Table
-
 TEXT: Final = "text"
-
-_PANEL = "Everywhere"
 
 
 def offering(names: Iterable[str]) -> Callable[[str], list[str]]:
@@ -26,26 +22,6 @@ def offering(names: Iterable[str]) -> Callable[[str], list[str]]:
     return complete
 
 
-def _shipped_queries(incomplete: str) -> list[tuple[str, str]]:
-    """The names that a shell completes, each with the query's first line, and nothing heavy imported for it."""
-    files = sorted((Path(__file__).parents[1] / "queries").glob("*.sql"))
-    found = [(file.stem, file.read_text(encoding="utf-8").partition("\n")[0]) for file in files]
-    return [(name, line.removeprefix("-- ")) for name, line in found if name.startswith(incomplete)]
-
-
-def _table(offered: Iterable[Table]) -> Any:
-    names = offering(table.name for table in offered)
-    return typer.Option("--table", metavar="NAME", help="Only this table; repeatable.", autocompletion=names)
-
-
-Names = Annotated[list[str] | None, _table(TABLES)]
-CleanedNames = Annotated[list[str] | None, _table(CLEANED_TABLES)]
-QueryName = Annotated[
-    str | None,
-    typer.Option(
-        "--name", "-n", metavar="NAME", help="A query that ships with shopease.", autocompletion=_shipped_queries
-    ),
-]
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait up to SECONDS if another run is in progress.")
 ]
@@ -60,32 +36,7 @@ AllowRejects = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")]
 SkipCrawl = Annotated[bool, typer.Option("--skip-crawl", help="Leave the catalog as it is.")]
-FirstStage = Annotated[
-    Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The first stage to run.")
-]
-MaxScan = Annotated[
-    str | None, typer.Option("--max-scan", metavar="SIZE", help="Refuse to read more than SIZE, such as 10MB.")
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        min=0.001,
-        help="Cancel the query after this many seconds.",
-        show_default="the setting",
-    ),
-]
-OlderThan = Annotated[
-    float,
-    typer.Option("--older-than", metavar="HOURS", min=0, help="Only uploads older than HOURS."),
-]
-Layers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--layer", metavar="NAME", help="Delete this layer's datasets; repeatable.", autocompletion=offering(LAYERS)
-    ),
-]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Dump = Annotated[str, typer.Argument(metavar="DUMP", help="The dump's path.", show_default=False)]
 
 
@@ -93,36 +44,23 @@ Dump = Annotated[str, typer.Argument(metavar="DUMP", help="The dump's path.", sh
 class GlobalOptions:
     """The options that stand before or after any command's name."""
 
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON document as stdout's last line.", rich_help_panel=_PANEL)
-    ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.", rich_help_panel=_PANEL)] = (
-        False
-    )
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Verbose output.", rich_help_panel=_PANEL)] = False
-    debug: Annotated[bool, typer.Option("--debug", help="Debug output with tracebacks.", rich_help_panel=_PANEL)] = (
-        False
-    )
-    lake: Annotated[
-        str | None, typer.Option(help="The lake: a folder, or s3://BUCKET/PREFIX.", rich_help_panel=_PANEL)
-    ] = None
-    database_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The source database, or `embedded`.", rich_help_panel=_PANEL)
-    ] = None
-    home: Annotated[
-        Path | None, typer.Option(help="Folder of the embedded database and the catalog.", rich_help_panel=_PANEL)
-    ] = None
-    log_format: Annotated[
-        Literal["text", "json"] | None, typer.Option(help="Form of the log on stderr.", rich_help_panel=_PANEL)
-    ] = None
-    log_file: Annotated[
-        Path | None, typer.Option(help="Append the log to this file as well.", rich_help_panel=_PANEL)
-    ] = None
+    json: Annotated[bool, typer.Option("--json", help="One JSON document as stdout's last line.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Verbose output.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Debug output with tracebacks.")] = False
+    lake: Annotated[str | None, typer.Option(help="The lake: a folder, or s3://BUCKET/PREFIX.")] = None
+    database_url: Annotated[str | None, typer.Option(metavar="URL", help="The source database, or `embedded`.")] = None
+    home: Annotated[Path | None, typer.Option(help="Folder of the embedded database and the catalog.")] = None
+    log_format: Annotated[Literal["text", "json"] | None, typer.Option(help="Form of the log on stderr.")] = None
+    log_file: Annotated[Path | None, typer.Option(help="Append the log to this file as well.")] = None
 
     def over(self, other: "GlobalOptions | None") -> "GlobalOptions":
         """These options, and where one was not given, the other's."""
         given = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
         return replace(other or GlobalOptions(), **given)
+
+
+GLOBAL_NAMES: Final = frozenset(field.name for field in fields(GlobalOptions))
 
 
 def flag_or_env(flag: str | Path | None, setting: str) -> str | None:

@@ -1,10 +1,11 @@
 """The program around the commands: what each gets, how it ends, and true exit codes."""
 
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -13,7 +14,7 @@ from typer.exceptions import TyperException
 from shopease_etl import signals
 from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
-from shopease_etl.cli.options import TEXT, add_global_options, flag_or_env, taken_from
+from shopease_etl.cli.options import GLOBAL_NAMES, TEXT, add_global_options, flag_or_env, taken_from
 from shopease_etl.cli.streams import discard
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.wording import reason
@@ -23,50 +24,47 @@ from shopease_etl.wording import reason
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
 
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
 class _Command(TyperCommand):
-    """A command as Typer makes it, but for the help of its flags."""
+    """A command as Typer makes it, but for the help of its options."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the command."""
-        return _without_types_of_flags(super().get_params(ctx))
+        return _with_plain_help(super().get_params(ctx))
 
 
 class Program(TyperGroup):
-    """The program as Typer makes it, but for the help of its flags."""
+    """The program as Typer makes it, but for the help of its options."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the program."""
-        return _without_types_of_flags(super().get_params(ctx))
+        return _with_plain_help(super().get_params(ctx))
 
 
-def _without_types_of_flags(parameters: list[Any]) -> list[Any]:
-    """Help shows no type beside a flag, which takes no value."""
+def _with_plain_help(parameters: list[Any]) -> list[Any]:
+    """No type beside a flag, which takes no value; the global options in a panel of their own."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
+        if parameter.name in GLOBAL_NAMES:
+            parameter.rich_help_panel = "Everywhere"
     return parameters
 
 
-class Commands(typer.Typer):
-    """A group of commands."""
+def add_command(app: typer.Typer, function: Callable[..., None], panel: str) -> None:
+    """Make a function a command of the same name; `panel` is where the program's help lists it.
 
-    def command(self, *arguments: Any, **settings: Any) -> Callable[[_Function], _Function]:
-        """Make a function a command."""
-        return super().command(*arguments, cls=_Command, **settings)
-
-
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that stand everywhere; it gets a CommandContext in their place."""
+    The function's first parameter is its `CommandContext`, the others are its options. Its docstring is the help, and
+    ends with a paragraph `Example: shopease ...`.
+    """
+    described, _, example = (inspect.getdoc(function) or "").partition("\n\nExample: ")
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
         options = taken_from(arguments).over(ctx.obj)
         _guarded(CommandContext(options), lambda context: function(context, **arguments))
 
-    return add_global_options(run, function)
+    register = app.command(cls=_Command, help=described, epilog=f"Example: {example}", rich_help_panel=panel)
+    register(add_global_options(run, function))
 
 
 def root(function: Callable[..., None]) -> Callable[..., None]:

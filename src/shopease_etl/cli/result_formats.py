@@ -80,28 +80,38 @@ def _json_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
-    """Writes a Parquet file (zstd) that appears under its name when it is whole; gives the number of rows."""
-    temporary = path.with_name(f".{path.name}.part")
+TEXT_WRITERS: Final = {"csv": write_csv, "json": write_json}
+
+
+def write_file(reader: pa.RecordBatchReader, path: Path, output_format: str) -> int:
+    """Writes a file (Parquet with zstd) that appears under its name when it is whole; gives the number of rows.
+
+    Raises:
+        UnreachableError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
     try:
-        rows = _write_parquet(reader, temporary)
-        temporary.replace(path)
+        if output_format == "parquet":
+            rows = _write_parquet(reader, part)
+        else:
+            with part.open("w", encoding="utf-8", newline="") as stream:
+                rows = TEXT_WRITERS[output_format](reader, stream)
+        part.replace(path)
     except OSError as error:
-        raise UnreachableError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UnreachableError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     return rows
 
 
 def _write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
-    schema = pa.schema(
-        [field.with_name(name) for field, name in zip(reader.schema, _distinct(reader.schema.names), strict=True)]
-    )
+    names = _distinct(reader.schema.names)
+    schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
     rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in reader:
-            writer.write_batch(batch.rename_columns(schema.names))
+            writer.write_batch(batch.rename_columns(names))
             rows += batch.num_rows
     return rows
 

@@ -1,45 +1,44 @@
 """The commands that make runs: the whole pipeline, its stages, a retry."""
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Annotated, Literal
 
 import typer
 
 from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
-from shopease_etl.cli.program import Commands, command
-from shopease_etl.contract.tables import GOLD_TABLES
+from shopease_etl.cli.run_summary import next_steps, run_summary
+from shopease_etl.cli.tabular import Grid
+from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
+from shopease_etl.pipeline.plan import Consent, Plan, plan_all, plan_datasets, plan_tables
+from shopease_etl.report import RunResult
 
-commands = Commands()
 
-_PANEL = "Pipeline"
-
-
-@commands.command("run-all", rich_help_panel=_PANEL, epilog="Example: shopease run-all --lake /data/lake --json")
-@command
 def run_all(
     context: CommandContext,
     dry_run: options.DryRun = False,
     skip_crawl: options.SkipCrawl = False,
-    first: options.FirstStage = "extract",
+    first: Annotated[
+        Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The first stage to run.")
+    ] = "extract",
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest."""
-    from shopease_etl.pipeline import run as pipeline
-    from shopease_etl.pipeline.plan import Consent, plan_all
+    """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest.
 
+    Example: shopease run-all --lake /data/lake --json
+    """
     plan = plan_all(first, skip_crawl=skip_crawl)
+    consent = Consent(accept_drift, allow_shrink, allow_rejects)
     if dry_run:
-        pipeline.check_plan(plan, context.settings, Consent(accept_drift, allow_shrink, allow_rejects))
-        context.show_plan(plan)
+        _check_and_show(context, plan, consent)
     else:
-        context.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
+        _carry_out(context, plan, consent, wait)
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease run-all || shopease retry")
-@command
 def retry(
     context: CommandContext,
     accept_drift: options.AcceptDrift = False,
@@ -47,50 +46,64 @@ def retry(
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Resume the last failed run from the first stage that did not finish."""
+    """Resume the last failed run from the first stage that did not finish.
+
+    Example: shopease run-all || shopease retry
+    """
     from shopease_etl.pipeline import run as pipeline
-    from shopease_etl.pipeline.plan import Consent
 
+    settings, progress = context.settings, context.console.progress
     consent = Consent(accept_drift, allow_shrink, allow_rejects)
-    with context.watched("retry"):
-        run = pipeline.retry(context.settings, context.console.progress, consent=consent, wait=wait)
-    context.show_run(run)
+    _report(context, "retry", (), lambda: pipeline.retry(settings, progress, consent=consent, wait=wait))
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease extract --table customers --table transactions")
-@command
 def extract(
     context: CommandContext,
-    table: options.Names = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="Only this table; repeatable.",
+            autocompletion=options.offering(table.name for table in TABLES),
+        ),
+    ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Copy the source's tables to bronze, all from one snapshot, all or none."""
-    from shopease_etl.pipeline.plan import plan_tables
+    """Copy the source's tables to bronze, all from one snapshot, all or none.
 
+    Example: shopease extract --table customers --table transactions
+    """
     plan = plan_tables("extract", table or (), fail_fast=fail_fast)
-    context.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink)
+    _carry_out(context, plan, Consent(accept_drift, allow_shrink), wait)
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease clean --table products")
-@command
 def clean(
     context: CommandContext,
-    table: options.CleanedNames = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="Only this table; repeatable.",
+            autocompletion=options.offering(table.name for table in CLEANED_TABLES),
+        ),
+    ] = None,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Clean bronze into silver; rejected rows go to quarantine with their reason."""
-    from shopease_etl.pipeline.plan import plan_tables
+    """Clean bronze into silver; rejected rows go to quarantine with their reason.
 
-    context.run(plan_tables("clean", table or ()), wait=wait, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
+    Example: shopease clean --table products
+    """
+    consent = Consent(to_shrink=allow_shrink, to_rejects=allow_rejects)
+    _carry_out(context, plan_tables("clean", table or ()), consent, wait)
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease aggregate --dataset customer_analytics")
-@command
 def aggregate(
     context: CommandContext,
     dataset: Annotated[
@@ -105,14 +118,13 @@ def aggregate(
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Build gold from silver as Parquet, and reconcile the two."""
-    from shopease_etl.pipeline.plan import plan_datasets
+    """Build gold from silver as Parquet, and reconcile the two.
 
-    context.run(plan_datasets(dataset or ()), wait=wait, allow_shrink=allow_shrink)
+    Example: shopease aggregate --dataset customer_analytics
+    """
+    _carry_out(context, plan_datasets(dataset or ()), Consent(to_shrink=allow_shrink), wait)
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: shopease crawl --crawlers")
-@command
 def crawl(
     context: CommandContext,
     crawlers: Annotated[
@@ -120,7 +132,45 @@ def crawl(
     ] = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Register the lake's tables and views, in Glue or locally, and check each by a query."""
-    from shopease_etl.pipeline.plan import Plan
+    """Register the lake's tables and views, in Glue or locally, and check each by a query.
 
-    context.run(Plan(("crawl",), crawlers=crawlers), wait=wait)
+    Example: shopease crawl --crawlers
+    """
+    _carry_out(context, Plan(("crawl",), crawlers=crawlers), Consent(), wait)
+
+
+def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> None:
+    """What a run would read and write, if nothing stops it at its start."""
+    from shopease_etl.pipeline import run as pipeline
+
+    pipeline.check_plan(plan, context.settings, consent)
+    steps = plan.steps()
+    rows = [(step.stage, step.dataset, "\n".join(step.reads), "\n".join(step.writes)) for step in steps]
+    context.console.result(steps, lambda: Grid(("stage", "dataset", "reads", "writes"), rows, droppable=("reads",)))
+
+
+def _carry_out(context: CommandContext, plan: Plan, consent: Consent, wait: float) -> None:
+    from shopease_etl.pipeline import run as pipeline
+
+    settings, progress = context.settings, context.console.progress
+    command = "run-all" if len(plan.stages) > 1 else plan.stages[0]
+    _report(context, command, plan.stages, lambda: pipeline.run(plan, settings, progress, consent=consent, wait=wait))
+
+
+def _report(context: CommandContext, command: str, stages: Sequence[str], make_run: Callable[[], RunResult]) -> None:
+    """Make a run, send alerts and pings of how it ends where the settings ask for them, and show it.
+
+    `--quiet` shows nothing of a run that went well, for cron.
+    """
+    from shopease_etl.operations.alerts import watched
+    from shopease_etl.pipeline import wiring
+
+    settings, console = context.settings, context.console
+    with watched(settings, command, stages) if settings.alerts or settings.ping_url else nullcontext():
+        run = make_run()
+    if console.json or not console.quiet:
+        prices = wiring.prices(settings) if wiring.lake_store(settings).is_on_aws else None
+        location = settings.lake.rstrip("/")
+        console.result(run, lambda: run_summary(run, location, prices), f"run {run.run_id} {run.status}")
+    if not console.json:
+        console.message(next_steps(run))

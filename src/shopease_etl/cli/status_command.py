@@ -1,52 +1,72 @@
-"""The lake as a person reads it: datasets, rejected rows, runs and their trend, as wide as the terminal is."""
+"""`shopease status`: datasets, rejected rows, runs and their trend, as wide as the terminal is."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Annotated, Final
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from shopease_etl import units
-from shopease_etl.cli import run_summary
-from shopease_etl.cli.tabular import Grid
+from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.tabular import Grid, verdict
+from shopease_etl.errors import ShopeaseError
 from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus
 
-_BLOCKS: Final = "▁▂▃▄▅▆▇█"
-_ASCII: Final = "_.-~=+*#"
+log = logging.getLogger(__name__)
+
 # What can be left out, first what is missed least.
 _OF_DATASETS: Final = ("changed (UTC)", "MB", "rejected", "age")
 _OF_RUNS: Final = ("stages", "run", "seconds", "rows")
 
 
-def lake_status(status: LakeStatus, *, now: float | None = None) -> RenderableType:
+def status(
+    context: CommandContext,
+    runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Show the last N runs.")] = 10,
+    max_age: Annotated[
+        str | None,
+        typer.Option("--max-age", metavar="AGE", help="Exit code 1 if the last data is older, such as 90m, 26h or 2d."),
+    ] = None,
+) -> None:
+    """Show the lake as it is: datasets, rows, rejects, last runs; exit code 1 if the last run failed.
+
+    Example: shopease status --max-age 26h
+    """
+    from shopease_etl.operations.checking import lake_status
+
+    seconds = units.seconds_in(max_age) if max_age is not None else None
+    found = lake_status(context.settings, runs=runs, max_age=seconds)
+    context.console.result(found, lambda: StatusView(found))
+    if not found.datasets and not found.runs:
+        context.console.message(f"There is nothing in {found.location} yet. Next: shopease run-all")
+    if found.problem:
+        log.warning("%s", found.problem)
+        raise typer.Exit(ShopeaseError.exit_code)
+
+
+@dataclass(frozen=True)
+class StatusView:
     """The datasets of the lake and its last runs, with no more columns than there is room for."""
-    return _Status(status, time.time() if now is None else now)
 
-
-def sparkline(values: Sequence[float], *, ascii_only: bool = False) -> str:
-    """A character for each value, higher for larger ones, from nothing up to the largest."""
-    marks = _ASCII if ascii_only else _BLOCKS
-    most = max(values, default=0)
-    return "".join(marks[round(value / most * (len(marks) - 1)) if most > 0 else 0] for value in values)
-
-
-class _Status:
-    def __init__(self, status: LakeStatus, now: float) -> None:
-        self._status = status
-        self._now = now
+    status: LakeStatus
+    now: float = field(default_factory=time.time)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        status = self._status
-        datasets = [_dataset(dataset, self._now) for dataset in status.datasets]
-        runs = [_run(run) for run in status.runs]
-        yield _grid(f"Lake {status.location}", datasets, _OF_DATASETS)
+        status = self.status
+        yield _grid(f"Lake {status.location}", [_dataset(item, self.now) for item in status.datasets], _OF_DATASETS)
         yield ""
-        rejects = [_reject(item, rule, rows) for item in status.datasets for rule, rows in item.rejects.items()]
+        rejects = [
+            {"dataset": item.name, "rule": rule, "rows": rows}
+            for item in status.datasets
+            for rule, rows in item.rejects.items()
+        ]
         if rejects:
             yield _grid("Rejected rows", rejects)
             yield ""
-        yield _grid("Last runs", runs, _OF_RUNS)
+        yield _grid("Last runs", [_run(run) for run in status.runs], _OF_RUNS)
         yield ""
         yield from (f"{run.run_id}: {run.error}" for run in status.runs if run.error)
         yield from _trend(status.runs, ascii_only=options.ascii_only)
@@ -54,6 +74,13 @@ class _Status:
             yield f"Last success: {status.last_success}"
         if status.under_way:
             yield f"Under way: {status.under_way}"
+
+
+def sparkline(values: Sequence[float], *, ascii_only: bool = False) -> str:
+    """A character for each value, higher for larger ones, from nothing up to the largest."""
+    marks = "_.-~=+*#" if ascii_only else "▁▂▃▄▅▆▇█"
+    most = max(values, default=0)
+    return "".join(marks[round(value / most * (len(marks) - 1)) if most > 0 else 0] for value in values)
 
 
 def _grid(title: str, rows: Sequence[Mapping[str, object]], droppable: Sequence[str] = ()) -> RenderableType:
@@ -66,16 +93,12 @@ def _dataset(dataset: DatasetStatus, now: float) -> dict[str, object]:
     return {
         "layer": dataset.layer,
         "dataset": dataset.name,
-        "rows": _known(dataset.rows),
-        "rejected": _known(dataset.rejected),
+        "rows": "?" if dataset.rows is None else dataset.rows,
+        "rejected": "?" if dataset.rejected is None else dataset.rejected,
         "MB": dataset.bytes / 1e6,
         "age": units.told(now - dataset.modified),
         "changed (UTC)": time.strftime("%Y-%m-%d %H:%M", time.gmtime(dataset.modified)),
     }
-
-
-def _reject(dataset: DatasetStatus, rule: str, rows: int) -> dict[str, object]:
-    return {"dataset": dataset.name, "rule": rule, "rows": rows}
 
 
 def _run(run: RunStatus) -> dict[str, object]:
@@ -83,7 +106,7 @@ def _run(run: RunStatus) -> dict[str, object]:
     stages = [f"{name} {seconds:.1f} s" for name, seconds in run.stage_seconds.items()] + untimed
     return {
         "started (UTC)": run.started_at[:16].replace("T", " "),
-        "status": run_summary.verdict(run.status),
+        "status": verdict(run.status),
         "seconds": run.seconds,
         "rows": "" if run.rows is None else run.rows,
         "run": run.run_id,
@@ -104,7 +127,3 @@ def _trend(runs: Sequence[RunStatus], *, ascii_only: bool) -> Iterator[str]:
         if values[1:]:
             first, last = (f"{value:,.1f}" if name == "seconds" else f"{value:,}" for value in (values[0], values[-1]))
             yield f"Trend of {name}: {sparkline(values, ascii_only=ascii_only)} from {first} to {last}"
-
-
-def _known(value: int | None) -> object:
-    return "?" if value is None else value

@@ -1,8 +1,14 @@
-"""The three standard streams of the process, so that one that is closed, full or left by its reader does no harm."""
+"""The standard streams of the process: one that is closed, full or left by its reader does no harm; and a pager."""
 
 import io
 import os
+import shlex
+import shutil
+import signal
+import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -21,6 +27,29 @@ def terminal_size(stream: TextIO) -> os.terminal_size | None:
     given = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
     sizes = [int(text) if text.isdigit() else size for text, size in zip(given, found, strict=True)]
     return os.terminal_size((sizes[0] or 80, sizes[1] or 24))
+
+
+def page(lines: Iterable[str]) -> bool:
+    """Show the lines in the program that PAGER names, or `less`; False where there is none, or it is `cat`."""
+    words = shlex.split(os.environ.get("PAGER", "less"))
+    if not words or words[0] == "cat" or not shutil.which(words[0]) or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager
+    try:
+        # of less: leave at once if all fits, show colours, leave the text on the screen
+        with subprocess.Popen(
+            words, stdin=subprocess.PIPE, env={"LESS": "FRX"} | os.environ, encoding="utf-8"
+        ) as pager:
+            if pager.stdin:
+                with suppress(BrokenPipeError):  # its user has seen enough
+                    pager.stdin.writelines(f"{line}\n" for line in lines)
+            with suppress(BrokenPipeError):
+                pager.communicate()
+    finally:
+        signal.signal(signal.SIGINT, former)
+    return True
 
 
 def prepare_streams() -> None:

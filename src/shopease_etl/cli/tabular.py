@@ -21,6 +21,21 @@ NULL: Final = "NULL"
 GAP: Final = 2  # blanks between two columns
 _SHORT: Final = 40  # a text up to this width may be a key or a time, and is never wrapped
 _NARROWEST_PROSE: Final = 16
+_COLOURS: Final = {
+    "succeeded": "green",
+    "failed": "red",
+    "died": "red",
+    "interrupted": "yellow",
+    "rolled back": "yellow",
+    "ok": "green",
+    "FAILED": "red",
+    "warning": "yellow",
+}
+
+
+def verdict(word: str) -> Text:
+    """A word such as failed or ok in its colour, if it has one."""
+    return Text(word, _COLOURS.get(word, ""))
 
 
 def width_of(text: str) -> int:

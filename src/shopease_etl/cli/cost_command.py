@@ -1,0 +1,35 @@
+"""`shopease cost`: what a lake costs on AWS."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Group
+
+from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.tabular import Grid
+from shopease_etl.pipeline.costs import PRICES_TOLD, dollars
+
+
+def cost(
+    context: CommandContext,
+    runs: Annotated[int, typer.Option("--runs", min=0, help="Runs per month.")] = 30,
+    crawls: Annotated[int, typer.Option("--crawls", min=0, help="Crawls of all Glue crawlers per month.")] = 0,
+    queries: Annotated[
+        int, typer.Option("--queries", min=0, help="Queries per month on each layer, each reading all of it.")
+    ] = 100,
+) -> None:
+    """Estimate what the lake costs per month on AWS: storage, uploads, crawlers, queries.
+
+    Example: shopease cost --runs 30 --crawls 30
+    """
+    from shopease_etl.operations.cost import cost as monthly_cost
+    from shopease_etl.pipeline import wiring
+
+    settings = context.settings
+    store, prices = wiring.lake_store(settings), wiring.prices(settings)
+    month = monthly_cost(store, prices, runs=runs, crawlers=len(settings.crawlers), crawls=crawls, queries=queries)
+    rows = [(line.name, line.basis, dollars(line.dollars)) for line in month.lines]
+    grid = Grid(("what", "basis", "per month"), rows, title=f"Lake {month.location}", prose=("what", "basis"))
+    context.console.result(month, lambda: Group(grid, "", f"Total: {dollars(month.dollars)} per month"))
+    where = "" if store.is_on_aws else "This is a local lake; estimated cost if it were on S3. "
+    context.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
