@@ -138,7 +138,7 @@ def test_it_fits_the_terminal_in_any_encoding(shop: Shop, width: int, encoding: 
     assert "…" not in text
     assert [item for item in found.datasets if f"{item.rows:,}" not in text or item.name not in text] == []
     assert found.runs[0].started_at[:16].replace("T", " ") in text
-    assert ("left out" in text) == (20 < width < 200)
+    assert ("hidden (" in text) == (20 < width < 200)
     assert any(("█" in line if encoding == "utf-8" else "#" in line) for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""The command line: each command is a function in a file of its own; this table lists them all."""
+"""The command line: each command is a function in its own file, and listed in `COMMANDS`."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final
@@ -62,6 +62,6 @@ for panel, functions in COMMANDS.items():
 
 
 def main() -> None:
-    """The console script."""
+    """The entry point of the program `shopease`."""
     prepare_streams()
     end_process(run_program(app))

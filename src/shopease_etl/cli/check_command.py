@@ -1,4 +1,4 @@
-"""`shopease check`: what runs need, and what to mend."""
+"""`shopease check`: what runs need, and how to fix what is missing."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,8 +17,12 @@ _VERDICT_WIDTH: Final = 9
 
 def check(
     context: CommandContext,
-    test_alert: Annotated[bool, typer.Option("--test-alert", help="Also send a test to SHOPEASE_ALERTS.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Also read the whole lake and compare its hashes.")] = False,
+    test_alert: Annotated[
+        bool, typer.Option("--test-alert", help="Also send a test alert to SHOPEASE_ALERTS.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also read the whole lake and compare its hashes with the manifests.")
+    ] = False,
 ) -> None:
     """Diagnose settings, connections, permissions, disk space and clocks, and suggest fixes.
 

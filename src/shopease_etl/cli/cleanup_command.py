@@ -1,4 +1,4 @@
-"""`shopease cleanup`: delete what is the lake's own, after showing it and asking."""
+"""`shopease cleanup`: delete objects and unfinished uploads of the lake, after showing them and asking."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def cleanup(
     context: CommandContext,
     uploads: Annotated[
-        bool, typer.Option("--uploads", help="Abort unfinished uploads that killed runs left behind.")
+        bool, typer.Option("--uploads", help="Abort unfinished uploads of runs that were killed.")
     ] = False,
     older_than: Annotated[
         float, typer.Option("--older-than", metavar="HOURS", min=0, help="Only uploads older than HOURS.")
@@ -30,11 +30,11 @@ def cleanup(
         typer.Option(
             "--layer",
             metavar="NAME",
-            help="Delete this layer's datasets; repeatable.",
-            autocompletion=options.offering(LAYERS),
+            help="Delete the datasets of this layer; repeatable.",
+            autocompletion=options.completion(LAYERS),
         ),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Delete all layers and the manifests.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Delete all layers and manifests.")] = False,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
     wait: options.Wait = 0,
@@ -62,15 +62,15 @@ def cleanup(
 
 
 def _show_and_ask(context: CommandContext, garbage: "Garbage", *, dry_run: bool, yes: bool) -> bool:
-    """Show what was found; whether it is wanted that it goes."""
+    """Show what was found, and ask if it should be deleted."""
     console = context.console
     if not console.json:
         console.result(garbage, lambda: _garbage(garbage))
     strays, younger = garbage.uploads.strays + garbage.datasets.strays, garbage.uploads.younger
-    left = [f"{counted(younger, 'younger upload')}, which the next run aborts"] if younger else []
-    left += [f"{counted(strays, 'object')} not of the lake's layout"] if strays else []
-    if left:
-        console.message(f"Left alone: {'; '.join(left)}")
+    kept = [f"{counted(younger, 'younger upload')}, which the next run will abort"] if younger else []
+    kept += [f"{counted(strays, 'object')} not of the lake's layout"] if strays else []
+    if kept:
+        console.message(f"Not deleted: {'; '.join(kept)}")
     if dry_run or yes or not garbage.count:
         return bool(garbage.count) and not dry_run
     hint = "add --yes to delete without asking, or --dry-run to list"
@@ -83,8 +83,8 @@ def _show_done(context: CommandContext, garbage: "Garbage", *, is_deleted: bool,
     console = context.console
     if is_deleted:
         has_versions = wiring.lake_store(context.settings).is_on_aws
-        kept = " Former versions stay as long as the bucket keeps them." if has_versions else ""
-        console.message(f"Deleted {garbage.told}.{kept}")
+        note = " Former versions stay as long as the bucket keeps them." if has_versions else ""
+        console.message(f"Deleted {garbage.told}.{note}")
     elif garbage.count and not dry_run:
         console.message("Nothing was deleted.")
     if console.json:

@@ -31,7 +31,7 @@ class CommandContext:
 
     @cached_property
     def settings(self) -> "Settings":
-        """The settings, with the flags over the environment."""
+        """The settings; flags override the environment."""
         from shopease_etl.settings import load
 
         chosen = ("lake", "database_url", "home", "log_format", "log_file")
@@ -39,13 +39,13 @@ class CommandContext:
 
     @property
     def flags(self) -> "Collection[str]":
-        """The settings that flags gave."""
+        """The names of the settings that were given as flags."""
         return [name for name in type(self.settings).model_fields if getattr(self._options, name, None) is not None]
 
     def check_settings(self) -> None:
-        """Read the settings, so that a wrong one is refused by every command, even by those that need none.
+        """Read the settings: every command refuses wrong ones, even commands that do not need them.
 
-        What is refused is logged as a flag or the environment says; `.env` is read too late for that.
+        Errors in settings are logged as a flag or the environment says; `.env` is read too late for that.
         """
         options, console = self._options, self.console
         console.secrets.learn(flag_or_env(options.database_url, "DATABASE_URL"))

@@ -1,4 +1,4 @@
-"""`shopease cost`: what a lake costs on AWS."""
+"""`shopease cost`: the monthly cost of a lake on AWS."""
 
 from typing import Annotated
 
@@ -12,13 +12,16 @@ from shopease_etl.pipeline.costs import PRICES_TOLD, dollars
 
 def cost(
     context: CommandContext,
-    runs: Annotated[int, typer.Option("--runs", min=0, help="Runs per month.")] = 30,
-    crawls: Annotated[int, typer.Option("--crawls", min=0, help="Crawls of all Glue crawlers per month.")] = 0,
+    runs: Annotated[int, typer.Option("--runs", metavar="N", min=0, help="Runs per month.")] = 30,
+    crawls: Annotated[
+        int, typer.Option("--crawls", metavar="N", min=0, help="Crawls per month, each by all Glue crawlers.")
+    ] = 0,
     queries: Annotated[
-        int, typer.Option("--queries", min=0, help="Queries per month on each layer, each reading all of it.")
+        int,
+        typer.Option("--queries", metavar="N", min=0, help="Queries per month and layer; each reads the whole layer."),
     ] = 100,
 ) -> None:
-    """Estimate what the lake costs per month on AWS: storage, uploads, crawlers, queries.
+    """Estimate the monthly cost of the lake on AWS: storage, uploads, crawlers, queries.
 
     Example: shopease cost --runs 30 --crawls 30
     """

@@ -1,4 +1,4 @@
-"""The program around the commands: what each gets, how it ends, and true exit codes."""
+"""The program around the commands: what each is given, how it ends, and exit codes that scripts can rely on."""
 
 import functools
 import inspect
@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from shopease_etl import signals
 from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
-from shopease_etl.cli.options import GLOBAL_NAMES, TEXT, add_global_options, flag_or_env, taken_from
+from shopease_etl.cli.options import TEXT, GlobalOptions, add_global_options, flag_or_env
 from shopease_etl.cli.streams import discard
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.wording import reason
@@ -25,7 +25,7 @@ _ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
 
 
 class _Command(TyperCommand):
-    """A command as Typer makes it, but for the help of its options."""
+    """A command of Typer's with simpler help for its options."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the command."""
@@ -33,7 +33,7 @@ class _Command(TyperCommand):
 
 
 class Program(TyperGroup):
-    """The program as Typer makes it, but for the help of its options."""
+    """A group of commands of Typer's with simpler help for its options."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the program."""
@@ -41,12 +41,12 @@ class Program(TyperGroup):
 
 
 def _with_plain_help(parameters: list[Any]) -> list[Any]:
-    """No type beside a flag, which takes no value; the global options in a panel of their own."""
+    """Help shows no type beside a flag, and the global options in a panel of their own."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
-        if parameter.name in GLOBAL_NAMES:
-            parameter.rich_help_panel = "Everywhere"
+        if parameter.name in GlobalOptions.names():
+            parameter.rich_help_panel = "Global options"
     return parameters
 
 
@@ -60,7 +60,7 @@ def add_command(app: typer.Typer, function: Callable[..., None], panel: str) -> 
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
-        options = taken_from(arguments).over(ctx.obj)
+        options = GlobalOptions.pop_from(arguments).over(ctx.obj)
         _guarded(CommandContext(options), lambda context: function(context, **arguments))
 
     register = app.command(cls=_Command, help=described, epilog=f"Example: {example}", rich_help_panel=panel)
@@ -68,18 +68,18 @@ def add_command(app: typer.Typer, function: Callable[..., None], panel: str) -> 
 
 
 def root(function: Callable[..., None]) -> Callable[..., None]:
-    """Give the program itself the options that stand everywhere; they reach its commands."""
+    """Give the program itself the global options, which its commands then get from Typer's context."""
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
-        ctx.obj = taken_from(arguments)
+        ctx.obj = GlobalOptions.pop_from(arguments)
         function(ctx, **arguments)
 
     return add_global_options(run, function)
 
 
 def run_program(app: typer.Typer) -> int:
-    """Run the program; what Typer refuses is told as any other error is. Returns the exit code."""
+    """Run the program and return the exit code; errors of usage are reported like all others."""
     os.environ.setdefault(*_ALLOCATOR)
     try:
         with signals.guarded():
@@ -95,33 +95,33 @@ def run_program(app: typer.Typer) -> int:
     except KeyboardInterrupt:
         Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).interrupted()
         return INTERRUPTED_EXIT_CODE
-    except BrokenPipeError:  # of help whose reader has left
+    except BrokenPipeError:  # the reader of the help has left
         discard(sys.stdout)
         return 0
-    except SystemExit as ended:  # Rich, which draws the help, ends the process where its reader has left
+    except SystemExit as ended:  # Rich, which draws the help, ends the process when its reader has left
         if not isinstance(ended.__context__, BrokenPipeError):
             raise
         return 0
-    except OSError as error:  # of help that could not be written; commands tell their own
+    except OSError as error:  # the help could not be written; commands report their own errors
         return _unwritable(error)
 
 
 def _unwritable(error: OSError) -> int:
-    """Let what is left of the help go nowhere, and say why. Returns the exit code."""
-    discard(sys.stdout)  # first, for a console flushes stdout
+    """Discard the rest of the help, report why, and return the exit code."""
+    discard(sys.stdout)  # first, because a console flushes stdout
     failure = UnreachableError(f"cannot write to stdout: {reason(error)}")
     Console().failure(failure)
     return failure.exit_code
 
 
 def _format_in(arguments: list[str]) -> str:
-    """The log's form, as far as arguments tell that are refused."""
+    """The format of the log when the arguments could not be parsed."""
     given = " ".join(arguments).replace("--log-format=", "--log-format ").partition("--log-format ")[2]
     return given.partition(" ")[0] or flag_or_env(None, "LOG_FORMAT") or TEXT
 
 
 def _guarded(context: CommandContext, work: Callable[[CommandContext], None]) -> None:
-    """Turn what the work raises into a message and the exit code that tells it."""
+    """Turn what the work raises into a message and an exit code."""
     try:
         with context.console:
             context.check_settings()
@@ -136,7 +136,7 @@ def _guarded(context: CommandContext, work: Callable[[CommandContext], None]) ->
         raise
     except Exception as error:
         failure = ShopeaseError(f"{type(error).__name__}: {reason(error)}", hint="run it again with --debug")
-        failure.__cause__ = error  # whose traceback --debug shows
+        failure.__cause__ = error  # --debug shows its traceback
         context.console.failure(failure)
         raise typer.Exit(1) from error
     finally:

@@ -1,4 +1,4 @@
-"""`shopease query`: a SQL statement on the lake, and its rows on stdout or in a file."""
+"""`shopease query`: run a SQL statement, and write its rows to stdout or to a file."""
 
 import io
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _shipped_queries(incomplete: str) -> list[tuple[str, str]]:
-    """The names that a shell completes, each with the query's first line, and nothing heavy imported for it."""
+    """Names of shipped queries for shell completion, each with its description; imports nothing slow."""
     files = sorted((Path(__file__).parents[1] / "queries").glob("*.sql"))
     found = [(file.stem, file.read_text(encoding="utf-8").partition("\n")[0]) for file in files]
     return [(name, line.removeprefix("-- ")) for name, line in found if name.startswith(incomplete)]
@@ -42,14 +42,18 @@ def query(
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the queries that ship with shopease.")] = False,
     output_format: Annotated[
-        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How to write the result.")
+        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Format of the result.")
     ] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to a file.")] = None,
     vertical: Annotated[
-        bool, typer.Option("--vertical", help="Show one line per value, as for tables wider than the terminal.")
+        bool,
+        typer.Option(
+            "--vertical", help="Print one value per line (automatic if the table is wider than the terminal)."
+        ),
     ] = False,
     max_scan: Annotated[
-        str | None, typer.Option("--max-scan", metavar="SIZE", help="Refuse to read more than SIZE, such as 10MB.")
+        str | None,
+        typer.Option("--max-scan", metavar="SIZE", help="Fail if the query would read more than SIZE, such as 10MB."),
     ] = None,
     timeout: Annotated[
         float | None,
@@ -58,7 +62,7 @@ def query(
             metavar="SECONDS",
             min=0.001,
             help="Cancel the query after this many seconds.",
-            show_default="the setting",
+            show_default="SHOPEASE_QUERY_TIMEOUT",
         ),
     ] = None,
 ) -> None:
@@ -83,7 +87,7 @@ def _list_shipped_queries(console: Console) -> None:
 
 
 def _statement(sql: str | None, file: Path | None, name: str | None, context: CommandContext) -> str:
-    """The one statement that was given, as text, in a file, on stdin, or by a shipped query's name.
+    """The one statement that was given: as text, in a file, on stdin, or as the name of a shipped query.
 
     Raises:
         ConfigurationError: none or several were given, or the file cannot be read.
@@ -112,11 +116,10 @@ def _statement(sql: str | None, file: Path | None, name: str | None, context: Co
 
 
 def _checked_format(console: Console, output_format: str, output: Path | None, *, vertical: bool) -> str:
-    """The format to write; that of a file is told by its ending.
+    """The format to write: that of a file may follow from its suffix.
 
     Raises:
-        ConfigurationError: Parquet without a file, a table into one, a format under `--json`, or something vertical
-            that is no table.
+        ConfigurationError: the options exclude each other, such as Parquet without a file.
     """
     if output and output_format == "table" and output.suffix in {".csv", ".json", ".parquet"}:
         output_format = output.suffix.lstrip(".")
@@ -145,7 +148,7 @@ def _run(
     *,
     vertical: bool,
 ) -> None:
-    """Run the statement, write its rows to stdout or to a file, and tell what it cost, if it did."""
+    """Run the statement, write its rows, and print what the query cost on Athena."""
     from shopease_etl.lake.publish import warn_of_publishing
     from shopease_etl.pipeline import costs, wiring
     from shopease_etl.settings import size
@@ -169,7 +172,7 @@ def _run(
 
 
 def _write(reader: "pa.RecordBatchReader", console: Console, output_format: str, output: Path | None) -> None:
-    """Write the rows in this format; without a file `--json` has them in its one document.
+    """Write the rows in this format; `--json` without a file puts them into its one document.
 
     Raises:
         UnreachableError: the file or stdout cannot be written.
@@ -190,7 +193,7 @@ def _write(reader: "pa.RecordBatchReader", console: Console, output_format: str,
 
 
 def _draw(reader: "pa.RecordBatchReader", console: Console, *, vertical: bool) -> None:
-    """All rows as a table, or as blocks where that is asked for or is all that fits, and how many there are."""
+    """Print all rows as a table, or as one line per value if asked for or if the table is too wide."""
     from shopease_etl.cli.result_tables import ResultTable
 
     width = console.width or PIPED_WIDTH

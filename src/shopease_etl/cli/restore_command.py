@@ -1,4 +1,4 @@
-"""`shopease restore`: a dump into the source database."""
+"""`shopease restore`: load a dump into the source database."""
 
 from typing import Annotated
 
@@ -12,8 +12,12 @@ from shopease_etl.cli.tabular import Grid
 def restore(
     context: CommandContext,
     dump: options.Dump,
-    clean: Annotated[bool, typer.Option("--clean", help="Replace what the dump creates, and nothing else.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Connections for custom and directory dumps.")] = 1,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Replace the objects that the dump creates, and no others.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Parallel connections (custom and directory dumps).")
+    ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Allow restoring into a remote database.")] = False,
 ) -> None:
     """Load a dump (plain, custom, directory or tar, compressed or not; local or s3://) into the source database.

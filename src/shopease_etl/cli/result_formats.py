@@ -1,4 +1,4 @@
-"""Query results as CSV, JSON and Parquet, written batch by batch: a big result never is in memory whole."""
+"""Query results as CSV, JSON and Parquet, written batch by batch, so that memory stays bounded."""
 
 import json
 import math
@@ -19,7 +19,7 @@ _NEEDS_QUOTES: Final = '^$|[",\r\n]'
 
 
 def write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> int:
-    """Writes CSV as COPY does, NULL an empty field and the empty string `""`; gives the number of rows."""
+    """Write CSV like COPY: NULL is an empty field, the empty string is `""`. Returns the number of rows."""
     stream.write(",".join(_csv_text(pa.array(reader.schema.names, pa.string())).to_pylist()) + "\n")
     rows = 0
     for batch in reader:
@@ -31,7 +31,7 @@ def write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> int:
 
 
 def as_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
-    """The text that CSV has for each value, without quotes; NULL stays NULL."""
+    """Each value as it is written in CSV, without quotes; NULL stays NULL."""
     if pa.types.is_string(column.type):
         return column
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_decimal(column.type):
@@ -50,7 +50,7 @@ def _csv_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
 
 
 def write_json(reader: pa.RecordBatchReader, stream: TextIO) -> int:
-    """Writes an array of objects, one a line; decimals are number literals with all their digits; gives the rows."""
+    """Write an array of objects, one per line; decimals are numbers with all digits. Returns the number of rows."""
     names = [json.dumps(name, ensure_ascii=False) for name in _distinct(reader.schema.names)]
     rows = 0
     stream.write("[")
@@ -84,7 +84,7 @@ TEXT_WRITERS: Final = {"csv": write_csv, "json": write_json}
 
 
 def write_file(reader: pa.RecordBatchReader, path: Path, output_format: str) -> int:
-    """Writes a file (Parquet with zstd) that appears under its name when it is whole; gives the number of rows.
+    """Write a file (Parquet with zstd); it gets its name when it is complete. Returns the number of rows.
 
     Raises:
         UnreachableError: it cannot be written.
@@ -117,7 +117,7 @@ def _write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names with a number after each that has been there before: JSON and Parquet readers take the last of two."""
+    """The names, with a number after repeated ones: of two equal names, readers of JSON see only the last."""
     distinct: list[str] = []
     for name in names:
         candidate, number = name, 1

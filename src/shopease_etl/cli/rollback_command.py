@@ -1,4 +1,4 @@
-"""`shopease rollback`: the lake as it was before a run."""
+"""`shopease rollback`: restore a former version of the lake."""
 
 from typing import Annotated
 
@@ -15,15 +15,17 @@ from shopease_etl.wording import counted
 def rollback(
     context: CommandContext,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="RUN_ID", help="Go back to the lake as this run left it.")
+        str | None, typer.Option("--to", metavar="RUN_ID", help="Restore the lake as this run left it.")
     ] = None,
-    to_nothing: Annotated[bool, typer.Option("--to-nothing", help="Allow it to leave the lake empty.")] = False,
+    to_nothing: Annotated[
+        bool, typer.Option("--to-nothing", help="Allow a rollback that leaves the lake empty.")
+    ] = False,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
     skip_crawl: options.SkipCrawl = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Restore the lake as it was before the last run, or as --to left it; shows the changes first, and asks.
+    """Undo the last run, or return to an earlier one with --to (shows the changes and asks first).
 
     Example: shopease rollback --dry-run
     """
@@ -33,7 +35,7 @@ def rollback(
     plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
     if not console.json:
         console.result(plan, lambda: _plan(plan))
-    hint = "--yes does it without asking, --dry-run only shows it"
+    hint = "add --yes to roll back without asking, or --dry-run to show the changes"
     if dry_run or not (yes or console.confirm("Roll back?", refusal="Nothing changed", hint=hint)):
         if console.json:
             console.result(plan, lambda: "")
@@ -48,11 +50,11 @@ def rollback(
     )
     if skip_crawl:
         following = "the next run" if plan.leaves_nothing else "`shopease crawl`"
-        console.message(f"The catalog was left as it is: queries may fail until {following}.")
+        console.message(f"The catalog was not updated: queries may fail until {following}.")
 
 
 def _plan(plan: RollbackPlan) -> RenderableType:
-    """The objects that the rollback restores or removes, the runs that it undoes, and what it goes back to."""
+    """The objects that are restored or removed, the runs that are undone, and the run that the lake returns to."""
 
     def shown(rows: int | None) -> object:
         return "?" if rows is None else rows

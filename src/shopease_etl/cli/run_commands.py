@@ -27,7 +27,7 @@ def run_all(
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest.
+    """Extract, clean, aggregate and crawl, and check that all totals match to the cent.
 
     Example: shopease run-all --lake /data/lake --json
     """
@@ -54,7 +54,7 @@ def retry(
 
     settings, progress = context.settings, context.console.progress
     consent = Consent(accept_drift, allow_shrink, allow_rejects)
-    _report(context, "retry", (), lambda: pipeline.retry(settings, progress, consent=consent, wait=wait))
+    _make_and_show(context, "retry", (), lambda: pipeline.retry(settings, progress, consent=consent, wait=wait))
 
 
 def extract(
@@ -65,7 +65,7 @@ def extract(
             "--table",
             metavar="NAME",
             help="Only this table; repeatable.",
-            autocompletion=options.offering(table.name for table in TABLES),
+            autocompletion=options.completion(table.name for table in TABLES),
         ),
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
@@ -73,7 +73,7 @@ def extract(
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Copy the source's tables to bronze, all from one snapshot, all or none.
+    """Copy the source tables to bronze: all from one snapshot, all or none.
 
     Example: shopease extract --table customers --table transactions
     """
@@ -89,14 +89,14 @@ def clean(
             "--table",
             metavar="NAME",
             help="Only this table; repeatable.",
-            autocompletion=options.offering(table.name for table in CLEANED_TABLES),
+            autocompletion=options.completion(table.name for table in CLEANED_TABLES),
         ),
     ] = None,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Clean bronze into silver; rejected rows go to quarantine with their reason.
+    """Clean bronze into silver; rejected rows go to quarantine with the reason.
 
     Example: shopease clean --table products
     """
@@ -112,13 +112,13 @@ def aggregate(
             "--dataset",
             metavar="NAME",
             help="Only this dataset; repeatable.",
-            autocompletion=options.offering(dataset.name for dataset in GOLD_TABLES),
+            autocompletion=options.completion(dataset.name for dataset in GOLD_TABLES),
         ),
     ] = None,
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Build gold from silver as Parquet, and reconcile the two.
+    """Build gold from silver as Parquet, and check that their totals match.
 
     Example: shopease aggregate --dataset customer_analytics
     """
@@ -128,11 +128,11 @@ def aggregate(
 def crawl(
     context: CommandContext,
     crawlers: Annotated[
-        bool, typer.Option("--crawlers", help="Also run the Glue crawlers, and wait for them (lakes on S3).")
+        bool, typer.Option("--crawlers", help="Also run the Glue crawlers and wait for them (S3 lakes only).")
     ] = False,
     wait: options.Wait = 0,
 ) -> None:
-    """Register the lake's tables and views, in Glue or locally, and check each by a query.
+    """Register the lake's tables and views in Glue or in a local catalog, and query each once.
 
     Example: shopease crawl --crawlers
     """
@@ -140,7 +140,7 @@ def crawl(
 
 
 def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> None:
-    """What a run would read and write, if nothing stops it at its start."""
+    """Check what a run needs at its start, and show what it would read and write."""
     from shopease_etl.pipeline import run as pipeline
 
     pipeline.check_plan(plan, context.settings, consent)
@@ -154,13 +154,17 @@ def _carry_out(context: CommandContext, plan: Plan, consent: Consent, wait: floa
 
     settings, progress = context.settings, context.console.progress
     command = "run-all" if len(plan.stages) > 1 else plan.stages[0]
-    _report(context, command, plan.stages, lambda: pipeline.run(plan, settings, progress, consent=consent, wait=wait))
+    _make_and_show(
+        context, command, plan.stages, lambda: pipeline.run(plan, settings, progress, consent=consent, wait=wait)
+    )
 
 
-def _report(context: CommandContext, command: str, stages: Sequence[str], make_run: Callable[[], RunResult]) -> None:
-    """Make a run, send alerts and pings of how it ends where the settings ask for them, and show it.
+def _make_and_show(
+    context: CommandContext, command: str, stages: Sequence[str], make_run: Callable[[], RunResult]
+) -> None:
+    """Make a run, send alerts and pings if the settings ask for them, and show the result.
 
-    `--quiet` shows nothing of a run that went well, for cron.
+    With `--quiet` a run that succeeds prints nothing: cron mails only failures.
     """
     from shopease_etl.operations.alerts import watched
     from shopease_etl.pipeline import wiring

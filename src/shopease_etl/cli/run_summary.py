@@ -1,4 +1,4 @@
-"""A run as a person reads it."""
+"""The summary that is printed after a run."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from shopease_etl.wording import counted
 
 
 def run_summary(run: RunResult, location: str, prices: Prices | None) -> RenderableType:
-    """What a run did: datasets, catalog, reconciliation, cost if there are `prices`, and where to look next."""
+    """Datasets, catalog, reconciliation, cost (if `prices` are given), times, and the path of the manifest."""
     datasets = [dataset for stage in run.stages for dataset in stage.datasets]
     parts: list[RenderableType] = []
     if datasets:
@@ -35,7 +35,7 @@ def run_summary(run: RunResult, location: str, prices: Prices | None) -> Rendera
 
 
 def next_steps(run: RunResult) -> str:
-    """The commands a person may want after a run."""
+    """The commands that a user may want to run next."""
     queryable = any(entry.name == DAILY_SALES_SUMMARY.name for stage in run.stages for entry in stage.tables)
     return "Next: " + ("shopease query --name revenue-days, " if queryable else "") + "shopease status"
 
@@ -60,7 +60,7 @@ def _catalog(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]:
         entries = [(entry.name, entry.kind, entry.columns, entry.rows) for entry in stage.tables]
         yield Grid(("name", "kind", "columns", "rows"), entries, droppable=("columns", "kind"))
     yield f"{counted(len(stage.tables), 'table or view', 'tables and views')} can be queried"
-    yield from (f"Left out: {name}: {reason}" for name, reason in stage.skipped.items())
+    yield from (f"Skipped: {name}: {reason}" for name, reason in stage.skipped.items())
 
 
 def _reconciliation(run: RunResult) -> Text:
@@ -79,5 +79,5 @@ def _cost(run: RunResult, prices: Prices) -> str:
     parts += [f"{dollars(prices.scan(scanned))} for queries"] if scanned else []
     parts += [f"{dollars(prices.storage(sum(sizes)))} a month to store what it wrote"] if sizes else []
     crawls = sum(len(stage.crawlers) for stage in run.stages)
-    parts += [f"{dollars(crawls * prices.crawl())} at least for {counted(crawls, 'crawler')}"] if crawls else []
-    return f"Cost of this run: {', '.join(parts) or 'nothing'}; `shopease cost` shows a month"
+    parts += [f"at least {dollars(crawls * prices.crawl())} for {counted(crawls, 'crawler')}"] if crawls else []
+    return f"Cost of this run: {', '.join(parts) or 'nothing'}; `shopease cost` estimates a month"

@@ -1,4 +1,4 @@
-"""`shopease sample`: a database to try the pipeline with."""
+"""`shopease sample`: a database for trying the pipeline."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +14,10 @@ def sample(
     context: CommandContext,
     dump: options.Dump,
     scale: Annotated[float, typer.Option(help="Size factor; 1 = about 1 million sales.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 2024,
-    dirty: Annotated[float, typer.Option(help="Share of wrong rows; above 0 each kind occurs.")] = 0.01,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same file.")] = 2024,
+    dirty: Annotated[float, typer.Option(help="Share of dirty rows; above 0, every kind occurs.")] = 0.01,
 ) -> None:
-    """Write a realistic ShopEase database as a plain-text dump, dirty rows included.
+    """Write a realistic ShopEase database as a plain-text dump, with some dirty rows.
 
     Example: shopease sample sales.sql --scale 0.1 --dirty 0.02
     """

@@ -1,4 +1,4 @@
-"""`shopease schedule`: what runs the pipeline every day."""
+"""`shopease schedule`: run the pipeline every day."""
 
 from typing import Annotated, Literal
 
@@ -11,13 +11,13 @@ from shopease_etl.cli.context import CommandContext
 def schedule(
     context: CommandContext,
     kind: Annotated[Literal["cron", "systemd", "airflow"], typer.Argument(help="What starts the runs.")],
-    at: Annotated[str, typer.Option("--at", metavar="HH:MM", help="The time of day.")] = "03:30",
+    at: Annotated[str, typer.Option("--at", metavar="HH:MM", help="Time of day.")] = "03:30",
     timezone: Annotated[
         str | None,
-        typer.Option("--timezone", metavar="ZONE", help="Its time zone.", show_default="the business time zone"),
+        typer.Option("--timezone", metavar="ZONE", help="Time zone of --at.", show_default="the business time zone"),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Retry a failed run once, five minutes later.")] = False,
-    install: Annotated[bool, typer.Option("--install", help="Install it on this machine; asks first.")] = False,
+    install: Annotated[bool, typer.Option("--install", help="Install it on this machine (asks first).")] = False,
     yes: options.Yes = False,
 ) -> None:
     """Generate a daily schedule: a crontab, systemd units, or Airflow DAGs.
@@ -44,5 +44,5 @@ def schedule(
     commands = "".join(f"\n  {command}" for command in made.next(is_installed=is_installed))
     following = f" Next:{commands}" if commands else ""
     console.message(
-        f"Installed.{following}" if is_installed else f"Nothing is installed: --install does it, or{commands}"
+        f"Installed.{following}" if is_installed else f"Not installed yet. Add --install, or run:{commands}"
     )

@@ -1,4 +1,4 @@
-"""`shopease status`: datasets, rejected rows, runs and their trend, as wide as the terminal is."""
+"""`shopease status`: datasets, rejected rows, recent runs and their trend, for terminals of any width."""
 
 import logging
 import time
@@ -18,9 +18,9 @@ from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus
 
 log = logging.getLogger(__name__)
 
-# What can be left out, first what is missed least.
-_OF_DATASETS: Final = ("changed (UTC)", "MB", "rejected", "age")
-_OF_RUNS: Final = ("stages", "run", "seconds", "rows")
+# Columns that may be hidden, the least important first.
+_DROPPABLE_OF_DATASETS: Final = ("changed (UTC)", "MB", "rejected", "age")
+_DROPPABLE_OF_RUNS: Final = ("stages", "run", "seconds", "rows")
 
 
 def status(
@@ -28,10 +28,12 @@ def status(
     runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, help="Show the last N runs.")] = 10,
     max_age: Annotated[
         str | None,
-        typer.Option("--max-age", metavar="AGE", help="Exit code 1 if the last data is older, such as 90m, 26h or 2d."),
+        typer.Option(
+            "--max-age", metavar="AGE", help="Exit code 1 if the newest data is older than AGE, such as 90m, 26h or 2d."
+        ),
     ] = None,
 ) -> None:
-    """Show the lake as it is: datasets, rows, rejects, last runs; exit code 1 if the last run failed.
+    """Show datasets, rows, rejected rows and recent runs; exit code 1 if the last run failed.
 
     Example: shopease status --max-age 26h
     """
@@ -49,14 +51,16 @@ def status(
 
 @dataclass(frozen=True)
 class StatusView:
-    """The datasets of the lake and its last runs, with no more columns than there is room for."""
+    """The datasets and last runs of a lake, with as many columns as fit."""
 
     status: LakeStatus
     now: float = field(default_factory=time.time)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         status = self.status
-        yield _grid(f"Lake {status.location}", [_dataset(item, self.now) for item in status.datasets], _OF_DATASETS)
+        yield _grid(
+            f"Lake {status.location}", [_dataset(item, self.now) for item in status.datasets], _DROPPABLE_OF_DATASETS
+        )
         yield ""
         rejects = [
             {"dataset": item.name, "rule": rule, "rows": rows}
@@ -66,7 +70,7 @@ class StatusView:
         if rejects:
             yield _grid("Rejected rows", rejects)
             yield ""
-        yield _grid("Last runs", [_run(run) for run in status.runs], _OF_RUNS)
+        yield _grid("Last runs", [_run(run) for run in status.runs], _DROPPABLE_OF_RUNS)
         yield ""
         yield from (f"{run.run_id}: {run.error}" for run in status.runs if run.error)
         yield from _trend(status.runs, ascii_only=options.ascii_only)
@@ -77,7 +81,7 @@ class StatusView:
 
 
 def sparkline(values: Sequence[float], *, ascii_only: bool = False) -> str:
-    """A character for each value, higher for larger ones, from nothing up to the largest."""
+    """One character per value, from zero up to the largest value."""
     marks = "_.-~=+*#" if ascii_only else "▁▂▃▄▅▆▇█"
     most = max(values, default=0)
     return "".join(marks[round(value / most * (len(marks) - 1)) if most > 0 else 0] for value in values)
@@ -115,7 +119,7 @@ def _run(run: RunStatus) -> dict[str, object]:
 
 
 def _trend(runs: Sequence[RunStatus], *, ascii_only: bool) -> Iterator[str]:
-    """Seconds and rows of the runs that did what the last whole one did, oldest first; of one alone there is none."""
+    """Seconds and rows of the runs with the same stages as the last full run, oldest first; needs two such runs."""
     succeeded = [run for run in reversed(runs) if run.status == "succeeded"]
     whole = [run for run in succeeded if "extract" in run.stages] or succeeded
     alike = [run for run in whole if run.stages == whole[-1].stages]
