@@ -12,20 +12,20 @@ from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
+from typing import Any, Final, Self, TextIO, cast
+
+import rich.console
+from rich.segment import Segment
 
 from shopease_etl.cli.logs import PRINTED, Logs
 from shopease_etl.cli.progress_displays import LiveProgress, PlainProgress
 from shopease_etl.cli.streams import discard, page, terminal_size
+from shopease_etl.cli.tabular import wrapped
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.escaping import EscapingStream, escaped, escaped_lines, json_escaped
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.redaction import Secrets
 from shopease_etl.wording import reason
-
-if TYPE_CHECKING:
-    import rich.console
-    import rich.segment
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,8 @@ class Console:
         return LiveProgress(self._stderr) if is_live and LiveProgress.fits(self._stderr) else PlainProgress()
 
     @cached_property
-    def _stdout(self) -> "rich.console.Console":
+    def _stdout(self) -> rich.console.Console:
         """Draws for stdout but does not write: Rich would end the process if the reader has left."""
-        import rich.console
-
         return rich.console.Console(
             file=_Buffer(),
             force_terminal=sys.stdout.isatty() or None,
@@ -98,9 +96,7 @@ class Console:
         )
 
     @cached_property
-    def _stderr(self) -> "rich.console.Console":
-        import rich.console
-
+    def _stderr(self) -> rich.console.Console:
         piped = None if sys.stderr.isatty() else PIPED_WIDTH
         return rich.console.Console(stderr=True, width=piped, highlight=False, markup=False, emoji=False)
 
@@ -176,8 +172,6 @@ class Console:
     def _print_message(self, text: str) -> None:
         """Print a text on stderr, wrapped between words on a terminal."""
         if size := terminal_size(sys.stderr):
-            from shopease_etl.cli.tabular import wrapped
-
             text = "\n".join(part for line in text.split("\n") for part in wrapped(line, size.columns))
         print(text, file=sys.stderr)
 
@@ -244,14 +238,12 @@ class _Buffer(io.StringIO):
 class _Escaped:
     """Escapes control characters in what Rich draws; the styles, which are Rich's own, stay."""
 
-    def __init__(self, drawn: "rich.console.RenderableType") -> None:
+    def __init__(self, drawn: rich.console.RenderableType) -> None:
         self._drawn = drawn
 
     def __rich_console__(
-        self, console: "rich.console.Console", options: "rich.console.ConsoleOptions"
-    ) -> "Iterator[rich.segment.Segment]":
-        from rich.segment import Segment
-
+        self, console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> Iterator[Segment]:
         for text, style, control in console.render(self._drawn, options):
             yield Segment(text if control else escaped_lines(text), style, control)
 

@@ -15,8 +15,6 @@ import pyarrow.parquet as pq
 
 from shopease_etl.errors import UnreachableError
 
-_NEEDS_QUOTES: Final = '^$|[",\r\n]'
-
 
 def write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> int:
     """Write CSV like COPY: NULL is an empty field, the empty string is `""`. Returns the number of rows."""
@@ -35,18 +33,14 @@ def as_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
     if pa.types.is_string(column.type):
         return column
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_decimal(column.type):
-        return pa.array([None if value is None else _plain(value) for value in column.to_pylist()], pa.string())
+        return pa.array([None if value is None else _json_text(value) for value in column.to_pylist()], pa.string())
     return column.cast(pa.string())
-
-
-def _plain(value: object) -> str:
-    return format(value, "f") if isinstance(value, Decimal) else _json_text(value)
 
 
 def _csv_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
     doubled = pc.replace_substring(column, '"', '""')
     in_quotes = pc.binary_join_element_wise('"', doubled, '"', "")
-    return pc.if_else(pc.match_substring_regex(column, _NEEDS_QUOTES), in_quotes, column).fill_null("")
+    return pc.if_else(pc.match_substring_regex(column, '^$|[",\r\n]'), in_quotes, column).fill_null("")
 
 
 def write_json(reader: pa.RecordBatchReader, stream: TextIO) -> int:
