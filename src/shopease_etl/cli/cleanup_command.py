@@ -83,7 +83,7 @@ def _show_done(context: CommandContext, garbage: "Garbage", *, is_deleted: bool,
     console = context.console
     if is_deleted:
         has_versions = wiring.lake_store(context.settings).is_on_aws
-        note = " Former versions stay as long as the bucket keeps them." if has_versions else ""
+        note = " Previous versions stay as long as the bucket keeps them." if has_versions else ""
         console.message(f"Deleted {garbage.told}.{note}")
     elif garbage.count and not dry_run:
         console.message("Nothing was deleted.")

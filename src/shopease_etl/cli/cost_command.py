@@ -35,4 +35,4 @@ def cost(
     grid = Grid(("what", "basis", "per month"), rows, title=f"Lake {month.location}", prose=("what", "basis"))
     context.console.result(month, lambda: Group(grid, "", f"Total: {dollars(month.dollars)} per month"))
     where = "" if store.is_on_aws else "This is a local lake; estimated cost if it were on S3. "
-    context.console.message(f"{where}Former versions of objects are not counted. {PRICES_TOLD}")
+    context.console.message(f"{where}Previous versions of objects are not included. {PRICES_TOLD}")

@@ -1,4 +1,4 @@
-"""`shopease rollback`: restore a former version of the lake."""
+"""`shopease rollback`: restore an earlier version of the lake."""
 
 from typing import Annotated
 
@@ -62,10 +62,10 @@ def _plan(plan: RollbackPlan) -> RenderableType:
     rows = [
         (item.key, shown(item.rows), "removed" if item.is_deleted else shown(item.rows_after)) for item in plan.objects
     ]
-    to = f"The lake will be as the run {plan.to} left it at {plan.to_time}." if plan.to else ""
-    nothing = "Nothing will be left in the lake." if plan.leaves_nothing else ""
+    to = f"The lake will be as run {plan.to} left it at {plan.to_time}." if plan.to else ""
+    nothing = "The lake will be empty." if plan.leaves_nothing else ""
     return Group(
         Grid(("object", "rows", "rows after"), rows, title=f"Rollback of {plan.location}"),
-        *(f"Undoes the run {run_id}." for run_id in plan.undoes),
+        *(f"Undoes run {run_id}." for run_id in plan.undoes),
         *(line for line in (to, nothing) if line),
     )
