@@ -36,7 +36,7 @@ def run_all(
     if dry_run:
         _check_and_show(context, plan, consent)
     else:
-        _carry_out(context, plan, consent, wait)
+        _run_plan(context, plan, consent, wait)
 
 
 def retry(
@@ -54,7 +54,7 @@ def retry(
 
     settings, progress = context.settings, context.console.progress
     consent = Consent(accept_drift, allow_shrink, allow_rejects)
-    _make_and_show(context, "retry", (), lambda: pipeline.retry(settings, progress, consent=consent, wait=wait))
+    _run_and_show(context, "retry", (), lambda: pipeline.retry(settings, progress, consent=consent, wait=wait))
 
 
 def extract(
@@ -78,7 +78,7 @@ def extract(
     Example: shopease extract --table customers --table transactions
     """
     plan = plan_tables("extract", table or (), fail_fast=fail_fast)
-    _carry_out(context, plan, Consent(accept_drift, allow_shrink), wait)
+    _run_plan(context, plan, Consent(accept_drift, allow_shrink), wait)
 
 
 def clean(
@@ -101,7 +101,7 @@ def clean(
     Example: shopease clean --table products
     """
     consent = Consent(to_shrink=allow_shrink, to_rejects=allow_rejects)
-    _carry_out(context, plan_tables("clean", table or ()), consent, wait)
+    _run_plan(context, plan_tables("clean", table or ()), consent, wait)
 
 
 def aggregate(
@@ -122,7 +122,7 @@ def aggregate(
 
     Example: shopease aggregate --dataset customer_analytics
     """
-    _carry_out(context, plan_datasets(dataset or ()), Consent(to_shrink=allow_shrink), wait)
+    _run_plan(context, plan_datasets(dataset or ()), Consent(to_shrink=allow_shrink), wait)
 
 
 def crawl(
@@ -136,7 +136,7 @@ def crawl(
 
     Example: shopease crawl --crawlers
     """
-    _carry_out(context, Plan(("crawl",), crawlers=crawlers), Consent(), wait)
+    _run_plan(context, Plan(("crawl",), crawlers=crawlers), Consent(), wait)
 
 
 def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> None:
@@ -149,19 +149,17 @@ def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> No
     context.console.result(steps, lambda: Grid(("stage", "dataset", "reads", "writes"), rows, droppable=("reads",)))
 
 
-def _carry_out(context: CommandContext, plan: Plan, consent: Consent, wait: float) -> None:
+def _run_plan(context: CommandContext, plan: Plan, consent: Consent, wait: float) -> None:
     from shopease_etl.pipeline import run as pipeline
 
     settings, progress = context.settings, context.console.progress
     command = "run-all" if len(plan.stages) > 1 else plan.stages[0]
-    _make_and_show(
+    _run_and_show(
         context, command, plan.stages, lambda: pipeline.run(plan, settings, progress, consent=consent, wait=wait)
     )
 
 
-def _make_and_show(
-    context: CommandContext, command: str, stages: Sequence[str], make_run: Callable[[], RunResult]
-) -> None:
+def _run_and_show(context: CommandContext, command: str, stages: Sequence[str], work: Callable[[], RunResult]) -> None:
     """Make a run, send alerts and pings if the settings ask for them, and show the result.
 
     With `--quiet` a run that succeeds prints nothing: cron mails only failures.
@@ -171,7 +169,7 @@ def _make_and_show(
 
     settings, console = context.settings, context.console
     with watched(settings, command, stages) if settings.alerts or settings.ping_url else nullcontext():
-        run = make_run()
+        run = work()
     if console.json or not console.quiet:
         prices = wiring.prices(settings) if wiring.lake_store(settings).is_on_aws else None
         location = settings.lake.rstrip("/")
