@@ -92,7 +92,7 @@ def test_every_command_and_option_has_help_and_every_command_an_example() -> Non
         printed = " ".join(CliRunner().invoke(app, [name, "--help"]).stdout.split())
         assert command.help
         assert command.help in printed
-        assert f"Example: shopease {name}" in printed
+        assert f"shopease {name}" in printed.partition("╯ Example: ")[2]
         assert "─ Global options ─" in printed
         assert "<bool>" not in printed  # flags take no value
 
