@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +21,11 @@ GOLD = {table.key for table in GOLD_TABLES}
 
 
 @pytest.fixture
-def full(sales: str, tmp_path: Path) -> Shop:
-    """A shop with a whole local lake of its own, and a file in it that is not the lake's."""
-    made = Shop(tmp_path, sales)
-    made.run("run-all").done()
+def full(shop: Shop, tmp_path: Path) -> Shop:
+    """A shop with its own copy of a local lake, and a file in it that is not part of the lake."""
+    shutil.copytree(shop.folder / "lake", tmp_path / "lake")
     (tmp_path / "lake" / "gold" / "notes.txt").write_text("mine")
-    return made
+    return Shop(tmp_path, shop.database_url)
 
 
 def keys(shop: Shop) -> set[str]:
