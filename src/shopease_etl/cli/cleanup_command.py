@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from shopease_etl.lake.cleanup import Garbage
 
 
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer",
+        metavar="NAME",
+        help="Delete the datasets of this layer; repeatable.",
+        autocompletion=options.completion(LAYERS),
+    ),
+]
+
+
 def cleanup(
     context: CommandContext,
     uploads: Annotated[
@@ -25,15 +36,7 @@ def cleanup(
     older_than: Annotated[
         float, typer.Option("--older-than", metavar="HOURS", min=0, help="Only uploads older than HOURS.")
     ] = 24.0,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layer",
-            metavar="NAME",
-            help="Delete the datasets of this layer; repeatable.",
-            autocompletion=options.completion(LAYERS),
-        ),
-    ] = None,
+    layer: Layers = None,
     everything: Annotated[bool, typer.Option("--all", help="Delete all layers and manifests.")] = False,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,

@@ -26,6 +26,24 @@ def _shipped_queries(incomplete: str) -> list[tuple[str, str]]:
     return [(name, line.removeprefix("-- ")) for name, line in found if name.startswith(incomplete)]
 
 
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--name", "-n", metavar="NAME", help="A query that ships with shopease.", autocompletion=_shipped_queries
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        help="Cancel the query after this many seconds.",
+        show_default="SHOPEASE_QUERY_TIMEOUT",
+    ),
+]
+
+
 def query(
     context: CommandContext,
     sql: Annotated[
@@ -34,12 +52,7 @@ def query(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Read the statement from a file; - for stdin.")
     ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", "-n", metavar="NAME", help="A query that ships with shopease.", autocompletion=_shipped_queries
-        ),
-    ] = None,
+    name: Name = None,
     listing: Annotated[bool, typer.Option("--list", help="List the queries that ship with shopease.")] = False,
     output_format: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Format of the result.")
@@ -55,16 +68,7 @@ def query(
         str | None,
         typer.Option("--max-scan", metavar="SIZE", help="Fail if the query would read more than SIZE, such as 10MB."),
     ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            min=0.001,
-            help="Cancel the query after this many seconds.",
-            show_default="SHOPEASE_QUERY_TIMEOUT",
-        ),
-    ] = None,
+    timeout: Timeout = None,
 ) -> None:
     """Run a SQL query (Athena dialect): Athena for S3 lakes, DuckDB for local ones.
 
