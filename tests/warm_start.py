@@ -178,13 +178,15 @@ def _become(request: Request, streams: list[int]) -> None:
 
 def main() -> None:
     """Import what commands import, then fork on request."""
-    import shopease_etl
+    import shopease_etl.aws
 
     for name in HEAVY:
         importlib.import_module(name)
     for module in pkgutil.walk_packages(shopease_etl.__path__, "shopease_etl."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    for service in ("s3", "glue", "athena"):
+        shopease_etl.aws.client(service, region="us-east-1")
     gc.collect()
     gc.freeze()
     connection = socket.socket(fileno=int(sys.argv[1]))
