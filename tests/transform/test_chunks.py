@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.errors import DataRefusedError
@@ -33,7 +33,6 @@ def stored(store: Store, rows: list[tuple[str | None, str | None]]) -> pl.DataFr
     return frame
 
 
-@settings(max_examples=200, deadline=None)
 @given(rows=tables, size=st.integers(1, 60))
 def test_chunks_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str | None, str | None]], size: int) -> None:
     frame = stored(store, rows)
@@ -44,7 +43,6 @@ def test_chunks_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str |
     assert names.to_series().to_list() == frame["product_name"].to_list()
 
 
-@settings(max_examples=200, deadline=None)
 @given(rows=tables.filter(bool), numbers=st.sets(st.integers(0, 19)), quoted=st.booleans())
 def test_some_rows_are_those_with_the_numbers(
     store: Store, rows: list[tuple[str | None, str | None]], numbers: set[int], quoted: bool
@@ -66,7 +64,6 @@ def test_a_value_with_the_character_that_separates_nothing(store: Store) -> None
     assert replace(chunk, rows=2).take(pl.Series([1], dtype=pl.UInt32)).rows() == frame[1:].rows()
 
 
-@settings(max_examples=200, deadline=None)
 @given(tables)
 def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[tuple[str | None, str | None]]) -> None:
     stored(store, rows)

@@ -5,7 +5,7 @@ from io import BytesIO
 import polars as pl
 import pytest
 from bronze_rows import bronze, cleaned, dirty_texts, rows_of, stamps, texts
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.contract import values as grammar
@@ -18,7 +18,6 @@ def read_again(silver: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table, data: st.DataObject) -> None:
     source = bronze(data.draw(rows_of(table)), table)
@@ -31,7 +30,6 @@ def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table,
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_chunks_of_any_size_are_cleaned_alike_and_keys_may_be_on_disk(table: Table, data: st.DataObject) -> None:
     source = bronze(data.draw(rows_of(table)), table)
@@ -69,7 +67,6 @@ plain_values = {
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_the_fast_path_gives_what_the_rules_give(table: Table, data: st.DataObject) -> None:
     fields = {column.name: plain_values[column.type] for column in table.columns}
@@ -85,7 +82,6 @@ def test_the_fast_path_gives_what_the_rules_give(table: Table, data: st.DataObje
 integers = st.text(st.sampled_from("0123456789+-_ .e\u0663\u00a0"), max_size=21) | st.integers().map(str)
 
 
-@settings(max_examples=400, deadline=None)
 @given(integers)
 def test_what_polars_takes_for_an_integer_is_one_of_the_grammar(text: str) -> None:
     column = pl.Series([text])
@@ -97,7 +93,6 @@ def test_what_polars_takes_for_an_integer_is_one_of_the_grammar(text: str) -> No
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_cleaning_twice_is_cleaning_once(table: Table, data: st.DataObject) -> None:
     once, _ = cleaned(bronze(data.draw(rows_of(table)), table), table)

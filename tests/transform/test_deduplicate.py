@@ -2,7 +2,7 @@
 
 import pytest
 from bronze_rows import GOOD, bronze, cleaned, duplicates_in, sale
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.contract.tables import PRODUCTS, ROW, TRANSACTIONS
@@ -38,7 +38,6 @@ def test_the_latest_of_duplicates_stays(stamps_of_rows: list[tuple[str | None, s
 few_texts = st.none() | st.sampled_from(["", "a", "a ", "aa", "b", "é", "\u00a0", "\U0001f600", "\uffff", "~"])
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     records=st.lists(st.tuples(st.sampled_from(["1", "+1", "01", "2"]), few_texts, few_texts), min_size=1, max_size=8),
     budget=st.sampled_from([0, 1_000_000]),
