@@ -69,13 +69,13 @@ def split_rows(
     if is_clean.all():
         valid, rejected = marked, marked.clear().with_columns(pl.lit(None, pl.String).alias(RULE))
     else:
-        others, places = marked.filter(~is_clean), (~is_clean).arg_true()
+        others, row_numbers = marked.filter(~is_clean), (~is_clean).arg_true()
         checked = rules.apply_rules(others, table)
         is_valid = checked[RULE].is_null()
-        fixed, fixed_places = checked.filter(is_valid), places.filter(is_valid)
+        fixed, fixed_rows = checked.filter(is_valid), row_numbers.filter(is_valid)
         names = [name for name in bronze.columns if name != ROW]
-        restored = marked.with_columns(marked[name].scatter(fixed_places, fixed[name]) for name in names)
-        valid = restored.filter(is_clean.scatter(places, is_valid))
+        restored = marked.with_columns(marked[name].scatter(fixed_rows, fixed[name]) for name in names)
+        valid = restored.filter(is_clean.scatter(row_numbers, is_valid))
         rejected = others.with_columns(checked[RULE]).filter(~is_valid)
     return rules.silver(valid, table), rules.quarantine(rejected, run_id)
 

@@ -1,4 +1,4 @@
-"""Which rows of bronze lose their key to another row; memory holds their numbers, never the rows."""
+"""Which rows of bronze lose their key to another row; memory has their numbers, not the rows."""
 
 import logging
 from collections import deque
