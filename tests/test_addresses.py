@@ -81,7 +81,7 @@ def test_a_database_url_in_another_spelling(url: str, hint: str | None) -> None:
     ],
 )
 def test_a_database_url_that_libpq_reads(url: str) -> None:
-    assert load(database_url=url).database_url == url
+    assert load(database_url=url).database_url.get_secret_value() == url
     assert url == "embedded" or conninfo_to_dict(url) is not None
 
 

@@ -18,6 +18,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -43,10 +44,13 @@ DOTENV: Final = Path(".env")
 class Settings(BaseSettings):
     """Everything a run can be told; AWS credentials, region and endpoint are not among it (boto3 finds them)."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
-    database_url: str = Field(
-        EMBEDDED, description="Source database: a libpq URL (missing parts from PG… variables), or `embedded`."
+    database_url: SecretStr = Field(
+        SecretStr(EMBEDDED),
+        description="Source database: a libpq URL (missing parts from PG… variables), or `embedded`.",
     )
     source_schema: str = Field("public", description="Schema of the source tables.")
     lake: str = Field("lake", description="The lake: a folder, or s3://BUCKET[/PREFIX].")
@@ -99,10 +103,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         60, ge=3, description="Seconds after which the lock of a lake on S3 is free when its holder has died."
     )
-    alerts: Annotated[tuple[str, ...], NoDecode] = Field(
+    alerts: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Whom to alert of failures and recoveries: apprise addresses, parted by blanks; unset: nobody."
     )
-    ping_url: str | None = Field(
+    ping_url: SecretStr | None = Field(
         None, description="Address of a dead man's switch, told of each run's start, success and failure; unset: none."
     )
     lineage: str | None = Field(
@@ -141,18 +145,20 @@ class Settings(BaseSettings):
     @field_validator("alerts", mode="before")
     @classmethod
     def _addresses(cls, value: object) -> object:
-        addresses = tuple(value.split()) if isinstance(value, str) else value
-        if isinstance(addresses, tuple) and not all("://" in str(address) for address in addresses):
-            message = "write addresses such as mailto://..., parted by blanks"
-            raise ValueError(message)
-        return addresses
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("alerts")
+    @classmethod
+    def _are_addresses(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all("://" in address.get_secret_value() for address in value):
+            raise ValueError("write addresses such as mailto://..., separated by blanks")
+        return value
 
     @field_validator("ping_url")
     @classmethod
-    def _http(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"https?://[^\s/:]+(:[0-9]+)?(/\S*)?", value):
-            message = "it is no http(s):// address"
-            raise ValueError(message)
+    def _http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.fullmatch(r"https?://[^\s/:]+(:[0-9]+)?(/\S*)?", value.get_secret_value()):
+            raise ValueError("it is no http(s):// address")
         return value
 
     @field_validator("business_timezone")
@@ -161,21 +167,18 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            message = "no such time zone; write it as in Europe/Berlin"
-            raise ValueError(message) from None
+            raise ValueError("no such time zone; write it as in Europe/Berlin") from None
         return value
 
     @field_validator("home", mode="before")
     @classmethod
     def _folder(cls, value: object) -> object:
         if isinstance(value, str) and not value.strip():
-            message = "must not be empty"
-            raise ValueError(message)
+            raise ValueError("must not be empty")
         try:
             return Path(str(value)).expanduser()
         except RuntimeError:
-            message = "no such user, whose home folder ~ would be"
-            raise ValueError(message) from None
+            raise ValueError("no such user, whose home folder ~ would be") from None
 
     @field_validator(
         *("database_url", "source_schema", "lake", "home", "business_timezone", "glue_database", "athena_workgroup"),
@@ -206,8 +209,8 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _url(cls, value: str) -> str:
-        addresses.check_database_url(value, EMBEDDED)
+    def _url(cls, value: SecretStr) -> SecretStr:
+        addresses.check_database_url(value.get_secret_value(), EMBEDDED)
         return value
 
     @field_validator(
@@ -226,19 +229,22 @@ class Settings(BaseSettings):
     def _unset(cls, value: object) -> object:
         return value or None
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the source is the embedded database."""
+        return self.database_url.get_secret_value() == EMBEDDED
+
     @model_validator(mode="after")
     def _key_has_its_encryption(self) -> Self:
         if self.s3_kms_key and self.s3_encryption != "aws:kms":
-            message = "a key is for SHOPEASE_S3_ENCRYPTION=aws:kms"
-            raise ValueError(message)
+            raise ValueError("a key is for SHOPEASE_S3_ENCRYPTION=aws:kms")
         return self
 
     @field_validator("database_url", "source_schema", "lake", "glue_database", "athena_workgroup")
     @classmethod
-    def _not_empty(cls, value: str) -> str:
-        if not value.strip():
-            message = "must not be empty"
-            raise ValueError(message)
+    def _not_empty(cls, value: SecretStr | str) -> SecretStr | str:
+        if not (value if isinstance(value, str) else value.get_secret_value()).strip():
+            raise ValueError("must not be empty")
         return value
 
 

@@ -189,7 +189,7 @@ class Job:
     def _tell_end(self, status: str, error: str) -> None:
         """In the manifest, if that can be written, and to who listens; without secrets that the error may bear."""
         secrets = Secrets()
-        secrets.learn(self.settings.database_url)
+        secrets.learn(self.settings.database_url.get_secret_value())
         told = secrets.redacted(error)
         try:
             self.record(status, told)

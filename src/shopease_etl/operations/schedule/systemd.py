@@ -16,7 +16,6 @@ from shopease_etl.operations.schedule.request import (
 )
 from shopease_etl.operations.schedule.times import irregular
 from shopease_etl.pipeline.wiring import lake_store
-from shopease_etl.settings import EMBEDDED
 from shopease_etl.source.embedded.folders import EXTERNAL
 
 SYSTEM_UNITS: Final = Path("/etc/systemd/system")
@@ -97,12 +96,12 @@ def _sandbox(request: Request) -> tuple[str, ...]:
         "# All of the machine is there to be read; only this may be written.",
         "ProtectSystem=strict",
         f"ReadWritePaths={' '.join(_word(str(path)) for path in _written(request))}",
-        *((f"ReadWritePaths=-{EXTERNAL}",) if request.settings.database_url == EMBEDDED else ()),
+        *((f"ReadWritePaths=-{EXTERNAL}",) if request.settings.is_embedded else ()),
     )
 
 
 def _private_tmp(request: Request) -> tuple[str, ...]:
-    if request.settings.database_url != EMBEDDED:
+    if not request.settings.is_embedded:
         return ("PrivateTmp=true",)
     return (
         "# The embedded PostgreSQL's socket may be in /tmp, where a command in a terminal must find it.",
