@@ -1,4 +1,4 @@
-"""The pipeline as Airflow DAGs: a file that imports Airflow and nothing of ours, and calls shopease by its path."""
+"""The pipeline as Airflow DAGs: a file that imports only Airflow and calls shopease by its path."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _CONSTANTS: Final = "# CONSTANTS\n"
 
 
 def airflow_schedule(request: Request) -> Schedule:
-    """One file with all DAGs, of which only `shopease` has a schedule."""
+    """One file with all DAGs; only `shopease` has a schedule."""
     path = dags_folder() / NAME
     template = files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
     file = ScheduledFile(str(path), template.replace(_CONSTANTS, _constants(request)))
