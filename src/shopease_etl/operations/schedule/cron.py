@@ -21,7 +21,7 @@ def cron_schedule(request: Request, machine: tzinfo | None = None) -> Schedule:
         minutes, guard = _guard(request, zone)
         # cron skips or repeats jobs with a fixed hour when the machine's own clock changes
         hours, command = "*", f"{guard} && {command}"
-        comment = "It is looked at every hour; `date` decides whether it is time."
+        comment = "cron starts this every hour; `date` decides whether it is time."
     line = f"{minutes} {hours} * * * {command}".replace("%", "\\%")  # to cron, % is a line end
     begin = f"# BEGIN shopease {request.folder}"
     lines = (
