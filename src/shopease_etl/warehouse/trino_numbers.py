@@ -9,15 +9,10 @@ from sqlglot import exp
 from shopease_etl.contract import values
 from shopease_etl.errors import ConfigurationError
 
-_AGGREGATES: Final = {"every", "map_agg", "multimap_agg", "geometric_mean"}
 _INTEGERS: Final = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
 _STRICT: Final = {exp.DType.DATE: "shopease_day", exp.DType.BOOLEAN: "shopease_truth"}
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_DECIMAL: Final = re.compile(r"[+-]?0*(?P<whole>\d*)(?:[.](?P<fraction>\d*))?")
 _WIDEST: Final = 38
 _WRAPPERS: Final = (exp.Filter, exp.Window)
-_REPEATING: Final = {"shopease_divide", "shopease_divide_once", "shopease_average"}
-_PIECE: Final = re.compile(r"%%|%(?P<grouped>,?)(?:[.](?P<digits>\d{1,2}))?(?P<kind>[sdf])|(?P<text>[^%]+)|%")
 
 
 def rewrite_cast(node: exp.Expr) -> None:
@@ -32,7 +27,9 @@ def rewrite_cast(node: exp.Expr) -> None:
         kind.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(number)) for number in digits])
     elif kind.this in _INTEGERS and not _is_integer_text(node.this):
         replace_typed(node.this, "shopease_whole", [node.this])
-    elif kind.this in _STRICT and not (isinstance(node.this, exp.Literal) and _DAY.fullmatch(node.this.name)):
+    elif kind.this in _STRICT and not (
+        isinstance(node.this, exp.Literal) and re.fullmatch(r"\d{4}-\d\d-\d\d", node.this.name)
+    ):
         replace_typed(node.this, _STRICT[kind.this], [node.this])
     elif kind.this == exp.DType.VARCHAR and kind.expressions:
         _shorten(node, kind.expressions[0].this)
@@ -51,12 +48,13 @@ def replace_typed(node: exp.Expr, macro: str, values: Sequence[exp.Expr]) -> Non
 
 def _is_grouped(node: exp.Expr) -> bool:
     """Whether DuckDB knows a value only after grouping; the parser does not know some of the aggregates."""
-    return isinstance(node, (exp.AggFunc, exp.Window, exp.Query)) or node.name.lower() in _AGGREGATES
+    unknown = {"every", "map_agg", "multimap_agg", "geometric_mean"}
+    return isinstance(node, (exp.AggFunc, exp.Window, exp.Query)) or node.name.lower() in unknown
 
 
 def _digits(text: str) -> tuple[int, int]:
     """Precision and scale of a decimal literal."""
-    match = _DECIMAL.fullmatch(text)
+    match = re.fullmatch(r"[+-]?0*(?P<whole>\d*)(?:[.](?P<fraction>\d*))?", text)
     if match is None or not (digits := len(match["whole"]) + len(match["fraction"] or "")) <= _WIDEST:
         raise ConfigurationError(f"'{text}' is not a decimal of at most {_WIDEST} digits")
     return max(digits, 1), len(match["fraction"] or "")
@@ -83,7 +81,7 @@ def divide(node: exp.Expr) -> None:
     """Integers are divided without a remainder; decimals stay decimals."""
     # a macro repeats its arguments: a quotient of quotients is bound once, which DuckDB cannot do in HAVING
     inner = [*node.this.find_all(exp.Anonymous), *node.expression.find_all(exp.Anonymous)]
-    nested = any(function.name in _REPEATING for function in inner)
+    nested = any(function.name in {"shopease_divide", "shopease_divide_once", "shopease_average"} for function in inner)
     name = "shopease_divide_once" if nested and node.find_ancestor(exp.Having) is None else "shopease_divide"
     node.replace(exp.func(name, node.this.copy(), node.expression.copy()))
 
@@ -111,11 +109,12 @@ def rewrite_format(node: exp.Expr) -> None:
     if not (isinstance(pattern, exp.Literal) and pattern.is_string):
         raise ConfigurationError("format() needs a literal pattern on a local lake")
     values = iter(node.expressions)
-    pieces = [_format_piece(match, values, pattern.name) for match in _PIECE.finditer(pattern.name)]
-    node.replace(exp.func("concat", *(pieces or [exp.Literal.string("")])))
+    syntax = r"%%|%(?P<grouped>,?)(?:[.](?P<digits>\d{1,2}))?(?P<kind>[sdf])|(?P<text>[^%]+)|%"
+    parts = [_format_part(match, values, pattern.name) for match in re.finditer(syntax, pattern.name)]
+    node.replace(exp.func("concat", *(parts or [exp.Literal.string("")])))
 
 
-def _format_piece(match: re.Match[str], values: Iterator[exp.Expr], pattern: str) -> exp.Expr:
+def _format_part(match: re.Match[str], values: Iterator[exp.Expr], pattern: str) -> exp.Expr:
     if match["text"] is not None or match[0] == "%%":
         return exp.Literal.string(match["text"] or "%")
     value = next(values, None)

@@ -8,25 +8,13 @@ from sqlglot import exp
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.warehouse.trino_numbers import replace_typed
 
-_ZONES: Final = {"at_timezone", "with_timezone"}
 # a time in a zone becomes the local time there, which is right for everything that reads its fields
 _READS_FIELDS: Final = (
     *(exp.Select, exp.Alias, exp.Ordered, exp.Group, exp.Paren, exp.Window, exp.Extract, exp.TimeToStr, exp.Date),
     *(exp.TimestampTrunc, exp.DateTrunc, exp.Year, exp.Quarter, exp.Month, exp.Week, exp.WeekOfYear, exp.Day),
-    *(
-        exp.DayOfMonth,
-        exp.DayOfWeekIso,
-        exp.DayOfYear,
-        exp.YearOfWeekIso,
-        exp.Hour,
-        exp.Minute,
-        exp.Second,
-        exp.LastDay,
-    ),
+    *(exp.DayOfMonth, exp.DayOfWeekIso, exp.DayOfYear, exp.YearOfWeekIso, exp.Hour, exp.Minute, exp.Second),
+    exp.LastDay,
 )
-_CLOCK_TYPES: Final = {exp.DType.DATE, exp.DType.TIME, exp.DType.TIMESTAMP}
-_FIELD_FUNCTIONS: Final = {"format_datetime", "millisecond", "yow"}
-_PATTERN: Final = re.compile(r"'(?P<text>[^']*)'|(?P<field>(?P<letter>[A-Za-z])(?P=letter)*)|(?P<other>[^A-Za-z']+)")
 # Joda's letters, https://trino.io/docs/current/functions/datetime.html#java-date-functions
 _FIELDS: Final = {
     "yyyy": "%Y",
@@ -94,15 +82,17 @@ def parse_datetime(node: exp.Expr) -> None:
 
 
 def _is_zoned(node: exp.Expr) -> bool:
-    return isinstance(node, exp.AtTimeZone) or (isinstance(node, exp.Anonymous) and node.name.lower() in _ZONES)
+    return isinstance(node, exp.AtTimeZone) or (
+        isinstance(node, exp.Anonymous) and node.name.lower() in {"at_timezone", "with_timezone"}
+    )
 
 
 def _reads_fields(node: exp.Expr) -> bool:
     parent = node.parent
     if isinstance(parent, exp.Cast):
-        return parent.args["to"].this in _CLOCK_TYPES
+        return parent.args["to"].this in {exp.DType.DATE, exp.DType.TIME, exp.DType.TIMESTAMP}
     if isinstance(parent, exp.Anonymous):
-        return parent.name.lower() in _FIELD_FUNCTIONS
+        return parent.name.lower() in {"format_datetime", "millisecond", "yow"}
     return isinstance(parent, _READS_FIELDS)
 
 
@@ -133,7 +123,8 @@ def _instant(node: exp.Expr) -> exp.Expr:
 def _as_strftime(pattern: exp.Expr) -> exp.Expr:
     if not (isinstance(pattern, exp.Literal) and pattern.is_string):
         raise ConfigurationError("a date pattern must be a literal on a local lake")
-    return exp.Literal.string("".join(_field(match) for match in _PATTERN.finditer(pattern.name)))
+    parts = r"'(?P<text>[^']*)'|(?P<field>(?P<letter>[A-Za-z])(?P=letter)*)|(?P<other>[^A-Za-z']+)"
+    return exp.Literal.string("".join(_field(match) for match in re.finditer(parts, pattern.name)))
 
 
 def _field(match: re.Match[str]) -> str:
