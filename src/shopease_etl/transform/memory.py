@@ -12,6 +12,7 @@ from shopease_etl.errors import ShopeaseError
 from shopease_etl.transform.spill import Spill
 
 USUAL: Final = 1 << 30
+SMALLEST_BATCH: Final = 256 * 1024
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
@@ -34,7 +35,7 @@ class Memory:
     @property
     def batch_bytes(self) -> int:
         """How many bytes of CSV one thread processes at a time."""
-        return max(256 * 1024, min(4 << 20, self._planned // 64))
+        return max(SMALLEST_BATCH, min(4 << 20, self._planned // 64))
 
     def spill(self, column: str) -> Spill:
         """A store for rows, read by the values of one column; up to an eighth of the limit is in memory."""
