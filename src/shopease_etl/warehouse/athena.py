@@ -4,6 +4,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import pyarrow as pa
@@ -220,3 +221,34 @@ def _result_configuration(workgroup: Mapping[str, Any], results: str) -> Mapping
         or workgroup.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     )
     return {} if is_told else {"ResultConfiguration": {"OutputLocation": results}}
+
+
+@dataclass(frozen=True)
+class Workgroup:
+    """The settings of a workgroup: where its results go (None: the client decides), whether clients must use these
+    settings, and the bytes at which it stops a statement.
+    """
+
+    results: str | None
+    is_enforced: bool
+    cutoff: int | None
+
+
+def workgroup(name: str) -> Workgroup:
+    """The workgroup's settings.
+
+    Raises:
+        UnreachableError: it does not exist, or the credentials may not read it.
+    """
+    try:
+        with refusals(f"the Athena workgroup {name}"):
+            found = client("athena").get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration") or {}
+    except UnreachableError as error:
+        raise workgroup_refusal(error, name) from error
+    is_managed = found.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
+    location = found.get("ResultConfiguration", {}).get("OutputLocation")
+    return Workgroup(
+        "Athena's own storage" if is_managed else location,
+        bool(found.get("EnforceWorkGroupConfiguration")),
+        found.get("BytesScannedCutoffPerQuery"),
+    )
