@@ -1,4 +1,4 @@
-"""What Athena refuses and DuckDB would accept, as far as the statement itself shows it."""
+"""Refuses statements that Athena would refuse but DuckDB would run, as far as their text shows it."""
 
 import difflib
 import itertools
@@ -11,9 +11,9 @@ from sqlglot.dialects import Trino
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.warehouse.trino_functions import ATHENA, LOCAL
 
-# The columns of a table or view by its name; None where there is no such table.
+# The columns of a table or view by its name; None if it does not exist.
 ColumnsOf = Callable[[str], Sequence[str] | None]
-# A place in the statement, in words, by its offset.
+# A place in the statement for a person, by its offset.
 Place = Callable[[int], str]
 
 _QUOTED: Final = {TokenType.STRING, TokenType.IDENTIFIER}
@@ -43,7 +43,7 @@ _TOKENS: Final = {
     "{": ("a struct in braces", "ROW(x, y)"),
 }
 _NO_LOCAL_VALUES: Final = (exp.CurrentUser, exp.CurrentTime, exp.Localtime, exp.CurrentCatalog)
-# by the class of a node: an argument that Athena's SQL never has, what it is, and what to write in its place
+# by class of node: an argument that Athena's SQL never has, what it is called, and what to write instead
 _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
     exp.ILike: {"this": ("ILIKE", "lower(x) LIKE 'text%'")},
     exp.SimilarTo: {"this": ("SIMILAR TO", "regexp_like(x, 'pattern')")},
@@ -57,7 +57,7 @@ _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
 
 
 def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns_of: ColumnsOf, place: Place) -> None:
-    """ConfigurationError, with the place, for what would not run on Athena, and for functions of Athena's alone."""
+    """ConfigurationError, with the place, for what would not run on Athena, and for functions that only Athena has."""
     refuse_missing_functions(tokens, place)
     _refuse_foreign_functions(query, tokens, place)
     for token, following in itertools.pairwise([*tokens, tokens[-1]]):
@@ -79,7 +79,7 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
 
 
 def _foreign_syntax(node: exp.Expr) -> tuple[str, str] | None:
-    """What DuckDB has and Athena has not, and what to write in its place."""
+    """Syntax that DuckDB has but Athena does not, and what to write instead."""
     for argument, found in _FOREIGN_ARGUMENTS.get(type(node), {}).items():
         if node.args.get(argument):
             return found
@@ -98,7 +98,7 @@ def _not_athenas(what: str, instead: str, place: str = "") -> ConfigurationError
 
 
 def refuse_missing_functions(tokens: Sequence[Token], place: Place) -> None:
-    """ConfigurationError, with the place, for a function that Athena has and a local lake has not."""
+    """ConfigurationError, with the place, for a function that Athena has but a local lake does not."""
     for token in _called(tokens):
         name = token.text.lower()
         if (name in ATHENA or name.startswith("st_")) and name not in LOCAL:
@@ -119,7 +119,7 @@ def _refuse_foreign_functions(query: exp.Expr, tokens: Sequence[Token], place: P
 
 
 def _called(tokens: Sequence[Token]) -> Iterator[Token]:
-    """The names before an opening parenthesis that do not name a table, which a closing one or a name comes before."""
+    """The names before an opening parenthesis, but not aliases of tables: these follow a parenthesis or a name."""
     before: Token | None = None
     for token, following in itertools.pairwise(tokens):
         is_name = token.token_type not in _QUOTED
@@ -134,7 +134,7 @@ def _instead(name: str) -> str:
 
 
 def _check_offset(tokens: Sequence[Token], place: Place) -> None:
-    """Trino wants OFFSET before LIMIT."""
+    """Trino requires OFFSET before LIMIT."""
     depths: dict[int, bool] = {}
     depth = 0
     for token in tokens:
@@ -146,7 +146,7 @@ def _check_offset(tokens: Sequence[Token], place: Place) -> None:
 
 
 def _check_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
-    """An alias of SELECT is known in ORDER BY only."""
+    """An alias of SELECT can be used only in ORDER BY."""
     aliases = {item.alias.lower() for item in select.expressions if isinstance(item, exp.Alias)}
     trees = [("SELECT", item) for item in select.expressions]
     clauses = {"where": "WHERE", "group": "GROUP BY", "having": "HAVING"}
@@ -161,7 +161,7 @@ def _check_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
 
 
 def _source_columns(select: exp.Select, columns_of: ColumnsOf) -> set[str] | None:
-    """The columns of all that a SELECT reads from; None where they cannot be told, or it may read from an outer one."""
+    """The columns of all sources of a SELECT; None if they are not known, or it may read from an outer query."""
     parent = select.parent
     while isinstance(parent, (exp.SetOperation, exp.Subquery)):
         parent = parent.parent
