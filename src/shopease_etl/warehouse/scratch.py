@@ -1,4 +1,4 @@
-"""A temporary folder that its process locks, so that a later one can delete it if that process was killed."""
+"""A temporary folder that its process holds locked, so that the next one can delete it if that process was killed."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ PREFIX: Final = "shopease-query-"
 
 
 class ScratchFolder:
-    """A new temporary folder in `parent` or the system's; deletes those of killed processes first."""
+    """A new temporary folder in `parent`, or in the system's; those that killed processes left are deleted first."""
 
     def __init__(self, parent: Path | None = None) -> None:
         place = parent or Path(tempfile.gettempdir())
@@ -20,12 +20,12 @@ class ScratchFolder:
             _delete_if_dead(folder)
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-            with suppress(FileNotFoundError, BlockingIOError):  # another process has deleted it before it was locked
+            with suppress(FileNotFoundError, BlockingIOError):  # another process takes it for dead: not locked yet
                 self._lock: int | None = _locked(self.path)
                 return
 
     def delete(self) -> None:
-        """Delete the folder with its files, if it still exists."""
+        """Delete the folder and what is in it; harmless where that was done."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
@@ -33,7 +33,7 @@ class ScratchFolder:
 
 
 def _delete_if_dead(folder: Path) -> None:
-    with suppress(OSError):  # locked, of another user, or gone
+    with suppress(OSError):  # it is held, or another user's, or gone
         lock = _locked(folder)
         try:
             if os.fstat(lock).st_uid == os.geteuid():
@@ -43,7 +43,7 @@ def _delete_if_dead(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> int:
-    """The descriptor of the locked folder; OSError if it is gone or another process has locked it."""
+    """The folder, open and locked for as long as that descriptor is; OSError where it is gone or another holds it."""
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Advisory file locks, which the operating system releases when their holder dies."""
+"""Advisory file locks, which the operating system drops when their holder dies, however it dies."""
 
 import contextlib
 import fcntl
@@ -12,18 +12,18 @@ def _open(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def held(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Wait for the lock and hold it."""
+def held(path: Path, *, shared: bool = False) -> Iterator[int]:
+    """Waits for the lock and holds it; yields its descriptor, through which a child can hold it too."""
     descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
 def take(path: Path) -> int | None:
-    """The descriptor of the exclusive lock, or None if it is held. A child that inherits it holds the lock too."""
+    """The lock's descriptor, exclusive until it is closed, or None where somebody holds the lock."""
     descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,7 +34,7 @@ def take(path: Path) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether any process holds the lock now."""
+    """Whether somebody holds the lock at this moment."""
     descriptor = take(path)
     if descriptor is not None:
         os.close(descriptor)
