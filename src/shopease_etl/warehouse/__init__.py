@@ -78,7 +78,7 @@ class Warehouse(Protocol):
     def registering(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
     ) -> AbstractContextManager[Registration]:
-        """Register the tables and views; the previous ones are restored if the context fails."""
+        """Make the tables and views queryable; what was registered before comes back when the context fails."""
 
     def engine(self) -> SqlEngine:
         """An engine on the registered tables."""

@@ -75,7 +75,5 @@ def _guard(request: Request, machine: tzinfo) -> tuple[str, str]:
 
 def _notes(request: Request) -> tuple[str, ...]:
     skipped = [f"skips {request.at:%H:%M} on {day}: no run that day" for day in request.skipped_days()[:1]]
-    repeated = [f"shows {request.at:%H:%M} twice on {day}: two runs that day" for day in request.repeated_days()[:1]]
-    return tuple(
-        f"The clock of {request.zone.key} {what}. Choose another --at to avoid this." for what in (*skipped, *repeated)
-    )
+    repeated = [f"passes {request.at:%H:%M} twice on {day}: two runs that day" for day in request.repeated_days()[:1]]
+    return tuple(f"The clock of {request.zone.key} {what}. Another --at avoids it." for what in (*skipped, *repeated))

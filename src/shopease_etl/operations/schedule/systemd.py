@@ -173,9 +173,7 @@ def _owner(folder: Path) -> str:
 def _notes(request: Request, *, system: bool) -> tuple[str, ...]:
     clock = f"The clock of {request.zone.key} skips {request.at:%H:%M}"
     root = f"The service runs as root, the owner of {request.folder}. A folder of a separate account is safer."
-    skipped = (
-        f"{clock} on {day}: no run that day. Choose another --at to avoid this." for day in request.skipped_days()[:1]
-    )
+    skipped = (f"{clock} on {day}: no run that day. Another --at avoids it." for day in request.skipped_days()[:1])
     return (*skipped, *((root,) if system and _owner(request.folder) == "root" else ()))
 
 
