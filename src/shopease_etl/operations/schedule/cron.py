@@ -11,33 +11,32 @@ def cron_schedule(request: Request, machine: tzinfo | None = None) -> Schedule:
     """The lines between two markers, which a later installation replaces; `machine` is the time zone of cron."""
     zone = machine or _machine_zone()
     is_own = all(run.utcoffset() == run.astimezone(zone).utcoffset() for run in request.runs())
-    run, folder = shell(request.run("run-all")), shell((str(request.folder),))
-    command = f"cd {folder} && {run}"
-    if request.retry:
-        command = f"cd {folder} && {{ {run} || {{ sleep {RETRY_SECONDS}; {shell(request.run('retry'))}; }}; }}"
-    minutes, hours = str(request.at.minute), str(request.at.hour)
+    minutes, hours, guard = str(request.at.minute), str(request.at.hour), ""
     comment = "This is the machine's own time zone; cron handles the change to summer time."
     if not is_own:
-        minutes, guard = _guard(request, zone)
         # cron skips or repeats jobs with a fixed hour when the machine's own clock changes
-        hours, command = "*", f"{guard} && {command}"
+        (minutes, guard), hours = _guard(request, zone), "*"
         comment = "cron starts this every hour; `date` decides whether it is time."
-    line = f"{minutes} {hours} * * * {command}".replace("%", "\\%")  # to cron, % is a line end
     begin = f"# BEGIN shopease {request.folder}"
     lines = (
         begin,
         f"# shopease, {request.when}",
         f"# {comment}",
         "# A successful run prints nothing, so cron sends mail only about failures.",
-        line,
+        f"{minutes} {hours} * * * {guard}{_command(request)}".replace("%", "\\%"),  # to cron, % is a line end
         begin.replace("BEGIN", "END", 1),
     )
-    retry = ("--retry",) if request.retry else ()
-    options = ("--at", f"{request.at:%H:%M}", "--timezone", request.zone.key, *retry)
-    add = f"(crontab -l; {shell(request.words('schedule', 'cron', *options))}) | crontab -"
-    file = ScheduledFile("crontab", "".join(f"{each}\n" for each in lines))
+    add = f"(crontab -l; {shell(request.schedule('cron'))}) | crontab -"
+    file = ScheduledFile("crontab", "".join(f"{line}\n" for line in lines))
     notes = () if is_own else _notes(request)
     return Schedule("cron", (file,), (add,), (), (*notes, *request.environment_notes))
+
+
+def _command(request: Request) -> str:
+    run, folder = shell(request.run("run-all")), shell((str(request.folder),))
+    if not request.retry:
+        return f"cd {folder} && {run}"
+    return f"cd {folder} && {{ {run} || {{ sleep {RETRY_SECONDS}; {shell(request.run('retry'))}; }}; }}"
 
 
 def merged(crontab: str, ours: str) -> str:
@@ -70,7 +69,7 @@ def _guard(request: Request, machine: tzinfo) -> tuple[str, str]:
     """
     minutes = sorted({run.astimezone(machine).minute for run in request.runs()})
     form = "%H" if len(minutes) == 1 else "%H:%M"
-    return ",".join(map(str, minutes)), f'[ "$(TZ={request.zone.key} date +{form})" = {request.at:{form}} ]'
+    return ",".join(map(str, minutes)), f'[ "$(TZ={request.zone.key} date +{form})" = {request.at:{form}} ] && '
 
 
 def _notes(request: Request) -> tuple[str, ...]:

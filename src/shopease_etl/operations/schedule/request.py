@@ -103,6 +103,11 @@ class Request:
         before, after = run.utcoffset(), run.replace(fold=1).utcoffset()
         return (after or timedelta(0)) - (before or timedelta(0))
 
+    def schedule(self, kind: Kind) -> tuple[str, ...]:
+        """The words of the command that prints this schedule."""
+        retry = ("--retry",) if self.retry else ()
+        return self.words("schedule", kind, "--at", f"{self.at:%H:%M}", "--timezone", self.zone.key, *retry)
+
     @property
     def when(self) -> str:
         """When it runs, for a person."""

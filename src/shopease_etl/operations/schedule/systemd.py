@@ -17,25 +17,10 @@ from shopease_etl.operations.schedule.request import (
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.source.embedded.folders import EXTERNAL
 
-SYSTEM_UNITS: Final = Path("/etc/systemd/system")
 _SERVICE: Final = "shopease.service"
 _TIMER: Final = "shopease.timer"
 _RETRY: Final = "shopease-retry.service"
 _FAILURE: Final = "shopease-failure@{}.service"
-_SPREAD_SECONDS: Final = 120  # so that machines with the same schedule do not start in the same second
-_EVERYWHERE: Final = ("NoNewPrivileges=true", "LockPersonality=true", "RestrictRealtime=true", "RestrictSUIDSGID=true")
-_OF_SYSTEM: Final = (
-    "PrivateDevices=true",
-    "ProtectClock=true",
-    "ProtectControlGroups=true",
-    "ProtectHostname=true",
-    "ProtectKernelLogs=true",
-    "ProtectKernelModules=true",
-    "ProtectKernelTunables=true",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-    "RestrictNamespaces=true",
-    "SystemCallArchitectures=native",
-)
 
 
 def systemd_schedule(request: Request, *, is_system: bool | None = None) -> Schedule:
@@ -45,7 +30,8 @@ def systemd_schedule(request: Request, *, is_system: bool | None = None) -> Sche
     if request.retry:
         texts[_RETRY] = _service(request, "retry", system=system)
     texts[_FAILURE.format("")] = _failure(system=system)
-    folder = SYSTEM_UNITS if system else _user_units()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    folder = Path("/etc/systemd/system") if system else config / "systemd" / "user"
     files = tuple(ScheduledFile(str(folder / name), text) for name, text in texts.items())
     systemctl = "systemctl" if system else "systemctl --user"
     missing = tuple(path for path in _written(request) if not path.exists())
@@ -82,29 +68,36 @@ def _service(request: Request, command: str, *, system: bool) -> str:
         "# The first SIGTERM discards the run, which takes a moment.",
         "KillSignal=SIGTERM",
         "TimeoutStopSec=90",
-        *_EVERYWHERE,
+        "NoNewPrivileges=true",
+        "LockPersonality=true",
+        "RestrictRealtime=true",
+        "RestrictSUIDSGID=true",
         *(_sandbox(request) if system else ()),
     )
 
 
 def _sandbox(request: Request) -> tuple[str, ...]:
     """Only in units of the machine: many kernels do not allow the namespaces in those of a user."""
+    embedded = (
+        "# The socket of the embedded PostgreSQL may be in /tmp, for commands in a terminal too.",
+        "ReadWritePaths=/tmp /var/tmp",
+        f"ReadWritePaths=-{EXTERNAL}",
+    )
     return (
-        *_OF_SYSTEM,
-        *_private_tmp(request),
+        "PrivateDevices=true",
+        "ProtectClock=true",
+        "ProtectControlGroups=true",
+        "ProtectHostname=true",
+        "ProtectKernelLogs=true",
+        "ProtectKernelModules=true",
+        "ProtectKernelTunables=true",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+        "RestrictNamespaces=true",
+        "SystemCallArchitectures=native",
         "# Everything can be read; only these folders can be written.",
         "ProtectSystem=strict",
         f"ReadWritePaths={' '.join(_word(str(path)) for path in _written(request))}",
-        *((f"ReadWritePaths=-{EXTERNAL}",) if request.settings.is_embedded else ()),
-    )
-
-
-def _private_tmp(request: Request) -> tuple[str, ...]:
-    if not request.settings.is_embedded:
-        return ("PrivateTmp=true",)
-    return (
-        "# The socket of the embedded PostgreSQL may be in /tmp, for commands in a terminal too.",
-        "ReadWritePaths=/tmp /var/tmp",
+        *(embedded if request.settings.is_embedded else ("PrivateTmp=true",)),
     )
 
 
@@ -117,7 +110,8 @@ def _timer(request: Request) -> str:
         f"OnCalendar=*-*-* {request.at:%H:%M}:00 {request.zone.key}",
         "# A run that was missed while the machine was off starts later.",
         "Persistent=true",
-        f"RandomizedDelaySec={_SPREAD_SECONDS}",
+        "# Machines with the same schedule do not start in the same second.",
+        "RandomizedDelaySec=120",
         "",
         "[Install]",
         "WantedBy=timers.target",
@@ -175,11 +169,6 @@ def _notes(request: Request, *, system: bool) -> tuple[str, ...]:
     root = f"The service runs as root, the owner of {request.folder}. A folder of a separate account is safer."
     skipped = (f"{clock} on {day}: no run that day. Another --at avoids it." for day in request.skipped_days()[:1])
     return (*skipped, *((root,) if system and _owner(request.folder) == "root" else ()))
-
-
-def _user_units() -> Path:
-    config = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(config) if config else Path.home() / ".config") / "systemd" / "user"
 
 
 def _literal(path: Path) -> str:
