@@ -17,8 +17,6 @@ ColumnsOf = Callable[[str], Sequence[str] | None]
 Place = Callable[[int], str]
 
 _QUOTED: Final = {TokenType.STRING, TokenType.IDENTIFIER}
-_BEFORE_ALIASES: Final = {TokenType.R_PAREN, TokenType.VAR, TokenType.ALIAS, TokenType.WITH, TokenType.ORDINALITY}
-_REGISTERED: Final = {*Trino.Parser.FUNCTIONS, *Trino.Parser.FUNCTION_PARSERS}
 _DOCUMENT: Final = "docs/SQL.md lists the functions of a local lake"
 _INSTEAD: Final = {
     "format_number": "format('%,.2f', x)",
@@ -42,7 +40,6 @@ _TOKENS: Final = {
     "^": ("the operator ^", "power(x, y) or bitwise_xor(x, y)"),
     "{": ("a struct in braces", "ROW(x, y)"),
 }
-_NO_LOCAL_VALUES: Final = (exp.CurrentUser, exp.CurrentTime, exp.Localtime, exp.CurrentCatalog)
 # by class of node: an argument that Athena's SQL never has, what it is called, and what to write instead
 _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
     exp.ILike: {"this": ("ILIKE", "lower(x) LIKE 'text%'")},
@@ -67,7 +64,7 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
         if found:
             raise _not_athenas(found[0], found[1], place(token.start))
     for node in query.walk():
-        if isinstance(node, _NO_LOCAL_VALUES):
+        if isinstance(node, exp.CurrentUser | exp.CurrentTime | exp.Localtime | exp.CurrentCatalog):
             name = node.sql_name().lower()
             start = next((token.start for token in tokens if token.text.lower() == name), 0)
             raise ConfigurationError(f"{name} is not available on a local lake, at {place(start)}", hint=_DOCUMENT)
@@ -108,9 +105,10 @@ def refuse_missing_functions(tokens: Sequence[Token], place: Place) -> None:
 
 def _refuse_foreign_functions(query: exp.Expr, tokens: Sequence[Token], place: Place) -> None:
     functions = {function.name.lower() for function in query.find_all(exp.Anonymous)}
+    registered = {*Trino.Parser.FUNCTIONS, *Trino.Parser.FUNCTION_PARSERS}
     for token in _called(tokens):
         name = token.text.lower()
-        if name in ATHENA or (name not in functions and name.upper() not in _REGISTERED):
+        if name in ATHENA or (name not in functions and name.upper() not in registered):
             continue
         if token.token_type == TokenType.VAR or name in _INSTEAD:
             close = difflib.get_close_matches(name, ATHENA, 1, 0.8)
@@ -120,10 +118,11 @@ def _refuse_foreign_functions(query: exp.Expr, tokens: Sequence[Token], place: P
 
 def _called(tokens: Sequence[Token]) -> Iterator[Token]:
     """The names before an opening parenthesis, but not aliases of tables: these follow a parenthesis or a name."""
+    aliased = {TokenType.R_PAREN, TokenType.VAR, TokenType.ALIAS, TokenType.WITH, TokenType.ORDINALITY}
     before: Token | None = None
     for token, following in itertools.pairwise(tokens):
         is_name = token.token_type not in _QUOTED
-        names_table = before is not None and before.token_type in _BEFORE_ALIASES
+        names_table = before is not None and before.token_type in aliased
         if is_name and following.token_type == TokenType.L_PAREN and not names_table:
             yield token
         before = token

