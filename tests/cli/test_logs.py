@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from commands import PROMISED, Shop, end
-from shopease_etl.cli.logs import FORMER_FILES, LARGEST_BYTES, JsonFormatter, LogFile, TextFormatter
+from shopease_etl.cli.logs import LARGEST_BYTES, OLD_FILES, JsonFormatter, LogFile, TextFormatter
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.pipeline.events import Event, Events, log_event
 from shopease_etl.redaction import Secrets
@@ -212,14 +212,14 @@ def test_a_large_file_is_rotated_once_among_processes_that_start_together(shop: 
 
 def test_only_so_many_former_files_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
-    for number in range(FORMER_FILES + 2):
+    for number in range(OLD_FILES + 2):
         full(file)
         with file.open("a") as more:
             more.write(f"{number}\n")
         LogFile(file).close()
-    kept = [file.with_name(f"a.log.{number}").read_text().splitlines()[-1] for number in range(1, FORMER_FILES + 1)]
+    kept = [file.with_name(f"a.log.{number}").read_text().splitlines()[-1] for number in range(1, OLD_FILES + 1)]
     assert kept == ["6", "5", "4", "3", "2"]
-    assert len(list(tmp_path.iterdir())) == FORMER_FILES + 1
+    assert len(list(tmp_path.iterdir())) == OLD_FILES + 1
     assert file.read_text() == ""
 
 

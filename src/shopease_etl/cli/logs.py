@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 JSON: Final = "json"
 LARGEST_BYTES: Final = 10_000_000
-FORMER_FILES: Final = 5
+OLD_FILES: Final = 5
 
 # A message that was already printed to stderr goes only to the file; a JSON log has it on stderr too.
 PRINTED: Final = {"printed": True}
@@ -140,11 +140,12 @@ class LogFile(WatchedFileHandler):
 
     def __init__(self, path: Path) -> None:
         path = path.expanduser()
-        # rotate the file, not a link to it; /dev/stderr is not a file and keeps its name
-        target = path.resolve() if path.is_file() else path
         self._has_warned = False
-        _rotate(target)
         try:
+            # rotate the file, not a link to it; /dev/stderr is not a file and keeps its name
+            target = path.resolve() if path.is_file() else path
+            if target.is_file():
+                _rotate_if_large(target)
             super().__init__(target, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigurationError(
@@ -176,15 +177,14 @@ class LogFile(WatchedFileHandler):
         return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=private)
 
 
-def _rotate(path: Path) -> None:
-    """Rename a file that is too large, unless another process is renaming it or has just done so."""
-    if not path.is_file() or path.stat().st_size < LARGEST_BYTES:
-        return
+def _rotate_if_large(path: Path) -> None:
+    """Rename the file, unless another process is renaming it or has just done so."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                RotatingFileHandler(path, backupCount=FORMER_FILES, encoding="utf-8", delay=True).doRollover()
+            found = os.fstat(file.fileno())
+            if found.st_size >= LARGEST_BYTES and os.path.samestat(found, path.stat()):
+                RotatingFileHandler(path, backupCount=OLD_FILES, encoding="utf-8", delay=True).doRollover()
     except (BlockingIOError, FileNotFoundError):
         return
     except OSError as error:
