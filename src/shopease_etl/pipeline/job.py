@@ -266,9 +266,8 @@ class Job:
         )
 
     def _memory(self) -> "Memory":
-        from shopease_etl.transform.memory import Memory, give_back
+        from shopease_etl.transform.memory import Memory
 
-        give_back()
         return Memory(self.settings.max_memory, self.settings.home)
 
     def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:

@@ -1,9 +1,7 @@
 """The memory limit of a run, and how much memory is used and left."""
 
-import ctypes
 import resource
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,12 +12,6 @@ from shopease_etl.transform.spill import Spill
 USUAL: Final = 1 << 30
 SMALLEST_BATCH: Final = 256 * 1024
 _CGROUP: Final = Path("/sys/fs/cgroup")
-
-
-def give_back() -> None:
-    """Return freed memory, such as upload buffers, to the system; only glibc keeps it."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True)
