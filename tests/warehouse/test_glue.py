@@ -228,7 +228,7 @@ def test_one_that_somebody_writes_again_and_again_is_told(catalog: GlueCatalog, 
     put(catalog, TABLE)
     calls = catalog._client.meta.events
     calls.register("before-call.glue.UpdateTable", lambda **_: change(glue, found(glue), Description="mine"))
-    with pytest.raises(UnreachableError, match=f"is writing {DATABASE}.bronze_stores") as raised:
+    with pytest.raises(UnreachableError, match=f"another process is changing {DATABASE}.bronze_stores") as raised:
         put(catalog, WIDER)
     assert "shopease crawl" in str(raised.value.hint)
 

@@ -103,8 +103,8 @@ class _Watch:
         self._began = _now()
         self._secrets = Secrets()
         for address in (settings.database_url, *settings.alerts):
-            self._secrets.learn(address)
-        self._pings = Pings(settings.ping_url) if settings.ping_url else None
+            self._secrets.learn(address.get_secret_value())
+        self._pings = Pings(settings.ping_url.get_secret_value()) if settings.ping_url else None
         if self._pings and stages:  # whether there is anything to retry is not known yet
             self._pings.start()
         self._memory = _memory(settings)

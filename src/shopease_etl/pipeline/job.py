@@ -189,7 +189,7 @@ class Job:
     def _tell_end(self, status: str, error: str) -> None:
         """In the manifest, if that can be written, and to who listens; without secrets that the error may bear."""
         secrets = Secrets()
-        secrets.learn(self.settings.database_url)
+        secrets.learn(self.settings.database_url.get_secret_value())
         told = secrets.redacted(error)
         try:
             self.record(status, told)
@@ -266,9 +266,8 @@ class Job:
         )
 
     def _memory(self) -> "Memory":
-        from shopease_etl.transform.memory import Memory, give_back
+        from shopease_etl.transform.memory import Memory
 
-        give_back()
         return Memory(self.settings.max_memory, self.settings.home)
 
     def _crawl(self, recorded: Mapping[str, Recorded]) -> StageResult:

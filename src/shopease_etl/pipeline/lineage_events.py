@@ -54,7 +54,7 @@ class Translation:
         self._settings = settings
         self._store = lake_store(settings)
         self._secrets = Secrets()
-        self._secrets.learn(settings.database_url)
+        self._secrets.learn(settings.database_url.get_secret_value())
         self._job = plan.stages[0] if len(plan.stages) == 1 else "run-all"
         self._run = UUID(int=0)
         self._begun: dict[str, str] = {}
@@ -157,7 +157,7 @@ class Translation:
             facets["schema"] = schema_dataset.SchemaDatasetFacet(fields)
         statistics = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=rows)
         return InputDataset(
-            f"postgres://{_host_and_port(self._settings.database_url, source)}",
+            f"postgres://{_host_and_port(self._settings.database_url.get_secret_value(), source)}",
             f"{source.database}.{self._settings.source_schema}.{name}",
             facets=facets,
             inputFacets={"inputStatistics": statistics},

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from shopease_etl import extras
 from shopease_etl.errors import SourceDownError, SourceFaultError, UnreachableError
-from shopease_etl.settings import EMBEDDED, Settings
+from shopease_etl.settings import Settings
 from shopease_etl.source.postgres import Limits, Snapshot, snapshot
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def _sleep(seconds: float) -> None:
 
 def require_embedded(settings: Settings) -> None:
     """Raise ConfigurationError where the source is the embedded database and its packages are not installed."""
-    if settings.database_url == EMBEDDED:
+    if settings.is_embedded:
         extras.require(
             "embedded", "the embedded PostgreSQL", otherwise="set SHOPEASE_DATABASE_URL to a PostgreSQL of your own"
         )
@@ -79,8 +79,8 @@ def require_embedded(settings: Settings) -> None:
 @contextmanager
 def source_url(settings: Settings) -> Iterator[str]:
     """The source database's URL; the embedded server runs for as long as the context lasts."""
-    if settings.database_url != EMBEDDED:
-        yield settings.database_url
+    if not settings.is_embedded:
+        yield settings.database_url.get_secret_value()
         return
     from shopease_etl.source import embedded
 
@@ -106,7 +106,7 @@ def existing_source(settings: Settings) -> Iterator[Snapshot]:
         UnreachableError: there is no embedded database yet.
     """
     require_embedded(settings)
-    if settings.database_url == EMBEDDED and not (settings.home / "postgres").exists():
+    if settings.is_embedded and not (settings.home / "postgres").exists():
         message = f"there is no embedded database in {settings.home} yet"
         raise UnreachableError(message, hint="load a dump: `shopease restore DUMP` (`shopease sample DUMP` makes one)")
     with source_snapshot(settings) as moment:
