@@ -1,14 +1,16 @@
 """The commands: options, help, one call, one rendering."""
 
+import os
+import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from shopease_etl import __version__
+from shopease_etl import __version__, cancel
 from shopease_etl.cli import lake, operations, pipeline, source
 from shopease_etl.cli.program import Program, root, run_program
 from shopease_etl.cli.streams import prepare_streams
-from shopease_etl.signals import end_process
 
 app = typer.Typer(
     name="shopease",
@@ -46,4 +48,9 @@ for group in (pipeline, lake, source, operations):
 def main() -> None:
     """The console script."""
     prepare_streams()
-    end_process(run_program(app))
+    cancel.install()
+    code = run_program(app)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)  # threads left behind in a call that hangs would hold up any other end

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.cli.console import Console
 from shopease_etl.cli.options import TEXT, early, taken_from, with_everywhere
 from shopease_etl.cli.session import Session
@@ -84,8 +84,7 @@ def run_program(app: typer.Typer) -> int:
     """Run the program; what Typer refuses is told as any other error is. Returns the exit code."""
     os.environ.setdefault(*_ALLOCATOR)
     try:
-        with signals.guarded():
-            return int(app(standalone_mode=False) or 0)
+        return int(app(standalone_mode=False) or 0)
     except TyperException as error:
         message = " ".join(error.format_message().replace("Value error, ", "").split())
         context = getattr(error, "ctx", None)
@@ -142,4 +141,4 @@ def _guarded(session: Session, work: Callable[[Session], None]) -> None:
         session.console.failure(failure)
         raise typer.Exit(1) from error
     finally:
-        signals.conclude()
+        cancel.conclude()

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import polars as pl
 
+from shopease_etl import cancel
 from shopease_etl.contract.column_names import labels
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
@@ -22,7 +23,6 @@ from shopease_etl.report import Recorded
 HEADER_BYTES: Final = 65_536
 BATCH_BYTES: Final = 4 * 1024 * 1024
 LONGEST_RECORD: Final = 1024 * 1024 * 1024
-WAKE_SECONDS: Final = 0.2
 _NO_SEPARATOR: Final = "\x01"
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
@@ -217,14 +217,4 @@ def in_order(
 
 def _first(under_way: deque[tuple[_Item, Future[_Result]]]) -> tuple[_Item, _Result]:
     item, future = under_way.popleft()
-    return item, awaited(future)
-
-
-def awaited(future: Future[_Result]) -> _Result:
-    """The future's result; the thread that waits wakes now and then.
-
-    Polars' handler restarts a wait that SIGINT breaks off: the main thread must wake to see the signal.
-    """
-    while not future.done():
-        wait([future], timeout=WAKE_SECONDS)
-    return future.result()
+    return item, cancel.result(future)
