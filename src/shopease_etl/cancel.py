@@ -35,18 +35,11 @@ class TimeLimitError(ShopeaseError):
     """Something took longer than it may (exit code 1)."""
 
 
-@dataclass(frozen=True)
-class _Limit:
-    until: float
-    message: str
-    hint: str | None
-
-
 class _Thread(threading.local):
-    """What the running thread is at: its time limits, what interrupts wait for, and whether it asks for them."""
+    """The time limits of the running thread, when each passes and what it raises; what it defers interrupts for."""
 
     def __init__(self) -> None:
-        self.limits: list[_Limit] = []
+        self.limits: list[tuple[float, TimeLimitError]] = []
         self.deferred: list[str | None] = []
         self.cooperating = 0
 
@@ -96,14 +89,14 @@ def check() -> None:
         return
     if _process.received and _process.owner == threading.get_ident():
         raise KeyboardInterrupt
-    first = min(_thread.limits, key=lambda limit: limit.until, default=None)
-    if first and first.until <= time.monotonic():
+    until, error = min(_thread.limits, key=lambda limit: limit[0], default=(math.inf, None))
+    if error and until <= time.monotonic():
         if _process.owner:
-            told = f"shopease: error: {first.message}, and then too long to tidy up: ended at once"
-            timer = threading.Timer(GRACE_SECONDS, _end_at_once, (TimeLimitError.exit_code, told))
+            line = f"shopease: error: {error}, and then too long to tidy up: ended at once"
+            timer = threading.Timer(GRACE_SECONDS, _end_at_once, (error.exit_code, line))
             timer.daemon = True
             timer.start()
-        raise TimeLimitError(first.message, hint=first.hint)
+        raise error
 
 
 def wait(seconds: float | None, *futures: Future[Any]) -> None:
@@ -114,13 +107,14 @@ def wait(seconds: float | None, *futures: Future[Any]) -> None:
         left = until - time.monotonic()
         if left <= 0 or any(future.done() for future in futures):
             return
-        never: Future[None] = Future()
+        wake: Future[None] = Future()
         if _is_interruptible():
-            left = min(left, *(limit.until - time.monotonic() for limit in _thread.limits), left)
-            never = _process.wake if _process.owner == threading.get_ident() else never
+            left = min([left, *(limit - time.monotonic() for limit, _ in _thread.limits)])
+            wake = _process.wake if _process.owner == threading.get_ident() else wake
         if not _process.owner:
             left = min(left, LIBRARY_SECONDS)
-        wait_for([*futures, never], None if left == math.inf else max(0, left), FIRST_COMPLETED)
+        with cooperating():  # a future's lock must not stay taken
+            wait_for([*futures, wake], None if left == math.inf else max(0, left), FIRST_COMPLETED)
 
 
 def result(future: Future[_Result]) -> _Result:
@@ -181,7 +175,7 @@ def deadline(seconds: float | None, what: str, *, hint: str | None = None) -> It
     if seconds is None:
         yield
     else:
-        limit = _Limit(time.monotonic() + seconds, f"{what} took longer than {seconds:g} s", hint)
+        limit = time.monotonic() + seconds, TimeLimitError(f"{what} took longer than {seconds:g} s", hint=hint)
         _thread.limits.append(limit)
         try:
             yield
@@ -218,26 +212,23 @@ def _hear(number: int, _frame: FrameType | None) -> None:
 def _watch(reader: int, deferring: list[str | None]) -> None:
     """Read the signals as they come; `deferring` is what the main thread defers them for."""
     began: float | None = None
-    is_explained = False
+    patience: float | None = None
     while True:
-        if select.select([reader], [], [], REMIND_SECONDS if began and not is_explained else None)[0]:
-            numbers = [number for number in os.read(reader, 64) if signal.getsignal(number) == _hear]
-            if not numbers:
-                continue
-            now = time.monotonic()
-            if began is None:
-                began = now
-                _process.received = _process.received or numbers[0]
-                doing = deferring[-1] if deferring else None
-                is_explained = bool(doing)
-                if doing:
-                    _tell(f"shopease: interrupted; {doing} first (interrupt again to end at once)")
-                _process.wake.set_result(None)
-            elif now - began > SAME_SECONDS:
-                _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
-        else:
-            is_explained = True
+        if not select.select([reader], [], [], patience)[0]:
+            patience = None
             _tell("shopease: interrupted; tidying up (interrupt again to end at once)")
+            continue
+        (number,) = os.read(reader, 1)
+        if began is None:
+            began = time.monotonic()
+            patience = REMIND_SECONDS
+            _process.received = number
+            if doing := next(reversed(deferring), None):
+                patience = None
+                _tell(f"shopease: interrupted; {doing} first (interrupt again to end at once)")
+            _process.wake.set_result(None)
+        elif time.monotonic() - began > SAME_SECONDS:
+            _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
 
 
 def _tell(line: str) -> None:
