@@ -15,7 +15,7 @@ DEADLINE: Final = 30.0  # seconds within which a process must have ended, on a m
 
 # Names for pieces of work; each takes much longer than any test waits. Polars' handler restarts what SIGINT breaks off.
 WORK: Final = """
-import concurrent.futures, contextlib, os, socket, sys, threading, time
+import concurrent.futures, contextlib, os, socket, subprocess, sys, threading, time
 import polars
 from shopease_etl import cancel
 from shopease_etl.source.postgres import connect
@@ -26,6 +26,9 @@ def loop():
 
 def sleep():
     time.sleep(60)
+
+def program():
+    subprocess.run(["sleep", "60"])
 
 def wait():
     cancel.wait(60)

@@ -34,7 +34,7 @@ PLAIN: Final = "contextlib.nullcontext()"
     ("how", "work"),
     [
         *((ASKING, work) for work in ("wait", "future", "call", "query", "connecting", "chunks")),
-        *((PLAIN, work) for work in ("loop", "wait", "call", "query")),
+        *((PLAIN, work) for work in ("loop", "sleep", "program", "wait", "call", "query")),
     ],
 )
 def test_a_signal_ends_what_runs_and_its_clean_up_comes_to_its_end(

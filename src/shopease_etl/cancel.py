@@ -73,7 +73,9 @@ def install() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _hear)
-    threading.Thread(target=_watch, args=[reader, _thread.deferred], name="signals", daemon=True).start()
+    threading.Thread(
+        target=_watch, args=[reader, threading.get_ident(), _thread.deferred], name="signals", daemon=True
+    ).start()
 
 
 def check() -> None:
@@ -209,10 +211,14 @@ def _hear(number: int, _frame: FrameType | None) -> None:
         check()
 
 
-def _watch(reader: int, deferring: list[str | None]) -> None:
-    """Read the signals as they come; `deferring` is what the main thread defers them for."""
+def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
+    """Read the signals as they come; `owner` is the main thread, and `deferring` what it defers them for.
+
+    The first is repeated for the main thread alone: Polars' handler of SIGINT lets a system call go on.
+    """
     began: float | None = None
     patience: float | None = None
+    is_repeated = False
     while True:
         if not select.select([reader], [], [], patience)[0]:
             patience = None
@@ -222,11 +228,16 @@ def _watch(reader: int, deferring: list[str | None]) -> None:
         if began is None:
             began = time.monotonic()
             patience = REMIND_SECONDS
+            is_repeated = True
             _process.received = number
             if doing := next(reversed(deferring), None):
                 patience = None
                 _tell(f"shopease: interrupted; {doing} first (interrupt again to end at once)")
             _process.wake.set_result(None)
+            signal.siginterrupt(number, True)  # noqa: FBT003 - it has no name
+            signal.pthread_kill(owner, number)
+        elif is_repeated:
+            is_repeated = False
         elif time.monotonic() - began > SAME_SECONDS:
             _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
 
