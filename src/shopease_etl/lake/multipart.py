@@ -140,9 +140,7 @@ class MultipartSink:
         """Abort the upload unless it is published; a warning tells of one that cannot be aborted now."""
         if self._published:
             return
-        for part in self._parts:
-            part.cancel()
-        wait(self._parts, timeout=LEAVE_SECONDS)
+        wait([part for part in self._parts if not part.cancel()], timeout=LEAVE_SECONDS)
         try:
             with refusals(self._uri):
                 self._client.abort_multipart_upload(**self._upload)
