@@ -90,7 +90,7 @@ def test_a_request_that_hangs_is_left(
 
 def test_an_interrupt_waits_until_all_is_published(own: Account, shop: Shop, proxy: Proxy, held: Held) -> None:
     before = datasets(own, shop)
-    proxy.add("CompleteMultipartUpload", held)
+    proxy.add("CompleteMultipartUpload", held, after=len(before))  # manifests and the journal come first
     with shop.start("extract") as process:
         assert held.has_come.wait(PATIENCE)
         process.send_signal(signal.SIGINT)
