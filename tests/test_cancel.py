@@ -99,19 +99,19 @@ with {how}:
     except KeyboardInterrupt:
         sys.exit(130)
 """
-TOLD: Final = "shopease: interrupted; finishing what is being published first (interrupt again to end at once)\n"
+FINISHING: Final = "shopease: interrupted; finishing what is being published first (interrupt again to end at once)\n"
 
 
 @BOTH
 @pytest.mark.parametrize("how", [PLAIN, ASKING])
 def test_what_defers_an_interrupt_says_so_and_is_finished(how: str, number: signal.Signals) -> None:
     ended = interrupted(DEFERRED.format(how=how, seconds=1.5), number)
-    assert ended == Ended(130, "finished\nand\n", TOLD)
+    assert ended == Ended(130, "finished\nand\n", FINISHING)
 
 
 def test_a_second_signal_ends_what_defers_the_first() -> None:
     ended = interrupted(DEFERRED.format(how=ASKING, seconds=60), signal.SIGTERM, signal.SIGINT)
-    assert ended == Ended(130, "", TOLD + TWICE)
+    assert ended == Ended(130, "", FINISHING + TWICE)
 
 
 def test_a_clean_up_that_takes_a_while_says_so() -> None:
@@ -125,8 +125,8 @@ finally:
     time.sleep(1)
     os._exit(5)
 """
-    told = "shopease: interrupted; tidying up (interrupt again to end at once)\n"
-    assert interrupted(script, signal.SIGTERM) == Ended(5, "", told)
+    message = "shopease: interrupted; tidying up (interrupt again to end at once)\n"
+    assert interrupted(script, signal.SIGTERM) == Ended(5, "", message)
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])

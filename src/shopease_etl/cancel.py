@@ -1,9 +1,9 @@
 """Interrupts and time limits: the thread that works asks whether it is to end, between two steps and while it waits.
 
-Signals reach the process, so the state is the process's. The C half of Python's handlers writes each signal's number to
-a pipe at once, even where Polars restarts the system call that a signal breaks off; a thread reads it there, wakes who
-waits, and ends the process at the second signal. Only the main thread is interrupted: it stops the threads it started.
-In a program that uses this package as a library nothing is installed; there only `deadline` ends something.
+The C half of Python's handlers writes the number of each signal to a pipe at once, even where Polars restarts the
+system call that the signal breaks off. A thread reads it there, wakes the main thread, and ends the process at the
+second signal. Only the main thread is interrupted: it stops the threads that it has started. In a program that uses
+this package as a library nothing is installed; there only `deadline` ends something.
 """
 
 import math
@@ -126,7 +126,7 @@ def result(future: Future[_Result]) -> _Result:
 
 
 def call(work: Callable[[], _Result]) -> _Result:
-    """Do work that blocks in a thread of its own; who is interrupted leaves it behind, and it ends with the process."""
+    """Do work that blocks in a thread of its own; an interrupt leaves it behind, and it ends with the process."""
     if not _is_interruptible() or not (_process.owner == threading.get_ident() or _thread.limits):
         return work()
     future: Future[_Result] = Future()
@@ -134,7 +134,7 @@ def call(work: Callable[[], _Result]) -> _Result:
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - who waits for it raises it
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
             future.set_exception(error)
 
     threading.Thread(target=run, name="call", daemon=True).start()
@@ -188,7 +188,8 @@ def deadline(seconds: float | None, what: str, *, hint: str | None = None) -> It
 
 def conclude() -> None:
     """Interrupt nothing any more: the command is over, and has only to say so."""
-    _thread.deferred.append(None)
+    if _process.owner == threading.get_ident():
+        _thread.deferred.append(None)
 
 
 def is_by_hand() -> bool:
@@ -222,7 +223,7 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
     while True:
         if not select.select([reader], [], [], patience)[0]:
             patience = None
-            _tell("shopease: interrupted; tidying up (interrupt again to end at once)")
+            _write("shopease: interrupted; tidying up (interrupt again to end at once)")
             continue
         (number,) = os.read(reader, 1)
         if began is None:
@@ -232,7 +233,7 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
             _process.received = number
             if doing := next(reversed(deferring), None):
                 patience = None
-                _tell(f"shopease: interrupted; {doing} first (interrupt again to end at once)")
+                _write(f"shopease: interrupted; {doing} first (interrupt again to end at once)")
             _process.wake.set_result(None)
             signal.siginterrupt(number, True)  # noqa: FBT003 - it has no name
             signal.pthread_kill(owner, number)
@@ -242,7 +243,7 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
             _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
 
 
-def _tell(line: str) -> None:
+def _write(line: str) -> None:
     """Write a line to stderr if it takes it now, whatever the main thread is at."""
     with suppress(OSError, ValueError):
         if select.select([], [2], [], 0)[1]:
@@ -251,5 +252,5 @@ def _tell(line: str) -> None:
 
 def _end_at_once(code: int, line: str) -> NoReturn:
     shows_cursor = "\x1b[?25h"  # which a live display hides
-    _tell(f"\r{shows_cursor}{line}" if os.isatty(2) else line)
+    _write(f"\r{shows_cursor}{line}" if os.isatty(2) else line)
     os._exit(code)

@@ -13,10 +13,10 @@ from accounts import Account, new_account
 from commands import Shop, copy_of, end, execute
 
 PATIENCE: Final = 20.0  # seconds within which a command ends; what hangs does so for longer
-HELD: Final = "shopease: interrupted; finishing what is being published first (interrupt again to end at once)\n"
+FINISHING: Final = "shopease: interrupted; finishing what is being published first (interrupt again to end at once)\n"
 
 
-class Held:
+class HeldRequest:
     """A request that gets no answer until it is let go."""
 
     def __init__(self) -> None:
@@ -52,9 +52,9 @@ def proxy(own: Account) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def held(proxy: Proxy) -> Iterator[Held]:
+def held(proxy: Proxy) -> Iterator[HeldRequest]:
     assert proxy  # it waits for its requests, after this one is let go
-    request = Held()
+    request = HeldRequest()
     yield request
     request.may_go.set()
 
@@ -76,7 +76,7 @@ def datasets(account: Account, shop: Shop) -> dict[str, str]:
     ("call", "after"), [("HeadBucket", 0), ("ListObjectsV2", 0), ("GetObject", 2), ("GetObject", 8), ("UploadPart", 1)]
 )
 def test_a_request_that_hangs_is_left(
-    own: Account, shop: Shop, proxy: Proxy, held: Held, call: str, after: int, number: signal.Signals
+    own: Account, shop: Shop, proxy: Proxy, held: HeldRequest, call: str, after: int, number: signal.Signals
 ) -> None:
     before = datasets(own, shop)
     proxy.add(call, held, after=after)
@@ -88,14 +88,14 @@ def test_a_request_that_hangs_is_left(
     assert datasets(own, shop) == before
 
 
-def test_an_interrupt_waits_until_all_is_published(own: Account, shop: Shop, proxy: Proxy, held: Held) -> None:
+def test_an_interrupt_waits_until_all_is_published(own: Account, shop: Shop, proxy: Proxy, held: HeldRequest) -> None:
     before = datasets(own, shop)
     proxy.add("CompleteMultipartUpload", held, after=len(before))  # manifests and the journal come first
     with shop.start("extract") as process:
         assert held.has_come.wait(PATIENCE)
         process.send_signal(signal.SIGINT)
         assert process.stderr
-        while (line := process.stderr.readline()) != HELD:
+        while (line := process.stderr.readline()) != FINISHING:
             assert line
         held.may_go.set()
         assert end(process, seconds=PATIENCE).code == 130

@@ -92,7 +92,7 @@ def _launch(base: Path, log: Path) -> None:
             ) as process,
         ):
             output = process.stdout
-            if output:
+            if output:  # a thread that reads could not be left: it keeps the pipe from being closed
                 cancel.call(lambda: select.select([output], [], []))
             report = output.readline().decode(errors="replace").strip() if output else ""
     except OSError as error:

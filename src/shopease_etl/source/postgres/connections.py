@@ -46,7 +46,7 @@ class _Connection(psycopg.Connection):
 
 
 def _asking(steps: PQGen[_Result]) -> PQGen[_Result]:
-    """The same steps; psycopg takes one whenever it wakes, be it that the server has answered or not."""
+    """The same steps; psycopg takes one whenever it wakes, whether the server has answered or not."""
     try:
         wanted = next(steps)
         while True:
