@@ -14,6 +14,7 @@ from commands import execute
 from conftest import eventually
 from lakes import given_settings
 from replicated import cluster
+from shopease_etl import cancel
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.settings import Settings
 from shopease_etl.source import session as source
@@ -25,7 +26,7 @@ from shopease_etl.source.session import attempted, source_snapshot
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, which are not made."""
     made: list[float] = []
-    monkeypatch.setattr(source, "_sleep", made.append)
+    monkeypatch.setattr(cancel, "wait", made.append)
     return made
 
 

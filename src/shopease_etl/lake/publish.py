@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.contract import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.staging import PendingStore
@@ -45,7 +45,7 @@ def publish_run(
     is_final: bool = False,
     others: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Let everybody see what a run wrote, and its manifest. An interrupt is held back, until `signals.deliver`.
+    """Let everybody see what a run wrote, and its manifest. An interrupt waits until that is done.
 
     The journal is what decides: before it nothing has changed, and it is not written where it can be foreseen that an
     object could not be replaced or deleted; once it is written, the run's objects are published,
@@ -57,7 +57,7 @@ def publish_run(
     """
     key = tables.JOURNAL + str(manifest["run_id"])
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
-    with signals.held_back():
+    with cancel.deferred("finishing what is being published"):
         store.check_targets([*pending.waiting, *deletes, _manifest_key(manifest)])
         log.info("publishing %d objects", len(pending.waiting))
         put_stream(store, key, [sealed({**journal, "is_final": is_final, "others": list(others)})])

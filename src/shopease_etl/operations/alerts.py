@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Self
 
-from shopease_etl import extras, signals
+from shopease_etl import cancel, extras
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -114,12 +114,12 @@ class _Watch:
     def end(self, error: BaseException | None) -> None:
         """Tell how it ended, and remember that; takes seconds where somebody does not answer."""
         failure = Failure.of(error, self._stages) if error else None
-        with signals.held_back("telling how it ended"):
+        with cancel.deferred("telling how it ended"):
             try:
                 if self._pings:
                     self._pings.end(self._secrets.redacted(failure.message) if failure else None)
                 # who presses Ctrl-C at a terminal knows
-                if self._settings.alerts and not (isinstance(error, KeyboardInterrupt) and signals.is_by_hand()):
+                if self._settings.alerts and not (isinstance(error, KeyboardInterrupt) and cancel.is_by_hand()):
                     with self._alone():
                         self._tell(failure, error)
             except Exception as problem:  # noqa: BLE001 - an alert that fails is no failure of the run

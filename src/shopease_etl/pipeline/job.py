@@ -5,11 +5,10 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from shopease_etl import __version__, signals
+from shopease_etl import __version__, cancel
 from shopease_etl.contract.tables import JOURNAL
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
@@ -122,7 +121,7 @@ class Job:
         self.hold.require()
         self.progress.stage(name)
         self.events.stage_started(name)
-        with signals.time_limit(self.settings.stage_timeout, f"the stage {name}", hint=_RAISE_LIMIT.format("STAGE")):
+        with cancel.deadline(self.settings.stage_timeout, f"the stage {name}", hint=_RAISE_LIMIT.format("STAGE")):
             result = stage()
         self.stages.append(result)
         self.record(RUNNING, None)
@@ -143,7 +142,7 @@ class Job:
             publish_run(self.store, self.pending, asdict(self._result(RUNNING, None, is_published=True)))
         finally:
             self.is_published = self.pending.is_committed
-        signals.deliver()
+        cancel.check()
 
     def record(self, status: str, error: str | None) -> RunResult:
         """Write the manifest."""
@@ -172,7 +171,7 @@ class Job:
     def end(self, error: BaseException) -> None:
         """Tidy up after a run that did not succeed, and write its manifest if that can be; the error is what counts."""
         is_interrupt = isinstance(error, KeyboardInterrupt)
-        with signals.held_back("tidying up"):
+        with cancel.deferred("tidying up"):
             self._stop_reading()
             if self.is_published and not is_interrupt:
                 self._undo()
@@ -183,8 +182,6 @@ class Job:
             elif kept:
                 log.warning("%s", KEPT)
             self._tell_end(*((INTERRUPTED, INTERRUPTED) if is_interrupt else (FAILED, str(error))))
-        with suppress(KeyboardInterrupt):
-            signals.deliver()
 
     def _tell_end(self, status: str, error: str) -> None:
         """In the manifest, if that can be written, and to who listens; without secrets that the error may bear."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from shopease_etl import extras, signals
+from shopease_etl import cancel, extras
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -154,7 +154,7 @@ def rollback(
         history.prune(store, settings)
         if plan.leaves_nothing and not skip_crawl:
             warehouse(settings, store).clear()
-    signals.deliver()
+    cancel.check()
     return result if skip_crawl or plan.leaves_nothing else _crawled(result, crawl, settings, progress, wait)
 
 
@@ -175,7 +175,7 @@ def _carried_out(job: Job) -> RunResult:
         job.events.run_started(job.attempt)
         job.record(RUNNING, None)
         job.execute()
-    with signals.held_back("telling how the run ended"):
+    with cancel.deferred("telling how the run ended"):
         result = _recorded(job)
         job.events.run_ended(result)
         history.prune(job.store, job.settings)
@@ -204,7 +204,7 @@ def _ending(job: Job) -> Iterator[None]:
 @contextmanager
 def _in_time(settings: Settings) -> Iterator[None]:
     hint = "SHOPEASE_RUN_TIMEOUT sets the limit; see what took so long with --verbose"
-    with signals.time_limit(settings.run_timeout, "the run", hint=hint):
+    with cancel.deadline(settings.run_timeout, "the run", hint=hint):
         yield
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from shopease_etl import cancel
 from shopease_etl.contract import gold
 from shopease_etl.contract.tables import BRONZE, GOLD, QUARANTINE, SILVER, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
@@ -22,7 +23,6 @@ from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
-from shopease_etl.transform.executor import awaited
 from shopease_etl.wording import counted
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
@@ -109,7 +109,7 @@ class Rereading:
         sums: dict[str, Decimal | int] = {}
         progress.start("reread", sum(item.bytes for item in items))
         for item, future in self._contents:
-            content = awaited(future)
+            content = cancel.result(future)
             _require_recorded(item, content)
             rows[item.key] = content.rows
             sums |= content.sums

@@ -6,9 +6,10 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
+from shopease_etl import cancel
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceFaultError, UnreachableError
 from shopease_etl.lake.manifests import publication
@@ -113,9 +114,7 @@ class _Extraction:
             try:
                 while not self._is_over(results.values()):
                     self._snapshot.keep_alive()
-                    # Polars' handler restarts a wait that SIGINT breaks off: this thread must wake to see the signal.
-                    under_way = [result for result in results.values() if not result.done()]
-                    wait(under_way, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
+                    cancel.wait(WAKE_SECONDS, *(result for result in results.values() if not result.done()))
             finally:
                 self._stop(readers)
         _raise_all(results)

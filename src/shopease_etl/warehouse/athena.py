@@ -4,11 +4,13 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import pyarrow as pa
 
+from shopease_etl import cancel
 from shopease_etl.aws import client, refusals
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.warehouse.athena_errors import Statement, disabled, failure, submission_refusal, workgroup_refusal
@@ -42,7 +44,7 @@ class Athena:
         self._client = client("athena")
         self._told = f"the Athena workgroup {workgroup}"
         self._configuration: Mapping[str, Any] | None = None
-        self._closed = threading.Event()
+        self._closed: Future[None] = Future()
         self._counting = threading.Lock()
         self.scanned = 0
         self.charged = 0
@@ -55,7 +57,8 @@ class Athena:
 
     def close(self) -> None:
         """Starts nothing more; each thread that waits for a statement stops it and ends with an error."""
-        self._closed.set()
+        if not self._closed.done():
+            self._closed.set_result(None)
         self._client.close()
 
     def check(self) -> None:
@@ -138,13 +141,13 @@ class Athena:
         pause = _FIRST_PAUSE
         while (execution := self._execution(identity))["Status"]["State"] not in _ENDED:
             limit.check()
-            self._closed.wait(min(pause, limit.left))
+            cancel.wait(min(pause, limit.left), self._closed)
             self._refuse_if_closed()
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         return execution
 
     def _refuse_if_closed(self) -> None:
-        if self._closed.is_set():
+        if self._closed.done():
             raise ShopeaseError(f"{self._told} was closed before the statement came to its end")
 
     def _execution(self, identity: str) -> Mapping[str, Any]:

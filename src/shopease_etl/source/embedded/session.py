@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from shopease_etl import wording
+from shopease_etl import cancel, wording
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.source.embedded import folders, locks
 from shopease_etl.source.embedded.folders import ADMINISTRATOR, USER
@@ -55,7 +56,7 @@ def _attach(base: Path, log: Path, database: str) -> str:
                 raise UnreachableError(
                     f"the embedded PostgreSQL does not answer: {_one_line(error)}", hint=f"see {log}"
                 ) from error
-            time.sleep(0.05)
+            cancel.wait(0.05)
         else:
             return socket
 
@@ -89,7 +90,10 @@ def _launch(base: Path, log: Path) -> None:
                 start_new_session=True,
             ) as process,
         ):
-            report = process.stdout.readline().decode(errors="replace").strip() if process.stdout else ""
+            output = process.stdout
+            if output:  # a thread that reads could not be left: it keeps the pipe from being closed
+                cancel.call(lambda: select.select([output], [], []))
+            report = output.readline().decode(errors="replace").strip() if output else ""
     except OSError as error:
         raise ConfigurationError(
             f"the embedded PostgreSQL cannot start: {wording.reason(error)}",
