@@ -20,7 +20,8 @@ from commands import hashes
 from dump_files import objects
 from lakes import given_settings
 from shopease_etl.cli import render_status
-from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, JOURNAL, PRODUCTS, TRANSACTIONS
+from shopease_etl.contract.layout import JOURNAL
+from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake import publish
 from shopease_etl.lake.csv_bytes import RowCounter, csv_header

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accounts import Account
 from memory_store import MemoryStore
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout, tables
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.lake.cleanup import (
     OwnedObjects,
@@ -27,7 +27,7 @@ from shopease_etl.lake.store import LakeStore, UnfinishedUpload, Upload, open_st
 MANIFEST: Final = "_runs/20260102T030405.000006Z-0abc.json"
 STRAYS: Final = ("bronze/customers/mine.csv", "gold/notes.txt", "silver/customers/customers_cleaned.csv.bak")
 OTHERS: Final = ("athena-results/1.csv", "_runs/old/x.json", "_runs/notes.txt", "bronze.csv", "mine/x", *STRAYS)
-ALL: Final = tables.LAYERS
+ALL: Final = layout.LAYERS
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -64,7 +64,7 @@ def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
 
 
 def test_layers_are_deleted_apart_and_keep_the_manifests(store: LakeStore) -> None:
-    found = owned_objects(filled(store), [tables.SILVER, tables.GOLD], everything=False)
+    found = owned_objects(filled(store), [layout.SILVER, layout.GOLD], everything=False)
     assert {item.key for item in found.objects} == {key for key in tables.KEYS if key.startswith(("silver/", "gold/"))}
     assert found.strays == 2
     delete_objects(store, found.objects)
@@ -89,9 +89,9 @@ def test_the_lock_is_no_stray(tmp_path: Path) -> None:
 
 
 def test_the_lease_is_no_stray_and_stays(store: LakeStore) -> None:
-    put_stream(store, tables.LEASE, [b"{}"])
+    put_stream(store, layout.LEASE, [b"{}"])
     assert owned_objects(store, ALL, everything=True) == OwnedObjects((), 0, 0)
-    assert not is_own(tables.LEASE)
+    assert not is_own(layout.LEASE)
 
 
 @pytest.mark.parametrize("layer", ["gold", "silver", "quarantine", "bronze", "_runs"])

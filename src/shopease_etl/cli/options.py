@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from shopease_etl.contract.tables import CLEANED_TABLES, LAYERS, TABLES, Table
+from shopease_etl.contract.layout import LAYERS
+from shopease_etl.contract.tables import CLEANED_TABLES, TABLES, Table
 
 TEXT: Final = "text"
 

@@ -1,6 +1,6 @@
-"""The data contract as data: source tables, lake keys, columns, their types and rules.
+"""The data contract as data: source tables, their keys in the lake, columns, their types and rules.
 
-It imports nothing of ours but `values`, and no library: the command line's help needs the tables, too.
+It imports no library: the command line's help needs the tables, too.
 """
 
 from collections.abc import Callable
@@ -8,21 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from shopease_etl.contract import values
+from shopease_etl.contract.layout import BRONZE, GOLD, QUARANTINE, SILVER
 
 if TYPE_CHECKING:
     import polars as pl
-
-BRONZE: Final = "bronze"
-SILVER: Final = "silver"
-GOLD: Final = "gold"
-QUARANTINE: Final = "quarantine"
-RUNS: Final = "_runs"
-JOURNAL: Final = f"{RUNS}/.publishing-"
-LEASE: Final = f"{RUNS}/.lease"
-GENERATIONS: Final = "_generations"
-RESULTS: Final = "athena-results"
-LAYERS: Final = (BRONZE, SILVER, QUARANTINE, GOLD)
-MADE_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", GOLD: "aggregate"}
 
 BIGINT: Final = "bigint"
 DATE: Final = "date"

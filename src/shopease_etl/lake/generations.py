@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from shopease_etl.contract.tables import KEYS, LAYERS, RUNS
+from shopease_etl.contract.layout import LAYERS, RUNS
+from shopease_etl.contract.tables import KEYS
 from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.lake.manifests import Manifest, lost, manifests, sha256_of
 from shopease_etl.lake.publish import publish_run

@@ -10,7 +10,8 @@ from typing import BinaryIO, Final, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
+from shopease_etl.contract.layout import GENERATIONS, RUNS
+from shopease_etl.contract.tables import KEYS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
     HINT,

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from shopease_etl import signals
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout, tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store, Ticket, put_stream
@@ -55,7 +55,7 @@ def publish_run(
     Raises:
         UnreachableError: the store refuses something; `pending.is_committed` tells on which side of the journal.
     """
-    key = tables.JOURNAL + str(manifest["run_id"])
+    key = layout.JOURNAL + str(manifest["run_id"])
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
     with signals.held_back():
         store.check_targets([*pending.waiting, *deletes, _manifest_key(manifest)])
@@ -79,7 +79,7 @@ def recover(store: LakeStore) -> bool:
         DataRefusedError: a journal is not one that this version reads.
         UnreachableError: the store refuses an object.
     """
-    keys = sorted(item.key for item in store.list(tables.JOURNAL))
+    keys = sorted(item.key for item in store.list(layout.JOURNAL))
     for key in keys:
         journal = _read(store, key)
         run_id = journal.manifest["run_id"]
@@ -97,7 +97,7 @@ def recover(store: LakeStore) -> bool:
 
 def publishing(store: Store) -> tuple[str, ...]:
     """The runs whose publication has begun and is not over: under way, or broken off."""
-    return tuple(sorted(item.key.removeprefix(tables.JOURNAL) for item in store.list(tables.JOURNAL)))
+    return tuple(sorted(item.key.removeprefix(layout.JOURNAL) for item in store.list(layout.JOURNAL)))
 
 
 def warn_of_publishing(store: Store) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ def _read(store: LakeStore, key: str) -> _Journal:
         seal, _, body = store.read(key).partition(b"\n")
         document = json.loads(body)
         manifest, objects, deletes = (document[name] for name in ("manifest", "objects", "deletes"))
-        is_ours = key == tables.JOURNAL + manifest["run_id"] and document["version"] in _READABLE
+        is_ours = key == layout.JOURNAL + manifest["run_id"] and document["version"] in _READABLE
         if seal == _seal(body) and is_ours and {*(item["key"] for item in objects), *deletes} <= tables.KEYS:
             others = [{**other} for other in document.get("others", ())]
             if all(_RUN_ID.fullmatch(other["run_id"]) for other in others):
@@ -187,7 +187,7 @@ def write_manifest(store: LakeStore, manifest: Mapping[str, Any]) -> None:
 
 
 def _manifest_key(manifest: Mapping[str, Any]) -> str:
-    return f"{tables.RUNS}/{manifest['run_id']}.json"
+    return f"{layout.RUNS}/{manifest['run_id']}.json"
 
 
 def _forget(store: LakeStore, key: str) -> None:

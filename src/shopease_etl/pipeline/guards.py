@@ -11,7 +11,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Generic, TypeVar
 
-from shopease_etl.contract.tables import BRONZE, GOLD, KEYS, LAYERS, SILVER, TABLES, TRANSACTIONS
+from shopease_etl.contract.layout import BRONZE, GOLD, LAYERS, SILVER
+from shopease_etl.contract.tables import KEYS, TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.store import Store

@@ -3,7 +3,7 @@
 import itertools
 import logging
 
-from shopease_etl.contract.tables import RUNS
+from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake import generations as rollback
 from shopease_etl.lake.manifests import manifests, moment_of, run_keys

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shopease_etl import __version__, signals
-from shopease_etl.contract.tables import JOURNAL
+from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
 from shopease_etl.lake.lock.lock import Held

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from shopease_etl.contract import gold
-from shopease_etl.contract.tables import BRONZE, GOLD, QUARANTINE, SILVER, TRANSACTIONS
+from shopease_etl.contract.layout import BRONZE, GOLD, QUARANTINE, SILVER
+from shopease_etl.contract.tables import TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.lake.store import Store

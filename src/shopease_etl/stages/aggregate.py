@@ -10,7 +10,7 @@ from typing import IO, Any, Final, cast
 
 import polars as pl
 
-from shopease_etl.contract import gold, tables
+from shopease_etl.contract import gold, layout, tables
 from shopease_etl.contract.gold import GoldDataset
 from shopease_etl.contract.tables import GoldTable, Table
 from shopease_etl.errors import DataRefusedError
@@ -139,4 +139,4 @@ def _write(dataset: GoldDataset, frame: pl.DataFrame, written: Publication, *, r
     with reading(dataset.table.key, written):
         frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
     name = dataset.table.name
-    return DatasetResult(tables.GOLD, name, dataset.table.key, rows_in, frame.height, upload.bytes, upload.sha256)
+    return DatasetResult(layout.GOLD, name, dataset.table.key, rows_in, frame.height, upload.bytes, upload.sha256)

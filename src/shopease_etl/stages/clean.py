@@ -14,7 +14,8 @@ from typing import Final, Literal, Protocol
 import polars as pl
 
 from shopease_etl.contract import column_names
-from shopease_etl.contract.tables import BRONZE, QUARANTINE, ROW, SILVER, Table
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.tables import ROW, Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Publication, publication
 from shopease_etl.lake.store import Store, Upload

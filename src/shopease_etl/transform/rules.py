@@ -12,17 +12,7 @@ import polars as pl
 
 from shopease_etl.contract import values
 from shopease_etl.contract.column_names import silver_labels
-from shopease_etl.contract.tables import (
-    BIGINT,
-    MONEY,
-    REJECTION_COLUMNS,
-    ROW,
-    STRING,
-    TIMESTAMP,
-    Column,
-    Rule,
-    Table,
-)
+from shopease_etl.contract.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, TIMESTAMP, Column, Rule, Table
 
 _DECIMAL: Final = pl.Decimal(38, 2)
 _TOO_LARGE: Final = 10**16

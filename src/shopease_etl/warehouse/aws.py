@@ -8,7 +8,8 @@ from typing import Final, Self
 
 import pyarrow as pa
 
-from shopease_etl.contract.tables import RESULTS, TABLES
+from shopease_etl.contract.layout import RESULTS
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.report import Scan

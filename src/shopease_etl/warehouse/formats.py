@@ -6,18 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from shopease_etl.contract.tables import (
-    BRONZE,
-    CLEANED_TABLES,
-    GOLD_TABLES,
-    QUARANTINE,
-    REJECTION_COLUMNS,
-    SILVER,
-    STRING,
-    TABLES,
-    Column,
-    Table,
-)
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, REJECTION_COLUMNS, STRING, TABLES, Column, Table
 from shopease_etl.warehouse.schema import DATASETS, CatalogTable
 
 

@@ -8,18 +8,14 @@ import pyarrow as pa
 
 from shopease_etl.contract import values
 from shopease_etl.contract.column_names import catalogued
+from shopease_etl.contract.layout import BRONZE, GOLD, PRODUCED_BY, QUARANTINE, SILVER
 from shopease_etl.contract.tables import (
     BIGINT,
-    BRONZE,
     CLEANED_TABLES,
     DATE,
-    GOLD,
     GOLD_TABLES,
     INT,
-    MADE_BY,
     MONEY,
-    QUARANTINE,
-    SILVER,
     STRING,
     TABLES,
     TIMESTAMP,
@@ -71,7 +67,7 @@ class CatalogTable:
     @property
     def made_by(self) -> str:
         """The command that makes the file."""
-        return f"shopease {MADE_BY[self.layer]}"
+        return f"shopease {PRODUCED_BY[self.layer]}"
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -109,7 +105,7 @@ class Dataset:
     @property
     def made_by(self) -> str:
         """The command that makes the file."""
-        return f"shopease {MADE_BY[self.key.partition('/')[0]]}"
+        return f"shopease {PRODUCED_BY[self.key.partition('/')[0]]}"
 
 
 DATASETS: Final = (
