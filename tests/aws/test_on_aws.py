@@ -11,7 +11,8 @@ import pytest
 
 from accounts import Account, new_account, set_environment
 from commands import Shop, copy_of, execute
-from shopease_etl.contract.tables import GOLD_TABLES, KEYS
+from lakes import KEYS
+from shopease_etl.contract.tables import GOLD_TABLES
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import open_store
 from shopease_etl.report import CrawlerRun

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from accounts import Account
 from commands import is_manifest
+from lakes import KEYS
 from shopease_etl.contract.layout import GENERATIONS, JOURNAL, RESULTS
-from shopease_etl.contract.tables import KEYS
 
 STAGING: Final = "_staging/"
 

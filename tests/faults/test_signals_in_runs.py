@@ -15,8 +15,8 @@ import pytest
 
 from commands import Ended, Shop, copy_of, count, end, execute, hashes
 from conftest import eventually
+from lakes import KEYS
 from shopease_etl.contract.layout import RUNS
-from shopease_etl.contract.tables import KEYS
 
 PATIENCE: Final = 20.0  # seconds within which a signal ends a command
 MOMENTS: Final = 15

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts import Account
+from lakes import KEYS
 from memory_store import MemoryStore
-from shopease_etl.contract import layout, tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.lake.cleanup import (
     OwnedObjects,
@@ -43,7 +44,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> LakeStore:
 
 def filled(store: LakeStore) -> LakeStore:
     """The store with a whole lake, manifests, and what others put beside it."""
-    for key in (*tables.KEYS, MANIFEST, *OTHERS):
+    for key in (*KEYS, MANIFEST, *OTHERS):
         put_stream(store, key, [key.encode()])
     return store
 
@@ -54,8 +55,8 @@ def keys(store: LakeStore) -> set[str]:
 
 def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
     found = owned_objects(filled(store), ALL, everything=True)
-    assert {item.key for item in found.objects} == {*tables.KEYS, MANIFEST}
-    assert found.bytes == sum(map(len, (*tables.KEYS, MANIFEST)))
+    assert {item.key for item in found.objects} == {*KEYS, MANIFEST}
+    assert found.bytes == sum(map(len, (*KEYS, MANIFEST)))
     assert found.strays == len(STRAYS) + 2
     assert json.loads(json.dumps(asdict(found)))["objects"][0]["key"].startswith("gold/")
     delete_objects(store, found.objects)
@@ -65,11 +66,11 @@ def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
 
 def test_layers_are_deleted_apart_and_keep_the_manifests(store: LakeStore) -> None:
     found = owned_objects(filled(store), [layout.SILVER, layout.GOLD], everything=False)
-    assert {item.key for item in found.objects} == {key for key in tables.KEYS if key.startswith(("silver/", "gold/"))}
+    assert {item.key for item in found.objects} == {key for key in KEYS if key.startswith(("silver/", "gold/"))}
     assert found.strays == 2
     delete_objects(store, found.objects)
-    gone = {key for key in tables.KEYS if key.startswith(("silver/", "gold/"))}
-    assert keys(store) == {*tables.KEYS, MANIFEST, *OTHERS} - gone
+    gone = {key for key in KEYS if key.startswith(("silver/", "gold/"))}
+    assert keys(store) == {*KEYS, MANIFEST, *OTHERS} - gone
 
 
 def test_no_layer_is_nothing(store: LakeStore) -> None:
@@ -126,7 +127,7 @@ def test_only_datasets_and_manifests_are_own(key: str) -> None:
         key.startswith("_runs/") and key.endswith(".json") and key.count("/") == 1 and len(key) > len("_runs/.json")
     )
     assert is_own(key) == manifest
-    assert all(is_own(own) and not is_own(f"{own}/{key}") and not is_own(f"x{own}") for own in tables.KEYS)
+    assert all(is_own(own) and not is_own(f"{own}/{key}") and not is_own(f"x{own}") for own in KEYS)
 
 
 @pytest.fixture

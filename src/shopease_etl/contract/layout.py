@@ -14,3 +14,17 @@ JOURNAL: Final = f"{RUNS}/.publishing-"
 LEASE: Final = f"{RUNS}/.lease"
 GENERATIONS: Final = "_generations"
 RESULTS: Final = "athena-results"
+
+
+def keys() -> frozenset[str]:
+    """The key of every object that the layers may hold, by the lists of tables and gold datasets as they are now."""
+    # it needs the names above
+    from shopease_etl.contract import tables
+
+    of_tables = (key for table in tables.TABLES for key in table.keys)
+    return frozenset((*of_tables, *(dataset.key for dataset in tables.GOLD_TABLES)))
+
+
+def owns(key: str) -> bool:
+    """Whether an object with this key in a layer is the lake's own; all others are left alone."""
+    return key in keys()

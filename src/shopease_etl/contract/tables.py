@@ -87,6 +87,11 @@ class Table:
         return f"{QUARANTINE}/{self.name}/{self.name}_rejected.csv"
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The lake keys of all that is made of the table."""
+        return (self.bronze_key, self.silver_key, self.quarantine_key) if self.key else (self.bronze_key,)
+
+    @property
     def known(self) -> frozenset[str]:
         """The names of the columns that are known to be in the source."""
         return frozenset(column.name for column in self.columns)
@@ -240,12 +245,3 @@ CUSTOMER_ANALYTICS = GoldTable(
 )
 
 GOLD_TABLES: Final = (DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, CUSTOMER_ANALYTICS)
-
-# Every object that the layers may hold.
-KEYS: Final = frozenset(
-    (
-        *(table.bronze_key for table in TABLES),
-        *(key for table in CLEANED_TABLES for key in (table.silver_key, table.quarantine_key)),
-        *(gold.key for gold in GOLD_TABLES),
-    )
-)

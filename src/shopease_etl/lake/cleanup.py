@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shopease_etl.contract import layout, tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.store import LakeStore, StoredObject, UnfinishedUpload
 from shopease_etl.wording import counted
@@ -58,7 +58,7 @@ class Garbage:
 
 def is_own(key: str) -> bool:
     """Whether the lake's layout has this key: a dataset of the contract, or a run's manifest."""
-    return key in tables.KEYS or _MANIFEST.fullmatch(key) is not None or key.startswith(layout.JOURNAL)
+    return layout.owns(key) or _MANIFEST.fullmatch(key) is not None or key.startswith(layout.JOURNAL)
 
 
 def orphaned_uploads(store: LakeStore, *, older_than: float, now: float | None = None) -> OrphanedUploads:

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from shopease_etl.contract import layout
 from shopease_etl.contract.layout import LAYERS, RUNS
-from shopease_etl.contract.tables import KEYS
 from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.lake.manifests import Manifest, lost, manifests, sha256_of
 from shopease_etl.lake.publish import publish_run
@@ -71,7 +71,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
         _require_kept(store, run_ids[-1], objects)
     except DataRefusedError as error:
         raise DataRefusedError(str(error), hint=(undone[1:] and _offer(store)) or error.hint) from error
-    now, after = _recorded(undone, {*objects, *new}), _recorded(_before(store, run_ids), KEYS)
+    now, after = _recorded(undone, {*objects, *new}), _recorded(_before(store, run_ids), layout.keys())
     _require_unchanged(store, {key: item for key, item in now.items() if key in there})
     try:
         _require_former(store, run_ids[-1], (objects, new), {} if leaves_nothing else after, there)
@@ -91,7 +91,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
 
 
 def _there(store: Store) -> set[str]:
-    return {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
+    return {item.key for layer in LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)}
 
 
 def _before(store: Store, run_ids: Collection[str]) -> Iterator[Manifest]:
@@ -156,7 +156,7 @@ def _replaced(documents: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | N
 def _replaced_by(document: Mapping[str, Any]) -> tuple[Mapping[str, str | None], Sequence[str]]:
     try:
         objects, new = document["replaced"]["objects"], document["replaced"]["new"]
-        if {*objects, *new} <= KEYS:
+        if all(map(layout.owns, (*objects, *new))):
             return dict(objects), list(new)
     except (LookupError, TypeError):
         pass
@@ -223,7 +223,7 @@ def _recorded(found: Iterable[Manifest], keys: Set[str]) -> dict[str, Recorded]:
         recorded = {**manifest.recorded, **recorded}
         if keys <= recorded.keys():
             break
-    return {key: known for key, known in recorded.items() if key in KEYS}
+    return {key: known for key, known in recorded.items() if layout.owns(key)}
 
 
 def _rows(recorded: Mapping[str, Recorded], key: str) -> int | None:
@@ -247,7 +247,7 @@ def _can_come_back(store: LakeStore, undone: Sequence[Manifest], *, is_read: boo
         _require_kept(store, undone[-1].run.run_id, objects)
         if is_read:
             run_ids = [manifest.run.run_id for manifest in undone]
-            after = _recorded(_before(store, run_ids), KEYS)
+            after = _recorded(_before(store, run_ids), layout.keys())
             _require_former(store, run_ids[-1], (objects, new), after, _there(store))
     except DataRefusedError:
         return False

@@ -10,8 +10,8 @@ from typing import BinaryIO, Final, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from shopease_etl.contract import layout
 from shopease_etl.contract.layout import GENERATIONS, RUNS
-from shopease_etl.contract.tables import KEYS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
     HINT,
@@ -88,7 +88,7 @@ class LocalStore:
         The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file,
         a symbolic link in place of any object or its folder. It is tried without changing anything.
         """
-        require_no_links(self.root, map(self._path, sorted(KEYS)))
+        require_no_links(self.root, map(self._path, sorted(layout.keys())))
         ours = [self._path(folder) for folder in (RUNS, STAGING)]
         require_replaceable(self.root, [self._path(key) for key in sorted(keys)], ours)
         require_creatable(self._path(GENERATIONS))

@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from shopease_etl.contract import layout, tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.store import Store, Upload
 from shopease_etl.report import Recorded, RunSummary
@@ -149,7 +149,8 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
     No more manifests are read than tell of these `keys`, or, without them, of all objects that are there.
     """
     if keys is None:
-        keys = {item.key for layer in layout.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
+        listed = (item.key for layer in layout.LAYERS for item in store.list(f"{layer}/"))
+        keys = {key for key in listed if layout.owns(key)}
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
         found = {**manifest.recorded, **found}
@@ -160,7 +161,7 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
 
 def lost(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
     """What runs recorded and is not `there`, of the layers that have objects: `cleanup` deletes whole layers."""
-    layers = {key.partition("/")[0] for key in tables.KEYS.intersection(there)}
+    layers = {key.partition("/")[0] for key in there if layout.owns(key)}
     return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
 

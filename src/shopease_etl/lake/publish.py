@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from shopease_etl import signals
-from shopease_etl.contract import layout, tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store, Ticket, put_stream
@@ -159,7 +159,7 @@ def _read(store: LakeStore, key: str) -> _Journal:
         document = json.loads(body)
         manifest, objects, deletes = (document[name] for name in ("manifest", "objects", "deletes"))
         is_ours = key == layout.JOURNAL + manifest["run_id"] and document["version"] in _READABLE
-        if seal == _seal(body) and is_ours and {*(item["key"] for item in objects), *deletes} <= tables.KEYS:
+        if seal == _seal(body) and is_ours and all(map(layout.owns, (*(item["key"] for item in objects), *deletes))):
             others = [{**other} for other in document.get("others", ())]
             if all(_RUN_ID.fullmatch(other["run_id"]) for other in others):
                 return _Journal(key, manifest, objects, deletes, bool(document["is_final"]), others)

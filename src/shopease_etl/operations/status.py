@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shopease_etl import units
-from shopease_etl.contract import layout, tables
+from shopease_etl.contract import layout
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.publish import warn_of_publishing
@@ -51,7 +51,9 @@ def status(
     time_now = time.time() if now is None else now
     begun = warn_of_publishing(store)
     objects = [item for layer in layout.LAYERS for item in store.list(f"{layer}/")]
-    past = _past(store, {item.key for item in objects} & tables.KEYS, runs, time_now - max_age if max_age else None)
+    past = _past(
+        store, {item.key for item in objects if layout.owns(item.key)}, runs, time_now - max_age if max_age else None
+    )
     known = [run_status(manifest) for manifest in past.manifests[: max(runs, 2)]]
     shown = tuple(_as_it_is(run, is_under_way=held is not None and run is known[0]) for run in known)
     from_future = tuple(run.run_id for run in shown if is_from_future(run.finished_at, time_now))

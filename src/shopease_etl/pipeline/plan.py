@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from shopease_etl.contract import tables
+from shopease_etl.contract.layout import owns
 from shopease_etl.contract.tables import GOLD_TABLES, GoldTable, Table
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 
@@ -65,7 +66,7 @@ class Plan:
     @property
     def keys(self) -> frozenset[str]:
         """The objects that the plan writes."""
-        return tables.KEYS.intersection(key for step in self.steps() for key in step.writes)
+        return frozenset(key for step in self.steps() for key in step.writes if owns(key))
 
     def document(self) -> dict[str, object]:
         """The plan as a manifest tells it."""

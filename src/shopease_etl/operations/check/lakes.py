@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.publish import publishing
@@ -46,7 +46,7 @@ def _asked(settings: Settings, store: LakeStore, past: Past) -> Iterator[CheckLi
 
 
 def _replaceable(store: LakeStore) -> str:
-    store.check_targets(tables.KEYS)
+    store.check_targets(layout.keys())
     return f"{store.location} can be written, and each of its objects replaced"
 
 
