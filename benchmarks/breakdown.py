@@ -21,7 +21,7 @@ from unittest.mock import patch
 from benchmarks import csv_floor, machine
 from benchmarks.rounds import prepared
 from benchmarks.table import machine_line, table
-from shopease_etl.contract import layout, tables
+from shopease_etl.contract import gold, layout, tables
 from shopease_etl.lake import manifests
 from shopease_etl.lake.store import Upload, open_store
 from shopease_etl.stages import aggregate, clean
@@ -112,7 +112,7 @@ def one_round(bronze: Path, folder: Path) -> Counter[str]:
         recorded = manifests.recorded_datasets(store)
         made = SilverParts(memory)
         clean.clean(store, tables.CLEANED_TABLES, "breakdown", recorded=recorded, memory=memory, feed=made)
-        aggregate.aggregate(store, tables.GOLD_TABLES, recorded=recorded, memory=memory, made=made)
+        aggregate.aggregate(store, gold.GOLD, recorded=recorded, memory=memory, made=made)
 
     with watched(clock):
         clock.timed(_REST, both)()

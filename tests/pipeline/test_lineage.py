@@ -214,8 +214,9 @@ def test_a_run_of_one_stage_has_its_name_and_reads_what_is_there() -> None:
 def test_gold_reads_silver() -> None:
     plan = Plan(("aggregate",), datasets=PLAN.datasets[:1])
     start = told(run_of(stages=(), published=False, status="failed", error="x"), open_stage="aggregate", plan=plan)[1]
-    inputs = plan.datasets[0].inputs
-    assert [name.split("/silver/")[1].split("/")[0] for _, name in names(start["inputs"])] == list(inputs)
+    assert [name.partition("/silver/")[2] for _, name in names(start["inputs"])] == [
+        key.removeprefix("silver/") for key in plan.datasets[0].reads
+    ]
 
 
 @pytest.mark.parametrize(

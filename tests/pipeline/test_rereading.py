@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from commands import copy_of, execute
 from lakes import extracted, given_settings
 from shopease_etl.contract import layout, tables
-from shopease_etl.contract.tables import CUSTOMERS, DAILY_SALES_SUMMARY, PRODUCTS, STORES, TRANSACTIONS
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import Store, Upload, put_stream

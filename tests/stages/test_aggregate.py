@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shopease_etl.contract.tables import GOLD_TABLES, TRANSACTIONS
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import open_store, put_stream
 from shopease_etl.stages.aggregate import aggregate
@@ -58,7 +59,7 @@ def store_with(folder: Path, sales: Sequence[Sale]) -> str:
 def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale], message: str) -> None:
     store = open_store(store_with(tmp_path, sales))
     with pytest.raises(DataRefusedError) as caught:
-        aggregate(store, GOLD_TABLES, recorded={})
+        aggregate(store, GOLD, recorded={})
     assert str(caught.value) == message
     assert not list(store.list("gold/"))
 
@@ -66,4 +67,4 @@ def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale],
 def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
     sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-01-02")]
     store = open_store(store_with(tmp_path, sales))
-    assert aggregate(store, GOLD_TABLES, recorded={}).reconciliation["agrees"]
+    assert aggregate(store, GOLD, recorded={}).reconciliation["agrees"]

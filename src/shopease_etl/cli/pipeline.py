@@ -7,7 +7,7 @@ import typer
 from shopease_etl.cli import options
 from shopease_etl.cli.program import Commands, command
 from shopease_etl.cli.session import Session
-from shopease_etl.contract.tables import GOLD_TABLES
+from shopease_etl.contract.gold import GOLD
 
 commands = Commands()
 
@@ -99,7 +99,7 @@ def aggregate(
             "--dataset",
             metavar="NAME",
             help="Only this dataset; repeatable.",
-            autocompletion=options.offering(dataset.name for dataset in GOLD_TABLES),
+            autocompletion=options.offering(dataset.name for dataset in GOLD),
         ),
     ] = None,
     allow_shrink: options.AllowShrink = False,

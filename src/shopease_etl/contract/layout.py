@@ -18,11 +18,11 @@ RESULTS: Final = "athena-results"
 
 def keys() -> frozenset[str]:
     """The key of every object that the layers may hold, by the lists of tables and gold datasets as they are now."""
-    # it needs the names above
-    from shopease_etl.contract import tables
+    # both need the names above
+    from shopease_etl.contract import gold, tables
 
     of_tables = (key for table in tables.TABLES for key in table.keys)
-    return frozenset((*of_tables, *(dataset.key for dataset in tables.GOLD_TABLES)))
+    return frozenset((*of_tables, *(dataset.key for dataset in gold.GOLD)))
 
 
 def owns(key: str) -> bool:

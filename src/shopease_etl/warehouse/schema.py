@@ -6,14 +6,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from shopease_etl.contract import values
+from shopease_etl.contract import gold, values
 from shopease_etl.contract.column_names import catalogued
 from shopease_etl.contract.layout import BRONZE, GOLD, PRODUCED_BY, QUARANTINE, SILVER
 from shopease_etl.contract.tables import (
     BIGINT,
     CLEANED_TABLES,
     DATE,
-    GOLD_TABLES,
     INT,
     MONEY,
     STRING,
@@ -112,7 +111,7 @@ DATASETS: Final = (
     *(Dataset(f"{BRONZE}_{table.name}", table.bronze_key) for table in TABLES),
     *(Dataset(f"{SILVER}_{table.name}", table.silver_key) for table in CLEANED_TABLES),
     *(Dataset(f"{QUARANTINE}_{table.name}", table.quarantine_key) for table in CLEANED_TABLES),
-    *(Dataset(gold.name, gold.key) for gold in GOLD_TABLES),
+    *(Dataset(dataset.name, dataset.key) for dataset in gold.GOLD),
 )
 
 
