@@ -11,16 +11,16 @@ from shopease_etl.cli.tabular import Grid, Paragraph
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.lake.cleanup import Garbage
 from shopease_etl.pipeline.costs import MonthlyCost, Prices, dollars
-from shopease_etl.report import CheckLine, DatasetResult, ObjectChange, RollbackPlan, RunResult, StageResult
+from shopease_etl.report import CheckLine, DatasetResult, ObjectChange, RollbackPlan, RunResult, StageResult, Status
 from shopease_etl.wording import counted
 
 _VERDICT_WIDTH: Final = 9
 _STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "died": "red",
-    "interrupted": "yellow",
-    "rolled back": "yellow",
+    Status.SUCCEEDED: "green",
+    Status.FAILED: "red",
+    Status.DIED: "red",
+    Status.INTERRUPTED: "yellow",
+    Status.ROLLED_BACK: "yellow",
     "ok": "green",
     "FAILED": "red",
     "warning": "yellow",

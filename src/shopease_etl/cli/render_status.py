@@ -10,7 +10,7 @@ from rich.text import Text
 from shopease_etl import units
 from shopease_etl.cli import render
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus
+from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus, Status
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII: Final = "_.-~=+*#"
@@ -93,7 +93,7 @@ def _run(run: RunStatus) -> dict[str, object]:
 
 def _trend(runs: Sequence[RunStatus], *, ascii_only: bool) -> Iterator[str]:
     """Seconds and rows of the runs that did what the last whole one did, oldest first; of one alone there is none."""
-    succeeded = [run for run in reversed(runs) if run.status == "succeeded"]
+    succeeded = [run for run in reversed(runs) if run.status == Status.SUCCEEDED]
     whole = [run for run in succeeded if "extract" in run.stages] or succeeded
     alike = [run for run in whole if run.stages == whole[-1].stages]
     series: dict[str, list[float]] = {

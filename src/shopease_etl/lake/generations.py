@@ -15,7 +15,6 @@ from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store
 from shopease_etl.report import ObjectChange, Recorded, RollbackPlan, RollbackResult
 
-ROLLED_BACK = "rolled back"
 _NAMED: Final = 10  # runs that a refusal names
 _NOTHING_KEPT: Final = "what earlier runs replaced is not kept any more"
 _STAYS: Final = "the lake stays as the last run left it; `shopease run-all` makes it again from the source"

@@ -13,6 +13,7 @@ from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store, Ticket, put_stream
+from shopease_etl.report import Status
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ def _end(store: LakeStore, journal: _Journal, *, is_lost: bool) -> None:
     if journal.is_final:
         write_manifest(store, journal.manifest)
     elif present is None or present.get("status") == journal.manifest["status"]:
-        end = {"status": "interrupted", "error": "it died while it published; a later command went on with it"}
+        end = {"status": Status.INTERRUPTED, "error": "it died while it published; a later command went on with it"}
         write_manifest(store, {**journal.manifest, **end, "published": not is_lost})
     elif is_lost:
         write_manifest(store, {**present, "published": False})
