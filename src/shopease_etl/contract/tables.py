@@ -48,7 +48,7 @@ NONPOSITIVE_PRICE: Final = Rule("nonpositive", lambda _, price: price > 0, value
 
 @dataclass(frozen=True)
 class Column:
-    """A known column with its type in Athena's terms; `required` where a stage cannot do without it.
+    """A known column with its type in Athena's terms; `required` where a stage cannot do without it, as with rules.
 
     Silver has text in the `case`, if there is one. Rules are tried in the order of columns, and of rules in a column.
     """
@@ -62,7 +62,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A source table: its folder in the lake, its known columns, and its key where it has a silver form."""
+    """A source table: its folder in the lake, its known columns, and its key, a bigint, where it has a silver form.
+
+    A table that is not `required` may be missing in the source: then nothing is made of it, and gold can do without it.
+    """
 
     name: str
     source: str
@@ -70,6 +73,7 @@ class Table:
     key: str | None = None
     calculated: tuple[Column, ...] = ()
     silver_order: tuple[str, ...] = ()
+    required: bool = True
 
     @property
     def bronze_key(self) -> str:
@@ -104,7 +108,7 @@ class Table:
     @property
     def required_columns(self) -> tuple[str, ...]:
         """The columns without which a stage cannot do its work."""
-        return tuple(column.name for column in self.columns if column.required)
+        return tuple(column.name for column in self.columns if column.required or column.rules)
 
 
 def columns(column_type: str, *names: str, required: bool = True) -> tuple[Column, ...]:

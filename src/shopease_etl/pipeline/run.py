@@ -46,8 +46,10 @@ def check_plan(plan: Plan, settings: Settings, consent: Consent = NO_CONSENT) ->
                 guards.require_no_drift(guards.previous(store), sources, moment.sample_row)
     else:
         recorded = recorded_datasets(store)
+        optional = {table.bronze_key for table in plan.tables if not table.required}
         for key in (key for step in plan.steps() if step.stage == plan.stages[0] for key in step.reads):
-            require_whole(store, key, recorded)
+            if key not in optional or store.find(key):
+                require_whole(store, key, recorded)
 
 
 def run(

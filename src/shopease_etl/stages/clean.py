@@ -63,7 +63,8 @@ def clean(
         ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in tables]
+    present = [table for table in tables if table.required or store.find(table.bronze_key)]
+    files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in present]
     with publication(store) as written, ThreadPoolExecutor(THREADS, thread_name_prefix="clean") as pool:
         job = _Cleaning(run_id, zone, written, pool, memory, feed, progress)
         results = [job.clean(table, file, recorded.get(table.bronze_key)) for table, file in files]

@@ -39,7 +39,8 @@ def duplicate_candidates(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
     """
     passed = _with_rule(bronze, table).filter(pl.col(RULE).is_null())
     updated, created = (
-        _timestamp(_clean(name)).alias(name.removesuffix("_at")) for name in ("updated_at", "created_at")
+        (_timestamp(_clean(name)) if name in bronze.columns else pl.lit(None, pl.String)).alias(alias)
+        for name, alias in (("updated_at", "updated"), ("created_at", "created"))
     )
     return passed.select(ROW, RECORD, pl.col(_parsed(_key(table))).alias(KEY), updated, created).collect()
 
