@@ -166,4 +166,5 @@ def test_what_gold_needs_is_required_of_the_source() -> None:
     """So a source without it is refused before anything is written."""
     for table, names in needed(GOLD).items():
         made = {column.name for column in table.calculated}
+        assert table.required
         assert {*names} - made <= {*table.required_columns}

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from shopease_etl.contract import layout
-from shopease_etl.contract.layout import LAYERS, RUNS
 from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.lake.manifests import Manifest, lost, manifests, sha256_of
 from shopease_etl.lake.publish import publish_run
@@ -40,7 +39,7 @@ def _published(store: Store) -> Iterator[Manifest]:
 
 
 def _published_after(store: LakeStore, run_id: str) -> list[Manifest]:
-    if not store.find(f"{RUNS}/{run_id}.json"):
+    if not store.find(f"{layout.RUNS}/{run_id}.json"):
         message = f"{store.location} has no run {run_id!r}"
         raise ConfigurationError(message, hint=_offer(store) or "`shopease status` shows the last runs")
     found: list[Manifest] = []
@@ -90,7 +89,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
 
 
 def _there(store: Store) -> set[str]:
-    return {item.key for layer in LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)}
+    return {item.key for layer in layout.LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)}
 
 
 def _before(store: Store, run_ids: Collection[str]) -> Iterator[Manifest]:
