@@ -143,7 +143,7 @@ def test_an_optional_table_comes_and_goes(added: Shop) -> None:
     shop.run("extract", "--table", "returns").done()
     execute(added.database_url, "DROP TABLE returns")
     told = shop.run("extract", "--table", "returns").done().stderr
-    assert f"returns is missing in the source; {RETURNS} stays as it was" in told
+    assert f"returns, which is optional, is missing in the source; {RETURNS} stays as it was" in told
     shop.run("clean", "--table", "returns").done()
     shop.run("crawl").done()
     assert rows(shop, f"SELECT return_id FROM {DATABASE}.returns") == [(1,)]

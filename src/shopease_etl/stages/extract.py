@@ -55,16 +55,17 @@ def extract(
     """
     started = time.monotonic()
     found = sources or resolve(snapshot, tables)
-    _tell_absent(store, [table for table in tables if table.source not in found])
-    names = [table.source for table in tables if table.source in found]
+    present = [table for table in tables if table.required or table.source in found]
+    names = [table.source for table in present]
     snapshot.require_locked(names)
     size = range_bytes if connections > 1 else sys.maxsize
     with publication(store) as written:
-        copies = [
-            TableCopy(table, found[table.source], size, written, progress) for table in tables if table.source in found
-        ]
+        copies = [TableCopy(table, found[table.source], size, written, progress) for table in present]
         results = _Extraction(snapshot, copies, connections, fail_fast).run()
         snapshot.require_locked(names)
+    for table in (table for table in tables if table not in present):
+        stays = f"; {table.bronze_key} stays as it was" if store.find(table.bronze_key) else ""
+        log.warning("%s, which is optional, is missing in the source%s", table.source, stays)
     return StageResult("extract", round(time.monotonic() - started, 3), results)
 
 
@@ -100,14 +101,6 @@ def _problems(table: Table, source: SourceTable | None) -> list[str]:
     if source is None:
         return [f"table {table.source} is missing"] if table.required else []
     return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
-
-
-def _tell_absent(store: Store, tables: Sequence[Table]) -> None:
-    for table in tables:
-        if store.find(table.bronze_key):
-            log.warning("%s is missing in the source; %s stays as it was", table.source, table.bronze_key)
-        else:
-            log.info("%s is missing in the source, and is left out", table.source)
 
 
 class _Extraction:
