@@ -65,7 +65,8 @@ def extract(
         snapshot.require_locked(names)
     for table in (table for table in tables if table not in present):
         stays = f"; {table.bronze_key} stays as it was" if store.find(table.bronze_key) else ""
-        log.warning("%s, which is optional, is missing in the source%s", table.source, stays)
+        level = logging.WARNING if stays else logging.INFO
+        log.log(level, "%s, which is optional, is missing in the source%s", table.source, stays)
     return StageResult("extract", round(time.monotonic() - started, 3), results)
 
 
