@@ -24,11 +24,14 @@ class SilverParts:
     """
 
     def __init__(self, memory: Memory, datasets: Sequence[GoldDataset] = GOLD) -> None:
+        self._datasets = datasets
         self._needed = needed(datasets)
         self._sums = sums_of(datasets)
         self._tables: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._pieces: dict[str, list[pl.DataFrame]] = defaultdict(list)
-        self._pairs = {(sums.name, name): memory.spill(sums.keys[0]) for sums in self._sums for name in _distinct(sums)}
+        self._pairs = {
+            _pairs(sums, name): memory.spill(sums.keys[0]) for sums in self._sums for name in _distinct(sums)
+        }
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -44,24 +47,23 @@ class SilverParts:
 
     def add(self, table: Table, rows: pl.DataFrame) -> None:
         """Take some rows of a table as text, in any order; what no dataset needs is left out."""
-        if table not in self._needed:
-            return
-        typed = _typed(rows, table, self._needed[table])
-        if table != TRANSACTIONS:
+        if table in self._needed:
+            found = partial_sums(rows, table, self._datasets)
             with self._guard:
-                self._tables[table.name].append(typed)
+                self._add(table, found)
+
+    def _add(self, table: Table, found: Frames) -> None:
+        self._tables.setdefault(table.name, [])
+        if table != TRANSACTIONS:
+            self._tables[table.name].append(found[table.name])
             return
         for sums in self._sums:
-            for name, column in _distinct(sums).items():
-                self._pairs[sums.name, name].add(typed.select(*sums.keys, column).drop_nulls())
-        measured = [(sums, _measured(sums, typed)) for sums in self._sums]
-        with self._guard:
-            self._tables[table.name] = []
-            for sums, frame in measured:
-                pieces = self._pieces[sums.name]
-                pieces.append(frame)
-                if len(pieces) >= _MOST_PIECES:
-                    pieces[:] = [_measured(sums, pl.concat(pieces), of_pieces=True)]
+            for name in _distinct(sums):
+                self._pairs[_pairs(sums, name)].add(found[_pairs(sums, name)])
+            pieces = self._pieces[sums.name]
+            pieces.append(found[sums.name])
+            if len(pieces) >= _MOST_PIECES:
+                pieces[:] = [_measured(sums, pl.concat(pieces), of_pieces=True)]
 
     def frames(self) -> Frames:
         """The sums of all sales by their names, and the other tables by theirs."""
@@ -69,21 +71,38 @@ class SilverParts:
         for sums in self._sums:
             whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
             for name, column in _distinct(sums).items():
-                buckets = self._pairs[sums.name, name].buckets()
-                counts = pl.concat([_counted(sums, name, column, pairs) for pairs in buckets])
+                counted = pl.col(column).n_unique().cast(pl.Int64).alias(name)
+                buckets = self._pairs[_pairs(sums, name)].buckets()
+                counts = pl.concat([pairs.group_by(*sums.keys).agg(counted) for pairs in buckets])
                 whole = whole.join(counts, on=sums.keys, how="left").with_columns(pl.col(name).fill_null(0))
             found[sums.name] = whole
         return found
 
 
+def partial_sums(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
+    """What the datasets are made of, by name, of some rows of a table as text: sums and pairs of sales, or the columns
+    of another table; nothing where no dataset needs the table. It may run in another process.
+    """
+    names = needed(datasets).get(table)
+    if names is None:
+        return {}
+    typed = _typed(rows, table, names)
+    if table != TRANSACTIONS:
+        return {table.name: typed}
+    found = {sums.name: _measured(sums, typed) for sums in sums_of(datasets)}
+    for sums in sums_of(datasets):
+        for name, column in _distinct(sums).items():
+            found[_pairs(sums, name)] = typed.select(*sums.keys, column).drop_nulls()
+    return found
+
+
+def _pairs(sums: SalesSums, name: str) -> str:
+    return f"{sums.name}.{name}"
+
+
 def _distinct(sums: SalesSums) -> dict[str, str]:
     """The columns whose different values are counted, by the counts' names: pairs with the keys are kept for them."""
     return {name: measure.column for name, measure in sums.measures.items() if measure.how == "distinct"}
-
-
-def _counted(sums: SalesSums, name: str, column: str, pairs: pl.DataFrame) -> pl.DataFrame:
-    """The counts of different values, from all pairs of these keys."""
-    return pairs.group_by(*sums.keys).agg(pl.col(column).n_unique().cast(pl.Int64).alias(name))
 
 
 def _measured(sums: SalesSums, sales: pl.DataFrame, *, of_pieces: bool = False) -> pl.DataFrame:
