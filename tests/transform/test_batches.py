@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.errors import DataRefusedError
@@ -31,7 +31,6 @@ def stored(store: Store, rows: list[tuple[str | None, str | None]]) -> pl.DataFr
     return frame
 
 
-@settings(max_examples=200, deadline=None)
 @given(rows=tables, size=st.integers(1, 60))
 def test_pieces_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str | None, str | None]], size: int) -> None:
     frame = stored(store, rows)
@@ -42,7 +41,6 @@ def test_pieces_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str |
     assert names.to_series().to_list() == frame["product_name"].to_list()
 
 
-@settings(max_examples=200, deadline=None)
 @given(rows=tables.filter(bool), places=st.sets(st.integers(0, 19)), quoted=st.booleans())
 def test_some_rows_are_those_at_the_places(
     store: Store, rows: list[tuple[str | None, str | None]], places: set[int], quoted: bool
@@ -64,7 +62,6 @@ def test_a_value_that_holds_the_separator_that_lines_have_not(store: Store) -> N
     assert file.some(piece, pl.Series([1], dtype=pl.UInt32)).rows() == frame[1:].rows()
 
 
-@settings(max_examples=200, deadline=None)
 @given(tables)
 def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[tuple[str | None, str | None]]) -> None:
     stored(store, rows)

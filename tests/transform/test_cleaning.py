@@ -10,7 +10,7 @@ from tempfile import gettempdir
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.contract import values as grammar
@@ -99,7 +99,6 @@ def read_again(silver: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table, data: st.DataObject) -> None:
     source = bronze(data.draw(rows_of(table)), table)
@@ -112,7 +111,6 @@ def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table,
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_pieces_of_any_size_are_cleaned_alike_and_keys_may_be_on_disk(table: Table, data: st.DataObject) -> None:
     source = bronze(data.draw(rows_of(table)), table)
@@ -150,7 +148,6 @@ plain_values = {
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_the_fast_path_gives_what_the_rules_give(table: Table, data: st.DataObject) -> None:
     fields = {column.name: plain_values[column.type] for column in table.columns}
@@ -166,7 +163,6 @@ def test_the_fast_path_gives_what_the_rules_give(table: Table, data: st.DataObje
 integers = st.text(st.sampled_from("0123456789+-_ .e\u0663\u00a0"), max_size=21) | st.integers().map(str)
 
 
-@settings(max_examples=400, deadline=None)
 @given(integers)
 def test_what_polars_takes_for_an_integer_is_one_of_the_grammar(text: str) -> None:
     column = pl.Series([text])
@@ -178,7 +174,6 @@ def test_what_polars_takes_for_an_integer_is_one_of_the_grammar(text: str) -> No
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_cleaning_twice_is_cleaning_once(table: Table, data: st.DataObject) -> None:
     once, _ = cleaned(bronze(data.draw(rows_of(table)), table), table)
@@ -392,7 +387,6 @@ def test_the_latest_of_duplicates_stays(stamps_of_rows: list[tuple[str | None, s
 few_texts = st.none() | st.sampled_from(["", "a", "a ", "aa", "b", "é", "\u00a0", "\U0001f600", "\uffff", "~"])
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     records=st.lists(st.tuples(st.sampled_from(["1", "+1", "01", "2"]), few_texts, few_texts), min_size=1, max_size=8),
     budget=st.sampled_from([0, 1_000_000]),

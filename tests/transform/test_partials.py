@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.contract.gold import GOLD, GoldDataset
@@ -45,7 +45,6 @@ def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> d
         }
 
 
-@settings(max_examples=60, deadline=None)
 @given(sales, st.integers(1, 7))
 def test_gold_of_pieces_is_gold_of_the_whole(rows: list[tuple[str | None, ...]], size: int) -> None:
     whole = made(rows, 1_000, Memory())

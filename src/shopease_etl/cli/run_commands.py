@@ -1,0 +1,179 @@
+"""The commands that make runs: the whole pipeline, its stages, a retry."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Annotated, Literal
+
+import typer
+
+from shopease_etl.cli import options
+from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.run_summary import next_steps, run_summary
+from shopease_etl.cli.tabular import Grid
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CLEANED_TABLES, TABLES
+from shopease_etl.pipeline.plan import Consent, Plan, plan_all, plan_datasets, plan_tables
+from shopease_etl.report import RunResult
+
+
+def run_all(
+    context: CommandContext,
+    dry_run: options.DryRun = False,
+    skip_crawl: options.SkipCrawl = False,
+    first: Annotated[
+        Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The first stage to run.")
+    ] = "extract",
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Extract, clean, aggregate and crawl, and check that all totals match to the cent.
+
+    Example: shopease run-all --lake /data/lake --json
+    """
+    plan = plan_all(first, skip_crawl=skip_crawl)
+    consent = Consent(accept_drift, allow_shrink, allow_rejects)
+    if dry_run:
+        _check_and_show(context, plan, consent)
+    else:
+        _run_plan(context, plan, consent, wait)
+
+
+def retry(
+    context: CommandContext,
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Resume the last failed run from the first stage that did not finish.
+
+    Example: shopease run-all || shopease retry
+    """
+    from shopease_etl.pipeline import run as pipeline
+
+    settings, progress = context.settings, context.console.progress
+    consent = Consent(accept_drift, allow_shrink, allow_rejects)
+    _run_and_show(context, "retry", (), lambda: pipeline.retry(settings, progress, consent=consent, wait=wait))
+
+
+def extract(
+    context: CommandContext,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="Only this table; repeatable.",
+            autocompletion=options.completion(table.name for table in TABLES),
+        ),
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Copy the source tables to bronze: all from one snapshot, all or none.
+
+    Example: shopease extract --table customers --table transactions
+    """
+    plan = plan_tables("extract", table or (), fail_fast=fail_fast)
+    _run_plan(context, plan, Consent(accept_drift, allow_shrink), wait)
+
+
+def clean(
+    context: CommandContext,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="Only this table; repeatable.",
+            autocompletion=options.completion(table.name for table in CLEANED_TABLES),
+        ),
+    ] = None,
+    allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Clean bronze into silver; rejected rows go to quarantine with the reason.
+
+    Example: shopease clean --table products
+    """
+    consent = Consent(to_shrink=allow_shrink, to_rejects=allow_rejects)
+    _run_plan(context, plan_tables("clean", table or ()), consent, wait)
+
+
+def aggregate(
+    context: CommandContext,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Only this dataset; repeatable.",
+            autocompletion=options.completion(dataset.name for dataset in GOLD),
+        ),
+    ] = None,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Build gold from silver as Parquet, and check that their totals match.
+
+    Example: shopease aggregate --dataset customer_analytics
+    """
+    _run_plan(context, plan_datasets(dataset or ()), Consent(to_shrink=allow_shrink), wait)
+
+
+def crawl(
+    context: CommandContext,
+    crawlers: Annotated[
+        bool, typer.Option("--crawlers", help="Also run the Glue crawlers and wait for them (S3 lakes only).")
+    ] = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Register the lake's tables and views in Glue or in a local catalog, and query each once.
+
+    Example: shopease crawl --crawlers
+    """
+    _run_plan(context, Plan(("crawl",), crawlers=crawlers), Consent(), wait)
+
+
+def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> None:
+    """Check what a run needs at its start, and show what it would read and write."""
+    from shopease_etl.pipeline import run as pipeline
+
+    pipeline.check_plan(plan, context.settings, consent)
+    steps = plan.steps()
+    rows = [(step.stage, step.dataset, "\n".join(step.reads), "\n".join(step.writes)) for step in steps]
+    context.console.result(steps, lambda: Grid(("stage", "dataset", "reads", "writes"), rows, droppable=("reads",)))
+
+
+def _run_plan(context: CommandContext, plan: Plan, consent: Consent, wait: float) -> None:
+    from shopease_etl.pipeline import run as pipeline
+
+    settings, progress = context.settings, context.console.progress
+    command = "run-all" if len(plan.stages) > 1 else plan.stages[0]
+    _run_and_show(
+        context, command, plan.stages, lambda: pipeline.run(plan, settings, progress, consent=consent, wait=wait)
+    )
+
+
+def _run_and_show(context: CommandContext, command: str, stages: Sequence[str], work: Callable[[], RunResult]) -> None:
+    """Make a run, send alerts and pings if the settings ask for them, and show the result.
+
+    With `--quiet` a run that succeeds prints nothing: cron mails only failures.
+    """
+    from shopease_etl.operations.alerts import watched
+    from shopease_etl.pipeline import wiring
+
+    settings, console = context.settings, context.console
+    with watched(settings, command, stages) if settings.alerts or settings.ping_url else nullcontext():
+        run = work()
+    if console.json or not console.quiet:
+        prices = wiring.prices(settings) if wiring.lake_store(settings).is_on_aws else None
+        location = settings.lake.rstrip("/")
+        console.result(run, lambda: run_summary(run, location, prices), f"run {run.run_id} {run.status}")
+    if not console.json:
+        console.message(next_steps(run))
