@@ -18,7 +18,7 @@ from shopease_etl.cli.logs import LARGEST_BYTES, OLD_FILES, JsonFormatter, LogFi
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.pipeline.events import Event, Events, log_event
 from shopease_etl.redaction import Secrets
-from shopease_etl.report import DatasetResult, RunResult, StageResult
+from shopease_etl.report import DatasetResult, RunResult, StageResult, Status
 
 SAMPLE: Final = ("sample", "sales.sql", "--scale", "0.01")
 NEXT: Final = "Next: shopease restore sales.sql"
@@ -352,7 +352,7 @@ CLEANED: Final = StageResult(
 
 def ended(status: str, error: str | None = None) -> RunResult:
     times = ("2026-01-01T00:00:00.000+00:00", "2026-01-01T00:00:04.200+00:00")
-    return RunResult("r1", status, *times, "1", (EXTRACTED, CLEANED), {}, error=error)
+    return RunResult("r1", Status(status), *times, "1", (EXTRACTED, CLEANED), {}, error=error)
 
 
 def test_events_read_well(caplog: pytest.LogCaptureFixture) -> None:

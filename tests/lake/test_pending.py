@@ -9,7 +9,8 @@ import pytest
 from accounts import Account
 from lakes import unfinished
 from memory_store import reopened
-from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, STORES
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import CUSTOMERS, STORES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.manifests import publication
@@ -18,7 +19,7 @@ from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, open_store, put_stream
 from shopease_etl.operations.status import status
 
-BRONZE, SILVER, GOLD = CUSTOMERS.bronze_key, CUSTOMERS.silver_key, GOLD_TABLES[0].key
+BRONZE, SILVER, GOLD = CUSTOMERS.bronze_key, CUSTOMERS.silver_key, DAILY_SALES_SUMMARY.key
 OBJECTS = {BRONZE: b"a\n1\n", SILVER: b"b\n22\n", GOLD: b"PAR1"}
 MANIFEST = {"run_id": "20261123T000000.000000Z-0000", "status": "running", "stages": ["x"], "published": True}
 MANIFEST_KEY = f"_runs/{MANIFEST['run_id']}.json"

@@ -6,7 +6,8 @@ from typing import Any, Final
 import pytest
 
 from accounts import Account
-from shopease_etl.contract.tables import GOLD_TABLES, REJECTION_COLUMNS, TABLES
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import REJECTION_COLUMNS, TABLES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.warehouse.formats import declared_tables, terraform_catalog
 from shopease_etl.warehouse.glue import GlueCatalog
@@ -73,7 +74,7 @@ def test_gold_has_its_types(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, days)
     storage = glue.get_table(DatabaseName=DATABASE, Name="daily_sales_summary")["Table"]["StorageDescriptor"]
     types = {column["Name"]: column["Type"] for column in storage["Columns"]}
-    assert types == {column.name: column.type for column in GOLD_TABLES[0].columns}
+    assert types == {column.name: column.type for column in GOLD[0].columns}
     assert "parquet" in storage["InputFormat"].lower()
 
 

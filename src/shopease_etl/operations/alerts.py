@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -35,13 +35,13 @@ from shopease_etl.operations.pings import Pings
 from shopease_etl.operations.status import brought_data
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.redaction import Secrets
+from shopease_etl.report import Status
 from shopease_etl.settings import Settings
 from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
-SUCCEEDED: Final = "succeeded"
-_UNHURT: Final = {SUCCEEDED, "rolled back", "running"}
+_UNHURT: Final[Set[str]] = {Status.SUCCEEDED, Status.ROLLED_BACK, Status.RUNNING}
 _VARYING: Final = re.compile(r"\b\d{8}T\S+|\d+")  # ids of runs, and numbers
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Literal
 
-from shopease_etl.report import DatasetResult, RunResult, StageResult
+from shopease_etl.report import DatasetResult, RunResult, StageResult, Status
 from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,9 @@ Kind = Literal[
 ]
 
 _ENDS: Final[Mapping[str, Kind]] = {
-    "succeeded": "run_succeeded",
-    "failed": "run_failed",
-    "interrupted": "run_interrupted",
+    Status.SUCCEEDED: "run_succeeded",
+    Status.FAILED: "run_failed",
+    Status.INTERRUPTED: "run_interrupted",
 }
 _WRITTEN: Final = ("run_id", "stage", "dataset", "layer", "rows", "rejected", "bytes", "seconds", "error")
 

@@ -3,18 +3,16 @@
 import itertools
 import logging
 
-from shopease_etl.contract.tables import RUNS
+from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake import generations as rollback
 from shopease_etl.lake.manifests import manifests, moment_of, run_keys
 from shopease_etl.lake.publish import write_manifest
 from shopease_etl.lake.store import LakeStore
+from shopease_etl.report import Status
 from shopease_etl.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_RUNNING = "running"
-DIED = "died"
 
 
 def record_death(store: LakeStore) -> None:
@@ -24,10 +22,10 @@ def record_death(store: LakeStore) -> None:
     command that takes the lock looks at the last one.
     """
     last = next(manifests(store), None)
-    if last and last.run.status == _RUNNING:
+    if last and last.run.status == Status.RUNNING:
         log.warning("the run %s died before it ended", last.run.run_id)
         error = "its process ended without a trace: killed, out of memory, or the machine stopped"
-        write_manifest(store, {**last.document, "status": DIED, "error": error})
+        write_manifest(store, {**last.document, "status": Status.DIED, "error": error})
 
 
 def prune(store: LakeStore, settings: Settings) -> None:

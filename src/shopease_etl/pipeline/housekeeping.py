@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.cleanup import (
     Garbage,
@@ -81,7 +81,7 @@ def find_garbage(
         with holding(store, settings, "cleanup", wait=wait):
             _settle(store, settings)
     orphans = orphaned_uploads(store, older_than=older_than) if uploads else OrphanedUploads((), 0, 0)
-    chosen = tables.LAYERS if everything else layers
+    chosen = layout.LAYERS if everything else layers
     return Garbage(store.location, orphans, owned_objects(store, chosen, everything=everything))
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from shopease_etl import __version__, cancel
-from shopease_etl.contract.tables import JOURNAL
+from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
 from shopease_etl.lake.lock.lock import Held
@@ -26,7 +26,7 @@ from shopease_etl.pipeline.reconciliation import reconciled
 from shopease_etl.pipeline.wiring import crawlers, warehouse
 from shopease_etl.progress import Progress
 from shopease_etl.redaction import Secrets
-from shopease_etl.report import CrawlerRun, Recorded, Replaced, RunResult, SourceInfo, StageResult
+from shopease_etl.report import CrawlerRun, Recorded, Replaced, RunResult, SourceInfo, StageResult, Status
 from shopease_etl.settings import Settings
 from shopease_etl.source.postgres import Snapshot
 from shopease_etl.source.session import attempted
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUNNING: Final = "running"
-SUCCEEDED: Final = "succeeded"
-FAILED: Final = "failed"
-INTERRUPTED: Final = "interrupted"
 KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shopease run-all` reads the source again"
 ASIDE: Final = "undoing"
 _RAISE_LIMIT: Final = "SHOPEASE_{}_TIMEOUT sets the limit; see what took so long with --verbose"
@@ -124,7 +120,7 @@ class Job:
         with cancel.deadline(self.settings.stage_timeout, f"the stage {name}", hint=_RAISE_LIMIT.format("STAGE")):
             result = stage()
         self.stages.append(result)
-        self.record(RUNNING, None)
+        self.record(Status.RUNNING, None)
         self.events.stage_done(result)
         return result
 
@@ -139,19 +135,19 @@ class Job:
         self.replaced = Replaced(kept, tuple(sorted(set(keys) - set(kept))))
         self.hold.require()
         try:
-            publish_run(self.store, self.pending, asdict(self._result(RUNNING, None, is_published=True)))
+            publish_run(self.store, self.pending, asdict(self._result(Status.RUNNING, None, is_published=True)))
         finally:
             self.is_published = self.pending.is_committed
         cancel.check()
 
-    def record(self, status: str, error: str | None) -> RunResult:
+    def record(self, status: Status, error: str | None) -> RunResult:
         """Write the manifest."""
         has_written = any(stage.datasets for stage in self.stages)
         result = self._result(status, error, is_published=self.is_published or not has_written)
         write_manifest(self.store, asdict(result))
         return result
 
-    def _result(self, status: str, error: str | None, *, is_published: bool) -> RunResult:
+    def _result(self, status: Status, error: str | None, *, is_published: bool) -> RunResult:
         return RunResult(
             run_id=self.run_id,
             status=status,
@@ -181,9 +177,9 @@ class Job:
                 error.add_note(KEPT)
             elif kept:
                 log.warning("%s", KEPT)
-            self._tell_end(*((INTERRUPTED, INTERRUPTED) if is_interrupt else (FAILED, str(error))))
+            self._tell_end(*((Status.INTERRUPTED, "interrupted") if is_interrupt else (Status.FAILED, str(error))))
 
-    def _tell_end(self, status: str, error: str) -> None:
+    def _tell_end(self, status: Status, error: str) -> None:
         """In the manifest, if that can be written, and to who listens; without secrets that the error may bear."""
         secrets = Secrets()
         secrets.learn(self.settings.database_url.get_secret_value())
@@ -200,7 +196,7 @@ class Job:
         if self.store.find(f"{JOURNAL}{self.run_id}"):
             return  # the next command publishes the rest
         try:
-            document: dict[str, Any] = asdict(self._result(FAILED, None, is_published=True))
+            document: dict[str, Any] = asdict(self._result(Status.FAILED, None, is_published=True))
             undo(
                 self.store,
                 private_path(self.settings.home, ASIDE, self.store.location),

@@ -1,7 +1,7 @@
 """Runs from their start to their end: looked over ahead, carried out under the lake's lock, taken up, rolled back."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -14,17 +14,17 @@ from shopease_etl.errors import (
     ShopeaseError,
     UnreachableError,
 )
-from shopease_etl.lake.generations import ROLLED_BACK, plan_rollback, runs_to_undo, undo
+from shopease_etl.lake.generations import plan_rollback, runs_to_undo, undo
 from shopease_etl.lake.manifests import Manifest, manifests, next_run_id, recorded_datasets, require_whole
 from shopease_etl.lake.store import LakeStore, private_path
 from shopease_etl.pipeline import guards, history, lineage
 from shopease_etl.pipeline.events import Events, log_event, now
 from shopease_etl.pipeline.housekeeping import holding, tidy
-from shopease_etl.pipeline.job import ASIDE, RUNNING, SUCCEEDED, Job
+from shopease_etl.pipeline.job import ASIDE, Job
 from shopease_etl.pipeline.plan import STAGES, Consent, Plan, plan_of
 from shopease_etl.pipeline.wiring import crawlers, lake_store, warehouse
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.report import Replaced, RollbackPlan, RollbackResult, RunResult, SourceInfo, stage_of
+from shopease_etl.report import Replaced, RollbackPlan, RollbackResult, RunResult, SourceInfo, Status, stage_of
 from shopease_etl.settings import Settings
 from shopease_etl.source.session import existing_source, require_embedded
 from shopease_etl.stages.extract import resolve
@@ -32,7 +32,7 @@ from shopease_etl.stages.extract import resolve
 log = logging.getLogger(__name__)
 
 NO_CONSENT = Consent()
-_ENDED: Final = {SUCCEEDED: "succeeded", ROLLED_BACK: "was rolled back"}
+_ENDED: Final[Mapping[str, str]] = {Status.SUCCEEDED: "succeeded", Status.ROLLED_BACK: "was rolled back"}
 
 
 def check_plan(plan: Plan, settings: Settings, consent: Consent = NO_CONSENT) -> None:
@@ -46,8 +46,10 @@ def check_plan(plan: Plan, settings: Settings, consent: Consent = NO_CONSENT) ->
                 guards.require_no_drift(guards.previous(store), sources, moment.sample_row)
     else:
         recorded = recorded_datasets(store)
+        optional = {table.bronze_key for table in plan.tables if not table.required}
         for key in (key for step in plan.steps() if step.stage == plan.stages[0] for key in step.reads):
-            require_whole(store, key, recorded)
+            if key not in optional or store.find(key):
+                require_whole(store, key, recorded)
 
 
 def run(
@@ -150,7 +152,7 @@ def rollback(
             raise DataRefusedError(message, hint="look again: `shopease rollback --dry-run`")
         documents = [manifest.document for manifest in undone]
         aside = private_path(settings.home, ASIDE, store.location)
-        result = undo(store, aside, documents, hold.require, status=ROLLED_BACK, rolled_back_at=now())
+        result = undo(store, aside, documents, hold.require, status=Status.ROLLED_BACK, rolled_back_at=now())
         history.prune(store, settings)
         if plan.leaves_nothing and not skip_crawl:
             warehouse(settings, store).clear()
@@ -173,7 +175,7 @@ def _events(run_id: str, plan: Plan, settings: Settings) -> Events:
 def _carried_out(job: Job) -> RunResult:
     with _ending(job), _in_time(job.settings):
         job.events.run_started(job.attempt)
-        job.record(RUNNING, None)
+        job.record(Status.RUNNING, None)
         job.execute()
     with cancel.deferred("telling how the run ended"):
         result = _recorded(job)
@@ -185,7 +187,7 @@ def _carried_out(job: Job) -> RunResult:
 def _recorded(job: Job) -> RunResult:
     """The run's last manifest; all that it tells of has been done."""
     try:
-        return job.record(SUCCEEDED, None)
+        return job.record(Status.SUCCEEDED, None)
     except UnreachableError as error:
         message = f"all that the run wrote is published, but its manifest could not be written: {error}"
         raise UnreachableError(message, hint="`shopease retry` writes it") from error
