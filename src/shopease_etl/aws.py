@@ -30,6 +30,7 @@ from botocore.exceptions import (
 )
 
 from shopease_etl.errors import UnreachableError
+from shopease_etl.wording import one_line
 
 ATTEMPTS: Final = 6
 PIECE: Final = 256 * 1024
@@ -157,7 +158,7 @@ class ObjectBody:
             if attempt < ATTEMPTS:
                 _pause(attempt)
                 self._reopen()
-        message = f"{self._uri} broke off while it was read, {ATTEMPTS} times: {_told(broken)}"
+        message = f"{self._uri} broke off while it was read, {ATTEMPTS} times: {one_line(broken)}"
         raise UnreachableError(message, hint=_NETWORK) from broken
 
     def _reopen(self) -> None:
@@ -191,23 +192,18 @@ def refusals(what: str) -> Iterator[None]:
         raise UnreachableError(f"no AWS credentials for {what}: {error}", hint=_CREDENTIALS) from error
     except (TokenRetrievalError, CredentialRetrievalError, NoAuthTokenError, SSOError, LoginError) as error:
         raise UnreachableError(
-            f"the AWS credentials for {what} cannot be had: {_told(error)}", hint=_EXPIRED
+            f"the AWS credentials for {what} cannot be had: {one_line(error)}", hint=_EXPIRED
         ) from error
     except FlexibleChecksumError as error:
-        raise UnreachableError(f"{what} arrived damaged: {_told(error)}", hint=_DAMAGED) from error
+        raise UnreachableError(f"{what} arrived damaged: {one_line(error)}", hint=_DAMAGED) from error
     except NoRegionError as error:
         raise UnreachableError(f"no AWS region for {what}", hint="set AWS_REGION") from error
     except ParamValidationError as error:
         raise UnreachableError(
-            f"{what} cannot be: {_told(error)}", hint="correct that name in its setting: `shopease check` lists them"
+            f"{what} cannot be: {one_line(error)}", hint="correct that name in its setting: `shopease check` lists them"
         ) from error
     except (BotoCoreError, ValueError) as error:
-        raise UnreachableError(f"cannot reach {what}: {_told(error)}", hint=_NETWORK) from error
-
-
-def _told(error: Exception) -> str:
-    """On one line."""
-    return " ".join(str(error).split())
+        raise UnreachableError(f"cannot reach {what}: {one_line(error)}", hint=_NETWORK) from error
 
 
 def refusal(what: str, error: ClientError) -> UnreachableError:

@@ -24,4 +24,9 @@ def reason(error: BaseException) -> str:
         return "it is closed"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    return one_line(error)
+
+
+def one_line(text: object) -> str:
+    """A text or an error's message in one line, each run of white space one space."""
+    return " ".join(str(text).split())

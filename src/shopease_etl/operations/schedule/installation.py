@@ -10,6 +10,7 @@ from typing import Final
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.operations.schedule.cron import merged
 from shopease_etl.operations.schedule.request import Schedule, ScheduledFile
+from shopease_etl.wording import one_line
 
 _FOLDER: Final = re.compile(r"(?:WorkingDirectory|FOLDER *)=")
 
@@ -106,5 +107,5 @@ def _called(command: list[str], text: str = "") -> subprocess.CompletedProcess[s
 
 
 def _failure(command: str, said: str) -> ShopeaseError:
-    reason = " ".join(said.split()) or "it said nothing"
+    reason = one_line(said) or "it said nothing"
     return ShopeaseError(f"{command} failed: {reason}", hint="when it is in order, install once more")
