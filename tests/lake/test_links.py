@@ -150,10 +150,8 @@ def test_a_catalog_is_written_through_no_link(tmp_path: Path, elsewhere: Path) -
     path = tmp_path / "catalog" / "c.json"
     path.parent.mkdir()
     path.symlink_to(elsewhere / "file")
-    path.with_name(".c.json.new").symlink_to(elsewhere / "file")
+    path.with_name(".c.json.part").symlink_to(elsewhere / "file")
     catalog = LocalCatalog("c", "lake", (), ())
-    with pytest.raises(UnreachableError, match="is a symbolic link"):
-        save(catalog, path)
     save(catalog, path)
     assert (load(path), path.is_symlink()) == (catalog, False)
     assert untouched(elsewhere)

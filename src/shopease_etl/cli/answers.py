@@ -1,13 +1,12 @@
 """A query's rows on stdout or in a file, in the format that was asked for."""
 
-import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 import pyarrow as pa
 
+from shopease_etl.atomic import replacing
 from shopease_etl.cli.console import PIPED_WIDTH, Console
 from shopease_etl.cli.formats import write_csv, write_json, write_parquet
 from shopease_etl.cli.result_tables import ResultTable
@@ -80,23 +79,15 @@ def _draw(reader: pa.RecordBatchReader, console: Console, *, vertical: bool) -> 
 
 
 def _to_file(reader: pa.RecordBatchReader, output_format: str, output: Path) -> int:
-    if output_format == "parquet":
-        return write_parquet(reader, output)
-    with _whole(output) as stream:
-        return _WRITERS[output_format](reader, stream)
-
-
-@contextlib.contextmanager
-def _whole(output: Path) -> Iterator[TextIO]:
-    """A text file that appears under its name when it is whole."""
-    part = output.with_name(f".{output.name}.part")
+    """The file appears under its name when it is whole."""
     try:
-        with part.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        part.replace(output)
+        with replacing(output) as file:
+            if output_format == "parquet":
+                return write_parquet(reader, file)
+            stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            rows = _WRITERS[output_format](reader, stream)
+            stream.detach()  # writes what it still has
+            return rows
     except OSError as error:
-        message = f"cannot write {output}: {error.strerror}"
+        message = f"cannot write {output}: {error.strerror or error}"
         raise UnreachableError(message) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

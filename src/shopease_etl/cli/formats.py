@@ -3,17 +3,13 @@
 import json
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
-from shopease_etl.errors import UnreachableError
 
 _NEEDS_QUOTES: Final = '^$|[",\r\n]'
 
@@ -80,26 +76,13 @@ def _json_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
-    """Writes a Parquet file (zstd) that appears under its name when it is whole; gives the number of rows."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        rows = _write_parquet(reader, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise UnreachableError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return rows
-
-
-def _write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
+def write_parquet(reader: pa.RecordBatchReader, file: BinaryIO) -> int:
+    """Writes Parquet (zstd); gives the number of rows."""
     schema = pa.schema(
         [field.with_name(name) for field, name in zip(reader.schema, _distinct(reader.schema.names), strict=True)]
     )
     rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in reader:
             writer.write_batch(batch.rename_columns(schema.names))
             rows += batch.num_rows

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from shopease_etl import atomic
 from shopease_etl.errors import UnreachableError
 from shopease_etl.wording import room_hint
 
@@ -72,19 +73,16 @@ def link(path: Path, target: Path) -> None:
         try:
             target.hardlink_to(path)
         except OSError:
-            with path.open("rb") as source, target.open("xb") as copy:
+            with path.open("rb") as source, atomic.replacing(target) as copy:
                 shutil.copyfileobj(source, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-        sync_folder(target.parent)
+        atomic.sync_folder(target.parent)
 
 
 def put_in_place(staged: Path, target: Path) -> None:
     """Rename a staged file to where readers see it."""
     with translated("write", target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(target)
-        sync_folder(target.parent)
+        atomic.put_in_place(staged, target)
     remove(staged)
 
 
@@ -99,19 +97,6 @@ def remove_if_empty(folder: Path) -> None:
     """Delete a folder that holds nothing."""
     with suppress(OSError):
         folder.rmdir()
-
-
-def sync_folder(folder: Path) -> None:
-    """Return when the names in the folder are on the disk."""
-    sync(os.open(folder, os.O_RDONLY))
-
-
-def sync(descriptor: int) -> None:
-    """Sync what a descriptor is of, and close the descriptor."""
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import BinaryIO, Final, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from shopease_etl import atomic
 from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
@@ -22,7 +23,6 @@ from shopease_etl.lake.files import (
     put_in_place,
     remove,
     remove_if_empty,
-    sync,
     translated,
 )
 from shopease_etl.lake.lock.lock import LakeLock
@@ -267,7 +267,7 @@ class FileSink:
                 return
             self._syncing.result()
         self._unsynced = 0
-        self._syncing = _SYNCS.submit(sync, os.dup(self._file.fileno()))
+        self._syncing = _SYNCS.submit(atomic.sync, os.dup(self._file.fileno()))
 
     def complete(self) -> None:
         """Return when all bytes are on the disk."""

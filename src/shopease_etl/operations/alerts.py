@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from shopease_etl import extras, signals
+from shopease_etl.atomic import replacing
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -213,11 +214,10 @@ class _Watch:
         return Failure("", str(last.run.error), str(last.document["finished_at"]), stages)
 
     def _remember(self, failure: Failure | None) -> None:
-        fresh = self._memory.with_suffix(".new")
         try:
-            with open_file(fresh, "wb") as file:
+            make_folder(self._memory.parent)
+            with replacing(self._memory) as file:
                 file.write(json.dumps(failure and asdict(failure)).encode())
-            fresh.replace(self._memory)
         except (OSError, UnreachableError) as error:
             told = "what was told cannot be remembered in %s, and will be told again: %s; see SHOPEASE_HOME"
             log.error(told, self._memory.parent, error)
