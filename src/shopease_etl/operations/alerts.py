@@ -5,7 +5,6 @@ A failure is told once, until another one comes or what failed is done well. Wha
 here is a failure of the run.
 """
 
-import fcntl
 import json
 import logging
 import re
@@ -18,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Self
 
-from shopease_etl import extras, signals
+from shopease_etl import extras, file_locks, signals
 from shopease_etl.atomic import replacing
 from shopease_etl.errors import (
     ConfigurationError,
@@ -138,7 +137,7 @@ class _Watch:
             yield
             return
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            file_locks.lock(lock, wait=True)
             yield
 
     def _tell(self, failure: Failure | None, error: BaseException | None) -> None:

@@ -1,6 +1,5 @@
 """One run at a time per lake: an operating-system lock, which dies with its holder."""
 
-import fcntl
 import json
 import os
 import socket
@@ -10,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
+from shopease_etl import file_locks
 from shopease_etl.errors import LakeLockedError, UnreachableError
 from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in, this_process
 from shopease_etl.nofollow import make_folder, open_file
@@ -65,12 +65,11 @@ def _is_alive(holder: Holder, path: Path) -> bool:
 def _is_locked(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return not file_locks.lock(file, shared=True)
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    return False
 
 
 def _write_holder(file: BinaryIO, path: Path, holder: Holder) -> None:
@@ -102,13 +101,13 @@ def _acquired(path: Path) -> Iterator[BinaryIO]:
 
 def _lock(file: BinaryIO, path: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = _holder(file)
-        raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT) from None
+        is_ours = file_locks.lock(file)
     except OSError as error:
         message = f"cannot lock {path}: {error.strerror}"
         raise UnreachableError(message, hint="it must be on a file system that knows locks") from error
+    if not is_ours:
+        holder = _holder(file)
+        raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT)
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
