@@ -70,10 +70,10 @@ def test_a_person_is_asked(full: Shop, answer: str, is_gone: bool) -> None:
 
 
 def test_a_run_that_has_the_lake_is_left_alone(full: Shop) -> None:
-    from shopease_etl.lake.lock import file as lock
+    from shopease_etl.lake.lock.file import locked_file
 
     before = keys(full)
-    with lock.held(full.folder / "lake" / "_runs" / ".lock", "a run"):
+    with locked_file(full.folder / "lake" / "_runs" / ".lock", "a run"):
         full.run("cleanup", "--all", "--yes").failed(75, "a run")
     assert keys(full) == before
 

@@ -101,12 +101,12 @@ class Dies:
 
     def __init__(self, pending: PendingStore, published: int) -> None:
         self.waiting = pending.waiting
-        self.tickets = pending.tickets
-        self._sinks = list(pending._waiting.values())[:published]
+        self.pending_writes = pending.pending_writes
+        self._writers = list(pending._waiting.values())[:published]
 
     def publish(self) -> None:
-        for sink in self._sinks:
-            sink.publish()
+        for writer in self._writers:
+            writer.publish()
         raise SystemExit
 
 

@@ -12,7 +12,7 @@ import rich.console
 
 from commands import Shop, copy_of, execute
 from shopease_etl.cli.render_status import lake_status, sparkline
-from shopease_etl.lake.lock import file as lock
+from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.store import open_store
 from shopease_etl.operations.status import problem, status
@@ -113,7 +113,7 @@ def test_a_run_under_way_is_no_problem_and_one_that_died_is(shop: Shop, tmp_path
     (runs / f"{document['run_id']}.json").write_text(json.dumps(document))
     store, path = open_store(str(tmp_path / "lake")), runs / ".lock"
     assert "died" in str(status(store, store.lock(tmp_path).status()).problem)
-    with lock.held(path, str(document["run_id"])):
+    with locked_file(path, str(document["run_id"])):
         held = store.lock(tmp_path).status()
         found = status(store, held)
         assert (found.problem, str(document["run_id"]) in str(found.under_way)) == (None, True)

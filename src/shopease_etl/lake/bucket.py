@@ -88,15 +88,15 @@ class Bucket:
         self._store.read(key)
 
     def _write(self, key: str) -> None:
-        sink = self._store.sink(key)
+        writer = self._store.raw_writer(key)
         try:
-            sink.write(b"shopease check")
-            sink.complete()
+            writer.write(b"shopease check")
+            writer.complete()
         finally:
-            sink.discard()
+            writer.discard()
 
     def _abort(self, key: str) -> None:
-        """A sink that is discarded only logs that it may not."""
+        """A writer that is discarded only logs that it may not."""
         for upload in self._store.unfinished_uploads():
             if upload.key == key:
                 self._store.abort(upload)

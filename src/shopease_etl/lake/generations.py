@@ -119,7 +119,7 @@ def undo(
     pending = PendingStore(store, aside)
     try:
         for key, name in objects.items():
-            pending.bring_back(key, _required(run_ids[-1], key, name))
+            pending.restore_version(key, _required(run_ids[-1], key, name))
         require_lock()
         last, *others = ({**document, "published": False, **changes} for document in documents)
         publish_run(store, pending, last, deletes=new, is_final=True, others=others)

@@ -26,7 +26,7 @@ from shopease_etl.lake.files import (
     translated,
 )
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.store import StoredObject, Ticket, UnfinishedUpload, Upload
+from shopease_etl.lake.store import PendingWrite, StoredObject, UnfinishedUpload, Upload
 from shopease_etl.lake.targets import PROBE, require_creatable, require_no_links, require_replaceable
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
@@ -101,11 +101,11 @@ class LocalStore:
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
-        return Upload(key, self.sink(key))
+        return Upload(key, self.raw_writer(key))
 
-    def sink(self, key: str) -> "FileSink":
+    def raw_writer(self, key: str) -> "FileWriter":
         """Begin to write an object; it stays invisible until published."""
-        return FileSink(self._path(STAGING), self._path(key), key)
+        return FileWriter(self._path(STAGING), self._path(key), key)
 
     def uri(self, key: str) -> str:
         """The object's path."""
@@ -185,8 +185,8 @@ class LocalStore:
         self.require_kept(key, name)
         return self.read(name, start, length)
 
-    def former(self, key: str, name: str) -> "FileSink":
-        """A sink that has the bytes of a kept object already, complete and not yet published."""
+    def from_kept(self, key: str, name: str) -> "FileWriter":
+        """A writer that has the bytes of a kept object already, complete and not yet published."""
         self.require_kept(key, name)
         copy = self._path(f"{STAGING}/{uuid4().hex}")
         link(self._path(name), copy)
@@ -209,20 +209,20 @@ class LocalStore:
         """Files that a run which has ended left for this key."""
         return sorted(self._path(STAGING).glob(f"{glob.escape(quote(key, safe=''))}.*"))
 
-    def from_file(self, key: str, path: Path) -> "FileSink":
-        """A sink that has a staged file's bytes already, not yet published; the file is moved."""
-        sink = self.sink(key)
-        sink.take(path)
-        return sink
+    def from_file(self, key: str, path: Path) -> "FileWriter":
+        """A writer that has a staged file's bytes already, not yet published; the file is moved."""
+        writer = self.raw_writer(key)
+        writer.take(path)
+        return writer
 
-    def finish(self, ticket: Ticket) -> bool:
+    def finish(self, pending: PendingWrite) -> bool:
         """Rename a staged file in its dead writer's place; a file that was renamed is known by its inode."""
-        target = self.root / ticket["key"]
-        staged = self._path(f"{STAGING}/{Path(ticket['staged']).name}")
+        target = self.root / pending["key"]
+        staged = self._path(f"{STAGING}/{Path(pending['staged']).name}")
         if staged.is_file():
             put_in_place(staged, target)
             return True
-        return target.is_file() and bool(target.stat().st_ino == ticket["inode"])
+        return target.is_file() and bool(target.stat().st_ino == pending["inode"])
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
         """Delete what a killed command left half written, but the files to keep."""
@@ -234,7 +234,7 @@ class LocalStore:
         remove_if_empty(folder)
 
 
-class FileSink:
+class FileWriter:
     """A file written aside, at `staged`, and renamed into its place."""
 
     def __init__(self, folder: Path, target: Path, key: str) -> None:
@@ -292,6 +292,6 @@ class FileSink:
         self._file.close()
         remove(self.staged)
 
-    def ticket(self) -> Ticket:
+    def pending_write(self) -> PendingWrite:
         """The staged file's name and inode, and its key."""
         return {"key": self._key, "staged": self.staged.name, "inode": self.staged.stat().st_ino}

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shopease_etl.aws import code_of, refusals
 from shopease_etl.errors import UnreachableError
-from shopease_etl.lake.store import Ticket
+from shopease_etl.lake.store import PendingWrite
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def is_from(client: Any, target: Mapping[str, str], identity: str) -> bool:
     return bool(head.get("Metadata", {}).get(UPLOAD_ID) == identity)
 
 
-class MultipartSink:
+class MultipartWriter:
     """One multipart upload: parts go up from a bounded number of threads while the next bytes come in.
 
     Memory holds at most `CONCURRENT_PARTS` parts on their way and the next one as it fills.
@@ -100,7 +100,7 @@ class MultipartSink:
             while some := file.read(PART_BYTES):
                 self.write(some)
 
-    def filled(self, fill: Callable[["MultipartSink"], None]) -> "MultipartSink":
+    def filled(self, fill: Callable[["MultipartWriter"], None]) -> "MultipartWriter":
         """This upload, complete when `fill` has given it its bytes; aborted where that breaks off."""
         try:
             fill(self)
@@ -150,7 +150,7 @@ class MultipartSink:
             if code_of(error.__cause__) != "NoSuchUpload":
                 log.warning("an unfinished upload stays behind: %s", error)
 
-    def ticket(self) -> Ticket:
+    def pending_write(self) -> PendingWrite:
         """What completes the upload, in another process too; `id` is in the object's metadata."""
         parts = [part.result() for part in self._parts]
         return {

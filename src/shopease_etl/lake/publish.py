@@ -12,7 +12,7 @@ from shopease_etl import signals
 from shopease_etl.contract import tables
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.staging import PendingStore
-from shopease_etl.lake.store import LakeStore, Store, Ticket, put_stream
+from shopease_etl.lake.store import LakeStore, PendingWrite, Store, put_stream
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class _Journal:
 
     key: str
     manifest: Mapping[str, Any]
-    objects: Sequence[Ticket]
+    objects: Sequence[PendingWrite]
     deletes: Sequence[str]
     is_final: bool
     others: Sequence[Mapping[str, Any]]
@@ -56,7 +56,7 @@ def publish_run(
         UnreachableError: the store refuses something; `pending.is_committed` tells on which side of the journal.
     """
     key = tables.JOURNAL + str(manifest["run_id"])
-    journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
+    journal = {"version": VERSION, "manifest": manifest, "objects": pending.pending_writes(), "deletes": list(deletes)}
     with signals.held_back():
         store.check_targets([*pending.waiting, *deletes, _manifest_key(manifest)])
         log.info("publishing %d objects", len(pending.waiting))

@@ -19,8 +19,8 @@ from shopease_etl.lake.bucket import Bucket
 from shopease_etl.lake.cleanup import abort_uploads, is_own
 from shopease_etl.lake.lock.lease_store import TaggedObject
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartSink, is_from
-from shopease_etl.lake.store import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload, private_path
+from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartWriter, is_from
+from shopease_etl.lake.store import Encryption, PendingWrite, StoredObject, UnfinishedUpload, Upload, private_path
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,11 @@ class S3Store:
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; it stays invisible until published."""
-        return Upload(key, self.sink(key))
+        return Upload(key, self.raw_writer(key))
 
-    def sink(self, key: str) -> MultipartSink:
+    def raw_writer(self, key: str) -> MultipartWriter:
         """Begin to write an object; it stays invisible until published."""
-        return MultipartSink(self.client, self._pool, key, self._target(key), self._encrypted())
+        return MultipartWriter(self.client, self._pool, key, self._target(key), self._encrypted())
 
     def uri(self, key: str) -> str:
         """The object's s3:// address."""
@@ -172,26 +172,26 @@ class S3Store:
         """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
         return self._read(key, start, length, VersionId=name.partition(" ")[0])
 
-    def former(self, key: str, name: str) -> MultipartSink:
-        """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
+    def from_kept(self, key: str, name: str) -> MultipartWriter:
+        """A writer to which S3 itself copies the bytes of an object's former version; not yet published."""
         size = self._former_bytes(key, name)
         source = {**self._target(key), "VersionId": name.partition(" ")[0]}
-        return self.sink(key).filled(lambda sink: sink.copy(source, size))
+        return self.raw_writer(key).filled(lambda writer: writer.copy(source, size))
 
     def prune(self, run_ids: Iterable[str]) -> None:
         """Nothing to do: the bucket's lifecycle rules say how long it keeps versions."""
 
-    def finish(self, ticket: Ticket) -> bool:
+    def finish(self, pending: PendingWrite) -> bool:
         """Complete an upload in its dead writer's place; an object that was completed is known by the upload's id."""
-        key = str(ticket["key"])
-        request = {"MultipartUpload": {"Parts": ticket["parts"]}, "MpuObjectSize": ticket["bytes"]}
+        key = str(pending["key"])
+        request = {"MultipartUpload": {"Parts": pending["parts"]}, "MpuObjectSize": pending["bytes"]}
         try:
             with refusals(self.uri(key)):
-                self.client.complete_multipart_upload(**self._target(key), UploadId=ticket["upload"], **request)
+                self.client.complete_multipart_upload(**self._target(key), UploadId=pending["upload"], **request)
         except UnreachableError as error:
             if code_of(error.__cause__) != "NoSuchUpload":
                 raise
-            return is_from(self.client, self._target(key), str(ticket["id"]))
+            return is_from(self.client, self._target(key), str(pending["id"]))
         return True
 
     def abort_stale_uploads(self) -> None:
@@ -210,9 +210,9 @@ class S3Store:
         """No files."""
         return ()
 
-    def from_file(self, key: str, path: Path) -> MultipartSink:
-        """A sink to which a file's bytes are uploaded; not yet published."""
-        return self.sink(key).filled(lambda sink: sink.send(path))
+    def from_file(self, key: str, path: Path) -> MultipartWriter:
+        """A writer to which a file's bytes are uploaded; not yet published."""
+        return self.raw_writer(key).filled(lambda writer: writer.send(path))
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
         """Nothing to do: what is not completed is no object. Who holds the lease aborts it, where it is the lake's."""

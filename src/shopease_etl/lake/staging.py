@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from shopease_etl import signals
 from shopease_etl.errors import ShopeaseError, UnreachableError
-from shopease_etl.lake.store import LakeStore, Sink, StoredObject, Ticket, Upload
+from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Upload
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class PendingStore:
         self._base = base
         self._spool = spool
         self.is_committed = False
-        self._begun: list[Sink] = []
-        self._waiting: dict[str, Sink] = {}
+        self._begun: list[RawWriter] = []
+        self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
 
     @property
@@ -38,17 +38,17 @@ class PendingStore:
         """The keys of the objects that wait to be published."""
         return tuple(self._waiting)
 
-    def tickets(self) -> list[Ticket]:
+    def pending_writes(self) -> list[PendingWrite]:
         """What another process needs to publish the objects."""
-        return [sink.ticket() for sink in self._waiting.values()]
+        return [writer.pending_write() for writer in self._waiting.values()]
 
     def publish(self) -> None:
         """Let everybody see what was written, one object right after the other; from now on nothing is discarded."""
         self.is_committed = True
         # staged files are gone once they are published
         self._paths = {key: path for key, path in self._paths.items() if not self._waiting[key].staged}
-        for sink in self._waiting.values():
-            sink.publish()
+        for writer in self._waiting.values():
+            writer.publish()
 
     def discard(self, keep: Collection[str] = ()) -> None:
         """Leave nothing of what was never to be published, and no copies; what cannot be deleted is told of.
@@ -56,12 +56,12 @@ class PendingStore:
         The bytes of objects whose keys are in `keep` stay, for `adopt`, but no part of them on S3.
         """
         kept = {self._paths[key] for key in keep if key in self._paths}
-        stay = {id(sink) for key, sink in self._waiting.items() if key in keep and sink.staged}
-        for sink in () if self.is_committed else self._begun:
-            if id(sink) in stay:
+        stay = {id(writer) for key, writer in self._waiting.items() if key in keep and writer.staged}
+        for writer in () if self.is_committed else self._begun:
+            if id(writer) in stay:
                 continue
             try:
-                sink.discard()
+                writer.discard()
             except (ShopeaseError, OSError) as error:
                 log.warning("what a run has not published stays behind: %s", error)
         clear_spool(self._spool, kept)
@@ -73,9 +73,9 @@ class PendingStore:
         if path is None:
             return False
         with _spooled("read", path):
-            sink = self._base.from_file(key, path)
-        self._begun.append(sink)
-        self._hold(key, sink, sink.staged or path)
+            writer = self._base.from_file(key, path)
+        self._begun.append(writer)
+        self._stage(key, writer, writer.staged or path)
         return True
 
     def sweep(self) -> None:
@@ -84,38 +84,38 @@ class PendingStore:
         self._base.sweep(adopted)
         clear_spool(self._spool, adopted)
 
-    def bring_back(self, key: str, name: str) -> None:
+    def restore_version(self, key: str, name: str) -> None:
         """Let the object that the store keeps under this name wait to be published.
 
         Raises:
             DataRefusedError: it is not kept any more.
         """
-        sink = self._base.former(key, name)
-        self._begun.append(sink)
-        self._hold(key, sink, sink.staged)
+        writer = self._base.from_kept(key, name)
+        self._begun.append(writer)
+        self._stage(key, writer, writer.staged)
 
-    def sink(self, key: str) -> Sink:
+    def raw_writer(self, key: str) -> RawWriter:
         """Begin to write an object; its `publish` lets this store's readers see it."""
         with signals.held_back(None):  # or an upload could begin of which nobody here knows
-            sink: Sink = self._base.sink(key)
-            self._begun.append(sink)
+            writer: RawWriter = self._base.raw_writer(key)
+            self._begun.append(writer)
         signals.deliver()
-        path = sink.staged
+        path = writer.staged
         if path is None:
             path = self._spool / quote(key, safe="")
-            sink = _SpooledSink(sink, path)
-        return _HeldSink(sink, lambda: self._hold(key, sink, path))
+            writer = _SpooledWriter(writer, path)
+        return _StagedWriter(writer, lambda: self._stage(key, writer, path))
 
-    def _hold(self, key: str, sink: Sink, path: Path | None) -> None:
+    def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
         if former := self._waiting.get(key):  # adopted, but made again with the others of its stage
             former.discard()
-        self._waiting[key] = sink
+        self._waiting[key] = writer
         if path:
             self._paths[key] = path
 
     def upload(self, key: str) -> Upload:
         """Begin to write an object; when it is published, this store's readers see it."""
-        return Upload(key, self.sink(key))
+        return Upload(key, self.raw_writer(key))
 
     def check(self) -> None:
         """Raise UnreachableError where it is plain that objects cannot be written."""
@@ -164,40 +164,40 @@ def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
         log.warning("copies of a run's objects stay behind in %s: %s", spool, error.strerror)
 
 
-class _HeldSink:
-    """A sink whose publication only the run itself is told of."""
+class _StagedWriter:
+    """A writer whose publication only the run itself is told of."""
 
-    def __init__(self, sink: Sink, hold: Callable[[], None]) -> None:
-        self.staged = sink.staged
-        self._sink = sink
-        self._hold = hold
-        self._is_held = False
+    def __init__(self, writer: RawWriter, stage: Callable[[], None]) -> None:
+        self.staged = writer.staged
+        self._writer = writer
+        self._stage = stage
+        self._is_staged = False
 
     def write(self, data: bytes | bytearray) -> None:
-        self._sink.write(data)
+        self._writer.write(data)
 
     def complete(self) -> None:
-        self._sink.complete()
+        self._writer.complete()
 
     def publish(self) -> None:
-        self._hold()
-        self._is_held = True
+        self._stage()
+        self._is_staged = True
 
     def discard(self) -> None:
-        if not self._is_held:
-            self._sink.discard()
+        if not self._is_staged:
+            self._writer.discard()
 
-    def ticket(self) -> Ticket:
-        return self._sink.ticket()
+    def pending_write(self) -> PendingWrite:
+        return self._writer.pending_write()
 
 
-class _SpooledSink:
-    """A sink that keeps a copy of the bytes in a file."""
+class _SpooledWriter:
+    """A writer that keeps a copy of the bytes in a file."""
 
     staged = None
 
-    def __init__(self, sink: Sink, path: Path) -> None:
-        self._sink = sink
+    def __init__(self, writer: RawWriter, path: Path) -> None:
+        self._writer = writer
         self._path = path
         with _spooled("write", path):
             # customers' data: only for the user
@@ -205,26 +205,26 @@ class _SpooledSink:
             self._file = open_file(path, "wb", 0o600)
 
     def write(self, data: bytes | bytearray) -> None:
-        self._sink.write(data)
+        self._writer.write(data)
         with _spooled("write", self._path):
             self._file.write(data)
 
     def complete(self) -> None:
         with _spooled("write", self._path):
             self._file.close()
-        self._sink.complete()
+        self._writer.complete()
 
     def publish(self) -> None:
-        self._sink.publish()
+        self._writer.publish()
 
     def discard(self) -> None:
         # closing writes what is buffered, for which a full disk has no room
         with suppress(OSError):
             self._file.close()
-        self._sink.discard()
+        self._writer.discard()
 
-    def ticket(self) -> Ticket:
-        return self._sink.ticket()
+    def pending_write(self) -> PendingWrite:
+        return self._writer.pending_write()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

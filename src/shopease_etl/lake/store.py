@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from shopease_etl.lake.bucket import Bucket
 
 # What a store needs to publish an object whose writer has died, as JSON has it: its `key`, and more.
-Ticket = Mapping[str, Any]
+PendingWrite = Mapping[str, Any]
 
 
-class Sink(Protocol):
+class RawWriter(Protocol):
     """Where an object's bytes go; nobody sees the object before `publish`."""
 
     @property
@@ -36,8 +36,8 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Leave nothing behind; harmless after `publish`."""
 
-    def ticket(self) -> Ticket:
-        """What `LakeStore.finish` needs to publish the object, once it is complete, in this sink's place."""
+    def pending_write(self) -> PendingWrite:
+        """What `LakeStore.finish` needs to publish the object, once it is complete, in this writer's place."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class Upload:
     use for `csv_rows` sets `counts_rows` to False before the first write.
     """
 
-    def __init__(self, key: str, sink: Sink) -> None:
+    def __init__(self, key: str, writer: RawWriter) -> None:
         self.key = key
         self.bytes = 0
         self.failure: ShopeaseError | None = None
         self.counts_rows = True
-        self._sink = sink
+        self._writer = writer
         self._hash = hashlib.sha256()
         self._rows = RowCounter()
 
@@ -96,7 +96,7 @@ class Upload:
         """Take the next bytes; returns how many, as a binary file does. A bytearray must not be changed any more."""
         chunk = bytes(data) if isinstance(data, memoryview) else data
         try:
-            self._sink.write(chunk)
+            self._writer.write(chunk)
         except ShopeaseError as error:
             self.failure = error
             raise
@@ -111,15 +111,15 @@ class Upload:
 
     def complete(self) -> None:
         """Return when all bytes have arrived and are safe."""
-        self._sink.complete()
+        self._writer.complete()
 
     def publish(self) -> None:
         """Let readers see the object in place of the former one."""
-        self._sink.publish()
+        self._writer.publish()
 
     def discard(self) -> None:
         """Leave nothing behind; harmless after `publish`."""
-        self._sink.discard()
+        self._writer.discard()
 
 
 class Store(Protocol):
@@ -167,7 +167,7 @@ class LakeStore(Store, Protocol):
     def folder(self) -> Path | None:
         """The folder on this machine that has the objects as files, if there is one."""
 
-    def sink(self, key: str) -> Sink:
+    def raw_writer(self, key: str) -> RawWriter:
         """Begin to write an object; it stays invisible until published."""
 
     def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
@@ -183,8 +183,8 @@ class LakeStore(Store, Protocol):
     def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
 
-    def former(self, key: str, name: str) -> Sink:
-        """A sink that has the bytes of a kept object already, complete and not yet published.
+    def from_kept(self, key: str, name: str) -> RawWriter:
+        """A writer that has the bytes of a kept object already, complete and not yet published.
 
         Raises:
             DataRefusedError: it is not kept any more.
@@ -193,7 +193,7 @@ class LakeStore(Store, Protocol):
     def prune(self, run_ids: Iterable[str]) -> None:
         """Keep no former objects but those that these runs replaced; unasked where a store's own rules do that."""
 
-    def finish(self, ticket: Ticket) -> bool:
+    def finish(self, pending: PendingWrite) -> bool:
         """Publish an object in its dead writer's place; True also where that was done, False where it is lost."""
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -214,8 +214,8 @@ class LakeStore(Store, Protocol):
     def staged(self, key: str) -> Sequence[Path]:
         """Files in the lake's folder that a run which has ended left for this key."""
 
-    def from_file(self, key: str, path: Path) -> Sink:
-        """A sink that has a file's bytes already, complete and not yet published; what `staged` named is moved."""
+    def from_file(self, key: str, path: Path) -> RawWriter:
+        """A writer that has a file's bytes already, complete and not yet published; what `staged` named is moved."""
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
         """Delete what a killed run left half written, but not the files to keep; a publication is finished before."""

@@ -17,7 +17,7 @@ from shopease_etl.wording import room_hint
 
 
 @contextmanager
-def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
+def locked_file(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
     """Hold the lock file for as long as the context lasts; the file tells who holds it, and goes with it.
 
     Yields the former holder if it was killed: else it would have taken the file with it.
@@ -35,7 +35,7 @@ def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
             path.unlink(missing_ok=True)
 
 
-def status(path: Path) -> LockStatus | None:
+def file_lock_status(path: Path) -> LockStatus | None:
     """Who holds the lock file, looked up without taking it; None where nobody took it, or it cannot be read.
 
     Raises:

@@ -47,10 +47,10 @@ def leased(store: LeaseStore, holder: Holder, seconds: float, dead: str = "") ->
         lease.take(dead)
         yield lease
     finally:
-        lease.give_back()
+        lease.release()
 
 
-def status(store: LeaseStore) -> LockStatus | None:
+def lease_status(store: LeaseStore) -> LockStatus | None:
     """Who holds the lease, looked up without taking it; None where nobody does, or it cannot be read.
 
     Raises:
@@ -145,7 +145,7 @@ class Lease:
                     raise UnreachableError(message, hint=error.hint) from error
                 log.info("the lock of the lake was not renewed: %s", error)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Let others have the lake; a failure is only logged, for the lease runs out by itself."""
         self._ended.set()
         if not self._lock.acquire(timeout=self._seconds):

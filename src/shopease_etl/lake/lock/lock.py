@@ -10,8 +10,9 @@ from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.lake.lock import file, lease
+from shopease_etl.lake.lock.file import file_lock_status, locked_file
 from shopease_etl.lake.lock.holder import LockStatus, this_process
+from shopease_etl.lake.lock.lease import lease_status, leased
 from shopease_etl.lake.lock.lease_store import LeaseStore
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,14 @@ class LakeLock:
         """
         token, patience = uuid4().hex, _Patience(wait)
         with ExitStack() as stack:
-            former = patience.enter(stack, lambda: file.held(self.path, who, token), FILE_PAUSE)
+            former = patience.enter(stack, lambda: locked_file(self.path, who, token), FILE_PAUSE)
             if not (leases := self._leases):
                 yield _FileHeld()
                 return
             me = this_process(who, token)
             # on this machine only the file's lock tells that its holder has died
             dead = former.token if former and former.host == me.host else ""
-            yield patience.enter(stack, lambda: lease.leased(leases, me, lease_seconds, dead), LEASE_PAUSE)
+            yield patience.enter(stack, lambda: leased(leases, me, lease_seconds, dead), LEASE_PAUSE)
 
     def status(self) -> LockStatus | None:
         """Who holds the lake, looked up without taking the lock; None where nobody does, or it cannot be read.
@@ -69,7 +70,7 @@ class LakeLock:
         Raises:
             UnreachableError: the store cannot be asked, or the lock's file or its folder is a symbolic link.
         """
-        return lease.status(self._leases) if self._leases else file.status(self.path)
+        return lease_status(self._leases) if self._leases else file_lock_status(self.path)
 
 
 class _FileHeld:
