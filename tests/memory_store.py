@@ -103,7 +103,7 @@ class MemoryStore:
 
     def require_kept(self, key: str, name: str) -> None:
         if name not in self.kept:
-            raise DataRefusedError(f"the former {key} is not kept any more")
+            raise DataRefusedError(f"the former {key} is no longer kept")
 
     def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
         self.require_kept(key, name)

@@ -105,7 +105,7 @@ def test_a_second_rollback_goes_further_back_as_far_as_generations_are_kept(sale
         for expected in (lakes[2], lakes[1]):
             shop.run(*BACK, "--skip-crawl").done()
             assert hashes(tmp_path / "lake") == expected
-        shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more")
+        shop.run(*BACK, "--skip-crawl").failed(3, "is no longer kept")
         assert hashes(tmp_path / "lake") == lakes[1]
         assert leftovers(tmp_path / "lake") == []
 
@@ -115,7 +115,7 @@ def test_nothing_is_kept_where_nothing_is_to_be_kept(sales: str, tmp_path: Path)
     for _ in range(2):
         shop.run("run-all", "--skip-crawl").done()
     assert not (tmp_path / "lake" / GENERATIONS).exists()
-    refused = shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more").stderr
+    refused = shop.run(*BACK, "--skip-crawl").failed(3, "is no longer kept").stderr
     assert f"{tmp_path / 'lake' / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced" in refused
     assert "unless that or their manifests were deleted" in refused
 
@@ -148,7 +148,7 @@ def test_a_version_that_is_another_object_by_now_is_not_taken_for_the_former_one
     names[stores] = f"{now['VersionId']} {names[products].partition(' ')[2]}"
     put_stream(store, key, [json.dumps(manifest).encode()])
     before = content(shop)
-    shop.run(*BACK, "--skip-crawl").failed(3, f"the former {stores} is not kept any more")
+    shop.run(*BACK, "--skip-crawl").failed(3, f"the former {stores} is no longer kept")
     assert content(shop) == before
 
 

@@ -1,4 +1,4 @@
-"""One run at a time per lake: an operating-system lock, which dies with its holder."""
+"""One run at a time per lake: a locked file, which the operating system unlocks when its holder dies."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from shopease_etl.wording import room_hint
 
 @contextmanager
 def locked_file(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
-    """Hold the lock file for as long as the context lasts; the file tells who holds it, and goes with it.
+    """Hold the lock file during the block; the file names its holder, and is deleted at the end.
 
-    Yields the former holder if it was killed: else it would have taken the file with it.
+    Yields the former holder if it was killed and so could not delete the file.
 
     Raises:
         LakeLockedError: another process holds it; the message names it.
-        UnreachableError: the file cannot be made, or it or its folder is a symbolic link.
+        UnreachableError: the file cannot be created, or it or its folder is a symbolic link.
     """
     with _acquired(path) as file:
         try:
@@ -36,7 +36,7 @@ def locked_file(path: Path, run_id: str, token: str = "") -> Iterator[Holder | N
 
 
 def file_lock_status(path: Path) -> LockStatus | None:
-    """Who holds the lock file, looked up without taking it; None where nobody took it, or it cannot be read.
+    """The holder of the lock file, without locking it; None if there is none, or it cannot be read.
 
     Raises:
         UnreachableError: it or its folder is a symbolic link.
@@ -50,7 +50,7 @@ def file_lock_status(path: Path) -> LockStatus | None:
 
 
 def _is_alive(holder: Holder, path: Path) -> bool:
-    """On this machine its process tells, for to try the lock would keep out a run that begins in that moment."""
+    """On this machine, look for the process: to try the lock would block a run that begins at that moment."""
     if holder.host != socket.gethostname():
         return _is_locked(path)
     try:
@@ -83,13 +83,13 @@ def _write_holder(file: BinaryIO, path: Path, holder: Holder) -> None:
 
 @contextmanager
 def _acquired(path: Path) -> Iterator[BinaryIO]:
-    """The open, locked file that is at the path now; one unlinked by its former holder is tried again."""
+    """The open, locked file at the path; if its former holder has just deleted it, a new one."""
     while True:
         try:
             make_folder(path.parent)
             file = open_file(path, "a+b")
         except OSError as error:
-            message = f"cannot make the lock {path}: {error.strerror}"
+            message = f"cannot create the lock {path}: {error.strerror}"
             hint = room_hint(error, path.parent) or "set SHOPEASE_HOME to a folder that can be written"
             raise UnreachableError(message, hint=hint) from error
         with file:
@@ -104,7 +104,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
         is_ours = file_locks.lock(file)
     except OSError as error:
         message = f"cannot lock {path}: {error.strerror}"
-        raise UnreachableError(message, hint="it must be on a file system that knows locks") from error
+        raise UnreachableError(message, hint="it must be on a file system that supports locks") from error
     if not is_ours:
         holder = _holder(file)
         raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT)
