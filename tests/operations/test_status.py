@@ -101,7 +101,7 @@ def test_the_exit_code_is_1_when_the_last_run_failed_or_the_data_is_old(sales: s
         assert (told.code, told.document["runs"][0]["status"]) == (1, "failed")
         assert "stores is missing" in told.document["problem"]
         assert "stores is missing" in shop.run("status").stdout
-    shop.run("status", "--max-age", "26").failed(2, "'26' is not a length of time")
+    shop.run("status", "--max-age", "26").failed(2, "'26' is not a duration")
 
 
 def test_a_run_under_way_is_no_problem_and_one_that_died_is(shop: Shop, tmp_path: Path) -> None:
