@@ -40,12 +40,9 @@ _FIRST_PAUSE: Final = 0.2
 _CREDENTIALS: Final = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _EXPIRED: Final = "the credentials have expired: log in again, as with `aws sso login`"
 _CLOCK: Final = "set this machine's clock: AWS refuses signatures that are minutes off"
-_BUSY: Final = "AWS limits requests, and still did after several tries: try again later"
-_FAULT: Final = "this is a fault on AWS's side that remained after several tries: try again later"
 _NETWORK: Final = "see AWS_REGION and AWS_ENDPOINT_URL, and the network"
 _DAMAGED: Final = "the bytes were changed in transit: run the command again"
 _NO_BUCKET: Final = "create the bucket, or set SHOPEASE_LAKE to one that exists"
-_KEY: Final = "set SHOPEASE_S3_KMS_KEY to an enabled key in the bucket's region"
 _HINTS: Final = {
     "NoSuchBucket": _NO_BUCKET,
     "404": _NO_BUCKET,
@@ -56,14 +53,21 @@ _HINTS: Final = {
     "AuthorizationHeaderMalformed": _CREDENTIALS,
     "InvalidSignatureException": f"{_CREDENTIALS}; or {_CLOCK}",
     **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
-    **dict.fromkeys(("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "429"), _BUSY),
-    **dict.fromkeys(("InternalError", "InternalServiceException", "ServiceUnavailable", "500", "503"), _FAULT),
-    **dict.fromkeys(("KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException"), _KEY),
+    **dict.fromkeys(
+        ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "429"),
+        "AWS limits requests, and still did after several tries: try again later",
+    ),
+    **dict.fromkeys(
+        ("InternalError", "InternalServiceException", "ServiceUnavailable", "500", "503"),
+        "this is a fault on AWS's side that remained after several tries: try again later",
+    ),
+    **dict.fromkeys(
+        ("KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException"),
+        "set SHOPEASE_S3_KMS_KEY to an enabled key in the bucket's region",
+    ),
     "PreconditionFailed": "it was replaced during the read: run the command again",
     **dict.fromkeys(("BadDigest", "XAmzContentSHA256Mismatch"), _DAMAGED),
 }
-_MISSING: Final = {"404", "NoSuchBucket", "NoSuchKey"}
-_DENIED: Final = {"AccessDenied", "AccessDeniedException", "403"}
 _MOVED: Final = {
     "PermanentRedirect",
     "301",
@@ -140,11 +144,11 @@ class ObjectBody:
                 pieces.append(self._piece(min(PIECE, until - self._next)))
                 self._next += len(pieces[-1])
             if self._next == self._end:
-                self._body.read(1)  # boto3 verifies the checksum of a whole object only at its end
+                self._body.read(1)  # boto3 compares the checksum of a whole object only when it finds the end
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Release the connection."""
+        """Give the connection back."""
         self._body.close()
 
     def _piece(self, size: int) -> bytes:
@@ -172,7 +176,7 @@ def _first_byte(answer: Mapping[str, Any]) -> int:
 
 
 def _pause(attempt: int) -> None:
-    """Wait as botocore does between attempts: a random part of a time that doubles."""
+    """Wait as botocore does between its tries: a random share of a time that doubles."""
     time.sleep(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
 
 
@@ -211,9 +215,9 @@ def refusal(what: str, error: ClientError) -> UnreachableError:
     """AWS's refusal in our words."""
     code = code_of(error)
     reason = str(error.response.get("Error", {}).get("Message") or code)
-    if code in _MISSING:
+    if code in {"404", "NoSuchBucket", "NoSuchKey"}:
         return UnreachableError(f"{what} is not there: {reason}", hint=_HINTS.get(code))
-    if code in _DENIED:
+    if code in {"AccessDenied", "AccessDeniedException", "403"}:
         return _denial(what, error, reason)
     region = _region_of(error)
     if code in _MOVED and (region or code != "AuthorizationHeaderMalformed"):

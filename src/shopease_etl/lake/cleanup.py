@@ -93,7 +93,7 @@ def owned_objects(store: LakeStore, layers: Sequence[str], *, everything: bool) 
     """
     listed = [item for folder in _folders(layers, everything=everything) for item in store.list(f"{folder}/")]
     own = tuple(item for item in listed if is_own(item.key))
-    strays = sum(not is_own(item.key) and not _is_hidden(item.key) for item in listed)
+    strays = sum(not is_own(item.key) and not item.key.rpartition("/")[2].startswith(".") for item in listed)
     return OwnedObjects(own, sum(item.bytes for item in own), strays)
 
 
@@ -119,10 +119,6 @@ def _folders(layers: Sequence[str], *, everything: bool) -> Iterator[str]:
         raise ConfigurationError(message, hint=f"the layers are {', '.join(tables.LAYERS)}")
     wanted = {*layers, *([tables.RUNS] if everything else [])}
     return (folder for folder in DELETE_ORDER if folder in wanted)
-
-
-def _is_hidden(key: str) -> bool:
-    return key.rpartition("/")[2].startswith(".")
 
 
 def _require_own(keys: Iterable[str]) -> None:
