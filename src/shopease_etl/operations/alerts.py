@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,6 +27,7 @@ from shopease_etl.errors import (
     UnreachableError,
 )
 from shopease_etl.lake.manifests import Manifest, manifests
+from shopease_etl.lake.store import private_path
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.operations import alerts_sending
 from shopease_etl.operations.alerts_sending import Alert
@@ -224,7 +224,7 @@ class _Watch:
 
 def _memory(settings: Settings) -> Path:
     """Where it is remembered how the last command on the lake ended."""
-    return settings.home / "alerts" / f"{sha256(_place(settings).encode()).hexdigest()[:16]}.json"
+    return private_path(settings.home, "alerts", _place(settings)).with_suffix(".json")
 
 
 def _place(settings: Settings) -> str:
