@@ -79,7 +79,7 @@ def test_a_folder_of_our_own_is_no_link(lake: Path, elsewhere: Path, use: str) -
     with pytest.raises(UnreachableError, match=f"{lake / name} is a symbolic link") as raised:
         work(open_store(str(lake)))
     back = f"rm {lake / name} && mv {elsewhere} {lake / name}"
-    assert f"put it in the link's place: {back}; else remove it: rm {lake / name}" in str(raised.value.hint)
+    assert f"replace the link: {back}; else remove it: rm {lake / name}" in str(raised.value.hint)
     assert untouched(elsewhere)
     assert (lake / KEY).read_bytes() == b"a\n1\n"
 
