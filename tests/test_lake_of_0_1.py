@@ -5,12 +5,14 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from commands import Shop, database, execute, hashes, leftovers
 from old_lakes import CREATE, FIRST, SECOND
 from shopease_etl.contract.tables import BRONZE, KEYS
+from shopease_etl.lake.publish import sealed
 from shopease_etl.warehouse.local_catalog import catalog_path
 
 ARCHIVE = Path(__file__).with_name("lake-0.1.tar.xz")
@@ -87,6 +89,19 @@ def test_its_failed_run_can_be_retried(shop: Shop) -> None:
     *_, failed = manifests(shop)
     shop.run("retry", "--allow-shrink").done()
     assert objects(shop) == recorded(failed)
+
+
+def test_a_publication_that_it_broke_off_is_finished(shop: Shop) -> None:
+    *_, run = manifests(shop)
+    lake = shop.folder / "lake"
+    staged = {unquote(path.name).rpartition(".")[0]: path.name for path in (lake / "_staging").iterdir()}
+    waiting = [{"key": key, "staged": name, "inode": 0} for key, name in staged.items()]
+    journal = {"version": 2, "manifest": run, "objects": waiting, "deletes": [], "is_final": False}
+    (lake / "_runs" / f".publishing-{run['run_id']}").write_bytes(sealed(journal))
+    (lake / "_runs" / f"{run['run_id']}.json").unlink()  # version 0.1 wrote it at the end of a run
+    assert "published; its 15 objects are published now" in shop.run("crawl").done().stderr
+    assert objects(shop) == recorded(run)
+    assert leftovers(lake) == []
 
 
 def test_it_can_be_cleaned_up(shop: Shop) -> None:
