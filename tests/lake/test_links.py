@@ -114,7 +114,7 @@ def test_a_kept_object_that_is_a_link_is_not_brought_back(lake: Path, elsewhere:
     name = cast("str", store.keep("run", [KEY])[KEY])
     (lake / name).unlink()
     (lake / name).symlink_to(elsewhere / "file")
-    with pytest.raises(DataRefusedError, match="not kept"):
+    with pytest.raises(DataRefusedError, match="no longer kept"):
         store.from_kept(KEY, name)
     (lake / GENERATIONS / "link").symlink_to(elsewhere)
     store.prune([])

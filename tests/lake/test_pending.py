@@ -180,7 +180,7 @@ def test_one_that_is_refused_is_left_to_the_next_command(tmp_path: Path, blocked
         publish_run(store, pending, MANIFEST)
     assert pending.is_committed
     pending.discard()
-    with pytest.raises(UnreachableError, match="published in part") as raised:
+    with pytest.raises(UnreachableError, match="partly published") as raised:
         recover(store)
     assert "_runs/.publishing-" in str(raised.value.hint)
     in_the_way.rmdir()

@@ -164,7 +164,7 @@ def test_what_was_kept_comes_back_until_it_is_pruned(store: LakeStore) -> None:
         store.from_kept(KEY, name).publish()
         assert store.read(KEY) == b"old"
         store.prune([])
-        with pytest.raises(DataRefusedError, match="not kept"):
+        with pytest.raises(DataRefusedError, match="no longer kept"):
             store.require_kept(KEY, name)
 
 

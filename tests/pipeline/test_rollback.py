@@ -117,7 +117,7 @@ def test_nothing_is_kept_where_nothing_is_to_be_kept(sales: str, tmp_path: Path)
     assert not (tmp_path / "lake" / GENERATIONS).exists()
     refused = shop.run(*BACK, "--skip-crawl").failed(3, "is no longer kept").stderr
     assert f"{tmp_path / 'lake' / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced" in refused
-    assert "unless that or their manifests were deleted" in refused
+    assert "unless it or their manifests were deleted" in refused
 
 
 def test_a_bucket_without_versions_cannot_go_back(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
@@ -368,7 +368,7 @@ def test_objects_that_no_undone_run_wrote_are_looked_at_too(sales: str, tmp_path
     put_stream(store, key, [first[key]])
     tampered(store, key)
     hint = shop.run(*BACK, "--skip-crawl").failed(3, key, "is not as the run").stderr.splitlines()[-1]
-    assert "`shopease run-all` makes it again" in hint
+    assert "`shopease run-all` rebuilds it" in hint
     shop.run("cleanup", "--layer", "gold", "--yes").done()
     shop.run(*BACK, "--skip-crawl").done()
     assert content(shop) == {key: data for key, data in first.items() if not key.startswith("gold/")}

@@ -168,7 +168,7 @@ def _read_journal(store: LakeStore, key: str) -> _Journal:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
     message = f"this version cannot read {store.uri(key)}, the journal of a run that died while it published"
-    raise DataRefusedError(message, hint="to discard that run, delete the file, then run `shopease run-all`")
+    raise DataRefusedError(message, hint="delete it to discard that run, then run `shopease run-all`")
 
 
 def _manifest(store: LakeStore, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
