@@ -90,7 +90,7 @@ def test_a_dead_holders_runs_out_by_the_servers_clock(store: S3Store, caplog: py
     dead = Lease(store, holder("dead"), SHORT)
     with caplog.at_level(logging.INFO):
         dead._put(None)
-        assert "free in" in str(refusal(store))
+        assert "expires in" in str(refusal(store))
         until = time.monotonic() + 30
         while True:
             try:
