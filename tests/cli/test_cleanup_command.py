@@ -36,7 +36,7 @@ def keys(shop: Shop) -> set[str]:
 def test_nothing_is_deleted_unasked(full: Shop) -> None:
     before = keys(full)
     full.run("cleanup").failed(2, "--uploads, --layer NAME or --all")
-    full.run("cleanup", "--layer", "golden").failed(2, "golden is no layer")
+    full.run("cleanup", "--layer", "golden").failed(2, "golden is not a layer")
     ended = full.run("cleanup", "--layer", "gold")
     assert "--yes" in ended.failed(2, "cannot ask for confirmation").stderr
     assert all(key in ended.stdout for key in GOLD)
