@@ -1,8 +1,8 @@
 """A small lake of version 0.1, and the source of its three runs.
 
 Version 0.1 made it with `restore --clean` and `run-all` on each state of the source, in `tests/lake-0.1.tar.xz`:
-FIRST succeeds; SECOND succeeds with `--accept-drift`, and has rows that are rejected; THIRD is refused (3) after aggregate,
-as revenue has shrunk, and leaves its finished stages for a retry.
+FIRST succeeds; SECOND succeeds with `--accept-drift`, and has rows that are rejected; THIRD is refused (3) after its
+last stage but the crawl, as revenue has shrunk, and leaves its finished stages for a retry.
 """
 
 from typing import Final
