@@ -9,7 +9,7 @@ from shopease_etl.contract.tables import BIGINT, Column, Table
 
 
 def test_the_lakes_own_objects_are_those_of_the_lists() -> None:
-    assert layout.keys() == KEYS
+    assert layout.all_keys() == KEYS
     assert all(map(layout.owns, KEYS))
     assert not any(layout.owns(f"{key}/x") or layout.owns(f"x{key}") or layout.owns(key[:-1]) for key in KEYS)
 
@@ -21,4 +21,4 @@ def test_what_is_added_to_the_lists_is_owned(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(tables, "TABLES", (*tables.TABLES, raw, cleaned))
     monkeypatch.setattr(gold, "GOLD", (*gold.GOLD, CUSTOMERS_BY_STATE))
     assert len(added) == 5
-    assert layout.keys() == KEYS | added
+    assert layout.all_keys() == KEYS | added

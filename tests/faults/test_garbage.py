@@ -151,14 +151,14 @@ def test_a_garbage_manifest_is_rolled_back_whole_or_not_at_all(rounds: int, made
 
 
 def test_a_garbage_journal_is_finished_or_refused_and_nothing_published(rounds: int, store: LocalStore) -> None:
-    sinks = [store.sink(table.key) for table in GOLD]
-    for sink in sinks:
-        sink.write(b"new")
-        sink.complete()
+    writers = [store.raw_writer(table.key) for table in GOLD]
+    for writer in writers:
+        writer.write(b"new")
+        writer.complete()
     whole = {
         "version": publish.VERSION,
         "manifest": {**manifest_of(store), "run_id": LATEST},
-        "objects": [sink.ticket() for sink in sinks],
+        "objects": [writer.pending_write() for writer in writers],
         "deletes": [CUSTOMERS.bronze_key],
         "is_final": False,
     }

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from shopease_etl.contract import values
 from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.lock import file as lock
+from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.operations.cost import cost
 from shopease_etl.pipeline.wiring import lake_store, prices
 from shopease_etl.settings import PREFIX, Settings, load, size
@@ -85,7 +85,7 @@ def test_the_holder_of_a_lock(rounds: int, tmp_path: Path) -> None:
         path.write_bytes(data)
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            with lock.held(path, "mine"):
+            with locked_file(path, "mine"):
                 pytest.fail("two hold the lock")
 
     assert feed("lock", rounds, lambda random: damaged_json(random, whole), ask) == (0, rounds * 50)

@@ -113,7 +113,7 @@ def test_a_failure_to_give_it_back_is_a_warning(proxy: Proxy, far: S3Store, capl
         proxy.add("DeleteObject", reset, ALWAYS)
         proxy.add("PutObject", reset, ALWAYS)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "not given back, and is free in 60 s: cannot reach s3://" in warning.getMessage()
+    assert "not released, and expires in 60 s: cannot reach s3://" in warning.getMessage()
     proxy.rules.clear()
     assert lease_in(far)["run_id"] == "first"
 
@@ -158,7 +158,7 @@ def test_who_may_not_abort_uploads_is_told_and_goes_on(
     settings = load(lake=far.location, home=tmp_path)
     proxy.add(call, refused(403, "AccessDenied"))
     tidy(far, settings)
-    assert "unfinished uploads of runs that died stay behind: AWS refuses s3://" in caplog.text
+    assert "unfinished uploads of dead runs stay behind: AWS refuses s3://" in caplog.text
     proxy.add(call, refused(400, "InvalidRequest"))
     with pytest.raises(UnreachableError, match="InvalidRequest"):
         tidy(far, settings)
@@ -182,5 +182,5 @@ def test_a_server_that_knows_no_conditional_writes_is_told_of(
     proxy.add("PutObject", unconditional, times=ALWAYS)
     with leased(far, holder("first"), 60) as lease:
         lease.require()
-    assert "knows no conditional writes: see to it that one run at a time is at work" in caplog.text
+    assert "does not support conditional writes: make sure that only one run is at work" in caplog.text
     assert lease_in(far) is None

@@ -40,7 +40,7 @@ _REVENUE: Final = ("query", "SELECT SUM(total_revenue) AS revenue FROM shopease_
 _OURS: Final = "pg_stat_activity WHERE datname = current_database() AND application_name = 'shopease'"
 # how it is told that something could not be tidied up
 _UNTOLD: Final = "manifest could not be written"
-_TOLD_LEFT: Final = ("stays behind", "stay behind", "not given back")
+_TOLD_LEFT: Final = ("stays behind", "stay behind", "not released")
 # Of several sales with one id the latest counts, of those that tie the greatest record. The sample's text columns that
 # are numbers are numbers.
 _TRUE_REVENUE: Final = """

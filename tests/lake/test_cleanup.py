@@ -79,7 +79,7 @@ def test_no_layer_is_nothing(store: LakeStore) -> None:
 
 
 def test_a_layer_that_is_none_is_refused(store: LakeStore) -> None:
-    with pytest.raises(ConfigurationError, match="athena-results is no layer"):
+    with pytest.raises(ConfigurationError, match="athena-results is not a layer"):
         owned_objects(store, ["athena-results"], everything=False)
 
 
@@ -116,7 +116,7 @@ def test_what_is_made_of_another_goes_first_and_manifests_last(tmp_path: Path, l
 def test_what_is_not_the_lakes_own_is_never_deleted(store: LakeStore, key: str) -> None:
     put_stream(store, key, [b"mine"])
     put_stream(store, MANIFEST, [b"{}"])
-    with pytest.raises(ConfigurationError, match="stays"):
+    with pytest.raises(ConfigurationError, match="is not deleted"):
         delete_objects(store, store.list(""))
     assert keys(store) == {key, MANIFEST}
 
@@ -169,7 +169,7 @@ def test_an_upload_is_young_by_the_clock(store: LakeStore, begun: Callable[[str]
 def test_uploads_of_others_are_never_aborted(store: LakeStore, begun: Callable[[str], Upload]) -> None:
     begun("mine/x")
     begun(MANIFEST)
-    with pytest.raises(ConfigurationError, match="stays"):
+    with pytest.raises(ConfigurationError, match="is not deleted"):
         abort_uploads(store, store.unfinished_uploads())
     assert len(list(store.unfinished_uploads())) == 2
     abort_uploads(store, [UnfinishedUpload(MANIFEST, "gone", 0)])

@@ -100,12 +100,12 @@ class Dies:
 
     def __init__(self, pending: PendingStore, published: int) -> None:
         self.waiting = pending.waiting
-        self.tickets = pending.tickets
-        self._sinks = list(pending._waiting.values())[:published]
+        self.pending_writes = pending.pending_writes
+        self._writers = list(pending._waiting.values())[:published]
 
     def publish(self) -> None:
-        for sink in self._sinks:
-            sink.publish()
+        for writer in self._writers:
+            writer.publish()
         raise SystemExit
 
 
@@ -163,7 +163,7 @@ def test_one_that_is_refused_is_left_to_the_next_command(tmp_path: Path, blocked
         publish_run(store, pending, MANIFEST)
     assert pending.is_committed
     pending.discard()
-    with pytest.raises(UnreachableError, match="published in part") as raised:
+    with pytest.raises(UnreachableError, match="partly published") as raised:
         recover(store)
     assert "_runs/.publishing-" in str(raised.value.hint)
     in_the_way.rmdir()

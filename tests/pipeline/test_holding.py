@@ -136,7 +136,7 @@ def test_of_two_processes_one_has_the_lake(bucket: str, tmp_path: Path, homes: t
             refusal = line(second)
             told = f"another run holds the lake: first on {socket.gethostname()}, process {first.pid}, since"
             assert refusal.startswith(told)
-            assert ("it is free in" in refusal) == (homes[0] != homes[1])
+            assert ("its lock expires in" in refusal) == (homes[0] != homes[1])
             assert second.wait(30) == 75
         assert go_on(first) == "still held"
         assert first.wait(30) == 0
@@ -171,7 +171,7 @@ def test_a_suspended_holder_loses_it_and_does_not_take_it_from_the_next(bucket: 
             first.send_signal(signal.SIGCONT)
             told = f"another run holds the lake: second on {socket.gethostname()}, process {second.pid}, since"
             assert told in (lost := go_on(first))
-            assert lost.startswith("this run has lost the lake")
+            assert lost.startswith("this run has lost the lock")
             assert first.wait(30) == 75
             assert lease_in(opened(bucket))["token"] == before
             assert go_on(second) == "still held"

@@ -16,7 +16,7 @@ GENERATIONS: Final = "_generations"
 RESULTS: Final = "athena-results"
 
 
-def keys() -> frozenset[str]:
+def all_keys() -> frozenset[str]:
     """The key of every object that the layers may hold, by the lists of tables and gold datasets as they are now."""
     # both need the names above
     from shopease_etl.contract import gold, tables

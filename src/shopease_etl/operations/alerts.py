@@ -5,7 +5,6 @@ A failure is told once, until another one comes or what failed is done well. Wha
 here is a failure of the run.
 """
 
-import fcntl
 import json
 import logging
 import re
@@ -14,11 +13,11 @@ from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Final, Self
 
-from shopease_etl import cancel, extras
+from shopease_etl import cancel, extras, file_locks
+from shopease_etl.atomic import replacing
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -28,6 +27,7 @@ from shopease_etl.errors import (
     UnreachableError,
 )
 from shopease_etl.lake.manifests import Manifest, manifests
+from shopease_etl.lake.store import private_path
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.operations import alerts_sending
 from shopease_etl.operations.alerts_sending import Alert
@@ -137,7 +137,7 @@ class _Watch:
             yield
             return
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            file_locks.lock(lock, wait=True)
             yield
 
     def _tell(self, failure: Failure | None, error: BaseException | None) -> None:
@@ -213,11 +213,10 @@ class _Watch:
         return Failure("", str(last.run.error), str(last.document["finished_at"]), stages)
 
     def _remember(self, failure: Failure | None) -> None:
-        fresh = self._memory.with_suffix(".new")
         try:
-            with open_file(fresh, "wb") as file:
+            make_folder(self._memory.parent)
+            with replacing(self._memory) as file:
                 file.write(json.dumps(failure and asdict(failure)).encode())
-            fresh.replace(self._memory)
         except (OSError, UnreachableError) as error:
             told = "what was told cannot be remembered in %s, and will be told again: %s; see SHOPEASE_HOME"
             log.error(told, self._memory.parent, error)
@@ -225,7 +224,7 @@ class _Watch:
 
 def _memory(settings: Settings) -> Path:
     """Where it is remembered how the last command on the lake ended."""
-    return settings.home / "alerts" / f"{sha256(_place(settings).encode()).hexdigest()[:16]}.json"
+    return private_path(settings.home, "alerts", _place(settings)).with_suffix(".json")
 
 
 def _place(settings: Settings) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.redaction import HIDDEN
+from shopease_etl.wording import one_line
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
@@ -103,7 +104,7 @@ class _Said(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep it in one line."""
-        self.last = " ".join(record.getMessage().split())
+        self.last = one_line(record.getMessage())
 
 
 _SAID: Final = _Said()

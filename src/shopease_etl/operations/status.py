@@ -14,6 +14,7 @@ from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.publish import warn_of_publishing
 from shopease_etl.lake.store import Store, StoredObject
 from shopease_etl.report import DatasetStatus, LakeStatus, Recorded, RunStatus, Status
+from shopease_etl.wording import one_line
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def run_status(manifest: Manifest) -> RunStatus:
         run.status,
         run.stages,
         run.seconds,
-        None if run.error is None else " ".join(str(run.error).split()),
+        None if run.error is None else one_line(run.error),
         str(document["started_at"]),
         str(document["finished_at"]),
         {name: float(value) for name, value in seconds.items() if isinstance(value, int | float)},

@@ -11,6 +11,7 @@ from shopease_etl.errors import ConfigurationError
 from shopease_etl.pipeline.events import Event, Listener
 from shopease_etl.pipeline.plan import Plan
 from shopease_etl.settings import Settings
+from shopease_etl.wording import one_line
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -127,7 +128,8 @@ class _Sender:
             for event in iter(self._waiting.get, None):
                 self._transport.emit(event)
         except Exception as error:  # noqa: BLE001 - whatever a receiver does, it is not the run's failure
-            reason = " ".join(str(error).split())
-            log.warning("%s takes no lineage events, and is sent no more of this run: %s", self._target, reason)
+            log.warning(
+                "%s takes no lineage events, and is sent no more of this run: %s", self._target, one_line(error)
+            )
         finally:
             self._transport.close()

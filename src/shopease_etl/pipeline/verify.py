@@ -24,7 +24,7 @@ from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
-from shopease_etl.wording import counted
+from shopease_etl.wording import counted, one_line
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
 BLOCK_BYTES: Final = 1 << 20
@@ -149,8 +149,7 @@ def _reading(key: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, LookupError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        message = f"{key} cannot be read again: {reason}"
+        message = f"{key} cannot be read again: {one_line(error)}"
         raise DataRefusedError(message) from error
 
 

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from shopease_etl.aws import code_of
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
+from shopease_etl.wording import one_line
 
 _REASON_LENGTH: Final = 500
 _PLACE: Final = re.compile(r"^(?P<code>(?:FAILED: )?(?:\w+:? )?)line (?P<line>\d+):(?P<column>\d+):?\s*")
@@ -126,7 +127,7 @@ def submission_refusal(error: UnreachableError, statement: Statement, workgroup:
         return workgroup_refusal(error, workgroup)
     if re.search(r"output (?:location|bucket)", reason, re.IGNORECASE):
         hint = f"give the workgroup {workgroup} a result location that the credentials may write to"
-        return UnreachableError(f"Athena cannot keep the result: {_one_line(reason)}", hint=hint)
+        return UnreachableError(f"Athena cannot keep the result: {one_line(reason)[:_REASON_LENGTH]}", hint=hint)
     return ConfigurationError(_with_place(reason, statement), hint=_kind_of(reason, {}).hint)
 
 
@@ -169,10 +170,6 @@ def _message_of(error: UnreachableError) -> str:
 def _with_place(reason: str, statement: Statement) -> str:
     found = _PLACE.search(reason)
     if found is None:
-        return f"Athena: {_one_line(reason)}"
+        return f"Athena: {one_line(reason)[:_REASON_LENGTH]}"
     place = statement.place(int(found["line"]), int(found["column"]))
-    return f"Athena: {_one_line(found['code'] + reason[found.end() :])} at {place}"
-
-
-def _one_line(reason: str) -> str:
-    return " ".join(reason.split())[:_REASON_LENGTH]
+    return f"Athena: {one_line(found['code'] + reason[found.end() :])[:_REASON_LENGTH]} at {place}"

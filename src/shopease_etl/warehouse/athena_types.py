@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shopease_etl.errors import DataRefusedError
+from shopease_etl.wording import one_line
 
 Row = Sequence[str | None]
 
@@ -73,9 +74,8 @@ def next_batch(schema: pa.Schema, rows: Sequence[Row]) -> pa.RecordBatch:
         try:
             arrays.append(_read(values, field.type))
         except ValueError as error:
-            reason = " ".join(str(error).split())
             raise DataRefusedError(
-                f"Athena's column {field.name} holds what is no {field.type}, unlike its first rows: {reason}",
+                f"Athena's column {field.name} holds what is no {field.type}, unlike its first rows: {one_line(error)}",
                 hint=f"have it as text: CAST({field.name} AS varchar)",
             ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -19,6 +19,7 @@ except ModuleNotFoundError as missing:
 
 from shopease_etl.warehouse.athena_refusals import ColumnsOf, refuse_missing_functions, refuse_what_athena_refuses
 from shopease_etl.warehouse.trino_semantics import as_trino_computes
+from shopease_etl.wording import one_line
 
 # its warnings about statements that it cannot parse add nothing to our errors
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
@@ -50,7 +51,7 @@ def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
     try:
         return as_trino_computes(parsed).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
     except UnsupportedError as error:
-        reason = " ".join(str(error).replace("when targeting DuckDB", "").split())
+        reason = one_line(str(error).replace("when targeting DuckDB", ""))
         hint = "docs/SQL.md lists what a local lake can do"
         raise ConfigurationError(f"not available on a local lake: {reason}", hint=hint) from error
 
@@ -210,11 +211,11 @@ def _syntax_error(sql: str, error: ParseError) -> ConfigurationError:
 
 def _refusal(reason: str, sql: str, offset: int | None, hint: str | None = None) -> ConfigurationError:
     place = "" if offset is None else f" at {_place(sql, offset)}"
-    message = " ".join(f"{reason}{place}".split())
+    message = one_line(f"{reason}{place}")
     return ConfigurationError(f"only read-only statements are allowed ({_READING}); {message}", hint=hint)
 
 
 def _place(sql: str, offset: int) -> str:
     before = sql[:offset]
     line, column = before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
-    return f"line {line}, column {column}: {' '.join(sql.split(chr(10))[line - 1].split())[:120]}"
+    return f"line {line}, column {column}: {one_line(sql.split(chr(10))[line - 1])[:120]}"

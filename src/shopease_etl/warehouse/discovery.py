@@ -22,6 +22,7 @@ from shopease_etl.warehouse.schema import (
     parquet_table,
     typed_view,
 )
+from shopease_etl.wording import one_line
 
 _HEADER_PIECE: Final = 1 << 16
 _FOOTER_PIECE: Final = 1 << 16
@@ -88,9 +89,8 @@ def read_table(store: Store, dataset: Dataset) -> CatalogTable:
     try:
         return parquet_table(dataset, _parquet_schema(store, dataset.key))
     except (pa.ArrowException, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise ShopeaseError(
-            f"{store.uri(dataset.key)} cannot be read: {reason}", hint=f"run `{dataset.made_by}`"
+            f"{store.uri(dataset.key)} cannot be read: {one_line(error)}", hint=f"run `{dataset.made_by}`"
         ) from error
 
 

@@ -17,6 +17,7 @@ from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason
 from shopease_etl.warehouse.intervals import interval_texts
 from shopease_etl.warehouse.limits import TimeLimit
 from shopease_etl.warehouse.metadata_statements import Tables, plan
+from shopease_etl.warehouse.schema import quoted
 from shopease_etl.warehouse.scratch import ScratchFolder
 from shopease_etl.warehouse.trino_macros import MACROS
 
@@ -74,7 +75,7 @@ class Engine:
         cancel.result(self._worker.submit(self._set_up, lake.resolve()))
 
     def _set_up(self, lake: Path) -> None:
-        schema = _quoted(self._database)
+        schema = quoted(self._database)
         for macro in MACROS:
             self._connection.execute(f"CREATE MACRO main.{macro}")
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -129,7 +130,7 @@ class Engine:
 
     def _create_view(self, name: str, select: str) -> None:
         try:
-            view = f"CREATE OR REPLACE VIEW {_quoted(self._database)}.{_quoted(name)} AS {select}"
+            view = f"CREATE OR REPLACE VIEW {quoted(self._database)}.{quoted(name)} AS {select}"
             cancel.result(self._worker.submit(self._connection.execute, view))
         except duckdb.Error as error:
             self.mark_broken(name, self._refused(error, select))
@@ -272,7 +273,7 @@ class Engine:
             return None
 
     def _described(self, table: str) -> list[tuple[str, str]]:
-        rows = self._connection.sql(f"DESCRIBE {_quoted(self._database)}.{_quoted(table)}").fetchall()
+        rows = self._connection.sql(f"DESCRIBE {quoted(self._database)}.{quoted(table)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in rows]
 
 
@@ -286,10 +287,6 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
     return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to make it again")
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:

@@ -18,7 +18,7 @@ _TASK = "verify"
 def contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
     """A line for each object that is missing, cannot be read or has another SHA-256 than recorded, and one on all."""
     try:
-        recorded = recorded_datasets(store, layout.keys())
+        recorded = recorded_datasets(store, layout.all_keys())
         found = [item for layer in layout.LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)]
     except ShopeaseError as error:
         yield failed("lake contents", error)

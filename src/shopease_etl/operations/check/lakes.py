@@ -45,7 +45,7 @@ def _asked(settings: Settings, store: LakeStore, past: Past) -> Iterator[CheckLi
 
 
 def _replaceable(store: LakeStore) -> str:
-    store.check_targets(layout.keys())
+    store.check_targets(layout.all_keys())
     return f"{store.location} can be written, and each of its objects replaced"
 
 

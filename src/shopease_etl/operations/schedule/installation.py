@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from shopease_etl.atomic import replacing
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.operations.schedule.cron import merged
 from shopease_etl.operations.schedule.request import Schedule, ScheduledFile
+from shopease_etl.wording import one_line
 
 _FOLDER: Final = re.compile(r"(?:WorkingDirectory|FOLDER *)=")
 
@@ -67,11 +69,10 @@ def _require_own(file: ScheduledFile) -> None:
 def _write(file: ScheduledFile) -> None:
     """Write it whole or not at all: an orchestrator may read it at any moment."""
     path = Path(file.path)
-    fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(file.text, encoding="utf-8")
-        fresh.replace(path)
+        with replacing(path) as written:
+            written.write(file.text.encode())
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise ConfigurationError(message) from error
@@ -106,5 +107,5 @@ def _called(command: list[str], text: str = "") -> subprocess.CompletedProcess[s
 
 
 def _failure(command: str, said: str) -> ShopeaseError:
-    reason = " ".join(said.split()) or "it said nothing"
+    reason = one_line(said) or "it said nothing"
     return ShopeaseError(f"{command} failed: {reason}", hint="when it is in order, install once more")

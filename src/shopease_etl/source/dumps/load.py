@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.source.dumps import replacing
 from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
+from shopease_etl.wording import one_line
 
 _SESSION: Final = "SET standard_conforming_strings = on; SET client_min_messages = warning"
 _KNOWS_RESTRICT: Final = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}  # since which minor version; 18 and later all do
@@ -185,7 +186,7 @@ def _field(complaint: str, name: str, width: int = _SHORT) -> str:
 
 def shortened(text: str, width: int = _SHORT) -> str:
     """A text in one line of at most `width` characters."""
-    line = " ".join(text[: 4 * width].split())
+    line = one_line(text[: 4 * width])
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 

@@ -54,15 +54,11 @@ def _attach(base: Path, log: Path, database: str) -> str:
         except (OSError, IndexError) as error:
             if time.monotonic() > deadline:
                 raise UnreachableError(
-                    f"the embedded PostgreSQL does not answer: {_one_line(error)}", hint=f"see {log}"
+                    f"the embedded PostgreSQL does not answer: {wording.one_line(error)}", hint=f"see {log}"
                 ) from error
             cancel.wait(0.05)
         else:
             return socket
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _socket(base: Path) -> str:
