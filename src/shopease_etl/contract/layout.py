@@ -27,4 +27,4 @@ def all_keys() -> frozenset[str]:
 
 def owns(key: str) -> bool:
     """Whether an object with this key in a layer is the lake's own; all others are left alone."""
-    return key in keys()
+    return key in all_keys()
