@@ -17,7 +17,7 @@ import boto3
 import botocore.session
 import pytest
 
-from shopease_etl.aws import models
+from shopease_etl.aws import service_models
 
 TOOLS: Final = Path(sys.prefix)
 REGION: Final = "us-east-1"
@@ -47,7 +47,7 @@ class Account:
     def client(self, service: str) -> Any:
         """A boto3 client for this account, whatever the environment says."""
         known = botocore.session.Session()
-        known.register_component("data_loader", models())
+        known.register_component("data_loader", service_models())
         session = boto3.session.Session(self.access_key, self.secret_key, region_name=REGION, botocore_session=known)
         return session.client(service, endpoint_url=self.endpoint)
 

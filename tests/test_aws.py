@@ -244,28 +244,31 @@ def test_how_often_it_is_tried_is_ours_unless_aws_is_told(monkeypatch: pytest.Mo
     ],
 )
 def test_a_call_without_words_is_told_as_its_right(call: str, right: str) -> None:
-    told = aws.refusal("it", ClientError({"Error": {"Code": "AccessDeniedException"}}, call))
+    told = aws.aws_error("it", ClientError({"Error": {"Code": "AccessDeniedException"}}, call))
     assert f"lack {right}" in str(told)
 
 
 def test_a_region_that_aws_does_not_tell_is_asked_for() -> None:
-    told = aws.refusal("it", ClientError({"Error": {"Code": "IllegalLocationConstraintException"}}, "GetObject"))
+    told = aws.aws_error("it", ClientError({"Error": {"Code": "IllegalLocationConstraintException"}}, "GetObject"))
     assert told.hint == "set AWS_REGION to the region of the bucket"
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=20), st.text(max_size=40), st.sampled_from(["GetObject", "X"]))
 def test_any_refusal_becomes_one_error_that_names_what_was_asked(code: str, message: str, call: str) -> None:
     refused = ClientError({"Error": {"Code": code, "Message": message}}, call)
-    with pytest.raises(UnreachableError, match="s3://bucket/key") as caught, aws.refusals("s3://bucket/key"):
+    with (
+        pytest.raises(UnreachableError, match="s3://bucket/key") as caught,
+        aws.translate_aws_errors("s3://bucket/key"),
+    ):
         raise refused
     assert caught.value.__cause__ is refused
-    assert aws.code_of(refused) == code
+    assert aws.error_code(refused) == code
 
 
 def test_what_is_none_of_awss_passes_untouched() -> None:
-    with pytest.raises(ZeroDivisionError), aws.refusals("it"):
+    with pytest.raises(ZeroDivisionError), aws.translate_aws_errors("it"):
         raise ZeroDivisionError
-    assert aws.code_of(ZeroDivisionError()) == aws.code_of(None) == ""
+    assert aws.error_code(ZeroDivisionError()) == aws.error_code(None) == ""
     for other in (SSOTokenLoadError(error_msg="x"), IncompleteReadError(actual_bytes=1, expected_bytes=2)):
-        with pytest.raises(UnreachableError), aws.refusals("it"):
+        with pytest.raises(UnreachableError), aws.translate_aws_errors("it"):
             raise other

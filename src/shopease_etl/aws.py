@@ -101,7 +101,7 @@ _NAMED_RIGHT: Final = re.compile(r"not authorized to perform:? ([\w-]+:\w+)")
 
 
 @functools.cache
-def models() -> botocore.loaders.Loader:
+def service_models() -> botocore.loaders.Loader:
     """What botocore knows of AWS's services, which takes a tenth of a second to read: once for all sessions."""
     return botocore.session.Session().get_component("data_loader")
 
@@ -112,10 +112,10 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
     Errors name `what`, or else the service. Each client has a new session: boto3's default session would keep the
     credentials that it found first.
     """
-    with refusals(what or service):
+    with translate_aws_errors(what or service):
         session = botocore.session.Session()
-        session.register_component("data_loader", models())
-        session.register("creating-client-class", _let_calls_be_left)
+        session.register_component("data_loader", service_models())
+        session.register("creating-client-class", _make_interruptible)
         # Standard mode retries after 5xx, throttling and lost connections, with jittered exponential backoff.
         attempts = session.get_config_variable("max_attempts") or ATTEMPTS
         config = Config(
@@ -126,7 +126,7 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
         return boto3.session.Session(botocore_session=session).client(service, region_name=chosen, config=config)
 
 
-class _Leavable:
+class _InterruptibleClient:
     """The part of a client that makes its calls such that an interrupt need not wait for the answer."""
 
     def _make_api_call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
@@ -134,8 +134,8 @@ class _Leavable:
         return cancel.call(lambda: call(operation, parameters))
 
 
-def _let_calls_be_left(base_classes: list[type], **_: object) -> None:
-    base_classes.insert(0, _Leavable)
+def _make_interruptible(base_classes: list[type], **_: object) -> None:
+    base_classes.insert(0, _InterruptibleClient)
 
 
 class ObjectBody:
@@ -143,7 +143,7 @@ class ObjectBody:
 
     It reads one version of the object, the present one unless `version` names another; if the object is replaced during
     the read, that is an error. `size` is the number of bytes in `span` (an HTTP range, such as `bytes=5-`) or in the
-    whole object. Open it within `refusals`, or else expect ClientError; `read` raises UnreachableError.
+    whole object. Open it within `translate_aws_errors`, or else expect ClientError; `read` raises UnreachableError.
     """
 
     def __init__(self, s3: Any, bucket: str, key: str, span: str | None = None, **version: str) -> None:
@@ -160,7 +160,7 @@ class ObjectBody:
     def read(self, size: int = -1) -> bytes:
         """The next `size` bytes, or fewer at the object's end; all remaining ones if `size` is negative."""
         until = self._end if size < 0 else min(self._end, self._next + size)
-        with refusals(self._uri):
+        with translate_aws_errors(self._uri):
             return cancel.call(lambda: self._until(until))
 
     def close(self) -> None:
@@ -205,18 +205,18 @@ def _pause(attempt: int) -> None:
     cancel.wait(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
 
 
-def code_of(error: BaseException | None) -> str:
+def error_code(error: BaseException | None) -> str:
     """AWS's code of an error, such as NoSuchKey, or ''."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 @contextmanager
-def refusals(what: str) -> Iterator[None]:
+def translate_aws_errors(what: str) -> Iterator[None]:
     """Turn boto3's errors into UnreachableError, with a message that names `what` and a hint."""
     try:
         yield
     except ClientError as error:
-        raise refusal(what, error) from error
+        raise aws_error(what, error) from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise UnreachableError(f"no AWS credentials for {what}: {error}", hint=_CREDENTIALS) from error
     except (TokenRetrievalError, CredentialRetrievalError, NoAuthTokenError, SSOError, LoginError) as error:
@@ -236,9 +236,9 @@ def refusals(what: str) -> Iterator[None]:
         raise UnreachableError(f"cannot reach {what}: {one_line(error)}", hint=_NETWORK) from error
 
 
-def refusal(what: str, error: ClientError) -> UnreachableError:
-    """AWS's refusal in our words."""
-    code = code_of(error)
+def aws_error(what: str, error: ClientError) -> UnreachableError:
+    """AWS's error as one of ours, with a hint."""
+    code = error_code(error)
     reason = str(error.response.get("Error", {}).get("Message") or code)
     if code in {"404", "NoSuchBucket", "NoSuchKey"}:
         return UnreachableError(f"{what} is not there: {reason}", hint=_HINTS.get(code))
@@ -262,7 +262,7 @@ def _denial(what: str, error: ClientError, reason: str) -> UnreachableError:
 
 
 def _region_of(error: ClientError) -> str | None:
-    """The bucket's region, if S3's refusal names it."""
+    """The bucket's region, if S3's error names it."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
     return str(region) if region else None

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from shopease_etl.aws import code_of, refusals
+from shopease_etl.aws import error_code, translate_aws_errors
 from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import UnreachableError
 
@@ -78,7 +78,7 @@ class Bucket:
             try:
                 right(key)
             except UnreachableError as error:
-                if code_of(error.__cause__) not in _MISSING:
+                if error_code(error.__cause__) not in _MISSING:
                     yield error
 
     def _list(self, key: str) -> None:
@@ -104,14 +104,14 @@ class Bucket:
     def _delete(self, key: str) -> None:
         target = {"Bucket": self._store.bucket, "Key": self._store.prefix + key}
         try:
-            with refusals(self._store.uri(key)):
+            with translate_aws_errors(self._store.uri(key)):
                 answer = self._client.delete_object(**target, IfMatch=_NEVER)
         except UnreachableError as error:
-            if code_of(error.__cause__) not in {*_MISSING, "PreconditionFailed", "412"}:
+            if error_code(error.__cause__) not in {*_MISSING, "PreconditionFailed", "412"}:
                 raise
             return
         if marker := answer.get("DeleteMarker") and answer.get("VersionId"):
-            with suppress(UnreachableError), refusals(self._store.uri(key)):
+            with suppress(UnreachableError), translate_aws_errors(self._store.uri(key)):
                 self._client.delete_object(**target, VersionId=marker)
 
     def _rules(self, ask: Callable[[], Any]) -> Any:
@@ -119,12 +119,12 @@ class Bucket:
             with self._named("the rules"):
                 return ask()
         except UnreachableError as error:
-            if code_of(error.__cause__) not in _NO_RULES:
+            if error_code(error.__cause__) not in _NO_RULES:
                 raise
             return {}
 
     def _named(self, what: str) -> Any:
-        return refusals(f"{what} of s3://{self._store.bucket}")
+        return translate_aws_errors(f"{what} of s3://{self._store.bucket}")
 
     @property
     def _client(self) -> Any:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shopease_etl import cancel
-from shopease_etl.aws import code_of, refusals
+from shopease_etl.aws import error_code, translate_aws_errors
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.store import PendingWrite
 
@@ -40,7 +40,7 @@ def is_from(client: Any, target: Mapping[str, str], identity: str) -> bool:
     try:
         head = client.head_object(**target)
     except ClientError as error:
-        if code_of(error) not in {"404", "NoSuchKey"}:
+        if error_code(error) not in {"404", "NoSuchKey"}:
             raise
         return False
     return bool(head.get("Metadata", {}).get(UPLOAD_ID) == identity)
@@ -70,7 +70,7 @@ class MultipartWriter:
         self._failure: BaseException | None = None
         self._slots = threading.BoundedSemaphore(CONCURRENT_PARTS)
         self._published = False
-        with refusals(self._uri):
+        with translate_aws_errors(self._uri):
             created = client.create_multipart_upload(
                 **self._target, **options, ChecksumAlgorithm="CRC32", Metadata={UPLOAD_ID: self._id}
             )
@@ -116,13 +116,13 @@ class MultipartWriter:
         """Wait until all bytes have arrived; S3 verifies the checksum of each part."""
         if self._waiting or not self._parts:
             self._send()
-        with refusals(self._uri):
+        with translate_aws_errors(self._uri):
             for part in self._parts:
                 cancel.result(part)
 
     def publish(self) -> None:
         """Complete the upload; S3 verifies the object's size."""
-        with refusals(self._uri):
+        with translate_aws_errors(self._uri):
             try:
                 parts = [part.result() for part in self._parts]
                 request = {"MultipartUpload": {"Parts": parts}, "MpuObjectSize": self._bytes}
@@ -142,10 +142,10 @@ class MultipartWriter:
             return
         wait([part for part in self._parts if not part.cancel()], timeout=LEAVE_SECONDS)
         try:
-            with refusals(self._uri):
+            with translate_aws_errors(self._uri):
                 self._client.abort_multipart_upload(**self._upload)
         except UnreachableError as error:
-            if code_of(error.__cause__) != "NoSuchUpload":
+            if error_code(error.__cause__) != "NoSuchUpload":
                 log.warning("an unfinished upload stays behind: %s", error)
 
     def pending_write(self) -> PendingWrite:
@@ -163,7 +163,7 @@ class MultipartWriter:
         cancel.call(self._slots.acquire)
         if self._failure:
             self._slots.release()
-            with refusals(self._uri):
+            with translate_aws_errors(self._uri):
                 raise self._failure
         body = b"".join(self._waiting)
         self._waiting, self._waiting_bytes = [], 0

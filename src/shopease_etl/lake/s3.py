@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shopease_etl import aws
-from shopease_etl.aws import ObjectBody, code_of, refusal, refusals
+from shopease_etl.aws import ObjectBody, aws_error, error_code, translate_aws_errors
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.bucket import Bucket
 from shopease_etl.lake.cleanup import abort_uploads, is_own
@@ -65,7 +65,7 @@ class S3Store:
 
     def check(self) -> None:
         """Raise UnreachableError unless the bucket exists and may be used."""
-        with refusals(self.location):
+        with translate_aws_errors(self.location):
             try:
                 self.client.head_bucket(Bucket=self.bucket)
             except ClientError:
@@ -92,7 +92,7 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """The objects below a prefix, by key."""
-        with refusals(self.uri(prefix)):
+        with translate_aws_errors(self.uri(prefix)):
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
                 for item in page.get("Contents", ()):
@@ -106,11 +106,11 @@ class S3Store:
         span = f"bytes={start}-" if start >= 0 else f"bytes={start}"
         span += str(start + length - 1) if length is not None and start >= 0 else ""
         try:
-            with refusals(self.uri(key)):
+            with translate_aws_errors(self.uri(key)):
                 wanted = span if start or length is not None else None
                 body = ObjectBody(self.client, self.bucket, self.prefix + key, wanted, **version)
         except UnreachableError as error:
-            if code_of(error.__cause__) == "InvalidRange":
+            if error_code(error.__cause__) == "InvalidRange":
                 return b""
             raise
         try:
@@ -124,14 +124,14 @@ class S3Store:
         for start in range(0, len(keys), KEYS_PER_DELETE):
             some = [{"Key": self.prefix + key} for key in keys[start : start + KEYS_PER_DELETE]]
             named = {"Objects": some, "Quiet": True}
-            with refusals(self.location):
+            with translate_aws_errors(self.location):
                 refused += self.client.delete_objects(Bucket=self.bucket, Delete=named).get("Errors", ())
         if refused:
             raise self._undeleted(refused)
 
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
         """Multipart uploads below the prefix that are not completed or aborted."""
-        with refusals(self.location):
+        with translate_aws_errors(self.location):
             pages = self.client.get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
                 for item in page.get("Uploads", ()):
@@ -140,10 +140,10 @@ class S3Store:
     def abort(self, upload: UnfinishedUpload) -> None:
         """Delete a half-written object; a missing one is no error."""
         try:
-            with refusals(self.uri(upload.key)):
+            with translate_aws_errors(self.uri(upload.key)):
                 self.client.abort_multipart_upload(**self._target(upload.key), UploadId=upload.upload_id)
         except UnreachableError as error:
-            if code_of(error.__cause__) != "NoSuchUpload":
+            if error_code(error.__cause__) != "NoSuchUpload":
                 raise
 
     def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:  # noqa: ARG002 - S3 names versions
@@ -186,10 +186,10 @@ class S3Store:
         key = str(pending["key"])
         request = {"MultipartUpload": {"Parts": pending["parts"]}, "MpuObjectSize": pending["bytes"]}
         try:
-            with refusals(self.uri(key)):
+            with translate_aws_errors(self.uri(key)):
                 self.client.complete_multipart_upload(**self._target(key), UploadId=pending["upload"], **request)
         except UnreachableError as error:
-            if code_of(error.__cause__) != "NoSuchUpload":
+            if error_code(error.__cause__) != "NoSuchUpload":
                 raise
             return is_from(self.client, self._target(key), str(pending["id"]))
         return True
@@ -202,7 +202,7 @@ class S3Store:
         try:
             abort_uploads(self, [upload for upload in self.unfinished_uploads() if is_own(upload.key)])
         except UnreachableError as error:
-            if code_of(error.__cause__) not in {"AccessDenied", "403"}:
+            if error_code(error.__cause__) not in {"AccessDenied", "403"}:
                 raise
             log.warning("unfinished uploads of dead runs stay behind: %s", error)
 
@@ -223,13 +223,13 @@ class S3Store:
     def tagged(self, key: str) -> TaggedObject | None:
         """A small object with the ETag that `put_if` and `delete_if` need, if there is one."""
         try:
-            with refusals(self.uri(key)):
+            with translate_aws_errors(self.uri(key)):
                 answer = self.client.get_object(**self._target(key))
                 body = answer["Body"].read(TAGGED_BYTES)
                 answer["Body"].close()
                 now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
         except UnreachableError as error:
-            if code_of(error.__cause__) in {"404", "NoSuchKey"}:
+            if error_code(error.__cause__) in {"404", "NoSuchKey"}:
                 return None
             raise
         return TaggedObject(body, answer["ETag"], (now - answer["LastModified"]).total_seconds())
@@ -242,10 +242,10 @@ class S3Store:
         """
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
-            with refusals(self.uri(key)):
+            with translate_aws_errors(self.uri(key)):
                 made = self.client.put_object(**self._target(key), Body=body, **condition, **self._encrypted())
         except UnreachableError as error:
-            if code_of(error.__cause__) in _OVERTAKEN:
+            if error_code(error.__cause__) in _OVERTAKEN:
                 return None
             raise
         return str(made["ETag"])
@@ -253,28 +253,28 @@ class S3Store:
     def delete_if(self, key: str, etag: str) -> None:
         """Delete an object if it still has this ETag."""
         try:
-            with refusals(self.uri(key)):
+            with translate_aws_errors(self.uri(key)):
                 self.client.delete_object(**self._target(key), IfMatch=etag)
         except UnreachableError as error:
-            if code_of(error.__cause__) not in _OVERTAKEN:
+            if error_code(error.__cause__) not in _OVERTAKEN:
                 raise
 
     def impatient(self, timeout: float) -> "S3Store":
         """The same lake, with a time limit in seconds for each call and at most two attempts."""
         made = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
         config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)
-        with refusals(self.location):
+        with translate_aws_errors(self.location):
             made.client = boto3.session.Session().client("s3", config=config)
         return made
 
     def _head(self, key: str, **version: str) -> Any:
         try:
-            with refusals(self.uri(key)):
+            with translate_aws_errors(self.uri(key)):
                 return self.client.head_object(**self._target(key), **version)
         except UnreachableError as error:
-            if code_of(error.__cause__) in {"404", "NoSuchKey", "NoSuchVersion"}:
+            if error_code(error.__cause__) in {"404", "NoSuchKey", "NoSuchVersion"}:
                 return None
-            if version and code_of(error.__cause__) == "403":
+            if version and error_code(error.__cause__) == "403":
                 message = f"AWS refuses a former version of {self.uri(key)}"
                 hint = "give the credentials s3:GetObjectVersion (terraform/ creates a policy with all permissions)"
                 raise UnreachableError(message, hint=hint) from error
@@ -294,6 +294,6 @@ class S3Store:
 
     def _undeleted(self, refused: Sequence[Mapping[str, str]]) -> UnreachableError:
         first = ClientError({"Error": dict(refused[0])}, "DeleteObjects")
-        error = refusal(f"s3://{self.bucket}/{refused[0]['Key']}", first)
+        error = aws_error(f"s3://{self.bucket}/{refused[0]['Key']}", first)
         more = f" (and {len(refused) - 1:,} more)" if refused[1:] else ""
         return UnreachableError(f"not deleted{more}: {error}", hint=error.hint)

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 
 from shopease_etl import cancel
-from shopease_etl.aws import client, refusals
+from shopease_etl.aws import client, translate_aws_errors
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.warehouse.athena_errors import Statement, disabled, failure, submission_refusal, workgroup_refusal
 from shopease_etl.warehouse.athena_types import first_batch, next_batch, rows_of
@@ -64,7 +64,7 @@ class Athena:
     def check(self) -> None:
         """Raise UnreachableError if the workgroup does not exist, is disabled or may not be read."""
         try:
-            with refusals(self._told):
+            with translate_aws_errors(self._told):
                 found = self._client.get_work_group(WorkGroup=self._workgroup)["WorkGroup"]
         except UnreachableError as error:
             raise workgroup_refusal(error, self._workgroup) from error
@@ -131,7 +131,7 @@ class Athena:
         }
         self._refuse_if_closed()
         try:
-            with refusals(self._told):
+            with translate_aws_errors(self._told):
                 identity = str(self._client.start_query_execution(**request)["QueryExecutionId"])
         except UnreachableError as error:
             raise submission_refusal(error, statement, self._workgroup) from error
@@ -151,14 +151,14 @@ class Athena:
             raise ShopeaseError(f"{self._told} was closed before the statement came to its end")
 
     def _execution(self, identity: str) -> Mapping[str, Any]:
-        with refusals(self._told):
+        with translate_aws_errors(self._told):
             execution: Mapping[str, Any] = self._client.get_query_execution(QueryExecutionId=identity)["QueryExecution"]
         return execution
 
     def _stop(self, identity: str) -> None:
         """Stop a statement; a failure is only logged, as the reason for the stop matters more."""
         try:
-            with refusals(self._told):
+            with translate_aws_errors(self._told):
                 self._client.stop_query_execution(QueryExecutionId=identity)
             self._count(self._execution(identity))
         except UnreachableError as error:
@@ -196,7 +196,7 @@ class Athena:
                 yield next_batch(first.schema, rows)
 
     def _page(self, identity: str, **token: str) -> Mapping[str, Any]:
-        with refusals(self._told):
+        with translate_aws_errors(self._told):
             page: Mapping[str, Any] = self._client.get_query_results(
                 QueryExecutionId=identity, MaxResults=_PAGE_ROWS, **token
             )
@@ -246,7 +246,7 @@ def workgroup(name: str) -> Workgroup:
         UnreachableError: it does not exist, or the credentials may not read it.
     """
     try:
-        with refusals(f"the Athena workgroup {name}"):
+        with translate_aws_errors(f"the Athena workgroup {name}"):
             found = client("athena").get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration") or {}
     except UnreachableError as error:
         raise workgroup_refusal(error, name) from error

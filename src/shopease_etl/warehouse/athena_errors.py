@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from shopease_etl.aws import code_of
+from shopease_etl.aws import error_code
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.wording import one_line
 
@@ -103,7 +103,7 @@ class Statement:
 
 def workgroup_refusal(error: UnreachableError, workgroup: str) -> ShopeaseError:
     """Why GetWorkGroup failed; for a workgroup that does not exist AWS's code is InvalidRequestException."""
-    if code_of(error.__cause__) != "InvalidRequestException":
+    if error_code(error.__cause__) != "InvalidRequestException":
         return error
     hint = "run `make deploy` to create it, or set SHOPEASE_ATHENA_WORKGROUP to one that exists"
     return UnreachableError(f"Athena has no workgroup {workgroup}: {_message_of(error)}", hint=hint)
@@ -117,7 +117,7 @@ def disabled(workgroup: str) -> ShopeaseError:
 
 def submission_refusal(error: UnreachableError, statement: Statement, workgroup: str) -> ShopeaseError:
     """Why StartQueryExecution refused a statement."""
-    code, reason = code_of(error.__cause__), _message_of(error)
+    code, reason = error_code(error.__cause__), _message_of(error)
     if code == "TooManyRequestsException":
         message = f"Athena accepts no more queries now, after several attempts: {reason}"
         return UnreachableError(message, hint=_AGAIN)

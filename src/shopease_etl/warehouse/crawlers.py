@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shopease_etl import cancel
-from shopease_etl.aws import client, code_of, refusals
+from shopease_etl.aws import client, error_code, translate_aws_errors
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CrawlerRun
@@ -90,10 +90,10 @@ class Crawlers:
     def _has_started(self, name: str) -> bool:
         """Start a crawler; False where somebody else has just done so."""
         try:
-            with refusals(f"the crawler {name}"):
+            with translate_aws_errors(f"the crawler {name}"):
                 self._client.start_crawler(Name=name)
         except UnreachableError as error:
-            if code_of(error.__cause__) != "CrawlerRunningException":
+            if error_code(error.__cause__) != "CrawlerRunningException":
                 raise
             return False
         return True
@@ -136,11 +136,11 @@ class Crawlers:
 
     def _get(self, name: str) -> dict[str, Any]:
         try:
-            with refusals(f"the crawler {name}"):
+            with translate_aws_errors(f"the crawler {name}"):
                 crawler: dict[str, Any] = self._client.get_crawler(Name=name)["Crawler"]
                 return crawler
         except UnreachableError as error:
-            if code_of(error.__cause__) != "EntityNotFoundException":
+            if error_code(error.__cause__) != "EntityNotFoundException":
                 raise
             hint = "`make deploy` makes the crawlers (see docs/AWS.md), or set SHOPEASE_CRAWLERS"
             raise UnreachableError(f"there is no crawler {name} in Glue", hint=hint) from error
@@ -148,8 +148,8 @@ class Crawlers:
     def _stop(self, name: str) -> None:
         """Stop a crawler, or warn that it may still run: one that cannot be stopped must not keep the others going."""
         try:
-            with refusals(f"the crawler {name}"):
+            with translate_aws_errors(f"the crawler {name}"):
                 self._client.stop_crawler(Name=name)
         except UnreachableError as error:
-            if code_of(error.__cause__) not in _STOPPED_ALREADY:
+            if error_code(error.__cause__) not in _STOPPED_ALREADY:
                 log.warning("%s may still run, see `aws glue stop-crawler --name %s`: %s", name, name, error)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from shopease_etl.aws import client, code_of, refusals
+from shopease_etl.aws import client, error_code, translate_aws_errors
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.warehouse.formats import format_of
 from shopease_etl.warehouse.schema import CatalogTable
@@ -37,7 +37,7 @@ class GlueCatalog:
             with self._translate_errors():
                 self._client.get_database(Name=self.database)
         except UnreachableError as error:
-            if code_of(error.__cause__) != "EntityNotFoundException":
+            if error_code(error.__cause__) != "EntityNotFoundException":
                 raise
             message = f"there is no database {self.database} in the Glue catalog"
             hint = "`make deploy` creates it (see docs/AWS.md), or set SHOPEASE_GLUE_DATABASE"
@@ -50,7 +50,7 @@ class GlueCatalog:
             with self._translate_errors(name):
                 self._client.update_table(DatabaseName=self.database, TableInput={"Name": name})
         except UnreachableError as error:
-            if code_of(error.__cause__) != "EntityNotFoundException":
+            if error_code(error.__cause__) != "EntityNotFoundException":
                 raise
 
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -91,12 +91,12 @@ class GlueCatalog:
         try:
             return self._put(table, former)
         except UnreachableError as error:
-            if code_of(error.__cause__) not in _RACED:
+            if error_code(error.__cause__) not in _RACED:
                 raise
         try:
             return self._put(table, self._table(table.name))
         except UnreachableError as error:
-            if code_of(error.__cause__) not in _RACED:
+            if error_code(error.__cause__) not in _RACED:
                 raise
             message = f"another process is changing {self.database}.{table.name} in the Glue catalog: {error}"
             raise UnreachableError(message, hint="run `shopease crawl` again after it has finished") from error
@@ -141,7 +141,7 @@ class GlueCatalog:
                 table: dict[str, Any] = self._client.get_table(DatabaseName=self.database, Name=name)["Table"]
                 return table
         except UnreachableError as error:
-            if code_of(error.__cause__) != "EntityNotFoundException":
+            if error_code(error.__cause__) != "EntityNotFoundException":
                 raise
             return None
 
@@ -188,7 +188,7 @@ class GlueCatalog:
 
     def _translate_errors(self, table: str = "") -> Any:
         name = f"{self.database}.{table}" if table else self.database
-        return refusals(f"{name} in the Glue catalog")
+        return translate_aws_errors(f"{name} in the Glue catalog")
 
 
 def _as_input(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def _open_s3(location: str) -> tuple["ObjectBody", int]:
     if not bucket or not key or key.endswith("/"):
         raise _directory_on_s3(location)
     client = aws.client("s3", location)
-    with aws.refusals(location):
+    with aws.translate_aws_errors(location):
         try:
             body = aws.ObjectBody(client, bucket, key)
         except client.exceptions.NoSuchBucket as error:
