@@ -272,7 +272,7 @@ def dirty_sales(*keys: list[int | None]) -> Iterator[tuple[object, ...]]:
 @pytest.mark.parametrize("name", [query.name for query in shipped_queries() if query.name not in CONTRACT])
 def test_shipped_queries_add_up_to_the_reconciled_revenue(dirty_lake: DirtyLake, name: str) -> None:
     engine, revenue = dirty_lake
-    rows = engine.query(shipped_query(name).sql).read_all()
+    rows = engine.execute(shipped_query(name).sql).read_all()
     (column,) = {"revenue", "total_spent"} & set(rows.column_names)
     assert sum(rows[column].to_pylist()) == revenue
     for shares in {"revenue_percent", "transactions_percent"} & set(rows.column_names) if rows.num_rows else ():
@@ -294,7 +294,7 @@ def test_one_row_for_a_name_in_any_case_and_one_for_all_that_is_unknown(
     dirty_lake: DirtyLake, name: str, column: str, values: set[str]
 ) -> None:
     engine, _ = dirty_lake
-    assert sorted(engine.query(shipped_query(name).sql).read_all()[column].to_pylist()) == sorted(values)
+    assert sorted(engine.execute(shipped_query(name).sql).read_all()[column].to_pylist()) == sorted(values)
 
 
 @pytest.mark.parametrize("name", CONTRACT)

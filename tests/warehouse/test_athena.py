@@ -105,7 +105,7 @@ def test_every_type_that_the_emulator_has(athena: Athena) -> None:
         "several": ("[1, 2]", pa.string(), "[1, 2]"),
     }
     sql = ", ".join(f"{expression} AS {name}" for name, (expression, _, _) in columns.items())
-    table = athena.query(f"SELECT {sql}").read_all()
+    table = athena.execute(f"SELECT {sql}").read_all()
     assert table.schema == pa.schema([(name, kind) for name, (_, kind, _) in columns.items()])
     assert table.to_pylist() == [{name: value for name, (_, _, value) in columns.items()}]
 
@@ -118,9 +118,11 @@ def test_tables_and_views_of_the_catalog(account: Account, bucket: str, athena: 
     add_table(
         account, bucket, "sales", {"store": "bigint", "amount": "decimal(18,2)"}, sales.getvalue(), kind="parquet"
     )
-    athena.execute(f'CREATE OR REPLACE VIEW "{DATABASE}"."shops" AS SELECT CAST(id AS bigint) AS id, name FROM stores')
+    athena.execute_ddl(
+        f'CREATE OR REPLACE VIEW "{DATABASE}"."shops" AS SELECT CAST(id AS bigint) AS id, name FROM stores'
+    )
     sql = "SELECT name, SUM(amount) AS total FROM sales LEFT JOIN shops ON id = store GROUP BY name ORDER BY name"
-    assert athena.query(sql).read_all().to_pylist() == [
+    assert athena.execute(sql).read_all().to_pylist() == [
         {"name": "Oslo", "total": Decimal("0.30")},
         {"name": None, "total": None},
     ]
@@ -129,7 +131,7 @@ def test_tables_and_views_of_the_catalog(account: Account, bucket: str, athena: 
 
 
 def test_pages_are_read_as_the_rows_are_asked_for(athena: Athena) -> None:
-    reader = athena.query("SELECT CAST(x AS integer) AS x FROM range(2500) t(x) ORDER BY x")
+    reader = athena.execute("SELECT CAST(x AS integer) AS x FROM range(2500) t(x) ORDER BY x")
     batches = list(reader)
     assert [batch.num_rows for batch in batches] == [1000, 1000, 500]
     assert [x for batch in batches for x in batch.column("x").to_pylist()] == list(range(2500))
@@ -146,19 +148,19 @@ def test_pages_are_read_as_the_rows_are_asked_for(athena: Athena) -> None:
     ],
 )
 def test_only_the_row_of_names_is_dropped(athena: Athena, sql: str, rows: list[tuple[object, ...]]) -> None:
-    table = athena.query(sql).read_all()
+    table = athena.execute(sql).read_all()
     assert list(zip(*(column.to_pylist() for column in table.columns), strict=True)) == rows
 
 
 def test_a_failing_statement_tells_why(athena: Athena) -> None:
     with pytest.raises(ShopeaseError, match=r"Athena: .*not_there") as raised:
-        athena.query("SELECT x FROM not_there")
+        athena.execute("SELECT x FROM not_there")
     assert "\n" not in str(raised.value)
 
 
 def test_a_writing_statement_is_never_sent(account: Account, athena: Athena) -> None:
     with pytest.raises(ConfigurationError, match="only read-only statements are allowed"):
-        athena.query("UNLOAD (SELECT 1) TO 's3://b/x'")
+        athena.execute("UNLOAD (SELECT 1) TO 's3://b/x'")
     assert executions(account) == []
 
 
@@ -166,7 +168,7 @@ def test_a_writing_statement_is_never_sent(account: Account, athena: Athena) -> 
 def test_a_workgroup_that_is_not_there_is_told_with_the_fix(account: Account, use: str) -> None:
     account.new_catalog(account.new_bucket())
     with opened(workgroup="missing") as engine, pytest.raises(UnreachableError, match="no workgroup missing") as raised:
-        engine.check() if use == "check" else engine.query("SELECT 1")
+        engine.check() if use == "check" else engine.execute("SELECT 1")
     assert "make deploy" in str(raised.value.hint)
     assert "SHOPEASE_ATHENA_WORKGROUP" in str(raised.value.hint)
 
@@ -192,7 +194,7 @@ def test_results_go_where_the_workgroup_says_and_else_where_we_say(account: Acco
     account.client("athena").create_work_group(Name="bare", Configuration={})
     for workgroup, place in ((WORKGROUP, "athena-results"), ("own", "own"), ("bare", "other")):
         with opened(bucket, workgroup) as engine:
-            engine.query("SELECT 1")
+            engine.execute("SELECT 1")
         (execution,) = executions(account, workgroup)
         assert execution["ResultConfiguration"]["OutputLocation"].startswith(f"s3://{bucket}/{place}/")
         assert execution["QueryExecutionContext"] == {"Database": DATABASE, "Catalog": "AwsDataCatalog"}
@@ -205,7 +207,7 @@ def test_a_workgroup_that_forbids_another_place_is_sent_none(account: Account) -
         opened(workgroup="strict") as engine,
         pytest.raises(UnreachableError, match="No output location provided") as raised,
     ):
-        engine.query("SELECT 1")
+        engine.execute("SELECT 1")
     assert "give the workgroup strict a result location" in str(raised.value.hint)
 
 
@@ -215,7 +217,7 @@ def test_a_signal_stops_the_statement(busy: Account, number: signal.Signals) -> 
         "from shopease_etl import cancel\n"
         "from shopease_etl.warehouse.athena import Athena\n"
         "cancel.install()\n"
-        f"Athena({DATABASE!r}, {WORKGROUP!r}, 's3://b/x/', timeout=60).query({ENDLESS!r})"
+        f"Athena({DATABASE!r}, {WORKGROUP!r}, 's3://b/x/', timeout=60).execute({ENDLESS!r})"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, env=os.environ) as child:
         eventually(lambda: states(busy) == ["RUNNING"])
@@ -227,13 +229,13 @@ def test_a_signal_stops_the_statement(busy: Account, number: signal.Signals) -> 
 
 def test_the_time_limit_stops_the_statement(busy: Account) -> None:
     with opened(timeout=0.5) as engine, pytest.raises(ShopeaseError, match=r"longer than 0\.5 s") as raised:
-        engine.query(ENDLESS)
+        engine.execute(ENDLESS)
     assert "SHOPEASE_QUERY_TIMEOUT" in str(raised.value.hint)
     assert states(busy) == ["CANCELLED"]
 
 
 def test_the_time_limit_ends_the_reading_of_rows_too(athena: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = athena.query("SELECT x FROM range(2500) t(x)")
+    reader = athena.execute("SELECT x FROM range(2500) t(x)")
     monkeypatch.setattr(limits, "monotonic", lambda: time.monotonic() + 3600)
     with pytest.raises(ShopeaseError, match="the query took longer than 60 s"):
         list(reader)
@@ -245,7 +247,7 @@ def test_closing_stops_what_other_threads_wait_for(busy: Account) -> None:
 
     def wait_for_it() -> None:
         with pytest.raises(ShopeaseError) as caught:
-            engine.query(ENDLESS)
+            engine.execute(ENDLESS)
         raised.append(caught.value)
 
     waiting = threading.Thread(target=wait_for_it)
@@ -256,7 +258,7 @@ def test_closing_stops_what_other_threads_wait_for(busy: Account) -> None:
     assert "was closed" in str(raised[0])
     assert states(busy) == ["CANCELLED"]
     with pytest.raises(ShopeaseError, match="was closed"):
-        engine.query("SELECT 1")
+        engine.execute("SELECT 1")
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_failed_statement(
 ) -> None:
     script.ends("FAILED", reason, error, Statistics={"DataScannedInBytes": 5})
     with pytest.raises(ShopeaseError) as raised:
-        athena.query(SQL)
+        athena.execute(SQL)
     assert type(raised.value) is kind
     assert str(raised.value).startswith("Athena: ")
     assert str(raised.value).endswith(told)
@@ -164,7 +164,7 @@ def test_a_failed_statement(
 def test_the_workgroups_limit(script: Script, athena: Athena, state: str) -> None:
     script.ends(state, "Bytes scanned limit was exceeded", Statistics={"DataScannedInBytes": 10**7})
     with pytest.raises(ShopeaseError, match="Bytes scanned limit was exceeded") as raised:
-        athena.query("SELECT 1")
+        athena.execute("SELECT 1")
     assert raised.value.exit_code == 1
     assert "10,000,000 bytes is BytesScannedCutoffPerQuery of the workgroup analytics" in str(raised.value.hint)
 
@@ -172,7 +172,7 @@ def test_the_workgroups_limit(script: Script, athena: Athena, state: str) -> Non
 def test_a_statement_that_someone_stopped(script: Script, athena: Athena) -> None:
     script.ends("CANCELLED", "Query cancelled by user")
     with pytest.raises(ShopeaseError, match="cancelled by user") as raised:
-        athena.query("SELECT 1")
+        athena.execute("SELECT 1")
     assert raised.value.exit_code == 1
 
 
@@ -186,7 +186,7 @@ def test_a_statement_that_someone_stopped(script: Script, athena: Athena) -> Non
 def test_a_right_that_lacks_is_named(script: Script, athena: Athena, reason: str) -> None:
     script.ends("FAILED", reason, {"ErrorCategory": 2, "ErrorType": 1501})
     with pytest.raises(UnreachableError, match="not authorized") as raised:
-        athena.query("SELECT 1")
+        athena.execute("SELECT 1")
     assert "s3:GetObject" in str(raised.value.hint)
 
 
@@ -229,7 +229,7 @@ def test_a_refused_submission(
 ) -> None:
     script.give("StartQueryExecution", refusal)
     with pytest.raises(ShopeaseError) as raised:
-        athena.query(SQL)
+        athena.execute(SQL)
     assert type(raised.value) is kind
     assert told in str(raised.value)
 
@@ -240,7 +240,7 @@ def test_too_many_queries_are_tried_again_as_the_same_request(script: Script, at
     )
     script.give("StartQueryExecution", too_many, {"QueryExecutionId": "q"})
     script.ends("SUCCEEDED")
-    athena.execute("CREATE OR REPLACE VIEW v AS SELECT 1")
+    athena.execute_ddl("CREATE OR REPLACE VIEW v AS SELECT 1")
     first, second = script.asked["StartQueryExecution"]
     assert first == second
     assert len(first["ClientRequestToken"]) >= 32
@@ -249,7 +249,7 @@ def test_too_many_queries_are_tried_again_as_the_same_request(script: Script, at
 def test_too_many_queries_for_too_long(script: Script, athena: Athena) -> None:
     script.give("StartQueryExecution", error("TooManyRequestsException", "You have exceeded the limit"))
     with pytest.raises(UnreachableError, match="accepts no more queries now") as raised:
-        athena.query("SELECT 1")
+        athena.execute("SELECT 1")
     assert raised.value.hint == "try again later"
 
 
@@ -257,7 +257,7 @@ def test_a_statement_that_cannot_be_asked_after_is_stopped(script: Script, athen
     refusal = error("AccessDeniedException", "not authorized to perform: athena:GetQueryExecution")
     script.give("GetQueryExecution", refusal)
     with pytest.raises(UnreachableError, match="athena:GetQueryExecution"):
-        athena.query("SELECT 1")
+        athena.execute("SELECT 1")
     assert script.asked["StopQueryExecution"] == [{"QueryExecutionId": "q"}]
 
 
@@ -270,7 +270,7 @@ def test_metadata_has_no_row_of_names_and_a_full_page_is_followed_by_an_empty_on
     full = {"ResultSet": {"Rows": rows, "ResultSetMetadata": metadata}, "NextToken": "more"}
     empty = {"ResultSet": {"Rows": [], "ResultSetMetadata": metadata}}
     script.give("GetQueryResults", full, empty)
-    assert [batch.to_pylist() for batch in athena.query("SHOW TABLES")] == [[{"a": "a"}, {"a": "b"}]]
+    assert [batch.to_pylist() for batch in athena.execute("SHOW TABLES")] == [[{"a": "a"}, {"a": "b"}]]
     assert script.asked["GetQueryResults"] == [
         {"QueryExecutionId": "q", "MaxResults": 1000},
         {"QueryExecutionId": "q", "MaxResults": 1000, "NextToken": "more"},
@@ -284,7 +284,7 @@ def test_pages_that_fail_late_raise_our_errors(script: Script, athena: Athena) -
     script.give(
         "GetQueryResults", page, error("AccessDeniedException", "not authorized to perform: athena:GetQueryResults")
     )
-    reader = athena.query("SELECT a FROM t")
+    reader = athena.execute("SELECT a FROM t")
     assert reader.read_next_batch().to_pylist() == [{"a": "1"}]
     with pytest.raises(UnreachableError, match="athena:GetQueryResults"):
         reader.read_next_batch()

@@ -28,7 +28,7 @@ def test_what_athena_refuses_and_a_local_lake_lacks_is_refused(
     engine: Engine, sql: str, message: str, hint: str
 ) -> None:
     with pytest.raises(ShopeaseError) as raised:
-        engine.query(sql).read_all()
+        engine.execute(sql).read_all()
     assert message in str(raised.value)
     assert hint in (raised.value.hint or "")
 
@@ -48,13 +48,13 @@ def test_what_athena_refuses_and_a_local_lake_lacks_is_refused(
     ],
 )
 def test_what_only_looks_like_it_is_answered(engine: Engine, sql: str) -> None:
-    engine.query(sql).read_all()
+    engine.execute(sql).read_all()
 
 
 @pytest.mark.parametrize("name", sorted(ATHENA - LOCAL))
 def test_a_function_that_a_local_lake_lacks_is_said_to_be_missing(engine: Engine, name: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        engine.query(f"SELECT {name}(s) FROM sales")
+        engine.execute(f"SELECT {name}(s) FROM sales")
     assert "is not available on a local lake" in str(raised.value) or name in {"current_user", "current_time"}
     assert "Did you mean" not in str(raised.value)
 
@@ -66,7 +66,7 @@ def test_every_function_that_a_local_lake_has_is_compared() -> None:
 
 def test_an_unknown_function_names_the_nearest(engine: Engine) -> None:
     with pytest.raises(ConfigurationError, match=r"Athena has no function date_trun, at line 1, column 8") as raised:
-        engine.query("SELECT date_trun('month', d) FROM sales")
+        engine.execute("SELECT date_trun('month', d) FROM sales")
     assert raised.value.hint == "did you mean date_trunc?"
 
 

@@ -24,7 +24,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     ("expression", "expected"), [answer for answers in trino_answers.ANSWERS.values() for answer in answers]
 )
 def test_duckdb_answers_as_trino_does(engine: Engine, expression: str, expected: object) -> None:
-    (answer,) = engine.query(f"SELECT {expression} AS answer").read_all().column("answer").to_pylist()
+    (answer,) = engine.execute(f"SELECT {expression} AS answer").read_all().column("answer").to_pylist()
     if isinstance(expected, list) and isinstance(expected[0], tuple):
         answer = [tuple(item.values()) if isinstance(item, dict) else item for item in answer]
     assert answer == expected
@@ -39,12 +39,12 @@ def test_substr_counts_from_one_or_from_the_end(engine: Engine, text: str, start
     is_inside = start != 0 and 0 <= first < len(text)
     expected = text[first : None if length is None else first + max(length, 0)] if is_inside else ""
     call = f"substr('{text}', {start})" if length is None else f"substr('{text}', {start}, {length})"
-    assert engine.query(f"SELECT {call} AS s").read_all().to_pylist() == [{"s": expected}]
+    assert engine.execute(f"SELECT {call} AS s").read_all().to_pylist() == [{"s": expected}]
 
 
 def test_a_quotient_may_be_grouped_by(engine: Engine) -> None:
     sql = "SELECT x / 2 AS half, COUNT(*) AS n FROM (VALUES 2, 3, 4) t(x) GROUP BY x / 2 ORDER BY x / 2"
-    assert engine.query(sql).read_all().to_pylist() == [{"half": 1, "n": 2}, {"half": 2, "n": 1}]
+    assert engine.execute(sql).read_all().to_pylist() == [{"half": 1, "n": 2}, {"half": 2, "n": 1}]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_quotient_may_be_grouped_by(engine: Engine) -> None:
     ],
 )
 def test_unnamed_columns_have_athenas_names(engine: Engine, sql: str, names: list[str]) -> None:
-    assert engine.query(sql).schema.names == names
+    assert engine.execute(sql).schema.names == names
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_unnamed_columns_have_athenas_names(engine: Engine, sql: str, names: lis
     ],
 )
 def test_reading_statements_pass_and_run(engine: Engine, sql: str) -> None:
-    engine.query(sql).read_all()
+    engine.execute(sql).read_all()
 
 
 REFUSED = [

@@ -15,7 +15,7 @@ NAMES = ("bronze-crawler", "gold-crawler")
 
 
 class Recorder:
-    """Progress as it was told."""
+    """Records progress."""
 
     def __init__(self) -> None:
         self.finished: dict[str, str] = {}
@@ -43,7 +43,7 @@ def state(glue: Any, name: str) -> str:
     return str(glue.get_crawler(Name=name)["Crawler"]["State"])
 
 
-def test_all_are_run_to_their_end(glue: Any) -> None:
+def test_all_crawlers_run_to_their_end(glue: Any) -> None:
     recorder = Recorder()
     runs = Crawlers(NAMES, timeout=60, poll=0.1).run(recorder)
     assert [(run.name, run.attached) for run in runs] == [(name, False) for name in NAMES]
@@ -52,7 +52,7 @@ def test_all_are_run_to_their_end(glue: Any) -> None:
         assert glue.get_crawler(Name=name)["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED"
 
 
-def test_one_that_runs_already_is_joined(glue: Any) -> None:
+def test_a_running_crawler_is_joined(glue: Any) -> None:
     glue.start_crawler(Name=NAMES[0])
     recorder = Recorder()
     runs = Crawlers(NAMES, timeout=60, poll=0.1).run(recorder)
@@ -60,21 +60,21 @@ def test_one_that_runs_already_is_joined(glue: Any) -> None:
     assert recorder.finished[f"crawler {NAMES[0]}"] == "succeeded, was running already"
 
 
-def test_a_time_limit_leaves_them_running_and_says_so(glue: Any) -> None:
+def test_after_the_timeout_crawlers_continue(glue: Any) -> None:
     with pytest.raises(ShopeaseError, match=r"still running after 0\.3 s: bronze-crawler, gold-crawler") as raised:
         Crawlers(NAMES, timeout=0.3, poll=0.1).run()
     assert "SHOPEASE_CRAWLER_TIMEOUT" in str(raised.value.hint)
     assert [state(glue, name) for name in NAMES] == ["RUNNING", "RUNNING"]
 
 
-def test_one_that_is_not_there_is_named_before_any_other_waits(glue: Any) -> None:
+def test_a_missing_crawler_is_named_before_any_starts(glue: Any) -> None:
     with pytest.raises(UnreachableError, match="no crawler elsewhere") as raised:
         Crawlers((*NAMES, "elsewhere"), timeout=60, poll=0.1).run()
     assert "SHOPEASE_CRAWLERS" in str(raised.value.hint)
     assert [state(glue, name) for name in NAMES] == ["READY", "READY"]
 
 
-def test_ctrl_c_stops_those_that_were_started_here(glue: Any) -> None:
+def test_ctrl_c_stops_only_crawlers_that_were_started_here(glue: Any) -> None:
     glue.start_crawler(Name=NAMES[0])
     crawlers = Crawlers(NAMES, timeout=60, poll=0.1)
     threading.Timer(1, signal.raise_signal, (signal.SIGINT,)).start()
@@ -83,7 +83,7 @@ def test_ctrl_c_stops_those_that_were_started_here(glue: Any) -> None:
     assert [state(glue, name) for name in NAMES] == ["RUNNING", "READY"]
 
 
-def test_ctrl_c_within_the_call_that_starts_one_stops_that_one_too(glue: Any) -> None:
+def test_ctrl_c_during_a_start_stops_that_crawler_too(glue: Any) -> None:
     crawlers = Crawlers(NAMES, timeout=60, poll=0.1)
     seen = []
 
@@ -113,7 +113,7 @@ class Interrupting(Recorder):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_one_that_cannot_be_stopped_keeps_no_other_going(glue: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_stop_does_not_keep_others_running(glue: Any, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(KeyboardInterrupt):
         Crawlers(NAMES, timeout=60, poll=0.1).run(Interrupting(lambda: glue.delete_crawler(Name=NAMES[0])))
     assert state(glue, NAMES[1]) == "READY"
@@ -121,16 +121,16 @@ def test_one_that_cannot_be_stopped_keeps_no_other_going(glue: Any, caplog: pyte
     assert (record.levelname, NAMES[0] in record.getMessage()) == ("WARNING", True)
 
 
-def test_one_that_is_stopped_already_is_no_trouble(glue: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_crawler_that_has_stopped_already_is_no_error(glue: Any, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(KeyboardInterrupt):
         Crawlers(NAMES, timeout=60, poll=0.1).run(Interrupting(lambda: glue.stop_crawler(Name=NAMES[0])))
     assert [state(glue, name) for name in NAMES] == ["READY", "READY"]
     assert caplog.records == []
 
 
-def test_no_names_are_refused(glue: Any) -> None:
+def test_an_empty_list_of_names_is_refused(glue: Any) -> None:
     crawlers = Crawlers([], timeout=60)
     for call in (crawlers.check, crawlers.run):
-        with pytest.raises(ConfigurationError, match="SHOPEASE_CRAWLERS names none"):
+        with pytest.raises(ConfigurationError, match="SHOPEASE_CRAWLERS is empty"):
             call()
     assert [state(glue, name) for name in NAMES] == ["READY", "READY"]

@@ -29,7 +29,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def rows(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
-    return [tuple(row.values()) for row in engine.query(sql).read_all().to_pylist()]
+    return [tuple(row.values()) for row in engine.execute(sql).read_all().to_pylist()]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_csv_that_breaks_its_form_is_named(
     with pytest.raises(ShopeaseError, match=reason) as raised:
         rows(engine, "SELECT * FROM shopease_catalog.X")
     assert str(path) in str(raised.value)
-    assert raised.value.hint == "run `shopease extract` to make it again"
+    assert raised.value.hint == "run `shopease extract` to rebuild it"
 
 
 @pytest.mark.parametrize("has_line_breaks", [False, True])
@@ -129,9 +129,9 @@ def test_missing_and_truncated_parquet_break_only_their_own_queries(engine: Engi
 
 
 def test_a_big_result_streams_and_sums_of_bigint_stay_bigint(engine: Engine) -> None:
-    reader = engine.query("SELECT x, md5(to_utf8(CAST(x AS varchar))) AS h FROM UNNEST(sequence(1, 500000)) t(x)")
+    reader = engine.execute("SELECT x, md5(to_utf8(CAST(x AS varchar))) AS h FROM UNNEST(sequence(1, 500000)) t(x)")
     assert [batch.num_rows < 100_000 for batch in reader] == [True] * 8
-    assert engine.query("SELECT SUM(x) AS s FROM (VALUES 1, 2) t(x)").schema.field("s").type == pa.int64()
+    assert engine.execute("SELECT SUM(x) AS s FROM (VALUES 1, 2) t(x)").schema.field("s").type == pa.int64()
     with pytest.raises(ShopeaseError):
         rows(engine, "SELECT SUM(x) AS s FROM (VALUES 9223372036854775807, 1) t(x)")
 
@@ -162,7 +162,7 @@ def test_ctrl_c_stops_a_running_query(engine: Engine, sql: str) -> None:
     threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        for _ in engine.query(sql.format(pairs=pairs)):
+        for _ in engine.execute(sql.format(pairs=pairs)):
             pass
     assert time.monotonic() - started < 5
     assert rows(engine, "SELECT 1") == [(1,)]
@@ -173,14 +173,14 @@ def test_the_time_limit_stops_a_query_whose_rows_never_end(tmp_path: Path, condi
     pairs = "UNNEST(sequence(1, 300000)) a(x), UNNEST(sequence(1, 300000)) b(y)"
     with Engine(tmp_path, "db", timeout=0.5) as engine:
         with pytest.raises(ShopeaseError, match=r"the query took longer than 0\.5 s and was stopped") as raised:
-            for _ in engine.query(f"SELECT x FROM {pairs} WHERE {condition}"):
+            for _ in engine.execute(f"SELECT x FROM {pairs} WHERE {condition}"):
                 pass
         assert "--timeout" in str(raised.value.hint)
 
 
 def test_an_error_in_the_middle_of_a_result_is_told_as_any_other(engine: Engine) -> None:
     with pytest.raises(ShopeaseError, match="Division by zero"):
-        for _ in engine.query("SELECT 1 / (x - 400000) FROM UNNEST(sequence(1, 500000)) t(x)"):
+        for _ in engine.execute("SELECT 1 / (x - 400000) FROM UNNEST(sequence(1, 500000)) t(x)"):
             pass
 
 

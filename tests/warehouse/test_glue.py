@@ -47,18 +47,18 @@ def put(catalog: GlueCatalog, table: CatalogTable) -> str:
 
 
 def found(glue: Any, name: str = TABLE.name) -> dict[str, Any]:
-    """What Glue has of a table."""
+    """A table as Glue has it."""
     table: dict[str, Any] = glue.get_table(DatabaseName=DATABASE, Name=name)["Table"]
     return table
 
 
 def change(glue: Any, table: dict[str, Any], **more: Any) -> None:
-    """Write a table as somebody else would."""
+    """Write a table as another program would."""
     kept = {name: table[name] for name in WRITABLE}
     glue.update_table(DatabaseName=DATABASE, TableInput={**kept, **more})
 
 
-def test_a_csv_is_read_by_the_serde_that_knows_quotes(catalog: GlueCatalog, glue: Any) -> None:
+def test_a_csv_is_read_by_the_serde_that_supports_quotes(catalog: GlueCatalog, glue: Any) -> None:
     assert put(catalog, TABLE) == "created"
     table = glue.get_table(DatabaseName=DATABASE, Name="bronze_stores")["Table"]
     storage = table["StorageDescriptor"]
@@ -78,14 +78,14 @@ def test_gold_has_its_types(catalog: GlueCatalog, glue: Any) -> None:
     assert "parquet" in storage["InputFormat"].lower()
 
 
-def test_what_is_as_it_should_be_is_left_alone(catalog: GlueCatalog, glue: Any) -> None:
+def test_a_correct_table_is_not_updated(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, TABLE)
     before = glue.get_table(DatabaseName=DATABASE, Name="bronze_stores")["Table"]
     assert put(catalog, TABLE) == "unchanged"
     assert glue.get_table(DatabaseName=DATABASE, Name="bronze_stores")["Table"] == before
 
 
-def test_a_new_column_shows_up_and_what_others_wrote_stays(catalog: GlueCatalog, glue: Any) -> None:
+def test_a_new_column_is_added_and_others_entries_stay(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, TABLE)
     made = glue.get_table(DatabaseName=DATABASE, Name="bronze_stores")["Table"]
     theirs = {"averageRecordSize": "12"} | made["Parameters"]
@@ -116,18 +116,18 @@ def test_a_new_column_shows_up_and_what_others_wrote_stays(catalog: GlueCatalog,
     ],
 )
 @pytest.mark.quick(3)
-def test_what_a_crawler_would_change_is_told_and_mended(catalog: GlueCatalog, glue: Any, deed: Any, told: str) -> None:
+def test_changes_by_a_crawler_are_reported_and_repaired(catalog: GlueCatalog, glue: Any, deed: Any, told: str) -> None:
     put(catalog, TABLE)
     table = found(glue)
     deed(table)
     change(glue, table)
-    assert catalog.drifts(TABLE, catalog.tables()[TABLE.name]) == [f"bronze_stores has another {told}"]
+    assert catalog.conflicts(TABLE, catalog.tables()[TABLE.name]) == [f"bronze_stores has another {told}"]
     assert put(catalog, TABLE) == "updated"
-    assert catalog.drifts(TABLE, catalog.tables()[TABLE.name]) == []
-    assert catalog.drifts(TABLE, None) == ["bronze_stores is gone"]
+    assert catalog.conflicts(TABLE, catalog.tables()[TABLE.name]) == []
+    assert catalog.conflicts(TABLE, None) == ["bronze_stores is gone"]
 
 
-def test_what_others_wrote_of_columns_and_storage_stays(catalog: GlueCatalog, glue: Any) -> None:
+def test_others_entries_on_columns_and_storage_stay(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, TABLE)
     table = found(glue)
     storage = table["StorageDescriptor"]
@@ -158,24 +158,24 @@ def test_what_others_wrote_of_columns_and_storage_stays(catalog: GlueCatalog, gl
         (ONCE_A_VIEW, "a view where a table belongs", ["set of parameters"]),
     ],
 )
-def test_what_an_update_cannot_mend_is_told_and_left_alone(
+def test_differences_that_an_update_cannot_repair_are_reported_and_left(
     catalog: GlueCatalog, glue: Any, theirs: dict[str, Any], why: str, told: list[str]
 ) -> None:
     put(catalog, TABLE)
     table = found(glue)
     change(glue, table, **{**theirs, "Parameters": table["Parameters"] | theirs.get("Parameters", {})})
     before = found(glue)
-    assert catalog.drifts(TABLE, before) == [f"bronze_stores has another {difference}" for difference in told]
+    assert catalog.conflicts(TABLE, before) == [f"bronze_stores has another {difference}" for difference in told]
     for former in (before, None):
         with pytest.raises(DataRefusedError, match=rf"bronze_stores \({why}\)"):
             catalog.put(TABLE, former)
     assert found(glue) == before
 
 
-def test_all_that_stands_in_the_way_is_named_at_once(catalog: GlueCatalog, glue: Any) -> None:
+def test_all_foreign_entries_are_named_at_once(catalog: GlueCatalog, glue: Any) -> None:
     tables = declared_tables()
-    strangers = {"customers": {}, "products": PARTITIONED, "stores": VIEW, "else": PARTITIONED}
-    for name, theirs in {tables[0].name: PARTITIONED, tables[1].name: VIEW, **strangers}.items():
+    others = {"customers": {}, "products": PARTITIONED, "stores": VIEW, "else": PARTITIONED}
+    for name, theirs in {tables[0].name: PARTITIONED, tables[1].name: VIEW, **others}.items():
         glue.create_table(DatabaseName=DATABASE, TableInput={"Name": name, **theirs})
     put(catalog, tables[2])
     before = catalog.tables()
@@ -194,20 +194,20 @@ def test_all_that_stands_in_the_way_is_named_at_once(catalog: GlueCatalog, glue:
     catalog.refuse_foreign(tables, ("customers", "products", "stores", "transactions"), catalog.tables())
 
 
-def test_hosts_that_crawl_at_once_make_a_table_once(catalog: GlueCatalog, glue: Any) -> None:
+def test_concurrent_crawls_create_a_table_once(catalog: GlueCatalog, glue: Any) -> None:
     with ThreadPoolExecutor(4) as hosts:
         outcomes = list(hosts.map(lambda _: GlueCatalog(DATABASE, LOCATION).put(TABLE, None), range(4)))
     assert sorted(outcomes) == ["created", "unchanged", "unchanged", "unchanged"]
-    assert catalog.drifts(TABLE, found(glue)) == []
+    assert catalog.conflicts(TABLE, found(glue)) == []
 
 
-def test_one_that_another_host_has_made_otherwise_is_mended(catalog: GlueCatalog, glue: Any) -> None:
+def test_a_table_that_another_host_created_differently_is_updated(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, TABLE)
     assert catalog.put(WIDER, None) == "updated"
-    assert catalog.drifts(WIDER, found(glue)) == []
+    assert catalog.conflicts(WIDER, found(glue)) == []
 
 
-def test_one_that_another_host_has_mended_is_left_alone(catalog: GlueCatalog, glue: Any) -> None:
+def test_a_table_that_another_host_updated_is_not_updated_again(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, TABLE)
     former = found(glue)
     put(catalog, WIDER)
@@ -216,16 +216,16 @@ def test_one_that_another_host_has_mended_is_left_alone(catalog: GlueCatalog, gl
     assert found(glue) == mended
 
 
-def test_what_somebody_wrote_meanwhile_is_not_lost(catalog: GlueCatalog, glue: Any) -> None:
+def test_concurrent_entries_of_others_are_not_lost(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, TABLE)
     former = found(glue)
     change(glue, former, Description="Our five stores")
     assert catalog.put(WIDER, former) == "updated"
-    assert catalog.drifts(WIDER, found(glue)) == []
+    assert catalog.conflicts(WIDER, found(glue)) == []
     assert found(glue)["Description"] == "Our five stores"
 
 
-def test_one_that_somebody_writes_again_and_again_is_told(catalog: GlueCatalog, glue: Any) -> None:
+def test_a_table_that_others_keep_changing_is_an_error(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, TABLE)
     calls = catalog._client.meta.events
     calls.register("before-call.glue.UpdateTable", lambda **_: change(glue, found(glue), Description="mine"))
@@ -234,14 +234,14 @@ def test_one_that_somebody_writes_again_and_again_is_told(catalog: GlueCatalog, 
     assert "shopease crawl" in str(raised.value.hint)
 
 
-def test_a_database_that_is_not_there_names_the_way_out(account: Account) -> None:
+def test_a_missing_database_has_a_hint(account: Account) -> None:
     assert account.client("glue").get_databases()["DatabaseList"] == []
     with pytest.raises(UnreachableError, match="no database elsewhere") as raised:
         GlueCatalog("elsewhere", LOCATION).check()
     assert "make deploy" in str(raised.value.hint)
 
 
-def test_more_tables_than_a_page_are_all_seen(catalog: GlueCatalog, glue: Any) -> None:
+def test_tables_of_several_pages_are_all_found(catalog: GlueCatalog, glue: Any) -> None:
     names = [f"t{number:03}" for number in range(120)]
     for name in names:
         glue.create_table(DatabaseName=DATABASE, TableInput={"Name": name})

@@ -92,11 +92,11 @@ def test_a_view_answers_for_every_name_of_a_column(tmp_path: Path) -> None:
     with Engine(tmp_path, "shopease_catalog") as engine:
         engine.add_csv(table.name, path, table.column_names, made_by="", has_line_breaks=False)
         engine.add_view(view.name, view.sql)
-        everything = engine.query("SELECT * FROM customers").read_all()
+        everything = engine.execute("SELECT * FROM customers").read_all()
         assert everything.schema.names == list(table.column_names)
         assert list(everything.to_pylist()[0].values()) == [1, *(f"of {name}" for name in ODD_NAMES)]
         for name, source in zip(table.column_names[1:], ODD_NAMES, strict=True):
-            (row,) = engine.query(f"SELECT {quoted(name)} FROM customers").read_all().to_pylist()
+            (row,) = engine.execute(f"SELECT {quoted(name)} FROM customers").read_all().to_pylist()
             assert row == {name: f"of {source}"}
 
 

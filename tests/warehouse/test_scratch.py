@@ -18,7 +18,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path) -> None:
+def test_only_folders_of_killed_processes_are_deleted(tmp_path: Path) -> None:
     (tmp_path / f"{PREFIX}link").symlink_to(tmp_path)
     (tmp_path / "other").mkdir()
     first = ScratchFolder(tmp_path)

@@ -65,7 +65,7 @@ def crawl(
         ShopeaseError: the lake is empty, or a file cannot be read, or a table or view does not answer as it should.
     """
     found = discover(store, warehouse.database)
-    for key, table in found.strangers:
+    for key, table in found.unexpected_files:
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
     for key, entry in lost(recorded, found.sizes).items():
         log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, remake(key))
@@ -77,11 +77,11 @@ def crawl(
         publish()
     with warehouse.registering(found.tables, found.views) as registration:
         crawlers = run_crawlers()
-        _refuse_drift(registration, crawled=bool(crawlers))
+        _refuse_conflicts(registration, crawled=bool(crawlers))
         catalogued = _verified(registration, found, recorded, warehouse.concurrency)
         if warehouse.reads_unpublished:
             publish()
-        registration.keep()
+        registration.commit()
         scan = registration.engine.scan()
     progress.finish(_TASK, counted(len(catalogued), "table or view", "tables and views"))
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
@@ -97,11 +97,11 @@ def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, Re
             require_unchanged(store, table.key, entry)
 
 
-def _refuse_drift(registration: Registration, *, crawled: bool) -> None:
-    if drifts := registration.drifts():
+def _refuse_conflicts(registration: Registration, *, crawled: bool) -> None:
+    if conflicts := registration.conflicts():
         policy = "a crawler's SchemaChangePolicy must be LOG, as terraform/ has it; " if crawled else ""
         raise DataRefusedError(
-            f"somebody else changed the catalog meanwhile: {'; '.join(drifts)}",
+            f"somebody else changed the catalog meanwhile: {'; '.join(conflicts)}",
             hint=f"{policy}`shopease crawl` mends the tables",
         )
 
@@ -137,7 +137,7 @@ def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | Catalo
     """One row shows that the columns are there, that their types hold, and that the table is not blind to its file."""
     sql = f"SELECT * FROM {quoted(database)}.{quoted(entry.name)} LIMIT 1"  # noqa: S608 - identifiers are quoted
     try:
-        reader = engine.answer(sql)
+        reader = engine.execute_trusted(sql)
         answer = reader.read_all()
     except ShopeaseError as error:
         raise type(error)(f"{entry.name} does not answer: {error}", hint=error.hint) from error
@@ -148,5 +148,5 @@ def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | Catalo
 
 
 def _count(engine: SqlEngine, database: str, name: str) -> int:
-    answer = engine.answer(f"SELECT COUNT(*) AS n FROM {quoted(database)}.{quoted(name)}").read_all()  # noqa: S608 - quoted
+    answer = engine.execute_trusted(f"SELECT COUNT(*) AS n FROM {quoted(database)}.{quoted(name)}").read_all()  # noqa: S608 - quoted
     return int(answer.column("n")[0].as_py())

@@ -80,7 +80,7 @@ def query(sql: str, warehouse: Warehouse, *, max_scan: int | None = None) -> Que
     try:
         if max_scan is not None:
             _refuse_large_scan(engine, sql, max_scan)
-        reader = engine.query(sql)
+        reader = engine.execute(sql)
     except BaseException:
         if (scan := engine.scan()) and scan.charged:
             log.warning("until then %.1f MB were scanned, and %.1f MB charged", scan.bytes / 1e6, scan.charged / 1e6)
@@ -93,7 +93,7 @@ def _refuse_large_scan(engine: SqlEngine, sql: str, max_scan: int) -> None:
     limit = engine.scan_limit()
     if limit is not None and limit <= max_scan:
         return
-    if (size := engine.bytes_named(sql)) > max_scan:
+    if (size := engine.estimated_bytes(sql)) > max_scan:
         raise ShopeaseError(
             f"the statement may read {size:,} bytes, more than the {max_scan:,} of --max-scan",
             hint="query gold, which is smaller than silver, or raise --max-scan",

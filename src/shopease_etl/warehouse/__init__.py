@@ -13,13 +13,13 @@ from shopease_etl.warehouse.schema import CatalogTable, CatalogView
 class SqlEngine(Protocol):
     """Runs read-only statements in Athena's SQL; the caller closes it."""
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
+    def execute(self, sql: str) -> pa.RecordBatchReader:
         """Run one statement; its rows can be read once."""
 
-    def answer(self, sql: str) -> pa.RecordBatchReader:
+    def execute_trusted(self, sql: str) -> pa.RecordBatchReader:
         """Run one statement of shopease's own, without checks."""
 
-    def bytes_named(self, sql: str) -> int:
+    def estimated_bytes(self, sql: str) -> int:
         """The size of all files of the tables in a statement: the most that it can read."""
 
     def scan_limit(self) -> int | None:
@@ -43,10 +43,10 @@ class Registration(Protocol):
     def changes(self) -> Mapping[str, str]:
         """What was done to each table or view, by name, if the catalog is shared with others."""
 
-    def drifts(self) -> Sequence[str]:
+    def conflicts(self) -> Sequence[str]:
         """What others have changed in the registered tables, for a person."""
 
-    def keep(self) -> None:
+    def commit(self) -> None:
         """Make the tables and views visible to others, if they are not yet."""
 
 

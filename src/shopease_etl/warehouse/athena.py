@@ -78,7 +78,7 @@ class Athena:
         limit = self._settings().get("BytesScannedCutoffPerQuery")
         return None if limit is None else int(limit)
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
+    def execute(self, sql: str) -> pa.RecordBatchReader:
         """Run one read-only statement to its end; its rows follow, one batch per page of Athena's.
 
         Errors occur here, not while the rows are read: ConfigurationError for wrong SQL with its place,
@@ -90,11 +90,11 @@ class Athena:
         text, start = reading_statement(sql)
         return self._reader(Statement(text, sql, start))
 
-    def answer(self, sql: str) -> pa.RecordBatchReader:
-        """Run one statement of shopease's own, without checks, otherwise like `query`."""
+    def execute_trusted(self, sql: str) -> pa.RecordBatchReader:
+        """Run one statement of shopease's own, without checks, otherwise like `execute`."""
         return self._reader(Statement(sql, sql))
 
-    def execute(self, sql: str) -> None:
+    def execute_ddl(self, sql: str) -> None:
         """Run one statement of shopease's own without rows, such as CREATE OR REPLACE VIEW, to its end."""
         self._run(Statement(sql, sql), TimeLimit(self._timeout))
 

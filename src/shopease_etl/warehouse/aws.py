@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Final, Self
+from typing import Self
 
 import pyarrow as pa
 
@@ -19,21 +19,17 @@ from shopease_etl.warehouse.glue import GlueCatalog
 from shopease_etl.warehouse.schema import DATASETS, CatalogTable, CatalogView, quoted
 from shopease_etl.warehouse.statements import run_together
 
-# Athena lets an account run 20 statements at a time or more; these are short.
-CONCURRENCY: Final = 5
-_VIEW_KEYS: Final = {table.name: table.best_key for table in TABLES}
-
 
 @dataclass(frozen=True)
 class AwsWarehouse:
-    """Tables over a lake on S3 in one database of Glue, and one Athena workgroup that answers on them."""
+    """Tables over a lake on S3 in one database of Glue, and the Athena workgroup that queries them."""
 
     store: Store
     database: str
     workgroup: str
     timeout: float
 
-    concurrency: int = CONCURRENCY
+    concurrency: int = 5  # Athena lets an account run at least 20 statements at a time
     reads_unpublished: bool = False
 
     @property
@@ -42,7 +38,7 @@ class AwsWarehouse:
         return f"{self.database} in the Glue catalog"
 
     def check(self) -> None:
-        """Raise unless database and workgroup can be used, and no table or view of another kind is in the way."""
+        """Raise unless database and workgroup can be used and a crawl can replace all entries of the same names."""
         self._catalog.check()
         self._catalog.require_writing()
         self._catalog.refuse_foreign(declared_tables(), [table.name for table in TABLES], self._catalog.tables())
@@ -50,11 +46,11 @@ class AwsWarehouse:
             engine.check()
 
     def clear(self) -> None:
-        """Leave the tables of a lake that is empty now: without objects they return no rows."""
+        """Do nothing: without objects the tables return no rows."""
 
     @contextmanager
     def registering(self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]) -> Iterator["AwsRegistration"]:
-        """Bring the tables in Glue to what the files are, and create or replace the views through Athena."""
+        """Update the tables in Glue to match the files, and create or replace the views through Athena."""
         catalog = self._catalog
         catalog.check()
         former = catalog.tables()
@@ -67,11 +63,11 @@ class AwsWarehouse:
                 changes |= {view.name: "replaced" if view.name in former else "created" for view in views}
                 yield AwsRegistration(engine, catalog, tables, changes)
         except ShopeaseError:
-            catalog.put_back(former, [*(table.name for table in tables), *(view.name for view in views)])
+            catalog.restore_tables(former, [*(table.name for table in tables), *(view.name for view in views)])
             raise
 
     def engine(self) -> "AwsEngine":
-        """Athena on the database; the workgroup's own result location is over the lake's."""
+        """Athena on the database; results go to the lake's folder for them, unless the workgroup has its own."""
         results = self.store.uri(f"{RESULTS}/")
         return AwsEngine(
             Athena(self.database, self.workgroup, results, timeout=self.timeout), self.store, self.database
@@ -83,7 +79,7 @@ class AwsWarehouse:
 
 
 class AwsEngine:
-    """Athena, which knows the files behind the tables; several threads may use it at a time."""
+    """Athena, with the sizes of the files behind the tables; several threads may use it at a time."""
 
     def __init__(self, athena: Athena, store: Store, database: str) -> None:
         self._athena = athena
@@ -97,54 +93,55 @@ class AwsEngine:
         self.close()
 
     def check(self) -> None:
-        """Raise UnreachableError unless the workgroup can be used."""
+        """Raise UnreachableError if the workgroup cannot be used."""
         self._athena.check()
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
-        """Run one reading statement and wait for it; its rows come in pages."""
-        return self._athena.query(sql)
+    def execute(self, sql: str) -> pa.RecordBatchReader:
+        """Run one read-only statement and wait for it; its rows come in pages."""
+        return self._athena.execute(sql)
 
-    def answer(self, sql: str) -> pa.RecordBatchReader:
-        """Run one statement of our own, which needs no check."""
-        return self._athena.answer(sql)
+    def execute_trusted(self, sql: str) -> pa.RecordBatchReader:
+        """Run one statement of shopease's own, without checks."""
+        return self._athena.execute_trusted(sql)
 
     def replace_view(self, database: str, view: CatalogView) -> None:
-        """Create the view, or put its new definition in place of the former one."""
-        self._athena.execute(f"CREATE OR REPLACE VIEW {quoted(database)}.{quoted(view.name)} AS\n{view.sql}")
+        """Create the view, or replace its definition."""
+        self._athena.execute_ddl(f"CREATE OR REPLACE VIEW {quoted(database)}.{quoted(view.name)} AS\n{view.sql}")
 
-    def bytes_named(self, sql: str) -> int:
-        """The size of all files that the statement names, itself or by way of a view, once for each time.
+    def estimated_bytes(self, sql: str) -> int:
+        """The size of the files of all tables and views in the statement; a table that is named twice counts twice.
 
         Raises:
-            ShopeaseError: it names something else, or cannot be read here: its size is not known.
+            ShopeaseError: it names a table of another database, or cannot be parsed: its size is not known.
         """
-        # sqlglot is an extra: only who asks for an estimate pays
+        # sqlglot is an extra, which only estimates need
         from shopease_etl.warehouse.dialect import table_references
 
         references = table_references(sql)
-        known = {**{dataset.name: dataset.key for dataset in DATASETS}, **_VIEW_KEYS}
-        strange = [
+        known = {dataset.name: dataset.key for dataset in DATASETS}
+        known |= {table.name: table.best_key for table in TABLES}
+        unknown = [
             ".".join(part for part in reference if part)
             for reference in references or ()
             if reference[0] not in {"", self._database.lower()} or reference[1] not in known
         ]
-        if references is None or strange:
-            what = f"{strange[0]} is not of this lake" if strange else "the statement cannot be read here"
-            hint = "leave out --max-scan, or give the workgroup a cutoff that is not above it"
+        if references is None or unknown:
+            what = f"{unknown[0]} is not of this lake" if unknown else "the statement cannot be parsed"
+            hint = "leave out --max-scan, or give the workgroup a cutoff that is not higher"
             raise ShopeaseError(f"cannot estimate how much it reads: {what}", hint=hint)
         found = (self._store.find(known[name]) for _, name in references)
         return sum(item.bytes for item in found if item)
 
     def scan_limit(self) -> int | None:
-        """The workgroup's cutoff for a statement, if it has one."""
+        """The bytes at which the workgroup stops a statement; None if it does not."""
         return self._athena.cutoff
 
     def scan(self) -> Scan:
-        """What the statements so far have scanned, and what is charged for it."""
+        """The bytes that the statements have scanned so far, and those that are charged."""
         return Scan(self._athena.scanned, self._athena.charged)
 
     def close(self) -> None:
-        """Stop what is running."""
+        """Stop running statements."""
         self._athena.close()
 
 
@@ -157,10 +154,10 @@ class AwsRegistration:
     tables: Sequence[CatalogTable]
     changes: Mapping[str, str]
 
-    def drifts(self) -> Sequence[str]:
-        """What somebody else, such as a crawler, has changed since."""
+    def conflicts(self) -> Sequence[str]:
+        """What others, such as a crawler, have changed since."""
         found = self.catalog.tables()
-        return [drift for table in self.tables for drift in self.catalog.drifts(table, found.get(table.name))]
+        return [conflict for table in self.tables for conflict in self.catalog.conflicts(table, found.get(table.name))]
 
-    def keep(self) -> None:
-        """They are there already."""
+    def commit(self) -> None:
+        """Do nothing: they are in Glue already."""

@@ -1,4 +1,4 @@
-"""What a lake's files allow to be queried now: tables from their own headers and schemas, and views on them."""
+"""Finds what can be queried in a lake now: tables by the headers and schemas of their files, and views on them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,16 +24,15 @@ from shopease_etl.warehouse.schema import (
 )
 from shopease_etl.wording import one_line
 
-_HEADER_PIECE: Final = 1 << 16
-_FOOTER_PIECE: Final = 1 << 16
+_FIRST_READ: Final = 1 << 16
 
 
 @dataclass(frozen=True)
 class Discovery:
     """What can be queried, what has no file with the reason, and the sizes in bytes of the files by key.
 
-    `strangers` are files in tables' folders that are not of the lake's layout, each with the table that Athena would
-    read it as rows of.
+    `unexpected_files` are files in tables' folders that the lake's layout does not have, each with the table in which
+    Athena would read it.
     """
 
     database: str
@@ -41,15 +40,15 @@ class Discovery:
     views: tuple[CatalogView, ...]
     skipped: Mapping[str, str]
     sizes: Mapping[str, int]
-    strangers: tuple[tuple[str, str], ...]
+    unexpected_files: tuple[tuple[str, str], ...]
 
 
 def discover(store: Store, database: str) -> Discovery:
-    """Look at every dataset of the lake; a file that cannot be read as what it should be raises ShopeaseError."""
+    """Find every dataset of the lake; a file with the wrong content raises ShopeaseError."""
     objects = {item.key: item for layer in LAYERS for item in store.list(f"{layer}/")}
     tables = {dataset.name: read_table(store, dataset) for dataset in DATASETS if dataset.key in objects}
     skipped = {
-        dataset.name: f"no {dataset.key} (`{dataset.made_by}` makes it)"
+        dataset.name: f"no {dataset.key} (run `{dataset.made_by}`)"
         for dataset in DATASETS
         if dataset.name not in tables
     }
@@ -61,28 +60,28 @@ def discover(store: Store, database: str) -> Discovery:
         else:
             skipped[table.name] = f"a view on {base}, which is missing"
     sizes = {key: item.bytes for key, item in objects.items()}
-    return Discovery(database, tuple(tables.values()), tuple(views), skipped, sizes, _strangers(objects))
+    return Discovery(database, tuple(tables.values()), tuple(views), skipped, sizes, _unexpected_files(objects))
 
 
-def _strangers(objects: Mapping[str, StoredObject]) -> tuple[tuple[str, str], ...]:
-    """Athena takes every file below a table's folder for rows, but those whose names begin with _ or a point."""
+def _unexpected_files(objects: Mapping[str, StoredObject]) -> tuple[tuple[str, str], ...]:
+    """Athena reads every file below a table's folder as rows, except those whose names begin with _ or a dot."""
     folders = {dataset.key.rpartition("/")[0]: dataset for dataset in DATASETS}
     found = []
     for key in sorted(objects):
         layer, folder, *rest = key.split("/")
         dataset = folders.get(f"{layer}/{folder}")
         hidden = any(part.startswith(("_", ".")) for part in rest)
-        is_folder = rest == [""]  # as S3's console makes them, empty
+        is_folder = rest == [""]  # S3's console creates such empty objects
         if rest and dataset and key != dataset.key and not hidden and not is_folder:
             found.append((key, dataset.name))
     return tuple(found)
 
 
 def read_table(store: Store, dataset: Dataset) -> CatalogTable:
-    """The table as its file has it now.
+    """The table with the columns that its file has now.
 
     Raises:
-        ShopeaseError: the file cannot be read, or not as what it should be.
+        ShopeaseError: the file cannot be read, or has the wrong content.
     """
     if not dataset.is_parquet:
         return csv_table(dataset, _header(store, dataset.key))
@@ -95,7 +94,7 @@ def read_table(store: Store, dataset: Dataset) -> CatalogTable:
 
 
 def _header(store: Store, key: str) -> tuple[str, ...]:
-    length = _HEADER_PIECE
+    length = _FIRST_READ
     while True:
         head = store.read(key, length=length)
         is_whole = len(head) < length
@@ -108,8 +107,8 @@ def _header(store: Store, key: str) -> tuple[str, ...]:
 
 
 def _parquet_schema(store: Store, key: str) -> pa.Schema:
-    """The schema from the file's end: the footer, whose length stands before the last four bytes."""
-    tail = store.read(key, start=-_FOOTER_PIECE)
+    """The schema from the footer at the file's end; the four bytes before the last four have its length."""
+    tail = store.read(key, start=-_FIRST_READ)
     length = int.from_bytes(tail[-8:-4], "little") + 8
     if length > len(tail) and tail.endswith(b"PAR1"):
         tail = store.read(key, start=-length)

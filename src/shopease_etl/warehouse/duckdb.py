@@ -1,4 +1,4 @@
-"""DuckDB over one local lake, shut in there: CSV and Parquet files as tables, and Athena's SQL on them."""
+"""DuckDB on one local lake: it reads only the lake's files, as tables, and understands Athena's SQL."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from shopease_etl import cancel
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
-from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvFile, Look, look_over, row_at
+from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvCheck, CsvFile, check_csv, row_at
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
 from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason, unknown_table, wrong_name
 from shopease_etl.warehouse.intervals import interval_texts
@@ -29,7 +29,7 @@ except ModuleNotFoundError as missing:
 _Result = TypeVar("_Result")
 
 _WRONG_SQL: Final = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
-# sums of bigint are bigint in Trino, and wider in DuckDB; Athena gives intervals as text
+# a sum of bigint is bigint in Trino and wider in DuckDB; Athena returns intervals as text
 _ATHENAS_TYPES: Final = {"HUGEINT": pa.int64(), "INTERVAL": pa.string()}
 _BATCH_ROWS: Final = 65_536
 _CSV_OPTIONS: Final = (
@@ -39,7 +39,7 @@ _CSV_OPTIONS: Final = (
 
 
 class Engine:
-    """A connection that reads one lake's files and nothing else; it answers as Athena does, as far as DuckDB can."""
+    """A connection that reads one lake's files and nothing else, and gives Athena's results as far as DuckDB can."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Engine:
                 **({} if max_memory is None else {"memory_limit": f"{max_memory}B"}),
             },
         )
-        # in the main thread DuckDB would make an error of its own of Ctrl-C
+        # in the main thread DuckDB would turn Ctrl-C into an error of its own
         cancel.result(self._worker.submit(self._set_up, lake.resolve()))
 
     def _set_up(self, lake: Path) -> None:
@@ -81,7 +81,7 @@ class Engine:
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         self._connection.execute(f"SET search_path = {_literal(f'{schema},main')}")
         self._connection.execute("SET TimeZone = 'UTC'")
-        # the files are named as patterns that match only themselves, and DuckDB holds the pattern against this list too
+        # files are named by patterns that match only themselves, and DuckDB looks for the pattern in this list too
         allowed = f"{_literal(str(lake))}, {_literal(_as_glob(lake))}"
         self._connection.execute(f"SET allowed_directories = [{allowed}]")
         self._connection.execute("SET enable_external_access = false")
@@ -94,17 +94,17 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Stops what is running and removes the spill files; a reader that is still open ends with an error."""
+        """Stop the running statement and delete the spill files; a reader that is still open ends with an error."""
         self._connection.interrupt()
         self._worker.shutdown()
         self._connection.close()
         self._spill.delete()
 
     def add_csv(self, name: str, path: Path, columns: Sequence[str], *, made_by: str, has_line_breaks: bool) -> None:
-        """A table of strings over a CSV file; NULL and '' both read as '', as OpenCSVSerDe has them."""
+        """A table of strings over a CSV file; NULL and '' both read as '', as with Athena's OpenCSVSerDe."""
         types = ", ".join(f"{_literal(column)}: 'VARCHAR'" for column in columns)
         names = ", ".join(_literal(column) for column in columns)
-        # DuckDB's parallel reader takes lines inside quotes for rows
+        # DuckDB's parallel reader would read lines inside quotes as rows
         parallel = "false" if has_line_breaks else "true"
         options = f"columns = {{{types}}}, force_not_null = [{names}], parallel = {parallel}, {_CSV_OPTIONS}"
         file = CsvFile(f"read_csv({_literal(_as_glob(path))}, {options}", has_line_breaks)
@@ -116,12 +116,12 @@ class Engine:
         self._add_file(name, path, made_by, f"read_parquet({_literal(_as_glob(path))}, hive_partitioning = false)")
 
     def add_view(self, name: str, athena_sql: str) -> None:
-        """A view from a SELECT in Athena's SQL; where a table under it is broken, the view is broken likewise."""
+        """A view by a SELECT in Athena's SQL; if a table under it is broken, so is the view."""
         self._views[name] = athena_sql
         self._create_view(name, translate(athena_sql))
 
     def mark_broken(self, name: str, error: ShopeaseError) -> None:
-        """Has `error` raised by the first query that asks for this table; other queries are answered."""
+        """Make queries on this table raise `error`; other queries work."""
         self._broken[name.lower()] = error
 
     def _add_file(self, name: str, path: Path, made_by: str, source: str) -> None:
@@ -133,19 +133,19 @@ class Engine:
             view = f"CREATE OR REPLACE VIEW {quoted(self._database)}.{quoted(name)} AS {select}"
             cancel.result(self._worker.submit(self._connection.execute, view))
         except duckdb.Error as error:
-            self.mark_broken(name, self._refused(error, select))
+            self.mark_broken(name, self._as_our_error(error, select))
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one read-only statement, one at a time; batches come as they are read.
+    def execute(self, sql: str) -> pa.RecordBatchReader:
+        """Run one read-only statement, one at a time; batches are computed while they are read.
 
-        Ctrl-C stops it at once, and so does the end of its time, which counts until the last batch is read.
+        Ctrl-C stops it at once, and so does the timeout, which includes the time until the last batch is read.
         """
         self._limit = TimeLimit(self._timeout)
         if (statement := metadata_statement(sql)) is not None:
-            return self._catalog(sql).answer(statement).to_reader()
+            return self._catalog(sql).execute(statement).to_reader()
         translated = translate(sql, self._columns_of)
         if translated.startswith("EXPLAIN "):
-            (row,) = self._answered(sql, lambda: self._connection.sql(translated).fetchall())
+            (row,) = self._in_worker(sql, lambda: self._connection.sql(translated).fetchall())
             return plan(str(row[1])).to_reader()
         return self._read(sql, translated)
 
@@ -153,23 +153,23 @@ class Engine:
         files = {name: path for name, (path, _) in self._files.items()}
 
         def columns(table: str) -> list[tuple[str, str]]:
-            return self._answered(sql, lambda: self._described(table))
+            return self._in_worker(sql, lambda: self._described(table))
 
         return Tables(self._database, files, self._views, columns)
 
-    def answer(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one statement of our own, which means the same to Athena and DuckDB."""
+    def execute_trusted(self, sql: str) -> pa.RecordBatchReader:
+        """Run one statement of shopease's own, which means the same to Athena and DuckDB."""
         self._limit = TimeLimit(self._timeout)
         return self._read(sql, sql)
 
     def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
-        self._look_over(sql)
-        relation = self._answered(sql, lambda: self._connection.sql(translated))
+        self._check_csv_files(sql)
+        relation = self._in_worker(sql, lambda: self._connection.sql(translated))
         kinds = [_ATHENAS_TYPES.get(str(kind)) for kind in relation.types]
-        # Arrow ends the process over one
+        # with such a map Arrow ends the process
         if any('MAP("NULL"' in str(kind) for kind in relation.types):
             raise not_available("a map whose keys have no type", "cast it: CAST(MAP() AS map(varchar, integer))")
-        reader = self._answered(sql, lambda: relation.to_arrow_reader(_BATCH_ROWS))
+        reader = self._in_worker(sql, lambda: relation.to_arrow_reader(_BATCH_ROWS))
         schema = reader.schema
         for index, kind in enumerate(kinds):
             if kind is not None:
@@ -177,45 +177,45 @@ class Engine:
         return pa.RecordBatchReader.from_batches(schema, self._batches(sql, reader, schema))
 
     def scan_limit(self) -> None:
-        """DuckDB has none."""
+        """None: DuckDB has no limit."""
 
     def scan(self) -> None:
-        """Reading files of one's own is not paid for."""
+        """None: reading local files is free."""
 
-    def bytes_named(self, sql: str) -> int:
-        """The size of all files that the statement names: the most that it reads."""
+    def estimated_bytes(self, sql: str) -> int:
+        """The size of all files of the statement's tables: the most that it reads."""
         return sum(self._files[name][0].stat().st_size for name in self._tables_in(sql))
 
     def _tables_in(self, sql: str) -> list[str]:
-        """The tables over files that the statement names, itself or by way of a view."""
+        """The tables over files in a statement, also those under its views."""
         names = tables_in(sql)
         names |= {name for view, select in self._views.items() if view.lower() in names for name in tables_in(select)}
         return [name for name in self._files if name.lower() in names]
 
-    def _look_over(self, sql: str) -> None:
-        """Refuses a CSV that was cut off, and makes room for records that are longer than usual.
+    def _check_csv_files(self, sql: str) -> None:
+        """Refuse a CSV that was cut off, and enlarge the buffers for records that are longer than usual.
 
-        DuckDB's serial reader silently drops a last field that is not closed.
+        DuckDB's serial reader silently drops a last field whose quote is not closed.
         """
         for name in self._tables_in(sql):
             (path, made_by), file = self._files[name], self._csv_files.get(name)
             if file is None:
                 continue
-            look = look_over(path, has_line_breaks=file.has_line_breaks)
-            if look.cut_off:
-                raise _unreadable(path, look.cut_off, made_by)
-            if look.longest != file.look.longest:
-                self._create_view(name, f"FROM {file.source(look.longest)}")
-            self._csv_files[name] = replace(file, look=look)
+            check = check_csv(path, has_line_breaks=file.has_line_breaks)
+            if check.cut_off:
+                raise _unreadable(path, check.cut_off, made_by)
+            if check.longest != file.check.longest:
+                self._create_view(name, f"FROM {file.source(check.longest)}")
+            self._csv_files[name] = replace(file, check=check)
 
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """The batches in the types that Athena gives; a sum that does not fit bigint is an error."""
-        while (batch := self._answered(sql, lambda: next(reader, None))) is not None:
-            yield self._answered(sql, lambda batch=batch: _cast(batch, schema))  # type: ignore[misc]
+        """The batches in Athena's types; a sum that does not fit bigint is an error."""
+        while (batch := self._in_worker(sql, lambda: next(reader, None))) is not None:
+            yield self._in_worker(sql, lambda batch=batch: _cast(batch, schema))  # type: ignore[misc]
 
-    def _answered(self, sql: str, work: Callable[[], _Result]) -> _Result:
-        """Works in another thread, for DuckDB holds signals up; Ctrl-C interrupts it there and is raised here."""
-        # a result that streams may give each batch in no time, and still never end
+    def _in_worker(self, sql: str, work: Callable[[], _Result]) -> _Result:
+        """Run the work in another thread, as DuckDB delays signals; Ctrl-C interrupts it there and is raised here."""
+        # each batch of a stream may be quick, and the stream endless
         self._limit.check()
         future: Future[_Result] = self._worker.submit(work)
         try:
@@ -224,7 +224,7 @@ class Engine:
                 self._limit.check()
             return future.result()
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise self._refused(error, sql) from error
+            raise self._as_our_error(error, sql) from error
         except BaseException:
             self._stop(future)
             raise
@@ -235,7 +235,7 @@ class Engine:
             self._connection.interrupt()
             wait([future], timeout=0.05)
 
-    def _refused(self, error: Exception, sql: str) -> ShopeaseError:
+    def _as_our_error(self, error: Exception, sql: str) -> ShopeaseError:
         message = str(error)
         for path, made_by in self._files.values():
             if str(path) in message or _as_glob(path) in message:
@@ -251,16 +251,16 @@ class Engine:
         return ShopeaseError(reason(message))
 
     def _long_record(self, sql: str) -> str:
-        """Where the statement's tables have a record that may not fit in memory; empty where they have none."""
-        files = [(self._csv_files[name].look, name) for name in self._tables_in(sql) if name in self._csv_files]
-        look, name = max(files, key=lambda file: file[0].longest, default=(Look(), ""))
-        if not look.longest_at:
+        """The place of a record that may not fit in memory, in the statement's tables; empty if they have none."""
+        files = [(self._csv_files[name].check, name) for name in self._tables_in(sql) if name in self._csv_files]
+        check, name = max(files, key=lambda file: file[0].longest, default=(CsvCheck(), ""))
+        if not check.longest_at:
             return ""
-        row = row_at(self._files[name][0], look.longest_at)
-        return f"not enough memory for row {row:,} of {name}, which has {look.longest / 1e6:,.0f} MB"
+        row = row_at(self._files[name][0], check.longest_at)
+        return f"not enough memory for row {row:,} of {name}, which has {check.longest / 1e6:,.0f} MB"
 
     def _columns_in(self, sql: str) -> set[str]:
-        """The columns of all tables and views that the statement names and that can be read."""
+        """The columns of all readable tables and views in the statement."""
         found: set[str] = set()
         for name in tables_in(sql):
             found.update(self._columns_of(name) or ())
@@ -286,7 +286,7 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
-    return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to make it again")
+    return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to rebuild it")
 
 
 def _literal(text: str) -> str:
@@ -294,5 +294,5 @@ def _literal(text: str) -> str:
 
 
 def _as_glob(path: Path) -> str:
-    """The path so written that DuckDB sees no pattern in it."""
+    """A pattern of DuckDB that matches only this path."""
     return re.sub(r"[\[*?]", r"[\g<0>]", str(path))

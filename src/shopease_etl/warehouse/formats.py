@@ -24,8 +24,8 @@ class StorageFormat:
     parameters: Mapping[str, str]
 
 
-# OpenCSVSerDe is the one that knows quotes. Its default escape character would eat backslashes, so one that is never
-# in the data stands in its place.
+# OpenCSVSerDe supports quotes. Its default escape character would remove backslashes, so this is one that is never in
+# the data.
 CSV: Final = StorageFormat(
     classification="csv",
     input_format="org.apache.hadoop.mapred.TextInputFormat",

@@ -12,11 +12,7 @@ from shopease_etl.warehouse.schema import CatalogTable
 
 log = logging.getLogger(__name__)
 
-CREATED: Final = "created"
-UPDATED: Final = "updated"
-UNCHANGED: Final = "unchanged"
-
-# Athena's views have both; a table with only the mark has replaced a view.
+# Athena's views have both; a table with only the mark was a view before.
 _VIEW: Final = "VIRTUAL_VIEW"
 _VIEW_MARK: Final = "presto_view"
 
@@ -68,7 +64,11 @@ class GlueCatalog:
         in Athena a view does not replace a table: crawlers name tables after folders, such as `customers`.
         """
         foreign = {table.name: _why_foreign(former[table.name]) for table in tables if table.name in former}
-        foreign |= {name: "a table where a view belongs" for name in views if _is_table(former.get(name))}
+        foreign |= {
+            name: "a table where a view belongs"
+            for name in views
+            if name in former and former[name].get("TableType") != _VIEW
+        }
         named = {name: why for name, why in foreign.items() if why}
         if named:
             names = ", ".join(f"{name} ({why})" for name, why in named.items())
@@ -106,19 +106,19 @@ class GlueCatalog:
         if former is None:
             with self._translate_errors(table.name):
                 self._client.create_table(DatabaseName=self.database, TableInput=wanted)
-            return CREATED
+            return "created"
         if not list(self._differences(table, former)):
-            return UNCHANGED
+            return "unchanged"
         self.refuse_foreign([table], (), {table.name: former})
-        # Glue then refuses to change any other version than the one that was compared
+        # so Glue changes only the version that was compared
         version = {"VersionId": former["VersionId"]} if former.get("VersionId") else {}
         with self._translate_errors(table.name):
             self._client.update_table(
                 DatabaseName=self.database, TableInput=_merged(wanted, former), SkipArchive=True, **version
             )
-        return UPDATED
+        return "updated"
 
-    def put_back(self, former: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> None:
+    def restore_tables(self, former: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> None:
         """Restore tables and views as far as Glue allows; a warning names the others.
 
         New ones stay: nothing here may delete a table.
@@ -145,7 +145,7 @@ class GlueCatalog:
                 raise
             return None
 
-    def drifts(self, table: CatalogTable, found: Mapping[str, Any] | None) -> list[str]:
+    def conflicts(self, table: CatalogTable, found: Mapping[str, Any] | None) -> list[str]:
         """How Glue's table differs from the file, for a person."""
         if found is None:
             return [f"{table.name} is gone"]
@@ -202,10 +202,6 @@ def _why_foreign(found: Mapping[str, Any]) -> str:
     if found.get("TableType") == _VIEW or _VIEW_MARK in found.get("Parameters", {}):
         return "a view where a table belongs"
     return "partitioned" if found.get("PartitionKeys") else ""
-
-
-def _is_table(found: Mapping[str, Any] | None) -> bool:
-    return found is not None and found.get("TableType") != _VIEW
 
 
 def _merged(wanted: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,12 @@
-"""How long a statement may take, from its start until its last row has been read."""
+"""The time limit of a statement, from its start until its last row has been read."""
 
 from time import monotonic
-from typing import Final
 
 from shopease_etl.errors import ShopeaseError
 
-_HINT: Final = "allow more with --timeout SECONDS or SHOPEASE_QUERY_TIMEOUT"
-
 
 class TimeLimit:
-    """Counts from now on; without `seconds` it never ends."""
+    """A limit of `seconds` from now; none if it is None."""
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
@@ -23,6 +20,7 @@ class TimeLimit:
         return max(self._started + self._seconds - monotonic(), 0)
 
     def check(self) -> None:
-        """Raise ShopeaseError when the time is over."""
+        """Raise ShopeaseError if no time is left."""
         if not self.left:
-            raise ShopeaseError(f"the query took longer than {self._seconds:g} s and was stopped", hint=_HINT)
+            hint = "allow more with --timeout SECONDS or SHOPEASE_QUERY_TIMEOUT"
+            raise ShopeaseError(f"the query took longer than {self._seconds:g} s and was stopped", hint=hint)

@@ -1,4 +1,4 @@
-"""A local lake's warehouse: its catalog in a file, DuckDB for SQL."""
+"""The warehouse of a local lake: a file as its catalog, DuckDB for SQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from shopease_etl.contract.layout import SILVER
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.warehouse.discovery import read_table
-from shopease_etl.warehouse.local_catalog import LocalCatalog, forget, load, save
+from shopease_etl.warehouse.local_catalog import LocalCatalog, delete, load, save
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView, Dataset
 
 if TYPE_CHECKING:
@@ -41,18 +41,18 @@ class LocalWarehouse:
         return str(self.catalog_file)
 
     def check(self) -> None:
-        """Only DuckDB and sqlglot can be missing: a catalog is a file that is written whole."""
+        """Raise ConfigurationError if DuckDB or sqlglot is not installed."""
         extras.require("query", "the catalog of a local lake", otherwise="use --skip-crawl")
 
     def clear(self) -> None:
-        """Forget the catalog of a lake that is empty now."""
-        forget(self.catalog_file)
+        """Delete the catalog of a lake that is empty now."""
+        delete(self.catalog_file)
 
     @contextmanager
     def registering(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
     ) -> Iterator["LocalRegistration"]:
-        """Open an engine on the tables and views; the former catalog stays until they are kept."""
+        """Open an engine on the tables and views; the former catalog stays until `commit`."""
         catalog = LocalCatalog(self.database, self.store.location, tuple(tables), tuple(views))
         engine = self._engine(catalog)
         try:
@@ -61,11 +61,11 @@ class LocalWarehouse:
             engine.close()
 
     def engine(self) -> "Engine":
-        """DuckDB on the catalog's tables; a broken or changed file fails only the queries that ask for it."""
+        """DuckDB on the catalog's tables; a broken or changed file fails only the queries that read it."""
         return self._engine(load(self.catalog_file))
 
     def _engine(self, catalog: LocalCatalog) -> "Engine":
-        # duckdb and sqlglot are an extra, and slow to import: only who asks for them pays
+        # duckdb and sqlglot are an extra, and slow to import
         from shopease_etl.warehouse.duckdb import Engine
 
         engine = Engine(self.root, catalog.database, max_memory=self.max_memory, timeout=self.timeout)
@@ -91,24 +91,24 @@ class LocalWarehouse:
     def _check_unchanged(self, table: CatalogTable) -> None:
         uri = self.store.uri(table.key)
         if self.store.find(table.key) is None:
-            raise ShopeaseError(f"{uri} is not there", hint=f"run `{table.made_by}` to make it again")
+            raise ShopeaseError(f"{uri} does not exist", hint=f"run `{table.made_by}` to rebuild it")
         if read_table(self.store, Dataset(table.name, table.key)) != table:
             raise ShopeaseError(f"{uri} has other columns than its catalog", hint="run `shopease crawl`")
 
 
 @dataclass(frozen=True)
 class LocalRegistration:
-    """An engine on tables and views that nobody else sees before they are kept."""
+    """An engine on tables and views that others see only after `commit`."""
 
     engine: "Engine"
     catalog: LocalCatalog
     catalog_file: Path
     changes: Mapping[str, str] = field(default_factory=dict)
 
-    def drifts(self) -> Sequence[str]:
-        """Nobody else can have changed what nobody else sees."""
+    def conflicts(self) -> Sequence[str]:
+        """None: others cannot change them yet."""
         return ()
 
-    def keep(self) -> None:
-        """Write the catalog in place of the former one."""
+    def commit(self) -> None:
+        """Replace the catalog."""
         save(self.catalog, self.catalog_file)

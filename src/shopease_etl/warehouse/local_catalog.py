@@ -22,7 +22,7 @@ _CRAWL: Final = "run `shopease crawl`"
 
 @dataclass(frozen=True)
 class LocalCatalog:
-    """What is queryable in one lake, under one database name."""
+    """The tables and views of one lake, under one database name."""
 
     database: str
     lake: str
@@ -33,13 +33,13 @@ class LocalCatalog:
 def catalog_path(home: Path, database: str, lake: Path) -> Path:
     """The catalog's file for a database name and a lake folder; each pair has its own."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", database):
-        raise ConfigurationError(f"{database!r} is no name for a database: letters, digits, _ and - only")
+        raise ConfigurationError(f"{database!r} is not a valid database name: use only letters, digits, _ and -")
     digest = sha256(os.fsencode(lake.resolve())).hexdigest()[:8]
     return home / "catalog" / f"{database}-{digest}.json"
 
 
 def save(catalog: LocalCatalog, path: Path) -> None:
-    """Writes the catalog so that readers see the former file or the whole new one."""
+    """Replace the catalog at once: readers see the former file or the new one."""
     try:
         make_folder(path.parent)
         with replacing(path, 0o600) as file:
@@ -49,17 +49,17 @@ def save(catalog: LocalCatalog, path: Path) -> None:
         raise UnreachableError(f"the catalog {path} cannot be written: {error.strerror}", hint=hint) from error
 
 
-def forget(path: Path) -> None:
-    """Deletes the catalog of a lake in which nothing is left; one that is not there is no error."""
+def delete(path: Path) -> None:
+    """Delete a catalog, if it exists."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        hint = f"let the user of this command write {path.parent}, or set SHOPEASE_HOME to another folder"
+        hint = f"give this user write permission on {path.parent}, or set SHOPEASE_HOME to another folder"
         raise UnreachableError(f"the catalog {path} cannot be deleted: {error.strerror}", hint=hint) from error
 
 
 def load(path: Path) -> LocalCatalog:
-    """Reads a catalog; a missing, broken or foreign one is a ShopeaseError that names `shopease crawl`."""
+    """Read a catalog; a missing, broken or foreign one raises ShopeaseError, with the hint to crawl."""
     try:
         return _from_json(json.loads(path.read_bytes()))
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def load(path: Path) -> LocalCatalog:
     except OSError as error:
         raise ShopeaseError(f"the catalog {path} cannot be read: {error.strerror}", hint=_CRAWL) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ShopeaseError(f"the catalog {path} is not one that this version reads", hint=_CRAWL) from error
+        raise ShopeaseError(f"this version cannot read the catalog {path}", hint=_CRAWL) from error
 
 
 def _as_json(catalog: LocalCatalog) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _from_json(document: Any) -> LocalCatalog:
 def _table(entry: dict[str, Any]) -> CatalogTable:
     table = CatalogTable(_text(entry["name"]), _text(entry["key"]), _columns(entry))
     if table.layer not in PRODUCED_BY or ".." in table.key.split("/"):
-        raise ValueError(f"{table.key} is no key of the lake")
+        raise ValueError(f"{table.key} is not a key of the lake")
     return table
 
 
@@ -118,5 +118,5 @@ def _columns(entry: dict[str, Any]) -> tuple[Column, ...]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value

@@ -50,7 +50,7 @@ class Tables:
     views: Mapping[str, str]
     columns: Callable[[str], Sequence[tuple[str, str]]]
 
-    def answer(self, statement: str) -> pa.Table:
+    def execute(self, statement: str) -> pa.Table:
         """The rows of a SHOW or DESCRIBE without comments.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Tables and typed views of the catalog, made from real headers and Parquet schemas: for Glue and for local lakes."""
+"""Tables and typed views of the catalog, by the headers and Parquet schemas of the files, for Glue and local lakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class CatalogTable:
 
     @property
     def folder(self) -> str:
-        """The key of the folder, with its closing slash: what Glue takes as location."""
+        """The key of the folder, with a slash at the end: Glue's location."""
         return self.key.rpartition("/")[0] + "/"
 
     @property
@@ -60,7 +60,7 @@ class CatalogTable:
 
     @property
     def is_parquet(self) -> bool:
-        """Whether the file is Parquet rather than CSV."""
+        """Whether the file is Parquet, else CSV."""
         return self.layer == GOLD
 
     @property
@@ -98,7 +98,7 @@ class Dataset:
 
     @property
     def is_parquet(self) -> bool:
-        """Whether the file is Parquet rather than CSV."""
+        """Whether the file is Parquet, else CSV."""
         return self.key.startswith(f"{GOLD}/")
 
     @property
@@ -116,7 +116,7 @@ DATASETS: Final = (
 
 
 def csv_table(dataset: Dataset, header: Sequence[str]) -> CatalogTable:
-    """The raw table of a CSV: every column a string, named by `catalogued`; DataRefusedError where there is none."""
+    """The raw table of a CSV: every column a string, named by `catalogued`; DataRefusedError if there is none."""
     return _table(dataset, tuple(Column(name, STRING) for name in catalogued(header)))
 
 
@@ -140,7 +140,7 @@ def _athena_type(dataset: Dataset, field: "pa.Field[pa.DataType]") -> str:
 
 
 def base_of(table: Table) -> str:
-    """The name of the raw table under a source table's typed view: silver where there is one, else bronze."""
+    """The name of the raw table under a source table's typed view: silver if there is one, else bronze."""
     return f"{SILVER if table.key else BRONZE}_{table.name}"
 
 
@@ -171,9 +171,9 @@ def _typed(column: Column, *, is_trimmed: bool) -> str:
         return f"TRY_CAST({whole} AS {'integer' if column.type == INT else column.type})"
     if column.type == MONEY:
         return f"TRY_CAST(regexp_extract({text}, '{values.NUMBER}') AS {MONEY})"
-    # Trino's cast knows neither the T nor an offset, and the text is in business time already. Plain timestamp has
-    # milliseconds on Athena, to which its cast would round, into the next day even: so what is finer is cut off, here
-    # as there. The raw tables hold the text as it was.
+    # Trino's cast does not accept the T or an offset; the text is in business time already. Athena's timestamp has
+    # milliseconds, and its cast would round up, even into the next day, so further digits are cut off, on DuckDB too.
+    # The raw tables have the text as it was.
     stamp = f"regexp_extract({text}, '{values.TIMESTAMP}')"
     local = f"replace(regexp_extract({stamp}, '^[0-9-]{{10}}([ T][0-9:]{{8}}(\\.[0-9]{{1,3}})?)?'), 'T', ' ')"
     return f"TRY_CAST({local} AS {column.type})"

@@ -1,4 +1,4 @@
-"""A temporary folder that its process holds locked, so that the next one can delete it if that process was killed."""
+"""A temporary folder that its process keeps locked, so that a later process can delete it if that one was killed."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ PREFIX: Final = "shopease-query-"
 
 
 class ScratchFolder:
-    """A new temporary folder in `parent`, or in the system's; those that killed processes left are deleted first."""
+    """A new temporary folder in `parent` or the system's; first deletes those of killed processes."""
 
     def __init__(self, parent: Path | None = None) -> None:
         place = parent or Path(tempfile.gettempdir())
@@ -22,11 +22,11 @@ class ScratchFolder:
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
             self._lock = _locked(self.path)
-            if self._lock is not None:  # else another process took it for dead, as it was not locked yet
+            if self._lock is not None:  # else another process deleted it before it was locked
                 return
 
     def delete(self) -> None:
-        """Delete the folder and what is in it; harmless where that was done."""
+        """Delete the folder and its content, if it still exists."""
         shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
@@ -45,7 +45,7 @@ def _delete_if_dead(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """The folder, open and locked for as long as that descriptor is; None if it is gone or another holds it."""
+    """A descriptor that keeps the folder locked; None if it is gone or another process has locked it."""
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
