@@ -1,8 +1,8 @@
-"""What AWS refuses is told in one line with the fix.
+"""AWS's errors become one line with a hint.
 
-What no emulator produces (expired credentials, a clock that is wrong, a bucket that has moved, keys of KMS, damage on
-the way) is answered by a server of a few lines, with the status, the headers and the XML that AWS documents for it.
-Missing rights are in `storage/test_s3_rights.py`, where ministack enforces IAM.
+A small server gives the responses that no emulator does (expired credentials, a wrong clock, a bucket in another
+region, KMS keys, damage in transit), with the status, headers and XML that AWS documents. Missing permissions are
+tested in `lake/test_s3_rights.py`, where ministack enforces IAM.
 """
 
 import threading
@@ -28,7 +28,7 @@ KEY: Final = "bronze/customers/customers.csv"
 
 @contextmanager
 def answering(status: int, body: str, headers: dict[str, str]) -> Iterator[str]:
-    """The address of a server that gives one answer to whatever it is asked, without the body to a HEAD."""
+    """The address of a server that gives one response to all requests, without the body to a HEAD."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
@@ -85,7 +85,7 @@ ANSWERS: Final = {
     ),
     "malformed": (400, WRONG_REGION, {}, "is in another region", "set AWS_REGION to eu-west-1"),
     "moved": (301, MOVED, ABROAD, "is in another region", "set AWS_REGION to eu-west-1"),
-    "no bucket": (404, error("NoSuchBucket", "The specified bucket does not exist"), {}, "is not there", "create"),
+    "no bucket": (404, error("NoSuchBucket", "The specified bucket does not exist"), {}, "does not exist", "create"),
     "no right to the key": (403, NO_KMS_RIGHT, {}, "kms:GenerateDataKey", "kms:GenerateDataKey"),
     "no key": (400, error("KMS.NotFoundException", "Invalid keyId x"), {}, "Invalid keyId", "SHOPEASE_S3_KMS_KEY"),
     "busy": (503, error("SlowDown", "Please reduce your request rate."), {}, "SlowDown", "try again later"),
@@ -100,20 +100,20 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("use", [S3Store.check, lambda store: store.read(KEY)], ids=["check", "read"])
-@pytest.mark.parametrize(("status", "body", "headers", "told", "fix"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_of_aws_is_told_with_its_fix(
+@pytest.mark.parametrize(("status", "body", "headers", "message", "fix"), ANSWERS.values(), ids=ANSWERS)
+def test_an_error_of_aws_has_a_hint(
     monkeypatch: pytest.MonkeyPatch,
     status: int,
     body: str,
     headers: dict[str, str],
-    told: str,
+    message: str,
     fix: str,
     use: Callable[[S3Store], object],
 ) -> None:
-    """A HEAD's refusal has no body: `check` asks again, to be told more than a number."""
+    """The response to a HEAD has no body, so `check` sends another request to learn more than a number."""
     with answering(status, body, headers) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        with pytest.raises(UnreachableError, match=told) as caught:
+        with pytest.raises(UnreachableError, match=message) as caught:
             use(S3Store("bucket"))
     assert fix in str(caught.value.hint)
     assert caught.value.exit_code == 4
@@ -121,7 +121,7 @@ def test_an_answer_of_aws_is_told_with_its_fix(
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize(
-    ("status", "told", "fix"),
+    ("status", "message", "fix"),
     [
         (403, "lack s3:GetObject", "and s3:ListBucket"),
         (400, "400", "expired"),
@@ -129,16 +129,18 @@ def test_an_answer_of_aws_is_told_with_its_fix(
         (503, "503", "try again later"),
     ],
 )
-def test_a_head_without_words_is_told_too(monkeypatch: pytest.MonkeyPatch, status: int, told: str, fix: str) -> None:
+def test_an_error_without_a_message_has_a_hint_too(
+    monkeypatch: pytest.MonkeyPatch, status: int, message: str, fix: str
+) -> None:
     with answering(status, "", ABROAD if status == 301 else {}) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        with pytest.raises(UnreachableError, match=told) as caught:
+        with pytest.raises(UnreachableError, match=message) as caught:
             S3Store("bucket").find(KEY)
     assert fix in str(caught.value.hint)
 
 
 @pytest.mark.usefixtures("credentials")
-def test_objects_that_are_not_deleted_are_counted_and_the_first_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_delete_names_the_first_object_and_counts_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = "".join(f"<Error><Key>lake/{key}</Key><Code>AccessDenied</Code></Error>" for key in "abc")
     with answering(200, f"<DeleteResult>{refused}</DeleteResult>", {}) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
@@ -148,7 +150,7 @@ def test_objects_that_are_not_deleted_are_counted_and_the_first_is_named(monkeyp
 
 
 @pytest.mark.usefixtures("credentials")
-def test_an_object_whose_checksum_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_with_a_wrong_checksum_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     headers = {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-type": "FULL_OBJECT", "ETag": '"1"'}
     with answering(200, "a,b\n1,2\n", headers) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
@@ -157,7 +159,7 @@ def test_an_object_whose_checksum_is_another_is_refused(monkeypatch: pytest.Monk
 
 
 def without_credentials(patch: pytest.MonkeyPatch, folder: Path, config: str = "") -> None:
-    """Nothing but what the configuration file says."""
+    """Leave only the configuration file."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
         patch.delenv(name, raising=False)
     (folder / "config").write_text(config)
@@ -179,7 +181,7 @@ sso_start_url = https://example.awsapps.com/start
 
 
 @pytest.mark.parametrize(
-    ("config", "variables", "told", "fix"),
+    ("config", "variables", "message", "fix"),
     [
         ("", {}, "no AWS credentials for s3://bucket", "AWS_PROFILE"),
         ("", {"AWS_ACCESS_KEY_ID": "x"}, "no AWS credentials for s3://bucket", "AWS_SECRET_ACCESS_KEY"),
@@ -189,18 +191,18 @@ sso_start_url = https://example.awsapps.com/start
     ],
     ids=["none", "half", "unknown profile", "logged out", "failing program"],
 )
-def test_credentials_that_cannot_be_had_are_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: str, variables: dict[str, str], told: str, fix: str
+def test_missing_credentials_have_a_hint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: str, variables: dict[str, str], message: str, fix: str
 ) -> None:
     without_credentials(monkeypatch, tmp_path, config)
     set_environment(monkeypatch, variables)
-    with pytest.raises(UnreachableError, match=told) as caught:
+    with pytest.raises(UnreachableError, match=message) as caught:
         open_store("s3://bucket").check()
     assert fix in str(caught.value.hint)
 
 
 @pytest.mark.usefixtures("credentials")
-def test_an_endpoint_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_does_not_respond_has_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UnreachableError, match="cannot reach s3://bucket") as caught:
         open_store("s3://bucket").check()
@@ -208,13 +210,13 @@ def test_an_endpoint_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_bucket_that_cannot_be_is_told_in_one_line() -> None:
+def test_an_invalid_bucket_name_is_one_line() -> None:
     with pytest.raises(UnreachableError, match="Invalid bucket name") as caught:
         open_store("s3://no bucket").check()
     assert "\n" not in str(caught.value)
 
 
-def test_a_region_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_region_has_a_hint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     without_credentials(monkeypatch, tmp_path)
     with pytest.raises(UnreachableError, match="no AWS region for glue") as caught:
         aws.client("glue")
@@ -222,7 +224,7 @@ def test_a_region_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.usefixtures("credentials")
-def test_how_often_it_is_tried_is_ours_unless_aws_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_attempts_is_ours_unless_aws_has_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert aws.client("s3").meta.config.retries == {"total_max_attempts": 1, "mode": "standard"}
     monkeypatch.delenv("AWS_MAX_ATTEMPTS")
     assert aws.client("s3").meta.config.retries == {"total_max_attempts": aws.ATTEMPTS, "mode": "standard"}
@@ -243,18 +245,20 @@ def test_how_often_it_is_tried_is_ours_unless_aws_is_told(monkeypatch: pytest.Mo
         ("AbortMultipartUpload", "s3:AbortMultipartUpload"),
     ],
 )
-def test_a_call_without_words_is_told_as_its_right(call: str, right: str) -> None:
-    told = aws.aws_error("it", ClientError({"Error": {"Code": "AccessDeniedException"}}, call))
-    assert f"lack {right}" in str(told)
+def test_the_missing_permission_is_named_by_the_call(call: str, right: str) -> None:
+    translated = aws.aws_error("it", ClientError({"Error": {"Code": "AccessDeniedException"}}, call))
+    assert f"lack {right}" in str(translated)
 
 
-def test_a_region_that_aws_does_not_tell_is_asked_for() -> None:
-    told = aws.aws_error("it", ClientError({"Error": {"Code": "IllegalLocationConstraintException"}}, "GetObject"))
-    assert told.hint == "set AWS_REGION to the region of the bucket"
+def test_an_unknown_region_has_a_hint_too() -> None:
+    translated = aws.aws_error(
+        "it", ClientError({"Error": {"Code": "IllegalLocationConstraintException"}}, "GetObject")
+    )
+    assert translated.hint == "set AWS_REGION to the region of the bucket"
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=20), st.text(max_size=40), st.sampled_from(["GetObject", "X"]))
-def test_any_refusal_becomes_one_error_that_names_what_was_asked(code: str, message: str, call: str) -> None:
+def test_every_error_of_aws_names_its_object(code: str, message: str, call: str) -> None:
     refused = ClientError({"Error": {"Code": code, "Message": message}}, call)
     with (
         pytest.raises(UnreachableError, match="s3://bucket/key") as caught,
@@ -265,7 +269,7 @@ def test_any_refusal_becomes_one_error_that_names_what_was_asked(code: str, mess
     assert aws.error_code(refused) == code
 
 
-def test_what_is_none_of_awss_passes_untouched() -> None:
+def test_other_errors_are_not_translated() -> None:
     with pytest.raises(ZeroDivisionError), aws.translate_aws_errors("it"):
         raise ZeroDivisionError
     assert aws.error_code(ZeroDivisionError()) == aws.error_code(None) == ""

@@ -1,4 +1,4 @@
-"""AWS clients, reads of objects that resume, and AWS's errors in our words, with a hint."""
+"""AWS clients, reads of S3 objects that resume, and AWS's errors as ours, with hints."""
 
 import functools
 import os
@@ -35,26 +35,24 @@ from shopease_etl.errors import UnreachableError
 from shopease_etl.wording import one_line
 
 ATTEMPTS: Final = 6
-PIECE: Final = 256 * 1024
-_BROKEN_BODY: Final = (HTTPClientError, IncompleteReadError, OSError)
 _FIRST_PAUSE: Final = 0.2
 
 _CREDENTIALS: Final = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _EXPIRED: Final = "the credentials have expired: log in again, as with `aws sso login`"
-_CLOCK: Final = "set this machine's clock: AWS refuses signatures that are minutes off"
 _NETWORK: Final = "see AWS_REGION and AWS_ENDPOINT_URL, and the network"
 _DAMAGED: Final = "the bytes were changed in transit: run the command again"
-_NO_BUCKET: Final = "create the bucket, or set SHOPEASE_LAKE to one that exists"
 _HINTS: Final = {
-    "NoSuchBucket": _NO_BUCKET,
-    "404": _NO_BUCKET,
+    **dict.fromkeys(("NoSuchBucket", "404"), "create the bucket, or set SHOPEASE_LAKE to one that exists"),
     "400": "S3 gave no reason; most often the credentials have expired, or AWS_REGION is wrong",
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
     **dict.fromkeys(("InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken"), _CREDENTIALS),
     **dict.fromkeys(("SignatureDoesNotMatch", "UnrecognizedClientException"), _CREDENTIALS),
     "AuthorizationHeaderMalformed": _CREDENTIALS,
-    "InvalidSignatureException": f"{_CREDENTIALS}; or {_CLOCK}",
-    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
+    "InvalidSignatureException": f"{_CREDENTIALS}; or set this machine's clock",
+    **dict.fromkeys(
+        ("RequestTimeTooSkewed", "RequestExpired"),
+        "set this machine's clock: AWS refuses signatures that are minutes off",
+    ),
     **dict.fromkeys(
         ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "429"),
         "AWS limits requests, and still did after several tries: try again later",
@@ -70,16 +68,9 @@ _HINTS: Final = {
     "PreconditionFailed": "it was replaced during the read: run the command again",
     **dict.fromkeys(("BadDigest", "XAmzContentSHA256Mismatch"), _DAMAGED),
 }
-_MOVED: Final = {
-    "PermanentRedirect",
-    "301",
-    "307",
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-}
 
-# Calls whose permission has another name than the call.
-_RIGHTS: Final = {
+# Calls whose permission is not named like the call.
+_PERMISSIONS: Final = {
     "HeadBucket": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
     "HeadObject": "s3:GetObject",
@@ -92,25 +83,19 @@ _RIGHTS: Final = {
     "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
     "GetBucketEncryption": "s3:GetEncryptionConfiguration",
 }
-_SERVICES: Final = (
-    ("glue", re.compile("Crawler|Crawls|Database|Table|Partition|Classifier")),
-    ("athena", re.compile("Query|WorkGroup|DataCatalog|PreparedStatement")),
-    ("sts", re.compile("CallerIdentity|AssumeRole")),
-)
-_NAMED_RIGHT: Final = re.compile(r"not authorized to perform:? ([\w-]+:\w+)")
 
 
 @functools.cache
 def service_models() -> botocore.loaders.Loader:
-    """What botocore knows of AWS's services, which takes a tenth of a second to read: once for all sessions."""
+    """botocore's descriptions of AWS's services, shared by all sessions: reading them takes a tenth of a second."""
     return botocore.session.Session().get_component("data_loader")
 
 
 def client(service: str, what: str | None = None, *, region: str | None = None) -> Any:
-    """A boto3 client with retries, and with credentials, region and endpoint from AWS's own settings.
+    """A boto3 client with retries; credentials, region and endpoint are from AWS's own settings.
 
-    Errors name `what`, or else the service. Each client has a new session: boto3's default session would keep the
-    credentials that it found first.
+    Errors name `what`, or else the service. Each client has a new session, as boto3's default session would keep the
+    first credentials that it finds.
     """
     with translate_aws_errors(what or service):
         session = botocore.session.Session()
@@ -121,16 +106,16 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
         config = Config(
             retries={"total_max_attempts": attempts}, connect_timeout=10, read_timeout=60, max_pool_connections=16
         )
-        # AWS's other tools read AWS_REGION; boto3 does not
+        # boto3 does not read AWS_REGION, but AWS's other tools do
         chosen = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
         return boto3.session.Session(botocore_session=session).client(service, region_name=chosen, config=config)
 
 
 class _InterruptibleClient:
-    """The part of a client that makes its calls such that an interrupt need not wait for the answer."""
+    """Base class of clients whose calls an interrupt ends without waiting for the answer."""
 
     def _make_api_call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
-        call = super()._make_api_call  # type: ignore[misc]  # the client's own, as the class stands before it
+        call = super()._make_api_call  # type: ignore[misc]  # the class is the first base of a client
         return cancel.call(lambda: call(operation, parameters))
 
 
@@ -139,11 +124,11 @@ def _make_interruptible(base_classes: list[type], **_: object) -> None:
 
 
 class ObjectBody:
-    """An S3 object's bytes as a stream that resumes if its connection breaks, which boto3's does not.
+    """An S3 object's bytes as a stream that resumes after its connection breaks, which boto3's does not.
 
-    It reads one version of the object, the present one unless `version` names another; if the object is replaced during
-    the read, that is an error. `size` is the number of bytes in `span` (an HTTP range, such as `bytes=5-`) or in the
-    whole object. Open it within `translate_aws_errors`, or else expect ClientError; `read` raises UnreachableError.
+    It reads one version of the object, the current one unless `version` names another; it is an error if the object is
+    replaced meanwhile. `size` is the number of bytes in `span` (an HTTP range, such as `bytes=5-`) or in the whole
+    object. Open it within `translate_aws_errors`, or else expect ClientError; `read` raises UnreachableError.
     """
 
     def __init__(self, s3: Any, bucket: str, key: str, span: str | None = None, **version: str) -> None:
@@ -153,39 +138,40 @@ class ObjectBody:
         answer = self._get(**self._target, **({"Range": span} if span else {}))
         self._body = answer["Body"]
         self._version = {"IfMatch": answer["ETag"]}
-        self._next = _first_byte(answer)
+        self._next = int(answer.get("ContentRange", "bytes 0-").split()[1].partition("-")[0])
         self.size = int(answer["ContentLength"])
         self._end = self._next + self.size
 
     def read(self, size: int = -1) -> bytes:
-        """The next `size` bytes, or fewer at the object's end; all remaining ones if `size` is negative."""
-        until = self._end if size < 0 else min(self._end, self._next + size)
+        """The next `size` bytes, or fewer at the object's end; all the rest if `size` is negative."""
+        end = self._end if size < 0 else min(self._end, self._next + size)
         with translate_aws_errors(self._uri):
-            return cancel.call(lambda: self._until(until))
+            return cancel.call(lambda: self._read_to(end))
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Release the connection."""
         self._body.close()
 
-    def _until(self, until: int) -> bytes:
-        pieces = []
-        while self._next < until:
-            pieces.append(self._piece(min(PIECE, until - self._next)))
-            self._next += len(pieces[-1])
+    def _read_to(self, end: int) -> bytes:
+        blocks = []
+        while self._next < end:
+            blocks.append(self._block(min(256 * 1024, end - self._next)))
+            self._next += len(blocks[-1])
         if self._next == self._end:
             self._body.read(1)  # boto3 compares the checksum of a whole object only when it finds the end
-        return b"".join(pieces)
+        return b"".join(blocks)
 
-    def _piece(self, size: int) -> bytes:
+    def _block(self, size: int) -> bytes:
         for attempt in range(1, ATTEMPTS + 1):
             broken: Exception = IncompleteReadError(actual_bytes=self._next, expected_bytes=self._end)
             try:
-                if piece := self._body.read(size):
-                    return bytes(piece)
-            except _BROKEN_BODY as error:
+                if block := self._body.read(size):
+                    return bytes(block)
+            except (HTTPClientError, IncompleteReadError, OSError) as error:
                 broken = error
             if attempt < ATTEMPTS:
-                _pause(attempt)
+                # like botocore's pauses: a random share of a time that doubles
+                cancel.wait(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
                 self._reopen()
         message = f"reading {self._uri} broke off {ATTEMPTS} times: {one_line(broken)}"
         raise UnreachableError(message, hint=_NETWORK) from broken
@@ -196,15 +182,6 @@ class ObjectBody:
         self._body = self._get(**self._target, **self._version, Range=span)["Body"]
 
 
-def _first_byte(answer: Mapping[str, Any]) -> int:
-    return int(answer.get("ContentRange", "bytes 0-").split()[1].partition("-")[0])
-
-
-def _pause(attempt: int) -> None:
-    """Wait as botocore does between its tries: a random share of a time that doubles."""
-    cancel.wait(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
-
-
 def error_code(error: BaseException | None) -> str:
     """AWS's code of an error, such as NoSuchKey, or ''."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
@@ -212,7 +189,7 @@ def error_code(error: BaseException | None) -> str:
 
 @contextmanager
 def translate_aws_errors(what: str) -> Iterator[None]:
-    """Turn boto3's errors into UnreachableError, with a message that names `what` and a hint."""
+    """Raise boto3's errors as UnreachableError, with a message that names `what`, and a hint."""
     try:
         yield
     except ClientError as error:
@@ -230,7 +207,7 @@ def translate_aws_errors(what: str) -> Iterator[None]:
     except ParamValidationError as error:
         raise UnreachableError(
             f"{what} is not valid: {one_line(error)}",
-            hint="correct that name in its setting: `shopease check` lists them",
+            hint="correct the setting with that name; `shopease check` lists the settings",
         ) from error
     except (BotoCoreError, ValueError) as error:
         raise UnreachableError(f"cannot reach {what}: {one_line(error)}", hint=_NETWORK) from error
@@ -241,11 +218,14 @@ def aws_error(what: str, error: ClientError) -> UnreachableError:
     code = error_code(error)
     reason = str(error.response.get("Error", {}).get("Message") or code)
     if code in {"404", "NoSuchBucket", "NoSuchKey"}:
-        return UnreachableError(f"{what} is not there: {reason}", hint=_HINTS.get(code))
+        return UnreachableError(f"{what} does not exist: {reason}", hint=_HINTS.get(code))
     if code in {"AccessDenied", "AccessDeniedException", "403"}:
         return _denial(what, error, reason)
-    region = _region_of(error)
-    if code in _MOVED and (region or code != "AuthorizationHeaderMalformed"):
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    if code in {"PermanentRedirect", "301", "307", "IllegalLocationConstraintException"} or (
+        region and code == "AuthorizationHeaderMalformed"
+    ):
         hint = f"set AWS_REGION to {region or 'the region of the bucket'}"
         return UnreachableError(f"{what} is in another region: {reason}", hint=hint)
     named = reason if reason.startswith(code) else f"{code}: {reason}"
@@ -253,25 +233,22 @@ def aws_error(what: str, error: ClientError) -> UnreachableError:
 
 
 def _denial(what: str, error: ClientError, reason: str) -> UnreachableError:
-    right = _right(error, reason)
-    lack = "" if right in reason else f": the credentials in use lack {right}"
-    listing = ", and s3:ListBucket, without which S3 does not say that an object is missing"
+    permission = _permission(error.operation_name, reason)
+    lack = "" if permission in reason else f": the credentials in use lack {permission}"
+    listing = ", and s3:ListBucket, without which S3 does not report that an object is missing"
     more = listing if error.operation_name in {"HeadObject", "GetObject"} else ""
-    hint = f"give them {right}{more} (terraform/ creates a policy with all that shopease needs)"
+    hint = f"give them {permission}{more} (terraform/ creates a policy with all that shopease needs)"
     return UnreachableError(f"AWS refuses {what}{lack}: {reason}", hint=hint)
 
 
-def _region_of(error: ClientError) -> str | None:
-    """The bucket's region, if S3's error names it."""
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
-    return str(region) if region else None
-
-
-def _right(error: ClientError, reason: str) -> str:
+def _permission(call: str, reason: str) -> str:
     """The permission that the credentials lack, as IAM names it."""
-    call = error.operation_name
-    named = _NAMED_RIGHT.search(reason)
-    if named:
+    if named := re.search(r"not authorized to perform:? ([\w-]+:\w+)", reason):
         return named[1]
-    return _RIGHTS.get(call) or f"{next((name for name, calls in _SERVICES if calls.search(call)), 's3')}:{call}"
+    services = {
+        "glue": "Crawler|Crawls|Database|Table|Partition|Classifier",
+        "athena": "Query|WorkGroup|DataCatalog|PreparedStatement",
+        "sts": "CallerIdentity|AssumeRole",
+    }
+    service = next((service for service, calls in services.items() if re.search(calls, call)), "s3")
+    return _PERMISSIONS.get(call) or f"{service}:{call}"

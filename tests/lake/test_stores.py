@@ -226,6 +226,6 @@ def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("new_bucket")
 def test_a_bucket_that_is_not_there_is_told() -> None:
-    with pytest.raises(UnreachableError, match="s3://no-such-bucket is not there") as caught:
+    with pytest.raises(UnreachableError, match="s3://no-such-bucket does not exist") as caught:
         open_store("s3://no-such-bucket").check()
     assert caught.value.hint
