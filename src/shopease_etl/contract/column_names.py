@@ -1,29 +1,25 @@
-"""Names of columns as data: how they stand in frames, in silver and quarantine, and in the catalog.
+"""Names of columns: in frames, in silver and quarantine, and in the catalog.
 
-To Polars a name such as `^a$` or `*` is a pattern. So frames have only names of ours: a table's known columns by their
-names, all others by their place.
+Polars reads a name such as `^a$` or `*` as a pattern. So frames use the names of known columns only; other columns are
+named by their position.
 """
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Final
 
 from shopease_etl.contract.tables import REJECTION_COLUMNS, Table
 
-# Hive's properties list columns with commas between them, and Glue takes no control characters.
-_NOT_IN_CATALOGS: Final = re.compile(r"[\x00-\x1f\x7f,]")
-
 
 def labels(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """Columns as frames name them: those that are known by their names, others `c` and their place."""
-    return tuple(name if name in known else f"c{place}" for place, name in enumerate(names))
+    """The names of columns in frames: known ones keep theirs, others are `c` and their position."""
+    return tuple(name if name in known else f"c{position}" for position, name in enumerate(names))
 
 
 def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of the source as silver and quarantine name them.
+    """The names of the source's columns in silver and quarantine.
 
-    An extra column with the name of one of ours, in any case, gets `source_` before it; once more where the source has
-    such a column, too.
+    An extra column with the name of one of ours, in any case, gets the prefix `source_`; again if the source has such a
+    column too.
     """
     ours = {*table.known, *(column.name for column in table.calculated), *REJECTION_COLUMNS}
     taken = {name for name in source if name in table.known or name.lower() not in ours}
@@ -46,28 +42,29 @@ def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 
 def silver_labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """Silver's columns in order as frames name them, given the source's as frames name them."""
+    """The names of silver's columns in frames, in order, given those of the source in frames."""
     if not table.silver_order:
         return tuple(source)
     return (*table.silver_order, *(label for label in source if label not in table.known))
 
 
 def quarantine_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of quarantine in order: the source's, and why and by which run the row was rejected."""
+    """The columns of quarantine in order: the source's, then the rule and the run that rejected the row."""
     return (*written(table, source), *REJECTION_COLUMNS)
 
 
 def catalogued(header: Sequence[str]) -> tuple[str, ...]:
-    """The columns of a CSV as Athena and the local catalog name them.
+    """The names of a CSV's columns in Athena and the local catalog.
 
-    They are as in the header, but for what a catalog cannot hold: characters that it does not take are `_`, and of
-    names that differ only in case the one in lower case stays, the others get `source_` before them.
+    They are those of the header where a catalog allows them: forbidden characters become `_`, and of names that differ
+    only in case the others than the one in lower case get the prefix `source_`.
     """
-    able = [_NOT_IN_CATALOGS.sub("_", name).strip(" ") or "_" for name in header]
-    names = list(able)
+    # Hive's properties list columns with commas between them, and Glue refuses control characters
+    allowed = [re.sub(r"[\x00-\x1f\x7f,]", "_", name).strip(" ") or "_" for name in header]
+    names = list(allowed)
     taken: set[str] = set()
-    for place in sorted(range(len(able)), key=lambda place: header[place] != able[place].lower()):
-        while names[place].lower() in taken:
-            names[place] = f"source_{names[place]}"
-        taken.add(names[place].lower())
+    for position in sorted(range(len(allowed)), key=lambda position: header[position] != allowed[position].lower()):
+        while names[position].lower() in taken:
+            names[position] = f"source_{names[position]}"
+        taken.add(names[position].lower())
     return tuple(names)

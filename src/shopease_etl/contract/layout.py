@@ -1,4 +1,4 @@
-"""The layout of a lake: its layers, the keys beside them, and which objects are the lake's own."""
+"""The layout of a lake: its layers, the other keys, and which objects are the lake's own."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ RESULTS: Final = "athena-results"
 
 
 def all_keys() -> frozenset[str]:
-    """The key of every object that the layers may hold, by the lists of tables and gold datasets as they are now."""
+    """The key of every object that the layers may hold, by the lists of tables and gold datasets."""
     # both need the names above
     from shopease_etl.contract import gold, tables
 

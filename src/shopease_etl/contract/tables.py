@@ -1,6 +1,6 @@
 """The data contract as data: source tables, their keys in the lake, columns, their types and rules.
 
-It imports no library: the command line's help needs the tables, too.
+It imports no library, as the command line's help needs the tables too.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ TIMESTAMP: Final = "timestamp"
 
 REJECTION_COLUMNS: Final = ("rejected_rule", "run_id")
 
-# The column by which a frame numbers the rows of bronze.
+# The column with the row numbers of bronze.
 ROW: Final = "shopease:row"
 
 
@@ -30,10 +30,10 @@ ROW: Final = "shopease:row"
 class Rule:
     """A rule of cleaning: rows that break it go to quarantine as `KIND_COLUMN`.
 
-    `keeps` is a condition on the standardised text of the column and on its parsed value, of which NULL breaks the
-    rule. `pattern` saves the parsing of rows: text that matches it, and that silver has as it is, keeps the rule; ""
-    matches all. Without a pattern every row of the table is parsed. A condition that is a function of a module, no
-    lambda, can be sent to other processes.
+    `keeps` is a condition on the column's standardised text and its parsed value; NULL breaks the rule. `pattern`
+    makes parsing unnecessary: text that matches it, and that silver leaves as it is, keeps the rule; "" matches all.
+    Without a pattern every row of the table is parsed. A condition must be a function of a module, not a lambda, to be
+    sent to other processes.
     """
 
     kind: str
@@ -61,9 +61,9 @@ NONPOSITIVE_PRICE: Final = Rule("nonpositive", _is_positive, values.PLAIN_MONEY)
 
 @dataclass(frozen=True)
 class Column:
-    """A known column with its type in Athena's terms; `required` where a stage cannot do without it, as with rules.
+    """A known column with its type in Athena's terms; `required` if a stage needs it; columns with rules always are.
 
-    Silver has text in the `case`, if there is one. Rules are tried in the order of columns, and of rules in a column.
+    In silver its text is in `case`, if that is set. Rules apply in the order of columns, and of rules in a column.
     """
 
     name: str
@@ -75,9 +75,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A source table: its folder in the lake, its known columns, and its key, a bigint, where it has a silver form.
+    """A source table: its folder in the lake, its known columns, and its key, a bigint, if silver has the table.
 
-    A table that is not `required` may be missing in the source: then nothing is made of it, and gold can do without it.
+    A table that is not `required` may be missing in the source; then the lake has no file of it, and gold works.
     """
 
     name: str
@@ -105,22 +105,22 @@ class Table:
 
     @property
     def best_key(self) -> str:
-        """The lake key of what is queried and what gold is made of: the cleaned CSV, or the raw one of other tables."""
+        """The lake key of the CSV that views and gold read: the cleaned one, or the raw one of other tables."""
         return self.silver_key if self.key else self.bronze_key
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The lake keys of all that is made of the table."""
+        """The lake keys of all the table's files."""
         return (self.bronze_key, self.silver_key, self.quarantine_key) if self.key else (self.bronze_key,)
 
     @property
     def known(self) -> frozenset[str]:
-        """The names of the columns that are known to be in the source."""
+        """The names of the known columns of the source."""
         return frozenset(column.name for column in self.columns)
 
     @property
     def required_columns(self) -> tuple[str, ...]:
-        """The columns without which a stage cannot do its work."""
+        """The columns that stages need."""
         return tuple(column.name for column in self.columns if column.required or column.rules)
 
 
@@ -128,9 +128,6 @@ def columns(column_type: str, *names: str, required: bool = True) -> tuple[Colum
     """Columns of one type, without rules."""
     return tuple(Column(name, column_type, required) for name in names)
 
-
-_STAMPS = columns(TIMESTAMP, "created_at", "updated_at")
-_OPTIONAL_STAMPS = columns(TIMESTAMP, "created_at", "updated_at", required=False)
 
 CUSTOMERS = Table(
     name="customers",
@@ -143,7 +140,7 @@ CUSTOMERS = Table(
         *columns(STRING, "phone", "address", required=False),
         *columns(STRING, "city", "state"),
         Column("zip_code", STRING, required=False),
-        *_STAMPS,
+        *columns(TIMESTAMP, "created_at", "updated_at"),
     ),
 )
 PRODUCTS = Table(
@@ -156,7 +153,7 @@ PRODUCTS = Table(
         Column("category", STRING, case="upper"),
         Column("price", MONEY, rules=(MISSING, INVALID, NONPOSITIVE_PRICE)),
         Column("description", STRING, required=False),
-        *_STAMPS,
+        *columns(TIMESTAMP, "created_at", "updated_at"),
     ),
 )
 STORES = Table(
@@ -166,7 +163,7 @@ STORES = Table(
         Column("store_id", BIGINT),
         Column("store_name", STRING),
         *columns(STRING, "city", "state", required=False),
-        *_OPTIONAL_STAMPS,
+        *columns(TIMESTAMP, "created_at", "updated_at", required=False),
     ),
 )
 INVENTORY = Table(
@@ -175,7 +172,7 @@ INVENTORY = Table(
     columns=(
         Column("inventory_id", BIGINT, required=False),
         *columns(BIGINT, "store_id", "product_id", "quantity", "reorder_level", required=False),
-        *_OPTIONAL_STAMPS,
+        *columns(TIMESTAMP, "created_at", "updated_at", required=False),
     ),
 )
 SALES_MANAGERS = Table(
@@ -185,7 +182,7 @@ SALES_MANAGERS = Table(
         Column("manager_id", BIGINT, required=False),
         *columns(STRING, "manager_name", "email", "phone", required=False),
         Column("store_id", BIGINT, required=False),
-        *_OPTIONAL_STAMPS,
+        *columns(TIMESTAMP, "created_at", "updated_at", required=False),
     ),
 )
 TRANSACTIONS = Table(

@@ -1,4 +1,4 @@
-"""The gold datasets, a file each; catalog, aggregation, verification and reconciliation are made from this list."""
+"""The gold datasets, one file each; catalog, aggregation, verification and reconciliation use this list."""
 
 from typing import Final
 

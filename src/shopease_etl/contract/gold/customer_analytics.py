@@ -8,7 +8,7 @@ from shopease_etl.contract.tables import BIGINT, CUSTOMERS, DATE, INT, MONEY, ST
 if TYPE_CHECKING:
     import polars as pl
 
-# By the recency's score the segments of frequency's scores 1 to 5.
+# For each score of recency, the segments by the score of frequency, 1 to 5.
 _SEGMENTS: Final = {
     5: ("new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions"),
     4: ("promising", "potential_loyalists", "potential_loyalists", "loyal_customers", "loyal_customers"),

@@ -1,4 +1,4 @@
-"""One row a day with sales."""
+"""One row for each day with sales."""
 
 from typing import TYPE_CHECKING, Final
 

@@ -1,6 +1,6 @@
-"""What a gold dataset is: its columns, what it is made of, by which formula, and what its sums agree with.
+"""The parts of a gold dataset: its columns, its inputs, its formula, and the totals that it must agree with.
 
-Like the tables it imports no library; formulas import theirs when they are called.
+Like the tables, it imports no library; formulas import theirs when they are called.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,9 +20,9 @@ TOTALS: Final = "totals"
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of some sales: their number, or a figure of the values in a column; NULL is no value.
+    """A figure of some sales: their number, or a figure of the values in a column; NULL does not count.
 
-    With `lacking` only those sales count that have no value in that column.
+    With `lacking`, only sales without a value in that column count.
     """
 
     how: Literal["count", "sum", "min", "max", "distinct"]
@@ -32,8 +32,8 @@ class Measure:
 
 @dataclass(frozen=True)
 class SalesSums:
-    """Measures of the sales that share the values of `keys`, as a frame with one row for each; a sale without a key
-    counts in none. They are made of pieces of the sales and put together.
+    """Measures of the sales that have the same values of `keys`, as a frame with one row for each; sales without a key
+    do not count. They are computed from chunks of the sales and merged.
     """
 
     name: str
@@ -42,15 +42,15 @@ class SalesSums:
 
     @property
     def columns(self) -> frozenset[str]:
-        """The columns of silver's sales that it needs."""
+        """The columns of silver's sales that the measures need."""
         named = (name for measure in self.measures.values() for name in (measure.column, measure.lacking))
         return frozenset((*self.keys, *filter(None, named)))
 
 
 @dataclass(frozen=True)
 class SalesTotals:
-    """The dataset's revenue, and its number of sales where it has one, add up to silver's, less what the sales without
-    `subject` have.
+    """The dataset's revenue, and its number of sales if it has one, add up to silver's, without the sales that have no
+    `subject`.
     """
 
     revenue: str
@@ -59,16 +59,16 @@ class SalesTotals:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The dataset's columns that are added up, by what they are of."""
+        """The dataset's columns to add up, by the name of the total."""
         return ({"transactions": self.sales} if self.sales else {}) | {"revenue": self.revenue}
 
     def whole(self, frames: Frames) -> dict[str, Any]:
-        """What silver has."""
+        """The totals of silver."""
         totals = frames[TOTALS].row(0, named=True)
         return {"transactions": totals["transactions"], "revenue": totals["revenue"]}
 
     def apart(self, frames: Frames) -> dict[str, Any]:
-        """What of it the dataset cannot have, by the names under which a manifest records it."""
+        """The part of them that the dataset cannot have, by the names in the manifest."""
         totals = frames[TOTALS].row(0, named=True)
         return {name: totals[name] for name in _without(self.subject)}
 
@@ -89,11 +89,11 @@ class RowTotals:
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """The dataset's column that is added up, None for its own rows."""
+        """The dataset's column to add up, None for its own rows."""
         return {"rows": self.column}
 
     def whole(self, frames: Frames) -> dict[str, Any]:
-        """What the table has."""
+        """The number of the table's rows."""
         return {"rows": frames[self.table.name].height}
 
     def apart(self, _: Frames) -> dict[str, Any]:
@@ -108,11 +108,11 @@ class RowTotals:
 
 @dataclass(frozen=True)
 class GoldDataset:
-    """A dataset of the gold layer: its columns in order, and the order of its rows (column, whether it falls).
+    """A dataset of the gold layer: its columns in order, and the order of its rows (column, whether descending).
 
-    `formula` is given frames by name: the columns of other tables that `inputs` names, `sums` of sales, and where there
-    are any, the `totals` of all sales, with `latest`, the last day that has one. Its columns may stand in any order,
-    and others beside them; money has two decimals.
+    `formula` gets frames by name: the columns of other tables in `inputs`, the `sums` of sales, and if there are any,
+    the `totals` of all sales, with `latest`, the last day with sales. It may return further columns, in any order;
+    money has two decimals.
     """
 
     name: str
@@ -130,24 +130,24 @@ class GoldDataset:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The lake keys of what it is made of."""
+        """The lake keys of its inputs."""
         return tuple(table.best_key for table in needed([self]))
 
     @property
     def recorded(self) -> tuple[tuple[str, str | None, str], ...]:
-        """What a manifest records of the sums that agree: an object, the column that is added up (None for its rows),
-        and the name of the sum.
+        """The totals that a manifest records: an object, the column to add up (None for its rows), and the total's
+        name.
         """
         return self.reconciles.recorded(self)
 
     def build(self, frames: Frames) -> "pl.DataFrame":
-        """What the formula makes of the frames, of which other datasets may need more columns."""
+        """The formula's result; the frames may have more columns, for other datasets."""
         own = {table.name: frames[table.name].select(names) for table, names in self.inputs.items()}
         return self.formula({**frames, **own})
 
 
 def sums_of(datasets: Iterable[GoldDataset]) -> tuple[SalesSums, ...]:
-    """The sums of sales that the datasets need, and the totals; none where no dataset is made of sales."""
+    """The sums of sales that the datasets need, and the totals; empty if no dataset needs sales."""
     datasets = tuple(datasets)
     sums = {sums.name: sums for dataset in datasets for sums in dataset.sums}
     subjects = dict.fromkeys(dataset.reconciles.subject for dataset in datasets)
@@ -161,7 +161,7 @@ def sums_of(datasets: Iterable[GoldDataset]) -> tuple[SalesSums, ...]:
 
 
 def needed(datasets: Iterable[GoldDataset]) -> dict[Table, tuple[str, ...]]:
-    """The tables that the datasets are made of, each with the columns that any of them needs, in the table's order."""
+    """The tables that the datasets read, each with the columns that any of them needs, in the table's order."""
     datasets = tuple(datasets)
     names: dict[Table, set[str]] = {}
     if sums := sums_of(datasets):
@@ -176,7 +176,7 @@ def needed(datasets: Iterable[GoldDataset]) -> dict[Table, tuple[str, ...]]:
 
 
 def _without(subject: str | None) -> dict[str, Measure]:
-    """The totals of the sales without a subject, by the names under which a manifest records them."""
+    """The totals of the sales without a subject, by their names in the manifest."""
     if subject is None:
         return {}
     return {

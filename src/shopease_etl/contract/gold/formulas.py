@@ -1,19 +1,9 @@
-"""What the formulas of gold share."""
-
-from typing import Final
+"""Functions that the formulas of gold share."""
 
 import polars as pl
 
 from shopease_etl.contract.gold.dataset import GoldDataset
 from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, STRING
-
-_TYPES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    BIGINT: pl.Int64,
-    DATE: pl.Date,
-    INT: pl.Int32,
-    MONEY: pl.Decimal(18, 2),
-    STRING: pl.String,
-}
 
 
 def average(total: str, count: str) -> pl.Expr:
@@ -31,8 +21,9 @@ def average(total: str, count: str) -> pl.Expr:
 def finished(frame: pl.DataFrame, dataset: GoldDataset) -> pl.DataFrame:
     """The dataset's columns in the contract's order and types, its rows in the contract's order."""
     names = [name for name, _ in dataset.order_by]
-    descending = [falls for _, falls in dataset.order_by]
-    columns = (pl.col(column.name).cast(_TYPES[column.type]) for column in dataset.columns)
+    descending = [is_descending for _, is_descending in dataset.order_by]
+    types = {BIGINT: pl.Int64(), DATE: pl.Date(), INT: pl.Int32(), MONEY: pl.Decimal(18, 2), STRING: pl.String()}
+    columns = (pl.col(column.name).cast(types[column.type]) for column in dataset.columns)
     return frame.sort(names, descending=descending).select(*columns)
 
 

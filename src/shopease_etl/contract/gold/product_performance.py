@@ -1,4 +1,4 @@
-"""One row per product sold, best seller first; a product that silver does not know keeps its row."""
+"""One row per product sold, best seller first; products that are not in silver have rows too."""
 
 from typing import TYPE_CHECKING, Final
 
