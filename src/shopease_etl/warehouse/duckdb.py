@@ -14,7 +14,7 @@ from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseEr
 from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvCheck, CsvFile, check_csv, row_at
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
 from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason, unknown_table, wrong_name
-from shopease_etl.warehouse.intervals import interval_texts
+from shopease_etl.warehouse.duckdb_types import interval_texts
 from shopease_etl.warehouse.limits import TimeLimit
 from shopease_etl.warehouse.metadata_statements import Tables, plan
 from shopease_etl.warehouse.schema import quoted
