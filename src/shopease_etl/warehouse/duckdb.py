@@ -14,7 +14,7 @@ from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseEr
 from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvCheck, CsvFile, check_csv, row_at
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
 from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason, unknown_table, wrong_name
-from shopease_etl.warehouse.duckdb_types import interval_texts
+from shopease_etl.warehouse.duckdb_types import athena_batch, athena_schema
 from shopease_etl.warehouse.limits import TimeLimit
 from shopease_etl.warehouse.metadata_statements import Tables, plan
 from shopease_etl.warehouse.schema import quoted
@@ -28,10 +28,6 @@ except ModuleNotFoundError as missing:
 
 _Result = TypeVar("_Result")
 
-_WRONG_SQL: Final = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
-# a sum of bigint is bigint in Trino and wider in DuckDB; Athena returns intervals as text
-_ATHENAS_TYPES: Final = {"HUGEINT": pa.int64(), "INTERVAL": pa.string()}
-_BATCH_ROWS: Final = 65_536
 _CSV_OPTIONS: Final = (
     "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
     "strict_mode = true, null_padding = false, hive_partitioning = false"
@@ -165,15 +161,12 @@ class Engine:
     def _read(self, sql: str, translated: str) -> pa.RecordBatchReader:
         self._check_csv_files(sql)
         relation = self._in_worker(sql, lambda: self._connection.sql(translated))
-        kinds = [_ATHENAS_TYPES.get(str(kind)) for kind in relation.types]
+        kinds = [str(kind) for kind in relation.types]
         # with such a map Arrow ends the process
-        if any('MAP("NULL"' in str(kind) for kind in relation.types):
+        if any('MAP("NULL"' in kind for kind in kinds):
             raise not_available("a map whose keys have no type", "cast it: CAST(MAP() AS map(varchar, integer))")
-        reader = self._in_worker(sql, lambda: relation.to_arrow_reader(_BATCH_ROWS))
-        schema = reader.schema
-        for index, kind in enumerate(kinds):
-            if kind is not None:
-                schema = schema.set(index, schema.field(index).with_type(kind))
+        reader = self._in_worker(sql, lambda: relation.to_arrow_reader(65_536))
+        schema = athena_schema(reader.schema, kinds)
         return pa.RecordBatchReader.from_batches(schema, self._batches(sql, reader, schema))
 
     def scan_limit(self) -> None:
@@ -211,7 +204,7 @@ class Engine:
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The batches in Athena's types; a sum that does not fit bigint is an error."""
         while (batch := self._in_worker(sql, lambda: next(reader, None))) is not None:
-            yield self._in_worker(sql, lambda batch=batch: _cast(batch, schema))  # type: ignore[misc]
+            yield self._in_worker(sql, lambda batch=batch: athena_batch(batch, schema))  # type: ignore[misc]
 
     def _in_worker(self, sql: str, work: Callable[[], _Result]) -> _Result:
         """Run the work in another thread, as DuckDB delays signals; Ctrl-C interrupts it there and is raised here."""
@@ -246,7 +239,7 @@ class Engine:
             return self._broken.get(table.rpartition(".")[2].lower()) or no_table(
                 table, sql, [*self._files, *self._views]
             )
-        if isinstance(error, _WRONG_SQL):
+        if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
             return wrong_name(message, sql, lambda: self._columns_in(sql)) or ConfigurationError(reason(message))
         return ShopeaseError(reason(message))
 
@@ -275,14 +268,6 @@ class Engine:
     def _described(self, table: str) -> list[tuple[str, str]]:
         rows = self._connection.sql(f"DESCRIBE {quoted(self._database)}.{quoted(table)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in rows]
-
-
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = [
-        interval_texts(column) if pa.types.is_interval(column.type) else column.cast(field.type)
-        for column, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
