@@ -15,7 +15,7 @@ from shopease_etl.aws import client, translate_aws_errors
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.warehouse.athena_errors import Statement, disabled, failure, submission_refusal, workgroup_refusal
 from shopease_etl.warehouse.athena_types import first_batch, next_batch, rows_of
-from shopease_etl.warehouse.limits import TimeLimit
+from shopease_etl.warehouse.statements import TimeLimit
 
 _CATALOG: Final = "AwsDataCatalog"
 _ENDED: Final = {"SUCCEEDED", "FAILED", "CANCELLED"}

@@ -15,10 +15,10 @@ from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvCheck, CsvFile, ch
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
 from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason, unknown_table, wrong_name
 from shopease_etl.warehouse.duckdb_types import athena_batch, athena_schema
-from shopease_etl.warehouse.limits import TimeLimit
 from shopease_etl.warehouse.metadata_statements import Tables, plan
 from shopease_etl.warehouse.schema import quoted
 from shopease_etl.warehouse.scratch import ScratchFolder
+from shopease_etl.warehouse.statements import TimeLimit
 from shopease_etl.warehouse.trino_macros import MACROS
 
 try:
