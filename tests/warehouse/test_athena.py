@@ -19,7 +19,7 @@ import pytest
 from accounts import Account, new_account, running_emulator, set_environment
 from conftest import eventually
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
-from shopease_etl.warehouse import limits
+from shopease_etl.warehouse import statements
 from shopease_etl.warehouse.athena import Athena, charge
 
 DATABASE: Final = "shopease_catalog"
@@ -236,7 +236,7 @@ def test_the_time_limit_stops_the_statement(busy: Account) -> None:
 
 def test_the_time_limit_ends_the_reading_of_rows_too(athena: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = athena.execute("SELECT x FROM range(2500) t(x)")
-    monkeypatch.setattr(limits, "monotonic", lambda: time.monotonic() + 3600)
+    monkeypatch.setattr(statements, "monotonic", lambda: time.monotonic() + 3600)
     with pytest.raises(ShopeaseError, match="the query took longer than 60 s"):
         list(reader)
 

@@ -215,7 +215,7 @@ MALFORMED: Final = {"AthenaErrorCode": "MALFORMED_QUERY"}
         (
             error("InvalidRequestException", "Unable to verify/create output bucket b"),
             UnreachableError,
-            "Athena cannot keep the result",
+            "Athena cannot store the result",
         ),
         (
             error("AccessDeniedException", "You are not authorized to perform: athena:StartQueryExecution on it"),

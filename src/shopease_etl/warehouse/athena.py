@@ -6,24 +6,22 @@ import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from shopease_etl import cancel
 from shopease_etl.aws import client, translate_aws_errors
 from shopease_etl.errors import ShopeaseError, UnreachableError
-from shopease_etl.warehouse.athena_errors import Statement, disabled, failure, submission_refusal, workgroup_refusal
+from shopease_etl.warehouse.athena_errors import (
+    Statement,
+    disabled_error,
+    execution_error,
+    submission_error,
+    workgroup_error,
+)
 from shopease_etl.warehouse.athena_types import first_batch, next_batch, rows_of
 from shopease_etl.warehouse.statements import TimeLimit
-
-_CATALOG: Final = "AwsDataCatalog"
-_ENDED: Final = {"SUCCEEDED", "FAILED", "CANCELLED"}
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
-_PAGE_ROWS: Final = 1000
-_MEGABYTE: Final = 1 << 20
-_LEAST_MEGABYTES: Final = 10
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ class Athena:
         self._results = results
         self._timeout = timeout
         self._client = client("athena")
-        self._told = f"the Athena workgroup {workgroup}"
+        self._description = f"the Athena workgroup {workgroup}"
         self._configuration: Mapping[str, Any] | None = None
         self._closed: Future[None] = Future()
         self._counting = threading.Lock()
@@ -56,7 +54,7 @@ class Athena:
         self.close()
 
     def close(self) -> None:
-        """Starts nothing more; each thread that waits for a statement stops it and ends with an error."""
+        """Start no more statements; each thread that waits for one stops it and raises an error."""
         if not self._closed.done():
             self._closed.set_result(None)
         self._client.close()
@@ -64,12 +62,12 @@ class Athena:
     def check(self) -> None:
         """Raise UnreachableError if the workgroup does not exist, is disabled or may not be read."""
         try:
-            with translate_aws_errors(self._told):
+            with translate_aws_errors(self._description):
                 found = self._client.get_work_group(WorkGroup=self._workgroup)["WorkGroup"]
         except UnreachableError as error:
-            raise workgroup_refusal(error, self._workgroup) from error
+            raise workgroup_error(error, self._workgroup) from error
         if found.get("State") == "DISABLED":
-            raise disabled(self._workgroup)
+            raise disabled_error(self._workgroup)
         self._configuration = found.get("Configuration") or {}
 
     @property
@@ -106,14 +104,14 @@ class Athena:
     def _run(self, statement: Statement, limit: TimeLimit) -> Mapping[str, Any]:
         identity = self._start(statement)
         try:
-            execution = self._ended(identity, limit)
+            execution = self._wait(identity, limit)
         except BaseException:
             # Ctrl-C, the time limit, a close, a lost connection: the statement would continue and be charged
             self._stop(identity)
             raise
         self._count(execution)
         if execution["Status"]["State"] != "SUCCEEDED":
-            raise failure(execution, statement, self._workgroup, self.cutoff)
+            raise execution_error(execution, statement, self._workgroup, self.cutoff)
         return execution
 
     def _start(self, statement: Statement) -> str:
@@ -125,40 +123,40 @@ class Athena:
         request = {
             "QueryString": statement.text,
             "ClientRequestToken": str(uuid.uuid4()),
-            "QueryExecutionContext": {"Database": self._database, "Catalog": _CATALOG},
+            "QueryExecutionContext": {"Database": self._database, "Catalog": "AwsDataCatalog"},
             "WorkGroup": self._workgroup,
             **_result_configuration(self._settings(), self._results),
         }
         self._refuse_if_closed()
         try:
-            with translate_aws_errors(self._told):
+            with translate_aws_errors(self._description):
                 identity = str(self._client.start_query_execution(**request)["QueryExecutionId"])
         except UnreachableError as error:
-            raise submission_refusal(error, statement, self._workgroup) from error
+            raise submission_error(error, statement, self._workgroup) from error
         return identity
 
-    def _ended(self, identity: str, limit: TimeLimit) -> Mapping[str, Any]:
-        pause = _FIRST_PAUSE
-        while (execution := self._execution(identity))["Status"]["State"] not in _ENDED:
+    def _wait(self, identity: str, limit: TimeLimit) -> Mapping[str, Any]:
+        pause = 0.1
+        while (execution := self._execution(identity))["Status"]["State"] not in {"SUCCEEDED", "FAILED", "CANCELLED"}:
             limit.check()
             cancel.wait(min(pause, limit.left), self._closed)
             self._refuse_if_closed()
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            pause = min(pause * 1.5, 2.0)
         return execution
 
     def _refuse_if_closed(self) -> None:
         if self._closed.done():
-            raise ShopeaseError(f"{self._told} was closed before the statement came to its end")
+            raise ShopeaseError(f"{self._description} was closed before the statement had finished")
 
     def _execution(self, identity: str) -> Mapping[str, Any]:
-        with translate_aws_errors(self._told):
+        with translate_aws_errors(self._description):
             execution: Mapping[str, Any] = self._client.get_query_execution(QueryExecutionId=identity)["QueryExecution"]
         return execution
 
     def _stop(self, identity: str) -> None:
         """Stop a statement; a failure is only logged, as the reason for the stop matters more."""
         try:
-            with translate_aws_errors(self._told):
+            with translate_aws_errors(self._description):
                 self._client.stop_query_execution(QueryExecutionId=identity)
             self._count(self._execution(identity))
         except UnreachableError as error:
@@ -196,9 +194,9 @@ class Athena:
                 yield next_batch(first.schema, rows)
 
     def _page(self, identity: str, **token: str) -> Mapping[str, Any]:
-        with translate_aws_errors(self._told):
+        with translate_aws_errors(self._description):
             page: Mapping[str, Any] = self._client.get_query_results(
-                QueryExecutionId=identity, MaxResults=_PAGE_ROWS, **token
+                QueryExecutionId=identity, MaxResults=1000, **token
             )
         return page
 
@@ -211,7 +209,8 @@ def charge(execution: Mapping[str, Any]) -> int:
     scanned = _scanned(execution)
     if not scanned or execution["Status"]["State"] == "FAILED" or execution.get("StatementType") == "DDL":
         return 0
-    return max(-(-scanned // _MEGABYTE), _LEAST_MEGABYTES) * _MEGABYTE
+    megabyte = 1 << 20
+    return max(-(-scanned // megabyte), 10) * megabyte
 
 
 def _scanned(execution: Mapping[str, Any]) -> int:
@@ -249,7 +248,7 @@ def workgroup(name: str) -> Workgroup:
         with translate_aws_errors(f"the Athena workgroup {name}"):
             found = client("athena").get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration") or {}
     except UnreachableError as error:
-        raise workgroup_refusal(error, name) from error
+        raise workgroup_error(error, name) from error
     is_managed = found.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     location = found.get("ResultConfiguration", {}).get("OutputLocation")
     return Workgroup(

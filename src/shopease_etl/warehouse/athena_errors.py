@@ -101,7 +101,7 @@ class Statement:
         return f"line {line}, column {column}{shown}"
 
 
-def workgroup_refusal(error: UnreachableError, workgroup: str) -> ShopeaseError:
+def workgroup_error(error: UnreachableError, workgroup: str) -> ShopeaseError:
     """Why GetWorkGroup failed; for a workgroup that does not exist AWS's code is InvalidRequestException."""
     if error_code(error.__cause__) != "InvalidRequestException":
         return error
@@ -109,14 +109,14 @@ def workgroup_refusal(error: UnreachableError, workgroup: str) -> ShopeaseError:
     return UnreachableError(f"Athena has no workgroup {workgroup}: {_message_of(error)}", hint=hint)
 
 
-def disabled(workgroup: str) -> ShopeaseError:
-    """The error for a workgroup that is turned off."""
-    hint = "turn it on in Athena, or set SHOPEASE_ATHENA_WORKGROUP to one that is"
+def disabled_error(workgroup: str) -> ShopeaseError:
+    """The error for a disabled workgroup."""
+    hint = "enable it in Athena, or set SHOPEASE_ATHENA_WORKGROUP to another one"
     return UnreachableError(f"the Athena workgroup {workgroup} is disabled", hint=hint)
 
 
-def submission_refusal(error: UnreachableError, statement: Statement, workgroup: str) -> ShopeaseError:
-    """Why StartQueryExecution refused a statement."""
+def submission_error(error: UnreachableError, statement: Statement, workgroup: str) -> ShopeaseError:
+    """Why StartQueryExecution failed."""
     code, reason = error_code(error.__cause__), _message_of(error)
     if code == "TooManyRequestsException":
         message = f"Athena accepts no more queries now, after several attempts: {reason}"
@@ -124,17 +124,17 @@ def submission_refusal(error: UnreachableError, statement: Statement, workgroup:
     if code != "InvalidRequestException":
         return error
     if re.search(r"workgroup .*not found", reason, re.IGNORECASE):
-        return workgroup_refusal(error, workgroup)
+        return workgroup_error(error, workgroup)
     if re.search(r"output (?:location|bucket)", reason, re.IGNORECASE):
         hint = f"give the workgroup {workgroup} a result location that the credentials may write to"
-        return UnreachableError(f"Athena cannot keep the result: {one_line(reason)[:_REASON_LENGTH]}", hint=hint)
+        return UnreachableError(f"Athena cannot store the result: {one_line(reason)[:_REASON_LENGTH]}", hint=hint)
     return ConfigurationError(_with_place(reason, statement), hint=_kind_of(reason, {}).hint)
 
 
-def failure(
+def execution_error(
     execution: Mapping[str, Any], statement: Statement, workgroup: str, cutoff: int | None = None
 ) -> ShopeaseError:
-    """Why a statement FAILED or was CANCELLED, with the exit code that the local engine has in such a case."""
+    """Why a statement FAILED or was CANCELLED, with the exit code of the local engine in such a case."""
     status = execution["Status"]
     error = status.get("AthenaError") or {}
     reasons = [text for text in (status.get("StateChangeReason"), error.get("ErrorMessage")) if text]

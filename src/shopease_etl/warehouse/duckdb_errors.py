@@ -1,4 +1,4 @@
-"""DuckDB's messages in one line, for people who write Athena's SQL: without guesses and translated SQL."""
+"""DuckDB's messages in one line, for people who write Athena's SQL: without DuckDB's guesses and the translated SQL."""
 
 import re
 from collections.abc import Callable, Collection
@@ -17,9 +17,9 @@ _CUT: Final = re.compile(
 
 
 def reason(message: str) -> str:
-    """The message in one line, without lists of options."""
+    """The message in one line, without lists of candidates."""
     if "No files found" in message:
-        return "it is not there"
+        return "it does not exist"
     # texts of the macros shopease_whole and shopease_shorten, then of shopease_day and shopease_truth
     not_cast = r"Could not convert string ('.*) (is not a whole number|does not fit into varchar\(\d+\))' to INT"
     if value := re.search(not_cast, message, re.DOTALL):
@@ -96,7 +96,7 @@ def _missing_form(message: str, sql: str) -> ConfigurationError | None:
 
 
 def not_available(what: str, place: str) -> ConfigurationError:
-    """The error for something that Athena has but a local lake does not."""
+    """The error for something that only Athena has."""
     return ConfigurationError(f"{what} is not available on a local lake: {place}", hint=DOCUMENT)
 
 
