@@ -26,7 +26,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.max_memory is None
 
 
-def test_a_flag_is_over_the_environment_and_that_over_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_win_over_the_environment_and_that_over_dotenv(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("SHOPEASE_LAKE=from-file\nSHOPEASE_SOURCE_SCHEMA=shop\nAWS_REGION=eu-west-1\n")
     assert load().lake == "from-file"
     monkeypatch.setenv("SHOPEASE_LAKE", "from-environment")
@@ -35,7 +35,7 @@ def test_a_flag_is_over_the_environment_and_that_over_dotenv(monkeypatch: pytest
     assert load().source_schema == "shop"
 
 
-def test_secrets_are_in_no_text_of_the_settings_and_of_what_is_refused() -> None:
+def test_secrets_are_in_no_text_of_settings_or_errors() -> None:
     secrets = {
         "database_url": "postgresql://me:hunter2@db/sales",
         "alerts": "slack://hunter2/B/C json://me:hunter2@host",
@@ -64,14 +64,14 @@ def test_lists_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SHOPEASE_GLUE_DATABASE", " "),
     ],
 )
-def test_a_value_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=f"{name} is not valid") as caught:
         load()
     assert caught.value.exit_code == 2
 
 
-def test_a_misspelt_setting_is_refused_with_the_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_setting_gets_a_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPEASE_LAK", "x")
     with pytest.raises(ConfigurationError, match="SHOPEASE_LAK is not a setting") as caught:
         load()
@@ -89,7 +89,7 @@ def test_the_example_file_names_every_setting() -> None:
     assert sorted(named) == sorted(PREFIX + name.upper() for name in Settings.model_fields)
 
 
-def test_the_home_is_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_is_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPEASE_HOME", "~/shop")
     assert load().home == Path.home() / "shop"
     monkeypatch.setenv("SHOPEASE_HOME", " ")
@@ -97,12 +97,12 @@ def test_the_home_is_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
         load()
 
 
-def test_an_empty_size_is_none_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_size_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPEASE_MAX_MEMORY", "")
     assert load().max_memory is None
 
 
-def test_a_dotenv_that_is_no_text_is_refused() -> None:
+def test_a_dotenv_that_is_not_text_is_refused() -> None:
     Path(".env").write_bytes(b"SHOPEASE_LAKE=\xff\n")
     with pytest.raises(ConfigurationError, match="is not in UTF-8"):
         load()

@@ -99,7 +99,7 @@ def without(policy: dict[str, Any], action: str = "", sid: str = "") -> dict[str
     return {**policy, "Statement": statements}
 
 
-def test_the_policy_is_enough_for_every_command(guarded: Guarded) -> None:
+def test_the_policy_suffices_for_every_command(guarded: Guarded) -> None:
     guarded.allow(guarded.policy)
     gold = f"SELECT COUNT(*) AS n FROM {DATABASE}.{GOLD[0].name}"
     for command in (
@@ -147,7 +147,7 @@ def unruly(stripped: Guarded) -> Guarded:
 
 @pytest.mark.parametrize("action", COMMANDS)
 @pytest.mark.quick(8)
-def test_without_an_action_the_command_that_needs_it_names_it(unruly: Guarded, action: str) -> None:
+def test_a_command_names_the_action_that_it_lacks(unruly: Guarded, action: str) -> None:
     unruly.allow(without(unruly.policy, action=action))
     ended = unruly.shop.run(*COMMANDS[action])
     assert action in ended.failed(4).stderr
@@ -164,13 +164,13 @@ def test_without_an_action_the_command_that_needs_it_names_it(unruly: Guarded, a
         ("Query", "athena:GetWorkGroup"),
     ],
 )
-def test_without_a_statement_the_command_that_needs_it_names_the_action(unruly: Guarded, sid: str, action: str) -> None:
+def test_without_a_statement_a_command_names_the_action(unruly: Guarded, sid: str, action: str) -> None:
     unruly.allow(without(unruly.policy, sid=sid))
     ended = unruly.shop.run(*COMMANDS[action])
     assert action in ended.failed(4).stderr
 
 
-def test_check_names_the_rights_that_it_lacks(unruly: Guarded) -> None:
+def test_check_names_missing_permissions(unruly: Guarded) -> None:
     unruly.allow(without(unruly.policy, sid="CheckBucket"))
     told = {line["name"]: line for line in unruly.shop.run("check", "--json").document}
     assert all(told[name]["warning"] for name in ("lake versions", "lake lifecycle", "lake encryption"))
@@ -181,7 +181,7 @@ def test_check_names_the_rights_that_it_lacks(unruly: Guarded) -> None:
     assert (line["exit_code"], "glue:UpdateTable" in line["detail"] + str(line["fix"])) == (4, True)
 
 
-def test_nothing_is_granted_that_no_command_needs(guarded: Guarded) -> None:
+def test_every_granted_action_is_needed(guarded: Guarded) -> None:
     for statement in guarded.policy["Statement"]:
         actions = {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
         assert actions <= COMMANDS.keys() | OF_ATHENA.get(statement["Sid"], set()), statement["Sid"]

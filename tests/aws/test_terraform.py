@@ -50,7 +50,7 @@ def test_checkov_finds_nothing() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_the_stack_comes_and_goes_and_data_stays(account: Account, tmp_path: Path) -> None:
+def test_the_stack_is_created_and_destroyed_and_data_stays(account: Account, tmp_path: Path) -> None:
     bucket = account.new_bucket()
     account.client("s3").put_object(Bucket=bucket, Key="eu/bronze/customers/customers.csv", Body=b"customer_id\n1\n")
     stack = emulated_stack(tmp_path / "stack")
@@ -58,10 +58,10 @@ def test_the_stack_comes_and_goes_and_data_stays(account: Account, tmp_path: Pat
 
     outputs = apply(stack, account, **variables)
     _assert_tables_are_declared(account, f"s3://{bucket}/eu")
-    _assert_crawlers_look_over_them(account)
+    _assert_crawlers_read_the_tables(account)
     _assert_queries_are_limited(account, f"s3://{bucket}/eu/athena-results/")
     _assert_the_user_has_the_policy(account, outputs["policy_arn"], bucket)
-    _assert_alerts_are_told(account, outputs["alerts_topic_arn"])
+    _assert_alerts_are_sent(account, outputs["alerts_topic_arn"])
     _assert_settings_are_shopeases(outputs["environment"], f"s3://{bucket}/eu")
 
     ended = destroy(stack, account, **variables)
@@ -72,7 +72,7 @@ def test_the_stack_comes_and_goes_and_data_stays(account: Account, tmp_path: Pat
     assert found["Body"].read() == b"customer_id\n1\n"
 
 
-def test_an_apply_leaves_what_a_crawl_found(account: Account, tmp_path: Path) -> None:
+def test_an_apply_keeps_the_tables_of_a_crawl(account: Account, tmp_path: Path) -> None:
     stack = emulated_stack(tmp_path / "stack")
     bucket = account.new_bucket()
     apply(stack, account, bucket_name=bucket)
@@ -90,7 +90,7 @@ def test_an_apply_leaves_what_a_crawl_found(account: Account, tmp_path: Path) ->
 
 
 @pytest.mark.quick(0)
-def test_the_bucket_is_made_and_refuses_to_be_destroyed(account: Account, tmp_path: Path) -> None:
+def test_the_bucket_is_created_and_cannot_be_destroyed(account: Account, tmp_path: Path) -> None:
     made = initialised(BUCKET, tmp_path / "bucket")
     name = f"lake-{account.access_key}"
     assert apply(made, account, bucket_name=name) == {"bucket": name}
@@ -146,7 +146,7 @@ def _assert_tables_are_declared(account: Account, lake: str) -> None:
     }
 
 
-def _assert_crawlers_look_over_them(account: Account) -> None:
+def _assert_crawlers_read_the_tables(account: Account) -> None:
     crawlers = {crawler["Name"]: crawler for crawler in account.client("glue").get_crawlers()["Crawlers"]}
     assert crawlers.keys() == CRAWLERS
     targets = [target for crawler in crawlers.values() for target in crawler["Targets"]["CatalogTargets"]]
@@ -177,7 +177,7 @@ def _assert_the_user_has_the_policy(account: Account, policy: str, bucket: str) 
     assert f"arn:aws:s3:::{bucket}/eu/silver/*" in json.dumps(document)
 
 
-def _assert_alerts_are_told(account: Account, topic: str) -> None:
+def _assert_alerts_are_sent(account: Account, topic: str) -> None:
     targets = account.client("events").list_targets_by_rule(Rule="shopease-crawler-failed")["Targets"]
     assert [target["Arn"] for target in targets] == [topic]
     assert account.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]

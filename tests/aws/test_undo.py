@@ -78,7 +78,7 @@ def on_s3(account: Account, url: str, folder: Path, *, versions: bool) -> Catalo
     return Catalogued(Shop(folder, url, f"s3://{bucket}/x"), account)
 
 
-def test_a_crawl_that_fails_leaves_lake_and_catalog_as_they_were(catalogued: Catalogued) -> None:
+def test_a_failed_crawl_leaves_lake_and_catalog_unchanged(catalogued: Catalogued) -> None:
     objects, catalog = catalogued.objects(), catalogued.catalog()
     ended = catalogued.failing(*RUN)
     assert ended.code in {1, 4}, ended
@@ -96,7 +96,7 @@ def test_a_crawl_that_fails_leaves_lake_and_catalog_as_they_were(catalogued: Cat
     assert catalogued.shop.run(*COUNT).done().document["row_count"] == 1
 
 
-def test_without_versions_the_new_lake_stays_and_that_is_told(sales: str, tmp_path: Path, account: Account) -> None:
+def test_without_versions_the_new_lake_stays_with_a_warning(sales: str, tmp_path: Path, account: Account) -> None:
     with copy_of(sales) as url:
         catalogued = on_s3(account, url, tmp_path, versions=False)
         catalogued.shop.run("run-all").done()

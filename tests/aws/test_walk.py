@@ -35,7 +35,7 @@ def objects(account: Account, bucket: str) -> dict[str, str]:
     return {item["Key"].removeprefix("prod/"): item["ETag"] for item in listed}
 
 
-def test_deploy_run_crawl_ask_destroy(sales: str, shop: Shop, tmp_path: Path, account: Account) -> None:
+def test_deploy_run_crawl_query_destroy(sales: str, shop: Shop, tmp_path: Path, account: Account) -> None:
     bucket = account.new_bucket()
     stack = terraform_runs.emulated_stack(tmp_path / "terraform")
     made = terraform_runs.apply(stack, account, bucket_name=bucket, prefix="prod")

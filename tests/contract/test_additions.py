@@ -77,11 +77,11 @@ def added(sales: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop
         yield made
 
 
-def test_the_lists_are_as_they_were_here() -> None:
+def test_the_additions_exist_only_in_the_run() -> None:
     assert not KEYS & {GOLD, RETURNS, *CARDS}
 
 
-def test_a_run_makes_and_reconciles_them(added: Shop) -> None:
+def test_a_run_builds_and_reconciles_the_additions(added: Shop) -> None:
     (manifest,) = (added.folder / added.lake / RUNS).glob("*.json")
     run = json.loads(manifest.read_text())
     by_key = {item["key"]: item for stage in run["stages"] for item in stage["datasets"]}
@@ -103,7 +103,7 @@ def test_a_run_makes_and_reconciles_them(added: Shop) -> None:
     assert crawl["skipped"].keys() == {"bronze_returns", "silver_returns", "quarantine_returns", "returns"}
 
 
-def test_they_can_be_queried(added: Shop) -> None:
+def test_the_additions_can_be_queried(added: Shop) -> None:
     sql = """
     SELECT (SELECT MAX(level) FROM shopease_catalog.cards WHERE card_id = 2) AS level,
            (SELECT COUNT(*) FROM shopease_catalog.quarantine_products
@@ -118,7 +118,7 @@ def test_they_can_be_queried(added: Shop) -> None:
     assert (row["rows_of_gold"], row["stores_of_gold"]) == (row["states"], row["stores"])
 
 
-def test_status_check_and_cleanup_know_them(added: Shop) -> None:
+def test_status_check_and_cleanup_include_the_additions(added: Shop) -> None:
     status = added.run("status", "--json").done().document
     assert {item["key"] for item in status["datasets"]} == {*KEYS, GOLD, *CARDS}
     assert {item["run_id"] for item in status["datasets"]} == {status["runs"][0]["run_id"]}
@@ -129,7 +129,7 @@ def test_status_check_and_cleanup_know_them(added: Shop) -> None:
     assert "not of the lake's layout" not in told.stderr
 
 
-def test_terraform_declares_them(added: Shop) -> None:
+def test_terraform_declares_the_additions(added: Shop) -> None:
     command = [sys.executable, "-m", "shopease_etl.warehouse.formats"]
     told = subprocess.run(command, env=added.environment, capture_output=True, check=True, cwd=added.folder)
     declared = json.loads(told.stdout)["tables"]
@@ -137,7 +137,7 @@ def test_terraform_declares_them(added: Shop) -> None:
     assert {"bronze_cards", "silver_cards", "quarantine_cards", "bronze_returns"} <= declared.keys()
 
 
-def test_an_optional_table_comes_and_goes(added: Shop) -> None:
+def test_an_optional_table_may_be_missing(added: Shop) -> None:
     shop = replace(added, lake="optional")
     execute(added.database_url, "CREATE TABLE returns AS SELECT 1 AS return_id")
     shop.run("extract", "--table", "returns").done()
@@ -148,7 +148,7 @@ def test_an_optional_table_comes_and_goes(added: Shop) -> None:
     assert [item["rows_out"] for item in cleaned] == [1, 0]
 
 
-def test_a_dataset_that_is_not_made_of_sales_needs_none(added: Shop) -> None:
+def test_a_dataset_without_sales_does_not_read_them(added: Shop) -> None:
     shop = replace(added, lake="without-sales")
     shop.run("extract", "--table", "customers", "--table", "stores").done()
     shop.run("clean", "--table", "customers").done()

@@ -104,7 +104,7 @@ def test_product_performance(rows: list[Sale]) -> None:
 
 
 @given(sales)
-def test_customer_analytics_scores_by_counting_who_is_worse(rows: list[Sale]) -> None:
+def test_customer_analytics_scores_count_worse_customers(rows: list[Sale]) -> None:
     result = built("customer_analytics", rows)
     known = {int(row[0]) for row in rows if row[0] not in (None, "x")}
     assert {row["customer_id"] for row in result} == known
@@ -143,7 +143,7 @@ def test_segments_are_those_of_the_contract() -> None:
     assert set(scored["r_score"]) == set(scored["f_score"]) == {1, 2, 3, 4, 5}
 
 
-def test_totals_count_what_has_no_customer_or_product() -> None:
+def test_totals_count_sales_without_customer_or_product() -> None:
     day = date(2024, 1, 1)
     rows: list[Sale] = [("1", "1", 1, Decimal("1.10"), day), ("x", None, 1, Decimal("2.20"), day)]
     totals = silver(rows)[TOTALS]
@@ -158,7 +158,7 @@ def test_totals_count_what_has_no_customer_or_product() -> None:
     }
 
 
-def test_what_gold_needs_is_required_of_the_source() -> None:
+def test_columns_that_gold_needs_are_required() -> None:
     """So a source without it is refused before anything is written."""
     for table, names in needed(GOLD).items():
         made = {column.name for column in table.calculated}

@@ -82,7 +82,7 @@ def add_table(account: Account, bucket: str, name: str, columns: dict[str, str],
     account.client("glue").create_table(DatabaseName=DATABASE, TableInput=table)
 
 
-def test_every_type_that_the_emulator_has(athena: Athena) -> None:
+def test_all_types_of_the_emulator(athena: Athena) -> None:
     columns: dict[str, tuple[str, pa.DataType, object]] = {
         "truth": ("true", pa.bool_(), True),
         "tiny": ("CAST(1 AS tinyint)", pa.int8(), 1),
@@ -130,7 +130,7 @@ def test_tables_and_views_of_the_catalog(account: Account, bucket: str, athena: 
     assert athena.charged > athena.scanned
 
 
-def test_pages_are_read_as_the_rows_are_asked_for(athena: Athena) -> None:
+def test_pages_are_read_when_their_rows_are_needed(athena: Athena) -> None:
     reader = athena.execute("SELECT CAST(x AS integer) AS x FROM range(2500) t(x) ORDER BY x")
     batches = list(reader)
     assert [batch.num_rows for batch in batches] == [1000, 1000, 500]
@@ -147,25 +147,25 @@ def test_pages_are_read_as_the_rows_are_asked_for(athena: Athena) -> None:
         ("SELECT 1 AS x, 'y' AS x", [(1, "y")]),
     ],
 )
-def test_only_the_row_of_names_is_dropped(athena: Athena, sql: str, rows: list[tuple[object, ...]]) -> None:
+def test_only_the_row_of_column_names_is_dropped(athena: Athena, sql: str, rows: list[tuple[object, ...]]) -> None:
     table = athena.execute(sql).read_all()
     assert list(zip(*(column.to_pylist() for column in table.columns), strict=True)) == rows
 
 
-def test_a_failing_statement_tells_why(athena: Athena) -> None:
+def test_a_failed_statement_has_a_reason(athena: Athena) -> None:
     with pytest.raises(ShopeaseError, match=r"Athena: .*not_there") as raised:
         athena.execute("SELECT x FROM not_there")
     assert "\n" not in str(raised.value)
 
 
-def test_a_writing_statement_is_never_sent(account: Account, athena: Athena) -> None:
+def test_a_writing_statement_is_not_sent(account: Account, athena: Athena) -> None:
     with pytest.raises(ConfigurationError, match="only read-only statements are allowed"):
         athena.execute("UNLOAD (SELECT 1) TO 's3://b/x'")
     assert executions(account) == []
 
 
 @pytest.mark.parametrize("use", ["check", "query"])
-def test_a_workgroup_that_is_not_there_is_told_with_the_fix(account: Account, use: str) -> None:
+def test_a_missing_workgroup_has_a_hint(account: Account, use: str) -> None:
     account.new_catalog(account.new_bucket())
     with opened(workgroup="missing") as engine, pytest.raises(UnreachableError, match="no workgroup missing") as raised:
         engine.check() if use == "check" else engine.execute("SELECT 1")
@@ -173,14 +173,14 @@ def test_a_workgroup_that_is_not_there_is_told_with_the_fix(account: Account, us
     assert "SHOPEASE_ATHENA_WORKGROUP" in str(raised.value.hint)
 
 
-def test_a_disabled_workgroup_is_told(account: Account, athena: Athena) -> None:
+def test_a_disabled_workgroup_is_an_error(account: Account, athena: Athena) -> None:
     athena.check()
     account.client("athena").update_work_group(WorkGroup=WORKGROUP, State="DISABLED")
     with pytest.raises(UnreachableError, match=f"{WORKGROUP} is disabled"):
         athena.check()
 
 
-def test_the_workgroups_limit_is_known(account: Account, athena: Athena) -> None:
+def test_the_workgroups_cutoff_is_read(account: Account, athena: Athena) -> None:
     assert athena.cutoff is None
     configuration = {"BytesScannedCutoffPerQuery": 50_000_000}
     account.client("athena").create_work_group(Name="limited", Configuration=configuration)
@@ -188,7 +188,7 @@ def test_the_workgroups_limit_is_known(account: Account, athena: Athena) -> None
         assert engine.cutoff == 50_000_000
 
 
-def test_results_go_where_the_workgroup_says_and_else_where_we_say(account: Account, bucket: str) -> None:
+def test_the_workgroups_result_location_wins_over_ours(account: Account, bucket: str) -> None:
     own = {"ResultConfiguration": {"OutputLocation": f"s3://{bucket}/own/"}}
     account.client("athena").create_work_group(Name="own", Configuration=own)
     account.client("athena").create_work_group(Name="bare", Configuration={})
@@ -200,7 +200,7 @@ def test_results_go_where_the_workgroup_says_and_else_where_we_say(account: Acco
         assert execution["QueryExecutionContext"] == {"Database": DATABASE, "Catalog": "AwsDataCatalog"}
 
 
-def test_a_workgroup_that_forbids_another_place_is_sent_none(account: Account) -> None:
+def test_a_workgroup_that_enforces_its_settings_gets_no_location(account: Account) -> None:
     strict = {"EnforceWorkGroupConfiguration": True}
     account.client("athena").create_work_group(Name="strict", Configuration=strict)
     with (
@@ -234,14 +234,14 @@ def test_the_time_limit_stops_the_statement(busy: Account) -> None:
     assert states(busy) == ["CANCELLED"]
 
 
-def test_the_time_limit_ends_the_reading_of_rows_too(athena: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_includes_the_reading_of_rows(athena: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = athena.execute("SELECT x FROM range(2500) t(x)")
     monkeypatch.setattr(statements, "monotonic", lambda: time.monotonic() + 3600)
     with pytest.raises(ShopeaseError, match="the query took longer than 60 s"):
         list(reader)
 
 
-def test_closing_stops_what_other_threads_wait_for(busy: Account) -> None:
+def test_close_stops_the_statements_of_other_threads(busy: Account) -> None:
     engine = opened()
     raised: list[ShopeaseError] = []
 
@@ -272,7 +272,7 @@ def test_closing_stops_what_other_threads_wait_for(busy: Account) -> None:
         ("SUCCEEDED", "DDL", 1, 0),
     ],
 )
-def test_what_a_statement_is_charged_for(state: str, kind: str, scanned: int, charged: int) -> None:
+def test_the_charge_of_a_statement(state: str, kind: str, scanned: int, charged: int) -> None:
     execution = {
         "Status": {"State": state},
         "StatementType": kind,

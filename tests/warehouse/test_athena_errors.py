@@ -169,7 +169,7 @@ def test_the_workgroups_limit(script: Script, athena: Athena, state: str) -> Non
     assert "10,000,000 bytes is BytesScannedCutoffPerQuery of the workgroup analytics" in str(raised.value.hint)
 
 
-def test_a_statement_that_someone_stopped(script: Script, athena: Athena) -> None:
+def test_a_cancelled_statement(script: Script, athena: Athena) -> None:
     script.ends("CANCELLED", "Query cancelled by user")
     with pytest.raises(ShopeaseError, match="cancelled by user") as raised:
         athena.execute("SELECT 1")
@@ -183,7 +183,7 @@ def test_a_statement_that_someone_stopped(script: Script, athena: Athena) -> Non
         "PERMISSION_DENIED: User is not authorized to perform: s3:GetObject because no policy allows it",
     ],
 )
-def test_a_right_that_lacks_is_named(script: Script, athena: Athena, reason: str) -> None:
+def test_a_missing_permission_is_named(script: Script, athena: Athena, reason: str) -> None:
     script.ends("FAILED", reason, {"ErrorCategory": 2, "ErrorType": 1501})
     with pytest.raises(UnreachableError, match="not authorized") as raised:
         athena.execute("SELECT 1")
@@ -234,7 +234,7 @@ def test_a_refused_submission(
     assert told in str(raised.value)
 
 
-def test_too_many_queries_are_tried_again_as_the_same_request(script: Script, athena: Athena) -> None:
+def test_after_too_many_queries_the_same_request_is_retried(script: Script, athena: Athena) -> None:
     too_many = error(
         "TooManyRequestsException", "You have exceeded the limit", Reason="CONCURRENT_QUERY_LIMIT_EXCEEDED"
     )
@@ -253,7 +253,7 @@ def test_too_many_queries_for_too_long(script: Script, athena: Athena) -> None:
     assert raised.value.hint == "try again later"
 
 
-def test_a_statement_that_cannot_be_asked_after_is_stopped(script: Script, athena: Athena) -> None:
+def test_a_statement_whose_state_is_unknown_is_stopped(script: Script, athena: Athena) -> None:
     refusal = error("AccessDeniedException", "not authorized to perform: athena:GetQueryExecution")
     script.give("GetQueryExecution", refusal)
     with pytest.raises(UnreachableError, match="athena:GetQueryExecution"):
@@ -261,9 +261,7 @@ def test_a_statement_that_cannot_be_asked_after_is_stopped(script: Script, athen
     assert script.asked["StopQueryExecution"] == [{"QueryExecutionId": "q"}]
 
 
-def test_metadata_has_no_row_of_names_and_a_full_page_is_followed_by_an_empty_one(
-    script: Script, athena: Athena
-) -> None:
+def test_metadata_has_no_row_of_names_and_an_empty_page_may_follow(script: Script, athena: Athena) -> None:
     script.ends("SUCCEEDED", StatementType="UTILITY")
     metadata = {"ColumnInfo": [COLUMN_INFO]}
     rows = [{"Data": [{"VarCharValue": "a"}]}, {"Data": [{"VarCharValue": "b   "}]}]
@@ -290,5 +288,5 @@ def test_pages_that_fail_late_raise_our_errors(script: Script, athena: Athena) -
         reader.read_next_batch()
 
 
-def test_a_place_past_the_text_is_told_without_its_line() -> None:
+def test_a_place_beyond_the_text_has_no_line() -> None:
     assert Statement("SELECT 1", "SELECT 1").place(7, 3) == "line 7, column 3"

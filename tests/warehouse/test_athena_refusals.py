@@ -24,9 +24,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize(("sql", "message", "hint"), [*athena_refused.REFUSED, *athena_refused.NOT_LOCAL])
-def test_what_athena_refuses_and_a_local_lake_lacks_is_refused(
-    engine: Engine, sql: str, message: str, hint: str
-) -> None:
+def test_sql_that_athena_or_a_local_lake_lacks_is_refused(engine: Engine, sql: str, message: str, hint: str) -> None:
     with pytest.raises(ShopeaseError) as raised:
         engine.execute(sql).read_all()
     assert message in str(raised.value)
@@ -47,29 +45,29 @@ def test_what_athena_refuses_and_a_local_lake_lacks_is_refused(
         "SELECT n FROM (SELECT n FROM sales LIMIT 5) OFFSET 0 LIMIT 1",
     ],
 )
-def test_what_only_looks_like_it_is_answered(engine: Engine, sql: str) -> None:
+def test_similar_sql_is_accepted(engine: Engine, sql: str) -> None:
     engine.execute(sql).read_all()
 
 
 @pytest.mark.parametrize("name", sorted(ATHENA - LOCAL))
-def test_a_function_that_a_local_lake_lacks_is_said_to_be_missing(engine: Engine, name: str) -> None:
+def test_a_function_that_a_local_lake_lacks_is_named(engine: Engine, name: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         engine.execute(f"SELECT {name}(s) FROM sales")
     assert "is not available on a local lake" in str(raised.value) or name in {"current_user", "current_time"}
     assert "Did you mean" not in str(raised.value)
 
 
-def test_every_function_that_a_local_lake_has_is_compared() -> None:
+def test_every_function_of_a_local_lake_is_compared() -> None:
     text = " ".join(expression for answers in trino_answers.ANSWERS.values() for expression, _ in answers).lower()
     assert {name for name in LOCAL if re.search(rf"\b{name}\b", text) is None} == set()
 
 
-def test_an_unknown_function_names_the_nearest(engine: Engine) -> None:
+def test_an_unknown_function_gets_a_suggestion(engine: Engine) -> None:
     with pytest.raises(ConfigurationError, match=r"Athena has no function date_trun, at line 1, column 8") as raised:
         engine.execute("SELECT date_trun('month', d) FROM sales")
     assert raised.value.hint == "did you mean date_trunc?"
 
 
-def test_the_document_is_in_step_with_the_tests() -> None:
+def test_the_document_matches_the_tests() -> None:
     written = (Path(__file__).parents[2] / "docs" / "SQL.md").read_text(encoding="utf-8")
     assert written == sql_document.document() + "\n", "run `make format`"

@@ -23,7 +23,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.mark.parametrize(
     ("expression", "expected"), [answer for answers in trino_answers.ANSWERS.values() for answer in answers]
 )
-def test_duckdb_answers_as_trino_does(engine: Engine, expression: str, expected: object) -> None:
+def test_duckdb_gives_trinos_results(engine: Engine, expression: str, expected: object) -> None:
     (answer,) = engine.execute(f"SELECT {expression} AS answer").read_all().column("answer").to_pylist()
     if isinstance(expected, list) and isinstance(expected[0], tuple):
         answer = [tuple(item.values()) if isinstance(item, dict) else item for item in answer]
@@ -77,7 +77,7 @@ def test_unnamed_columns_have_athenas_names(engine: Engine, sql: str, names: lis
         "EXPLAIN SELECT 1",
     ],
 )
-def test_reading_statements_pass_and_run(engine: Engine, sql: str) -> None:
+def test_read_only_statements_run(engine: Engine, sql: str) -> None:
     engine.execute(sql).read_all()
 
 
@@ -115,7 +115,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_all_else_is_refused_as_wrong_usage(sql: str) -> None:
+def test_other_statements_are_wrong_usage(sql: str) -> None:
     with pytest.raises(ConfigurationError, match="only read-only statements are allowed") as raised:
         translate(sql)
     assert raised.value.exit_code == 2
@@ -142,7 +142,7 @@ def test_all_else_is_refused_as_wrong_usage(sql: str) -> None:
         ("SELECT a FROM t WHERE b >", "unexpected end of the statement, at line 1, column 25"),
     ],
 )
-def test_a_syntax_error_has_its_place_and_no_words_of_the_parser(sql: str, message: str) -> None:
+def test_a_syntax_error_has_its_place_and_our_words(sql: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         translate(sql)
     assert f"SQL syntax error: {message}" in str(raised.value)
@@ -168,13 +168,13 @@ def test_there_must_be_one_statement(sql: str, message: str) -> None:
         assert message in str(raised.value)
 
 
-def test_a_misspelt_statement_names_the_right_word() -> None:
+def test_a_misspelt_statement_gets_a_suggestion() -> None:
     with pytest.raises(ConfigurationError, match=r"; found SELCT at line 1, column 1: SELCT 1") as raised:
         translate("SELCT 1")
     assert raised.value.hint == "did you mean SELECT?"
 
 
-def test_no_statement_names_what_one_begins_with() -> None:
+def test_an_empty_statement_hints_at_first_words() -> None:
     with pytest.raises(ConfigurationError, match="there is no SQL statement") as raised:
         translate(";")
     assert (raised.value.hint or "").endswith("DESCRIBE or EXPLAIN")
@@ -183,13 +183,13 @@ def test_no_statement_names_what_one_begins_with() -> None:
 @pytest.mark.parametrize(
     "sql", ["SELECT FORMAT_NUMBER(x, 2) FROM t", "SELECT format('%05d', 1)", "SELECT format(x, 1)"]
 )
-def test_formats_that_cannot_be_had_name_those_that_can(sql: str) -> None:
+def test_unsupported_formats_hint_at_supported_ones(sql: str) -> None:
     with pytest.raises(ConfigurationError, match="format\\("):
         translate(sql)
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_what_writes_is_not_sent_to_athena(sql: str) -> None:
+def test_writing_statements_are_not_sent_to_athena(sql: str) -> None:
     with pytest.raises(ConfigurationError, match="only read-only statements are allowed"):
         reading_statement(sql)
 
@@ -209,15 +209,15 @@ def test_what_writes_is_not_sent_to_athena(sql: str) -> None:
         ("", "DESCRIBE `a-b`.t", ""),
     ],
 )
-def test_what_reads_is_sent_to_athena_as_it_stands(before: str, sql: str, after: str) -> None:
+def test_read_only_statements_are_sent_to_athena_unchanged(before: str, sql: str, after: str) -> None:
     assert reading_statement(before + sql + after) == (sql, len(before))
 
 
-def test_explaining_what_writes_is_not_sent_either() -> None:
+def test_explain_of_a_writing_statement_is_not_sent_either() -> None:
     with pytest.raises(ConfigurationError, match=r"found INSERT at line 2, column 1: INSERT"):
         reading_statement("EXPLAIN (TYPE VALIDATE)\nINSERT INTO t SELECT 1")
 
 
-def test_quotes_that_are_never_closed_are_told_before_anything_is_sent() -> None:
+def test_unclosed_quotes_are_an_error_before_anything_is_sent() -> None:
     with pytest.raises(ConfigurationError, match=r"string is not closed, at line 1, column 8"):
         reading_statement("SELECT 'x")

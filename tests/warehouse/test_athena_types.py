@@ -31,31 +31,31 @@ def test_decimals_keep_every_digit(values: list[Decimal | None]) -> None:
 
 
 @given(st.lists(st.none() | st.dates()))
-def test_dates_come_back(values: list[date | None]) -> None:
+def test_dates_are_exact(values: list[date | None]) -> None:
     texts = [None if value is None else value.isoformat() for value in values]
     assert read(info("date"), *texts) == (pa.date32(), values)
 
 
 @given(st.lists(st.datetimes()), st.sampled_from(["seconds", "milliseconds", "microseconds"]))
-def test_timestamps_come_back(values: list[datetime], precision: str) -> None:
+def test_timestamps_are_exact(values: list[datetime], precision: str) -> None:
     texts = [value.isoformat(" ", precision) for value in values]
     assert read(info("timestamp"), *texts) == (pa.timestamp("us"), [datetime.fromisoformat(text) for text in texts])
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=False)))
-def test_doubles_come_back(values: list[float | None]) -> None:
+def test_doubles_are_exact(values: list[float | None]) -> None:
     texts = [None if value is None else repr(value).replace("inf", "Infinity").replace("e", "E") for value in values]
     assert read(info("double"), *texts) == (pa.float64(), values)
 
 
 @given(st.lists(st.none() | st.binary()))
-def test_bytes_come_back(values: list[bytes | None]) -> None:
+def test_bytes_are_exact(values: list[bytes | None]) -> None:
     texts = [None if value is None else value.hex(" ") for value in values]
     assert read(info("varbinary"), *texts) == (pa.binary(), values)
 
 
 @given(st.lists(st.none() | st.text()), st.sampled_from(["varchar", "char", "json", "row", "time", "never heard of"]))
-def test_text_comes_back_and_null_apart_from_the_empty_string(values: list[str | None], kind: str) -> None:
+def test_text_is_exact_and_null_is_not_empty_text(values: list[str | None], kind: str) -> None:
     assert read(info(kind), *values) == (pa.string(), values)
 
 
@@ -79,7 +79,7 @@ def test_text_comes_back_and_null_apart_from_the_empty_string(values: list[str |
         ("date", "10000-01-01", pa.string(), None),
     ],
 )
-def test_each_type_has_its_own_and_what_does_not_fit_stays_text(
+def test_each_type_has_an_arrow_type_and_values_that_do_not_fit_stay_text(
     kind: str, text: str, expected: pa.DataType, value: object
 ) -> None:
     assert read(info(kind), text, None) == (expected, [text if value is None else value, None])
@@ -91,19 +91,19 @@ def test_not_a_number() -> None:
     assert math.isnan(answer)
 
 
-def test_no_rows_still_have_types() -> None:
+def test_a_result_without_rows_has_types() -> None:
     assert read(info("decimal", 18, 2)) == (pa.decimal128(18, 2), [])
     assert arrow_type(info("decimal", 39, 2)) == pa.string()
 
 
-def test_a_later_page_that_does_not_read_is_refused_and_names_its_column() -> None:
+def test_an_unreadable_later_page_names_its_column() -> None:
     schema = pa.schema([("d", pa.date32())])
     with pytest.raises(DataRefusedError, match=r"column d .*10000-01-01") as raised:
         next_batch(schema, [["2024-01-01"], ["10000-01-01"]])
     assert raised.value.hint == "have it as text: CAST(d AS varchar)"
 
 
-def test_hives_padded_lines_are_parted_into_columns() -> None:
+def test_hives_padded_lines_are_split_into_columns() -> None:
     lines = [f"{'n':20}\t{'int':20}\t{'the number':20}", "# Partition Information\t \t ", "x"]
     page = {"Rows": [{"Data": [{"VarCharValue": line}]} for line in lines]}
     assert rows_of(page, 3, is_metadata=True) == [

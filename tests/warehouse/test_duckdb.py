@@ -66,19 +66,21 @@ def test_nothing_outside_the_lake_can_be_read(engine: Engine, tmp_path: Path, so
         "LOAD httpfs",
     ],
 )
-def test_even_past_the_translation_the_settings_are_locked(engine: Engine, tmp_path: Path, statement: str) -> None:
+def test_duckdbs_settings_are_locked_without_the_translation_too(
+    engine: Engine, tmp_path: Path, statement: str
+) -> None:
     with pytest.raises(duckdb.Error):
         engine._connection.execute(statement.format(outside=tmp_path / "outside.csv"))
 
 
-def test_python_variables_are_no_tables(engine: Engine) -> None:
+def test_python_variables_are_not_tables(engine: Engine) -> None:
     local_table = pa.table({"a": [1]})
     with pytest.raises(ShopeaseError, match="no table local_table"):
         rows(engine, "SELECT * FROM local_table")
     assert local_table.num_rows == 1
 
 
-def test_csv_values_arrive_as_they_are(engine: Engine, tmp_path: Path) -> None:
+def test_csv_values_are_unchanged(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "lake" / "x.csv"
     path.write_text('"a ""q"",\nb",c\n,""\n"x,\ny","é\\."\n\x01,"\\N"\n', newline="")
     engine.add_csv("x", path, ['a "q",\nb', "c"], made_by="shopease extract", has_line_breaks=True)
@@ -89,7 +91,7 @@ def test_csv_values_arrive_as_they_are(engine: Engine, tmp_path: Path) -> None:
     ("body", "reason"), [("1\n", "line 2"), ("1,2,3\n", "line 2"), ('1,"a"b\n', "line 2"), ("1,2", "line end")]
 )
 @pytest.mark.parametrize("has_line_breaks", [False, True])
-def test_a_csv_that_breaks_its_form_is_named(
+def test_an_invalid_csv_is_named(
     engine: Engine, tmp_path: Path, body: str, reason: str, *, has_line_breaks: bool
 ) -> None:
     path = tmp_path / "lake" / "x.csv"
@@ -103,7 +105,7 @@ def test_a_csv_that_breaks_its_form_is_named(
 
 @pytest.mark.parametrize("has_line_breaks", [False, True])
 @pytest.mark.parametrize("end", ['"open', '"open\n', '"open,""\n2,3\n'])
-def test_a_csv_cut_in_a_quoted_field_never_answers(
+def test_a_csv_cut_in_a_quoted_field_is_refused(
     engine: Engine, tmp_path: Path, end: str, *, has_line_breaks: bool
 ) -> None:
     path = tmp_path / "lake" / "x.csv"
@@ -178,14 +180,14 @@ def test_the_time_limit_stops_a_query_whose_rows_never_end(tmp_path: Path, condi
         assert "--timeout" in str(raised.value.hint)
 
 
-def test_an_error_in_the_middle_of_a_result_is_told_as_any_other(engine: Engine) -> None:
+def test_an_error_in_the_middle_of_a_result_is_raised_like_others(engine: Engine) -> None:
     with pytest.raises(ShopeaseError, match="Division by zero"):
         for _ in engine.execute("SELECT 1 / (x - 400000) FROM UNNEST(sequence(1, 500000)) t(x)"):
             pass
 
 
 @pytest.mark.parametrize("package", ["duckdb", "sqlglot"])
-def test_without_the_extra_the_way_to_it_is_named(package: str) -> None:
+def test_without_the_extra_the_error_names_it(package: str) -> None:
     program = f"""
 import sys
 sys.modules["{package}"] = None

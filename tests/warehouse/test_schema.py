@@ -35,7 +35,7 @@ def test_the_header_is_the_first_record(head: bytes, names: tuple[str, ...] | No
     assert csv_header("x.csv", head) == names
 
 
-def test_a_file_of_nothing_but_a_header_needs_no_line_end() -> None:
+def test_a_file_with_only_a_header_needs_no_line_end() -> None:
     assert csv_header("x.csv", b"a,b", is_whole_file=True) == ("a", "b")
     assert csv_header("x.csv", b'a,"b', is_whole_file=True) is None
 
@@ -82,7 +82,7 @@ ODD_NAMES = (
 )
 
 
-def test_a_view_answers_for_every_name_of_a_column(tmp_path: Path) -> None:
+def test_a_view_works_with_every_column_name(tmp_path: Path) -> None:
     header = ("customer_id", *ODD_NAMES)
     table, path = csv_table(CUSTOMERS, header), tmp_path / "x.csv"
     with path.open("w", newline="") as stream:
@@ -100,7 +100,7 @@ def test_a_view_answers_for_every_name_of_a_column(tmp_path: Path) -> None:
             assert row == {name: f"of {source}"}
 
 
-def test_a_view_has_the_real_columns_typed_quoted_and_parses_as_athenas_sql() -> None:
+def test_a_view_has_the_real_columns_typed_and_quoted_in_athenas_sql() -> None:
     base = csv_table(SILVER, ("transaction_id", "unit_price", "transaction_date", "year", "created_at", 'ex"tra'))
     view = typed_view(TRANSACTIONS, base, "shopease_catalog")
     assert [column.type for column in view.columns] == ["bigint", "decimal(18,2)", "date", "int", "timestamp", "string"]

@@ -72,7 +72,7 @@ def patterns_of(sql: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_oniguruma_matches_where_python_does(library: Any, name: str) -> None:
+def test_oniguruma_matches_like_python(library: Any, name: str) -> None:
     for pattern in patterns_of(VIEWS[name].sql):
         for text in (*VALUES, *STAMPS):
             expected = [
@@ -83,7 +83,7 @@ def test_oniguruma_matches_where_python_does(library: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_no_pattern_has_what_the_engines_read_otherwise(name: str) -> None:
+def test_no_pattern_has_syntax_that_engines_read_differently(name: str) -> None:
     patterns = patterns_of(VIEWS[name].sql)
     assert patterns
     assert not [pattern for pattern in patterns if re.search(r"\\x\{|\\u|\\x[89A-Fa-f]|\\[hHRKGZzpPwWdDsSbB]", pattern)]

@@ -43,7 +43,7 @@ def _typed(column: pl.Expr, kind: str) -> pl.Expr:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_view_answers_as_polars_reads_its_file(lake: Path, table: Table) -> None:
+def test_a_view_has_the_values_that_polars_reads(lake: Path, table: Table) -> None:
     expected = as_polars_reads(lake, table)
     names = ", ".join(quoted(name) for name in catalogued(expected.columns))
     rows = answer(lake, f"SELECT {names} FROM {DATABASE}.{table.name}")
@@ -51,7 +51,7 @@ def test_a_view_answers_as_polars_reads_its_file(lake: Path, table: Table) -> No
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_view_is_athenas_sql_of_functions_that_trino_has(lake: Path, table: Table) -> None:
+def test_a_view_is_athenas_sql_with_functions_of_trino(lake: Path, table: Table) -> None:
     (view,) = (view for view in discover(LocalStore(lake), DATABASE).views if view.name == table.name)
     parsed = sqlglot.parse_one(f"CREATE OR REPLACE VIEW x AS {view.sql}", read="athena")
     assert isinstance(parsed, exp.Create)
