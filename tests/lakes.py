@@ -12,8 +12,10 @@ from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import Store
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
+from shopease_etl.pipeline.wiring import source
 from shopease_etl.report import RunResult
 from shopease_etl.settings import Settings, load
+from shopease_etl.source.session import Source
 from shopease_etl.transform.chunks import CsvObject
 
 KEYS: Final = {
@@ -36,6 +38,10 @@ def unfinished(store: Store) -> list[object]:
 
 def given_settings(url: str, folder: Path, **more: str) -> Settings:
     return load(database_url=url, lake=str(folder / "lake"), home=folder / "home", **more)
+
+
+def given_source(url: str, folder: Path, **more: str) -> Source:
+    return source(given_settings(url, folder, **more))
 
 
 def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:

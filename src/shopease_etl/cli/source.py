@@ -41,11 +41,12 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Allow restoring into a remote database.")] = False,
 ) -> None:
     """Load a dump (plain, custom, directory or tar, compressed or not; local or s3://) into the source database."""
+    from shopease_etl.pipeline import wiring
     from shopease_etl.source.session import source_url
     from shopease_etl.stages.restore import restore
 
     settings, progress = session.settings, session.console.progress
-    with source_url(settings) as url:
+    with source_url(wiring.source(settings)) as url:
         session.show_restore(
             restore(dump, url, clean=clean, jobs=jobs, force=force, schema=settings.source_schema, progress=progress)
         )

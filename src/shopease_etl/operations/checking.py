@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.operations.status import status
-from shopease_etl.pipeline.wiring import lake_store, warehouse
+from shopease_etl.pipeline.wiring import lake_store, source, warehouse
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CheckLine, LakeStatus
 from shopease_etl.settings import Settings
@@ -43,7 +43,7 @@ def check_lines(
             flags,
             store,
             warehouse(settings, store),
-            lambda: existing_source(brief),
+            lambda: existing_source(source(brief)),
             _listeners(settings, test_alert=test_alert),
             verify,
             progress,

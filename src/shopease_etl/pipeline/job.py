@@ -24,7 +24,7 @@ from shopease_etl.pipeline.housekeeping import SPOOL
 from shopease_etl.pipeline.plan import Consent, Plan
 from shopease_etl.pipeline.preloading import preload
 from shopease_etl.pipeline.reconciliation import reconciled
-from shopease_etl.pipeline.wiring import crawlers, warehouse
+from shopease_etl.pipeline.wiring import crawlers, source, warehouse
 from shopease_etl.progress import Progress
 from shopease_etl.redaction import Secrets
 from shopease_etl.report import CrawlerRun, Recorded, Replaced, RunResult, SourceInfo, StageResult
@@ -87,8 +87,9 @@ class Job:
     def execute(self) -> None:
         """Carry the stages out that are not done, and publish what they all wrote at once."""
         recorded = recorded_datasets(self.store)
+        names = [table.source for table in self.plan.tables]
         stages: dict[str, Callable[[], StageResult]] = {
-            "extract": lambda: attempted(self.settings, [table.source for table in self.plan.tables], self._extract),
+            "extract": lambda: attempted(source(self.settings), names, self._extract),
             "clean": lambda: self._clean(recorded),
             "aggregate": lambda: self._aggregate(recorded),
             "crawl": lambda: self._crawl(recorded),

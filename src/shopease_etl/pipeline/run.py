@@ -22,7 +22,7 @@ from shopease_etl.pipeline.events import Events, log_event, now
 from shopease_etl.pipeline.housekeeping import holding, tidy
 from shopease_etl.pipeline.job import ASIDE, RUNNING, SUCCEEDED, Job
 from shopease_etl.pipeline.plan import STAGES, Consent, Plan, plan_of
-from shopease_etl.pipeline.wiring import crawlers, lake_store, warehouse
+from shopease_etl.pipeline.wiring import crawlers, lake_store, source, warehouse
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import Replaced, RollbackPlan, RollbackResult, RunResult, SourceInfo, stage_of
 from shopease_etl.settings import Settings
@@ -40,7 +40,7 @@ def check_plan(plan: Plan, settings: Settings, consent: Consent = NO_CONSENT) ->
     store = lake_store(settings)
     _check_ahead(plan, settings, store)
     if "extract" in plan.stages:
-        with existing_source(settings) as moment:
+        with existing_source(source(settings)) as moment:
             sources = resolve(moment, plan.tables)
             if not consent.to_drift:
                 guards.require_no_drift(guards.previous(store), sources, moment.sample_row)
@@ -216,7 +216,7 @@ def _check_ahead(plan: Plan, settings: Settings, store: LakeStore) -> None:
     if settings.alerts:
         extras.require("alerts", "SHOPEASE_ALERTS")
     if "extract" in plan.stages:
-        require_embedded(settings)
+        require_embedded(source(settings))
     lineage.listeners(plan, settings)
     store.check()
     store.check_targets(plan.keys)

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from shopease_etl.lake.store import Encryption, LakeStore, Store, open_store
 from shopease_etl.pipeline.costs import Prices
-from shopease_etl.settings import Settings
+from shopease_etl.settings import EMBEDDED, Settings
 
 if TYPE_CHECKING:
+    from shopease_etl.source.session import Source
     from shopease_etl.warehouse import Warehouse
     from shopease_etl.warehouse.crawlers import Crawlers
 
@@ -15,6 +16,24 @@ def lake_store(settings: Settings) -> LakeStore:
     """The settings' lake, encrypted as they say."""
     algorithm = settings.s3_encryption
     return open_store(settings.lake, Encryption(algorithm, settings.s3_kms_key) if algorithm else None)
+
+
+def source(settings: Settings) -> "Source":
+    """The source database, within the settings' limits."""
+    # psycopg is slow to import: only who asks for the source pays
+    from shopease_etl.source.postgres import Limits
+    from shopease_etl.source.session import Source
+
+    return Source(
+        None if settings.database_url == EMBEDDED else settings.database_url,
+        settings.source_schema,
+        settings.business_timezone,
+        settings.home,
+        Limits(settings.source_statement_timeout, settings.source_lock_timeout, settings.source_idle_timeout),
+        settings.source_attempts,
+        settings.source_wait,
+        settings.source_connections,
+    )
 
 
 def warehouse(
