@@ -16,7 +16,7 @@ from leases import SHORT, holder, lease_in, refusal
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.lease import SLACK, leased
 from shopease_etl.lake.s3 import S3Store
-from shopease_etl.pipeline.housekeeping import tidy
+from shopease_etl.pipeline.cleanup import tidy
 from shopease_etl.settings import load
 
 

@@ -17,7 +17,7 @@ from shopease_etl.contract.tables import CUSTOMERS, GENERATIONS, RUNS, STORES, T
 from shopease_etl.lake.manifests import next_run_id, recorded_datasets, run_keys
 from shopease_etl.lake.publish import write_manifest
 from shopease_etl.lake.store import LakeStore, open_store, put_stream
-from shopease_etl.pipeline.history import prune
+from shopease_etl.pipeline.recovery import prune
 from shopease_etl.settings import load
 
 TIME = "2026-11-28T00:00:00+00:00"

@@ -21,7 +21,7 @@ from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import private_path
 from shopease_etl.operations.status import status
-from shopease_etl.pipeline.housekeeping import find_garbage, holding, tidy
+from shopease_etl.pipeline.cleanup import find_garbage, holding, tidy
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import Settings, load
 
@@ -33,7 +33,7 @@ from pathlib import Path
 import polars  # its handler of SIGINT restarts what Ctrl-C should end
 
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.pipeline.housekeeping import holding
+from shopease_etl.pipeline.cleanup import holding
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
 
@@ -71,7 +71,7 @@ publish_run(store, pending, {"run_id": "r", "status": "running", "published": Tr
 CROWD: Final = """
 import sys, time
 from pathlib import Path
-from shopease_etl.pipeline.housekeeping import holding
+from shopease_etl.pipeline.cleanup import holding
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import load
 

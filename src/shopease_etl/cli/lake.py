@@ -100,9 +100,9 @@ def cleanup(
     wait: options.Wait = 0,
 ) -> None:
     """Delete unfinished uploads, layers or the whole lake (shows the list and asks first)."""
-    from shopease_etl.pipeline import housekeeping
+    from shopease_etl.pipeline import cleanup
 
-    chosen = housekeeping.find_garbage(
+    chosen = cleanup.find_garbage(
         session.settings,
         uploads=uploads,
         older_than=older_than * 3600,
@@ -113,7 +113,7 @@ def cleanup(
     )
 
     def delete() -> None:
-        housekeeping.delete_garbage(session.settings, chosen, wait=wait)
+        cleanup.delete_garbage(session.settings, chosen, wait=wait)
 
     session.clean_up(chosen, delete, dry_run=dry_run, yes=yes)
 

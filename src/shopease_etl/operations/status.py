@@ -13,7 +13,7 @@ from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.publish import warn_of_publishing
 from shopease_etl.lake.store import Store, StoredObject
-from shopease_etl.pipeline.history import DIED
+from shopease_etl.pipeline.recovery import DIED
 from shopease_etl.report import DatasetStatus, LakeStatus, Recorded, RunStatus
 
 log = logging.getLogger(__name__)

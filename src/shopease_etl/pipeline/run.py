@@ -17,11 +17,11 @@ from shopease_etl.errors import (
 from shopease_etl.lake.generations import ROLLED_BACK, plan_rollback, runs_to_undo, undo
 from shopease_etl.lake.manifests import Manifest, manifests, next_run_id, recorded_datasets, require_whole
 from shopease_etl.lake.store import LakeStore, private_path
-from shopease_etl.pipeline import guards, history, lineage
+from shopease_etl.pipeline import guards, lineage, recovery
+from shopease_etl.pipeline.cleanup import holding, tidy
 from shopease_etl.pipeline.events import Events, log_event, now
-from shopease_etl.pipeline.housekeeping import holding, tidy
-from shopease_etl.pipeline.job import ASIDE, RUNNING, SUCCEEDED, Job
 from shopease_etl.pipeline.plan import STAGES, Consent, Plan, plan_of
+from shopease_etl.pipeline.stage_calls import ASIDE, RUNNING, SUCCEEDED, Job
 from shopease_etl.pipeline.wiring import crawlers, lake_store, source, warehouse
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import Replaced, RollbackPlan, RollbackResult, RunResult, SourceInfo, stage_of
@@ -151,7 +151,7 @@ def rollback(
         documents = [manifest.document for manifest in undone]
         aside = private_path(settings.home, ASIDE, store.location)
         result = undo(store, aside, documents, hold.require, status=ROLLED_BACK, rolled_back_at=now())
-        history.prune(store, settings)
+        recovery.prune(store, settings)
         if plan.leaves_nothing and not skip_crawl:
             warehouse(settings, store).clear()
     signals.deliver()
@@ -178,7 +178,7 @@ def _carried_out(job: Job) -> RunResult:
     with signals.held_back("telling how the run ended"):
         result = _recorded(job)
         job.events.run_ended(result)
-        history.prune(job.store, job.settings)
+        recovery.prune(job.store, job.settings)
     return result
 
 

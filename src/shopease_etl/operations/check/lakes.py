@@ -13,7 +13,7 @@ from shopease_etl.operations.check.lines import asked, failed, skewed, tried, wa
 from shopease_etl.operations.check.machine import disks
 from shopease_etl.operations.check.past import Past
 from shopease_etl.operations.status import is_from_future, problem
-from shopease_etl.pipeline.history import DIED
+from shopease_etl.pipeline.recovery import DIED
 from shopease_etl.report import CheckLine, RunStatus
 from shopease_etl.settings import Settings
 

@@ -18,7 +18,7 @@ from shopease_etl.lake.cleanup import (
 from shopease_etl.lake.lock.lock import Held
 from shopease_etl.lake.publish import recover
 from shopease_etl.lake.store import LakeStore, private_path
-from shopease_etl.pipeline import history
+from shopease_etl.pipeline import recovery
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import Settings
 
@@ -50,8 +50,8 @@ def _settle(store: LakeStore, settings: Settings) -> None:
     """Finish what dead commands had begun to publish, record the death of a run, and delete what is kept no longer."""
     if recover(store):
         _delete_outputs(store, settings)  # what else they wrote is of no use any more
-    history.record_death(store)
-    history.prune(store, settings)
+    recovery.record_death(store)
+    recovery.prune(store, settings)
 
 
 def find_garbage(

@@ -18,9 +18,9 @@ from shopease_etl.lake.manifests import recorded_datasets
 from shopease_etl.lake.publish import publish_run, write_manifest
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, private_path
-from shopease_etl.pipeline import guards, history
+from shopease_etl.pipeline import guards, recovery
+from shopease_etl.pipeline.cleanup import SPOOL
 from shopease_etl.pipeline.events import Events, now
-from shopease_etl.pipeline.housekeeping import SPOOL
 from shopease_etl.pipeline.plan import Consent, Plan
 from shopease_etl.pipeline.preloading import preload
 from shopease_etl.pipeline.reconciliation import reconciled
@@ -194,7 +194,7 @@ class Job:
         told = secrets.redacted(error)
         try:
             self.record(status, told)
-            history.prune(self.store, self.settings)
+            recovery.prune(self.store, self.settings)
         except ShopeaseError as failure:
             log.warning("the run's manifest could not be written: %s", failure)
         self.events.run_ended(self._result(status, told, is_published=self.is_published))
