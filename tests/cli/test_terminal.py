@@ -19,7 +19,7 @@ import typer.main
 import shopease_etl
 from commands import SHOPEASE, Shop, end, on_a_terminal
 from shopease_etl.cli import app
-from shopease_etl.pipeline.stage_calls import KEPT
+from shopease_etl.pipeline.commit import KEPT
 
 # What a terminal would obey or hide, made by the query itself.
 NASTY: Final = "SELECT 'a' || chr(27) || '[2J' || chr(8238) || 'b' || chr(155) || '31m' AS \"x\x1b[31m\", '[red]' AS y"

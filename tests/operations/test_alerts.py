@@ -18,9 +18,11 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from commands import Shop, copy_of, end, execute
-from shopease_etl.errors import ConfigurationError
+from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.operations import alerts_sending, pings
 from shopease_etl.operations.alerts_sending import Alert
+from shopease_etl.pipeline.events import Event
+from shopease_etl.redaction import Secrets
 
 # what apprise imports warns on Python 3.11
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -234,10 +236,9 @@ def test_pings_tell_of_start_success_and_failure(shop: Shop) -> None:
 def test_a_ping_that_is_not_answered_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pings, "PATIENCE_SECONDS", 0.2)
     with listening(gate=threading.Event()) as (asked, address):
-        waiting = pings.Pings(address)
-        waiting.start()
-        waiting.end("it failed")
-        waiting.wait()
+        listener = pings.Pings(address, Secrets())
+        listener(Event("command_started", command="extract", stages=("extract",)))
+        listener(Event("command_ended", command="extract", failure=ShopeaseError("it failed")))
         assert [path.partition("?")[0] for path, _ in asked] == ["/start"]
     for thread in threading.enumerate():  # or they would tell of their failure in another test
         if thread.name in {"ping", "alert"}:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands import copy_of, execute
-from lakes import extracted, given_settings
+from lakes import extracted, given_pipeline
 from shopease_etl.contract import tables
 from shopease_etl.contract.tables import CUSTOMERS, DAILY_SALES_SUMMARY, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
@@ -35,7 +35,7 @@ Stages = tuple[StageResult, ...]
 def made(sales: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stages]:
     """A whole lake, and what the stages recorded of it."""
     folder = tmp_path_factory.mktemp("made")
-    result = pipeline.run(plan.plan_all(skip_crawl=True), given_settings(sales, folder))
+    result = pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, folder))
     return folder / "lake", result.stages
 
 

@@ -29,11 +29,11 @@ def rollback(
 ) -> None:
     """Restore the lake as it was before the last run, or as --to left it; shows the changes first, and asks."""
     from shopease_etl.cli import render
-    from shopease_etl.pipeline import run as pipeline
+    from shopease_etl.pipeline import rollback as pipeline
     from shopease_etl.wording import counted
 
-    settings, console = session.settings, session.console
-    plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
+    shop, console = session.pipeline, session.console
+    plan = pipeline.find_rollback(shop, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
     if not console.json:
         console.result(plan, lambda: render.rollback_plan(plan))
     if dry_run or not (yes or session.confirms_rollback()):
@@ -41,7 +41,7 @@ def rollback(
             console.result(plan, lambda: "")
         console.message("Nothing changed.")
         return
-    result = pipeline.rollback(settings, plan, console.progress, skip_crawl=skip_crawl, wait=wait)
+    result = pipeline.rollback(shop, plan, skip_crawl=skip_crawl, wait=wait)
     undone = f"{counted(len(result.undone), 'run')}: {', '.join(result.undone)}"
     if console.json:
         console.result(result, lambda: "", f"rolled back {undone}")
@@ -103,7 +103,7 @@ def cleanup(
     from shopease_etl.pipeline import cleanup
 
     chosen = cleanup.find_garbage(
-        session.settings,
+        session.pipeline,
         uploads=uploads,
         older_than=older_than * 3600,
         layers=layer or (),
@@ -113,7 +113,7 @@ def cleanup(
     )
 
     def delete() -> None:
-        cleanup.delete_garbage(session.settings, chosen, wait=wait)
+        cleanup.delete_garbage(session.pipeline, chosen, wait=wait)
 
     session.clean_up(chosen, delete, dry_run=dry_run, yes=yes)
 

@@ -27,12 +27,12 @@ def run_all(
     wait: options.Wait = 0,
 ) -> None:
     """Extract, clean, aggregate and crawl, reconciled to the cent, with a manifest."""
-    from shopease_etl.pipeline import run as pipeline
     from shopease_etl.pipeline.plan import Consent, plan_all
+    from shopease_etl.pipeline.preflight import check_plan
 
     plan = plan_all(first, skip_crawl=skip_crawl)
     if dry_run:
-        pipeline.check_plan(plan, session.settings, Consent(accept_drift, allow_shrink, allow_rejects))
+        check_plan(plan, session.pipeline, Consent(accept_drift, allow_shrink, allow_rejects))
         session.show_plan(plan)
     else:
         session.run(plan, wait=wait, accept_drift=accept_drift, allow_shrink=allow_shrink, allow_rejects=allow_rejects)
@@ -48,13 +48,11 @@ def retry(
     wait: options.Wait = 0,
 ) -> None:
     """Resume the last failed run from the first stage that did not finish."""
-    from shopease_etl.pipeline import run as pipeline
     from shopease_etl.pipeline.plan import Consent
+    from shopease_etl.pipeline.resume import resume
 
-    consent = Consent(accept_drift, allow_shrink, allow_rejects)
-    with session.watched("retry"):
-        run = pipeline.retry(session.settings, session.console.progress, consent=consent, wait=wait)
-    session.show_run(run)
+    overrides = Consent(accept_drift, allow_shrink, allow_rejects)
+    session.show_run(resume(session.pipeline, overrides=overrides, wait=wait))
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: shopease extract --table customers --table transactions")

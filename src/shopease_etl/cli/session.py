@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,12 @@ from shopease_etl.cli.options import TEXT, Everywhere, early
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
     from shopease_etl.lake.cleanup import Garbage
     from shopease_etl.operations.schedule import Schedule
     from shopease_etl.pipeline.plan import Plan
+    from shopease_etl.pipeline.wiring import Pipeline
     from shopease_etl.report import CheckLine, LakeStatus, RunResult
     from shopease_etl.sample import SampleResult
     from shopease_etl.settings import Settings
@@ -79,24 +80,28 @@ class Session:
         allow_rejects: bool = False,
     ) -> None:
         """Carry a plan out, and show what it did."""
-        from shopease_etl.pipeline import run as pipeline
         from shopease_etl.pipeline.plan import Consent
+        from shopease_etl.pipeline.run import run
 
-        consent = Consent(accept_drift, allow_shrink, allow_rejects)
-        with self.watched("run-all" if len(plan.stages) > 1 else plan.stages[0], plan.stages):
-            result = pipeline.run(plan, self.settings, self.console.progress, consent=consent, wait=wait)
-        self.show_run(result)
+        overrides = Consent(accept_drift, allow_shrink, allow_rejects)
+        self.show_run(run(plan, self.pipeline, overrides=overrides, wait=wait))
 
-    def watched(self, command: str, stages: "Sequence[str]" = ()) -> AbstractContextManager[None]:
-        """Alerts and pings tell how the command in the block ends, where the settings name whom.
+    @cached_property
+    def pipeline(self) -> "Pipeline":
+        """The pipeline of the settings, which draws its progress here; alerts and pings hear of its commands."""
+        from shopease_etl.pipeline.wiring import Pipeline
 
-        `stages` are those that it does; none stands for all that is left.
-        """
-        if not (self.settings.alerts or self.settings.ping_url):
-            return nullcontext()
-        from shopease_etl.operations.alerts import watched
+        shop = Pipeline.from_settings(self.settings, self.console.progress)
+        listeners = list(shop.listeners)
+        if self.settings.ping_url:
+            from shopease_etl.operations.pings import Pings
 
-        return watched(self.settings, command, stages)
+            listeners.append(Pings(self.settings.ping_url, shop.secrets))
+        if self.settings.alerts:
+            from shopease_etl.operations.alerts import Alerts
+
+            listeners.append(Alerts(self.settings.alerts, shop.lake, shop.home, shop.secrets))
+        return replace(shop, listeners=tuple(listeners))
 
     def show_run(self, run: "RunResult") -> None:
         """A run's summary, and what to do next; `--quiet` leaves a run that went well without a word, for cron."""
