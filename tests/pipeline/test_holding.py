@@ -37,9 +37,9 @@ from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 lake, home, who, seconds, wait = sys.argv[1:]
-settings = load(lake=lake, home=Path(home), lease_seconds=float(seconds))
+shop = Pipeline.from_settings(load(lake=lake, home=Path(home), lease_seconds=float(seconds)))
 try:
-    with Pipeline.from_settings(settings).lock(who, wait=float(wait)) as hold:
+    with shop.lock(who, wait=float(wait)) as hold:
         print("held", flush=True)
         sys.stdin.readline()
         hold.require()
@@ -53,19 +53,18 @@ import os, signal, sys
 from pathlib import Path
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore
-from shopease_etl.lake.store import private_path, put_stream
-from shopease_etl.pipeline.wiring import lake_store
+from shopease_etl.lake.store import put_stream
+from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 lake, home = sys.argv[1:]
-settings = load(lake=lake, home=Path(home))
-store = shop.lake
-pending = PendingStore(store, private_path(settings.home, "spool", store.location))
+shop = Pipeline.from_settings(load(lake=lake, home=Path(home)))
+pending = PendingStore(shop.lake, shop.spool)
 put_stream(pending, "bronze/customers/customers.csv", [b"new"])
 begun = pending.upload("bronze/stores/stores.csv")
 begun.write(b"half")
 pending.publish = lambda: os.kill(os.getpid(), signal.SIGKILL)
-publish_run(store, pending, {"run_id": "r", "status": "running", "published": True})
+publish_run(shop.lake, pending, {"run_id": "r", "status": "running", "published": True})
 """
 CROWD: Final = """
 import sys, time
@@ -74,8 +73,8 @@ from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 lake, home, who, diary = sys.argv[1:]
-settings = load(lake=lake, home=Path(home))
-with Pipeline.from_settings(settings).lock(who, wait=120):
+shop = Pipeline.from_settings(load(lake=lake, home=Path(home)))
+with shop.lock(who, wait=120):
     for word in ("in", "out"):
         with open(diary, "a") as file:
             file.write(f"{who} {word}\\n")
