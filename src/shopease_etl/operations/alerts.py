@@ -44,7 +44,7 @@ _VARYING: Final = re.compile(r"\b\d{8}T\S+|\d+")  # ids of runs, and numbers
 
 @dataclass(frozen=True)
 class Failure:
-    """How a command that was to do these stages failed, since when, and whether anybody was told."""
+    """How a command of these stages failed, since when, and whether an alert of it has arrived."""
 
     kind: str
     message: str
@@ -55,9 +55,9 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, stages: Sequence[str]) -> Self:
-        """What there is to tell of an error that ended a command.
+        """What an alert says of an error that ended a command.
 
-        Its details are not among it: they may show a row of the source, which is nobody's who reads alerts.
+        Its details are left out: they may show a row of the source, which readers of alerts must not see.
         """
         message = described(error)
         hint = error.hint if isinstance(error, ShopeaseError) else None
@@ -66,16 +66,6 @@ class Failure:
     def is_over(self, stages: Sequence[str]) -> bool:
         """Whether a command that did these stages well has done what failed; none stands for all."""
         return not stages or set(self.stages) <= set(stages)
-
-
-@dataclass(frozen=True)
-class _Command:
-    """A command under way: when it began, the lake's last manifest then, and how what that tells of had failed."""
-
-    name: str
-    stages: tuple[str, ...]
-    began: str
-    before: Manifest | None
 
 
 class Alerts:
@@ -98,7 +88,8 @@ class Alerts:
     def __call__(self, event: Event) -> None:
         """Hear of a command's start and end; takes seconds where a service does not answer."""
         if event.kind == "command_started":
-            self._command = _Command(event.command, event.stages, _now(), next(self._manifests(), None))
+            self._start = event
+            self._before = next(self._manifests(), None)
         elif event.kind == "command_ended":
             # who presses Ctrl-C at a terminal knows
             if isinstance(event.failure, KeyboardInterrupt) and signals.is_by_hand():
@@ -108,11 +99,11 @@ class Alerts:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Commands that end at the same time tell one after the other, each knowing what the others told."""
+        """Commands that end at the same time send one after the other, each knowing what the others have sent."""
         try:
             make_folder(self._memory.parent)
             lock = open_file(self._memory.with_suffix(".lock"), "wb")
-        except (OSError, UnreachableError):  # what cannot be remembered is told of later
+        except (OSError, UnreachableError):  # `_remember` says that nothing can be remembered
             yield
             return
         with lock:
@@ -122,7 +113,7 @@ class Alerts:
     def _tell(self, failure: Failure | None, error: BaseException | None) -> None:
         former = self._recalled()
         if failure is None:
-            if former is None or not former.is_over(self._command.stages):
+            if former is None or not former.is_over(self._start.stages):
                 return
             if self._send(self._recovery(former)):  # or else the next success tries again
                 self._remember(None)
@@ -148,7 +139,7 @@ class Alerts:
         else:
             lines.append("Last success: none is recorded")
         lines += ["", "Look: shopease status", *(["Then: shopease retry, or shopease run-all"] if has_run else [])]
-        return Alert(f"shopease: {self._command.name} {verb}: {self._place}", "\n".join(lines), is_failure=True)
+        return Alert(f"shopease: {self._start.command} {verb}: {self._place}", "\n".join(lines), is_failure=True)
 
     def _recovery(self, former: Failure) -> Alert:
         latest = self._own()
@@ -156,21 +147,21 @@ class Alerts:
         if latest:
             rows = {item["key"]: item["rows_out"] for stage in latest.document["stages"] for item in stage["datasets"]}
             lines += [f"{key}: {counted(number, 'row')}" for key, number in rows.items()]
-        title = f"shopease: {self._command.name} is well again: {self._place}"
+        title = f"shopease: {self._start.command} is well again: {self._place}"
         return Alert(title, "\n".join(lines), is_failure=False)
 
     def _conditions(self, own: Manifest | None) -> Iterator[str]:
-        yield f"Command: shopease {self._command.name}"
+        yield f"Command: shopease {self._start.command}"
         yield f"Lake: {self._place}"
         if own:
             yield f"Run: {own.run.run_id}"
         yield f"Machine: {socket.gethostname()}"
-        yield f"Time: {self._command.began} to {_now()}"
+        yield f"Time: {self._start.time.isoformat(timespec='seconds')} to {_now()}"
 
     def _own(self) -> Manifest | None:
         """The manifest that this command has written, if it could."""
         latest = next(self._manifests(), None)
-        return latest if latest != self._command.before else None
+        return latest if latest != self._before else None
 
     def _manifests(self) -> Iterator[Manifest]:
         with suppress(ShopeaseError):
@@ -185,7 +176,7 @@ class Alerts:
 
     def _last_run(self) -> Failure | None:
         """How the lake's last run failed, if it did; for where nothing is remembered."""
-        last = self._command.before
+        last = self._before
         if last is None or last.run.status in _UNHURT:
             return None
         stages = tuple(map(str, last.document.get("plan", {}).get("stages", ())))
@@ -198,8 +189,8 @@ class Alerts:
                 file.write(json.dumps(failure and asdict(failure)).encode())
             fresh.replace(self._memory)
         except (OSError, UnreachableError) as error:
-            told = "what was told cannot be remembered in %s, and will be told again: %s; see SHOPEASE_HOME"
-            log.error(told, self._memory.parent, error)
+            text = "alerts cannot be remembered in %s, and will be sent again: %s; see SHOPEASE_HOME"
+            log.error(text, self._memory.parent, error)
 
 
 def _now() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from shopease_etl.contract.tables import BRONZE, GOLD, KEYS, LAYERS, SILVER, TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
@@ -19,6 +19,9 @@ from shopease_etl.pipeline.plan import Consent
 from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.source.postgres import SourceTable
 from shopease_etl.wording import counted
+
+if TYPE_CHECKING:
+    from shopease_etl.pipeline.wiring import RunLimits
 
 T = TypeVar("T")
 Columns = Mapping[str, str]
@@ -166,17 +169,15 @@ def require_consent(
     before: Previous,
     stage: StageResult,
     stages: Sequence[StageResult],
-    consent: Consent,
-    *,
-    max_shrink: float,
-    max_rejected: float,
+    overrides: Consent,
+    limits: "RunLimits",
 ) -> None:
     """Raise DataRefusedError if one of a run's `stages` rejects or loses more than may be, and that is not allowed."""
-    if not consent.to_rejects:
-        require_few_rejected(stage, max_rejected)
-    if not consent.to_shrink:
-        rejected = [item for each in stages for item in many_rejected(each, max_rejected)]
-        require_no_shrink(before, stage, max_shrink, allowed=rejected if consent.to_rejects else None)
+    if not overrides.to_rejects:
+        require_few_rejected(stage, limits.rejected)
+    if not overrides.to_shrink:
+        rejected = [item for each in stages for item in many_rejected(each, limits.rejected)]
+        require_no_shrink(before, stage, limits.shrink, allowed=rejected if overrides.to_rejects else None)
 
 
 def require_no_shrink(

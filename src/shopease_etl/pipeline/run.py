@@ -55,14 +55,7 @@ def carry_out(log: RunLog, staged: PendingStore, shop: Pipeline, lock: Held, ove
             lock.require()
             result = log.find(name) or stages.carry_out(name)
             commit.verify(result)
-            guards.require_consent(
-                baseline,
-                result,
-                log.stages,
-                overrides,
-                max_shrink=shop.limits.shrink,
-                max_rejected=shop.limits.rejected,
-            )
+            guards.require_consent(baseline, result, log.stages, overrides, shop.limits)
         commit()
         staged.discard()
     return _conclude(log, shop)
