@@ -4,6 +4,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shopease_etl import signals
@@ -42,7 +43,6 @@ class StageCalls:
         self._baseline = baseline
         self._overrides = overrides
         self._commit = commit
-        self._former = recorded_datasets(shop.lake)
         self._parts: SilverParts | None = None
 
     def carry_out(self, name: str) -> StageResult:
@@ -55,6 +55,10 @@ class StageCalls:
             result = stage[name]()
         self._run.stage_done(result)
         return result
+
+    @cached_property
+    def _former(self) -> dict[str, Recorded]:
+        return recorded_datasets(self._shop.lake)
 
     @property
     def _recorded(self) -> dict[str, Recorded]:
@@ -127,7 +131,7 @@ class StageCalls:
             self._shop.warehouse(unpublished=self._staged),
             recorded=self._recorded,
             run_crawlers=self._run_crawlers if self._plan.crawlers else no_crawlers,
-            publish=self._commit,
+            commit=self._commit,
             progress=self._shop.progress,
         )
         return StageResult(
