@@ -64,7 +64,7 @@ class Failure:
         return cls(f"{type(error).__name__}: {_VARYING.sub('#', message)}", message, _now(), tuple(stages), hint)
 
     def is_over(self, stages: Sequence[str]) -> bool:
-        """Whether a command that did these stages well has done what failed; none stands for all."""
+        """Whether a command that did these stages well has done what failed; none means all."""
         return not stages or set(self.stages) <= set(stages)
 
 

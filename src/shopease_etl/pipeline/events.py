@@ -1,6 +1,6 @@
-"""The stream of events: what commands that make runs do, heard by the log, lineage, alerts and pings.
+"""The stream of events: what commands do that make runs; the log, lineage, alerts and pings listen to it.
 
-Progress is not among it: it is told many times a second (`progress.py`).
+Progress, which moves many times a second, has a protocol of its own (`progress.py`).
 """
 
 import logging
@@ -46,7 +46,7 @@ class Event:
     """Something that happened; what does not apply is None.
 
     A command begins before its run does, and may fail before that: `failure` is the exception that ended it. `stages`
-    are those that it does; none stands for all that is left, as of a retry, which is another `attempt` of a run. A run
+    are those that it does; none means all that is left, as of a retry, which is another `attempt` of a run. A run
     that begins has its `plan`, one that has ended its result in `run`, and a stage that is done in `result`.
     """
 

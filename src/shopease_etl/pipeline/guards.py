@@ -102,7 +102,7 @@ def previous(store: Store, *, without: Collection[str] = ()) -> Previous:
 
 
 def _recorded(manifest: Manifest, keys: Collection[str]) -> Previous:
-    """What one run says of those objects that it published: of the others nobody has accepted it."""
+    """What one run says of those objects that it published; what it says of others was never accepted."""
     run_id = manifest.run.run_id
     seen = {key: found.rows for key, found in manifest.recorded.items() if key in keys}
     columns = {name: found for name, found in _columns(manifest.document) if _BRONZE_KEYS.get(name) in seen}
@@ -262,5 +262,5 @@ def _shortened(value: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Names of columns and what stands in a manifest may hold anything."""
+    """Names of columns and texts of a manifest may hold anything."""
     return text if text.isprintable() else repr(text)[1:-1]

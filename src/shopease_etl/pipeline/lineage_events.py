@@ -1,6 +1,6 @@
 """A run's events in OpenLineage's words: the run, its stages as runs below it, what they read and wrote.
 
-A stage is told of as complete when the run has ended, for only then is it known whether readers see what it wrote.
+A stage is reported complete when the run has ended: only then is it known whether readers see what it wrote.
 """
 
 import os
@@ -60,7 +60,7 @@ class Translation:
         self._done: dict[str, str] = {}
 
     def of(self, event: Event) -> Iterator[RunEvent]:
-        """What OpenLineage is told of an event; a dataset is told of with its stage."""
+        """The event as OpenLineage has it; a dataset is part of its stage."""
         time = _time(event.time)
         # a retry goes on under the same run id; to OpenLineage, whose runs end once, it is another run
         self._run = uuid5(NAMESPACE_OID, f"{NAMESPACE}/{event.run_id}/{event.attempt}")

@@ -1,4 +1,4 @@
-"""What a run has done so far: told by its manifest, which is written at every step, and by its events."""
+"""What a run has done so far: its manifest, which is written at every step, and its events."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
