@@ -74,7 +74,7 @@ class Commit:
             with signals.held_back("tidying up"):
                 self._stop_reading()
                 self._clear_away(error)
-                self._tell_end(error)
+                self._write_end(error)
             with suppress(KeyboardInterrupt):
                 signals.deliver()
             raise
@@ -95,7 +95,7 @@ class Commit:
         elif kept:
             log.warning("%s", KEPT)
 
-    def _tell_end(self, error: BaseException) -> None:
+    def _write_end(self, error: BaseException) -> None:
         """In the manifest, if that can be written, and to listeners; without secrets that the error may have."""
         is_interrupt = isinstance(error, KeyboardInterrupt)
         status, text = (INTERRUPTED, INTERRUPTED) if is_interrupt else (FAILED, self._shop.secrets.redacted(str(error)))
