@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands import copy_of, execute
@@ -196,6 +196,7 @@ def as_polars_writes(rows: Sequence[Sequence[str | None]]) -> bytes:
     return file.getvalue()
 
 
+@settings(deadline=None)
 @given(tables_of_text, st.sampled_from([as_copy_writes, as_polars_writes]), st.integers(1, 40))
 def test_every_record_is_counted_wherever_a_block_ends(
     tmp_path_factory: pytest.TempPathFactory,
