@@ -36,10 +36,11 @@ test-airflow: $(BIN)/.tests .venv/airflow/.made .venv/airflow2/.made ## Run the 
 FAULT_ROUNDS ?= 20
 FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/lake/test_lease.py tests/oracle/test_dirty_sources.py
 
-test-faults: $(BIN)/.tests .venv/ministack/.made ## All faults, many times; prints the table of docs/RELIABILITY.md
+test-faults: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## All faults, every case; prints the table of docs/RELIABILITY.md
 	rm -rf .faults
-	$(BIN)/python -m pytest -n auto --fault-rounds $(FAULT_ROUNDS) --fault-report .faults $(FAULT_TESTS)
+	$(BIN)/python -m pytest -n auto --every-case --fault-rounds $(FAULT_ROUNDS) --fault-report .faults $(FAULT_TESTS)
 	$(BIN)/python tests/tally.py .faults
+	SHOPEASE_TESTS_START_COLD=1 $(BIN)/python -m pytest -n auto --every-case -m 'quick or hypothesis'
 
 check: $(BIN)/.tests ## Format, lint, types, import order, docs in step with the code
 	$(BIN)/ruff format --check

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import botocore.session
 import pytest
+
+from shopease_etl.aws import models
 
 TOOLS: Final = Path(sys.prefix)
 REGION: Final = "us-east-1"
@@ -43,7 +46,9 @@ class Account:
 
     def client(self, service: str) -> Any:
         """A boto3 client for this account, whatever the environment says."""
-        session = boto3.session.Session(self.access_key, self.secret_key, region_name=REGION)
+        known = botocore.session.Session()
+        known.register_component("data_loader", models())
+        session = boto3.session.Session(self.access_key, self.secret_key, region_name=REGION, botocore_session=known)
         return session.client(service, endpoint_url=self.endpoint)
 
     def new_bucket(self) -> str:

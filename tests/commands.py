@@ -10,7 +10,7 @@ import termios
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from shopease_etl.contract.tables import GENERATIONS, LAYERS, RUNS
 from shopease_etl.sample import write_sample
 from shopease_etl.stages.restore import restore
+from warm_start import WarmProcess, may_start_warm
 
 SHOPEASE = str(Path(sys.executable).with_name("shopease"))
 SCALE = 0.01
@@ -83,6 +84,7 @@ class Shop:
     lake: str = "lake"
     more: Mapping[str, str] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
+    starts_cold: bool = False  # in a new interpreter, which imports what it needs
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,7 +98,10 @@ class Shop:
         """A command under way."""
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         settings: dict[str, Any] = {"cwd": self.folder, "env": self.environment, "text": True, **streams, **options}
-        return subprocess.Popen([*self.wrapper, SHOPEASE, *arguments], **settings)
+        command = [*self.wrapper, SHOPEASE, *arguments]
+        if not (self.wrapper or self.starts_cold) and may_start_warm(settings["env"]):
+            return WarmProcess(command, **settings)
+        return subprocess.Popen(command, **settings)
 
     def run(self, *arguments: str, stdin: str = "", **options: Any) -> Ended:
         """A command from its start to its end."""
@@ -118,7 +123,7 @@ def on_a_terminal(shop: Shop, *arguments: str, columns: int = 100, lines: int = 
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (lines, columns))
     written = bytearray()
-    with shop.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+    with replace(shop, starts_cold=True).start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         with suppress(OSError):  # Linux's way to tell that the other side is closed
             while data := os.read(ours, 65_536):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import boto3
 import psycopg
 import pytest
+from hypothesis import settings
 
 from accounts import Account, new_account, running_emulator, set_environment
 from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_database
@@ -35,13 +36,35 @@ _NUMBERS = itertools.count(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what is made from seeds is tried: 20 rounds are a thousand garbage inputs to each parser."""
     parser.addoption("--fault-report", type=Path, metavar="FOLDER", help="count what fault tests tried in this folder")
+    parser.addoption("--every-case", action="store_true", help="run all cases of tests that are marked quick(N)")
     parser.addoption("--fault-rounds", type=int, default=1, metavar="N", help="rounds of seeded faults (default: 1)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let everybody know where to count what fault tests tried."""
+    """Say where fault tests count what they tried, and how many examples property tests draw."""
+    config.addinivalue_line("markers", "quick(cases): without --every-case run only so many of the test's cases")
+    is_full = config.getoption("--every-case")
+    settings.register_profile("shopease", deadline=None, max_examples=400 if is_full else 25)
+    settings.load_profile("shopease")
     if folder := config.getoption("--fault-report"):
         os.environ[REPORT] = str(folder)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of tests that walk every step, leave the cases that `make test` runs, evenly spread."""
+    if config.getoption("--every-case"):
+        return
+    cases: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("quick"):
+            cases.setdefault((item.path, getattr(item, "originalname", item.name)), []).append(item)
+    dropped: set[pytest.Item] = set()
+    for found in cases.values():
+        marker = found[0].get_closest_marker("quick")
+        wanted = min(marker.args[0], len(found)) if marker else 0
+        dropped |= set(found) - {found[number * len(found) // wanted] for number in range(wanted)}
+    config.hook.pytest_deselected(items=[item for item in items if item in dropped])
+    items[:] = [item for item in items if item not in dropped]
 
 
 @pytest.fixture(scope="session")

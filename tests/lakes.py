@@ -57,4 +57,4 @@ def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
 def read(folder: Path, key: str) -> pl.DataFrame:
     """A CSV of the lake as text, as every stage reads it."""
     file = CsvObject(LocalStore(folder / "lake"), key, {})
-    return pl.concat(file.frame(piece) for piece in file.pieces())
+    return pl.concat(chunk.frame() for chunk in file.chunks())

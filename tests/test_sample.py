@@ -107,6 +107,7 @@ def test_the_bytes_are_the_same_on_every_machine_and_python(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("scale", "customers", "sales"), [(1e-6, 60, 1_000), (0.01, 75, 10_205), (0.03, 225, 30_615)])
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.6, 0.999])
+@pytest.mark.quick(3)
 def test_row_counts_follow_scale(tmp_path: Path, scale: float, customers: int, sales: int, rate: float) -> None:
     result = write_sample(tmp_path / "dump.sql", scale=scale, dirty=rate)
     fixed = {"products": 600, "stores": 5, "inventory": 3_000, "sales_managers": 5}
@@ -115,6 +116,7 @@ def test_row_counts_follow_scale(tmp_path: Path, scale: float, customers: int, s
     assert result.bytes == result.path.stat().st_size
 
 
+@pytest.mark.quick(0)
 def test_scale_one_has_the_contracts_rows_and_about_110_megabytes(tmp_path: Path) -> None:
     heard = Heard()
     result = write_sample(tmp_path / "dump.sql", progress=heard)

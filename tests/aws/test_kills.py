@@ -90,6 +90,7 @@ def kill_at(shop: Shop, line: str, occurrence: int) -> None:
 
 
 @pytest.mark.parametrize(("line", "occurrence"), MOMENTS)
+@pytest.mark.quick(3)
 def test_a_killed_run_leaves_the_former_lake_or_the_new_one(lake: Lake, line: str, occurrence: int) -> None:
     before = lake.hashes()
     change(lake.shop.database_url)

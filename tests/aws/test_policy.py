@@ -146,6 +146,7 @@ def unruly(stripped: Guarded) -> Guarded:
 
 
 @pytest.mark.parametrize("action", COMMANDS)
+@pytest.mark.quick(8)
 def test_without_an_action_the_command_that_needs_it_names_it(unruly: Guarded, action: str) -> None:
     unruly.allow(without(unruly.policy, action=action))
     ended = unruly.shop.run(*COMMANDS[action])

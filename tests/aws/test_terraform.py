@@ -89,6 +89,7 @@ def test_an_apply_leaves_what_a_crawl_found(account: Account, tmp_path: Path) ->
     assert table["Parameters"]["found_by"] == "a crawl"
 
 
+@pytest.mark.quick(0)
 def test_the_bucket_is_made_and_refuses_to_be_destroyed(account: Account, tmp_path: Path) -> None:
     made = initialised(BUCKET, tmp_path / "bucket")
     name = f"lake-{account.access_key}"

@@ -1,7 +1,8 @@
-"""`shopease cleanup` lists first, asks, and deletes what is the lake's own."""
+"""`shopease cleanup` shows its list, asks, and deletes only what belongs to the lake."""
 
 import os
 import pty
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +21,11 @@ GOLD = {table.key for table in GOLD_TABLES}
 
 
 @pytest.fixture
-def full(sales: str, tmp_path: Path) -> Shop:
-    """A shop with a whole local lake of its own, and a file in it that is not the lake's."""
-    made = Shop(tmp_path, sales)
-    made.run("run-all").done()
+def full(shop: Shop, tmp_path: Path) -> Shop:
+    """A shop with its own copy of a local lake, and a file in it that is not part of the lake."""
+    shutil.copytree(shop.folder / "lake", tmp_path / "lake")
     (tmp_path / "lake" / "gold" / "notes.txt").write_text("mine")
-    return made
+    return Shop(tmp_path, shop.database_url)
 
 
 def keys(shop: Shop) -> set[str]:
@@ -33,7 +33,7 @@ def keys(shop: Shop) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
-def test_nothing_is_deleted_unasked(full: Shop) -> None:
+def test_nothing_is_deleted_without_confirmation(full: Shop) -> None:
     before = keys(full)
     full.run("cleanup").failed(2, "--uploads, --layer NAME or --all")
     full.run("cleanup", "--layer", "golden").failed(2, "golden is no layer")
@@ -44,7 +44,7 @@ def test_nothing_is_deleted_unasked(full: Shop) -> None:
     assert keys(full) == before
 
 
-def test_a_layer_goes_and_nothing_else(full: Shop) -> None:
+def test_a_layer_is_deleted_and_nothing_else(full: Shop) -> None:
     before = keys(full)
     document = full.run("cleanup", "--layer", "gold", "--yes", "--json").done().document
     assert document["deleted"] is True
@@ -53,14 +53,14 @@ def test_a_layer_goes_and_nothing_else(full: Shop) -> None:
     assert full.run("cleanup", "--layer", "gold", "--yes", "--json").done().document["deleted"] is False
 
 
-def test_all_leaves_what_is_not_the_lakes_own(full: Shop) -> None:
+def test_all_keeps_files_that_are_not_part_of_the_lake(full: Shop) -> None:
     ended = full.run("cleanup", "--all", "--yes").done()
     assert "1 object not of the lake's layout" in ended.stderr
     assert keys(full) - {"_runs/.lock"} == {"gold/notes.txt"}
 
 
 @pytest.mark.parametrize(("answer", "is_gone"), [("y\n", True), ("n\n", False), ("\n", False)])
-def test_a_person_is_asked(full: Shop, answer: str, is_gone: bool) -> None:
+def test_only_yes_deletes(full: Shop, answer: str, is_gone: bool) -> None:
     master, terminal = pty.openpty()
     with full.start("cleanup", "--layer", "gold", stdin=terminal) as process:
         os.write(master, answer.encode())
@@ -69,7 +69,7 @@ def test_a_person_is_asked(full: Shop, answer: str, is_gone: bool) -> None:
     assert (keys(full) & GOLD == set()) == is_gone
 
 
-def test_a_run_that_has_the_lake_is_left_alone(full: Shop) -> None:
+def test_nothing_is_deleted_during_a_run(full: Shop) -> None:
     from shopease_etl.lake.lock import file as lock
 
     before = keys(full)
@@ -87,7 +87,7 @@ def killed(sales: str, tmp_path: Path, account: Account) -> Iterator[tuple[Shop,
     yield Shop(tmp_path, sales, f"s3://{bucket}/x"), bucket
 
 
-def test_orphaned_uploads_are_aborted_when_they_are_old(killed: tuple[Shop, str], account: Account) -> None:
+def test_old_unfinished_uploads_are_aborted(killed: tuple[Shop, str], account: Account) -> None:
     shop, bucket = killed
 
     def unfinished() -> list[str]:
@@ -101,7 +101,7 @@ def test_orphaned_uploads_are_aborted_when_they_are_old(killed: tuple[Shop, str]
     assert unfinished() == ["x/elsewhere.bin", "y/bronze/stores/stores.csv"]
 
 
-def test_a_run_on_another_machine_that_has_the_lake_is_left_alone(killed: tuple[Shop, str]) -> None:
+def test_nothing_is_deleted_during_a_run_on_another_machine(killed: tuple[Shop, str]) -> None:
     shop, bucket = killed
     store = S3Store(bucket, "x")
     put_stream(store, min(GOLD), [b"x"])
@@ -114,7 +114,7 @@ def test_a_run_on_another_machine_that_has_the_lake_is_left_alone(killed: tuple[
     assert [item.key for item in store.list("")] == []
 
 
-def test_what_waits_for_a_retry_is_not_deleted_unasked(full: Shop) -> None:
+def test_outputs_that_wait_for_a_retry_are_kept_until_they_are_old(full: Shop) -> None:
     staged = full.folder / "lake" / "_staging" / "bronze%2Fstores%2Fstores.csv.1"
     staged.parent.mkdir()
     staged.touch()
@@ -138,7 +138,7 @@ def test_ctrl_c_at_the_question_deletes_nothing(full: Shop) -> None:
     assert keys(full) == before
 
 
-def test_the_end_of_the_input_is_no(full: Shop) -> None:
+def test_the_end_of_the_input_means_no(full: Shop) -> None:
     before = keys(full)
     master, terminal = pty.openpty()
     with full.start("cleanup", "--layer", "gold", stdin=terminal) as process:
@@ -148,7 +148,7 @@ def test_the_end_of_the_input_is_no(full: Shop) -> None:
     assert keys(full) == before
 
 
-def test_json_does_not_ask(full: Shop) -> None:
+def test_json_never_asks(full: Shop) -> None:
     before = keys(full)
     full.run("cleanup", "--layer", "gold", "--json").failed(2, "cannot ask for confirmation")
     assert keys(full) == before

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: help, options, streams and exit codes, in processes of their own."""
+"""The command line as its users see it: help, options, streams and exit codes."""
 
 import re
 import subprocess
@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from commands import SCALE, Ended, Shop, count, database, execute, on_a_terminal
 from shopease_etl import __version__
@@ -87,16 +88,55 @@ def test_every_command_and_option_has_help_and_every_command_an_example() -> Non
     commands = getattr(program, "commands")  # noqa: B009 (typer types it as any command)
     assert set(commands) == {*COMMANDS, "retry"}  # retry is for runs that failed
     for name, command in commands.items():
-        assert command.help, name
-        assert f"shopease {name}" in command.epilog
         assert [option.name for option in command.params if not getattr(option, "help", None)] == []
+        printed = " ".join(CliRunner().invoke(app, [name, "--help"]).stdout.split())
+        assert command.help
+        assert command.help in printed
+        assert f"shopease {name}" in printed.partition("╯ Example: ")[2]
+        assert "─ Global options ─" in printed
+        assert "<bool>" not in printed  # flags take no value
 
 
-def test_help_shows_the_example(shop: Shop) -> None:
-    told = shop.run("clean", "--help").done()
-    assert "Example: shopease clean" in told.stdout
-    assert "--table" in told.stdout
-    assert told.stderr == ""
+# A command that exists only here: a function, and one call to add it.
+GREET: Final = """
+import sys
+from typing import Annotated
+
+import typer
+
+from shopease_etl.cli import app, main
+from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.program import add_command
+
+
+def greet_all(
+    context: CommandContext, name: Annotated[list[str], typer.Option("--name", help="Whom to greet; repeatable.")]
+) -> None:
+    '''Greet people.
+
+    Example: shopease greet-all --name Ada
+    '''
+    greeting = {"greeting": f"Hello {' and '.join(name)}", "lake": context.settings.lake}
+    context.console.result(greeting, lambda: greeting["greeting"])
+
+
+add_command(app, greet_all, "Operations")
+sys.argv[0] = "shopease"
+main()
+"""
+
+
+def test_a_command_is_added_in_one_place(shop: Shop) -> None:
+    def run(*arguments: str) -> Ended:
+        command = [sys.executable, "-c", GREET, *arguments]
+        done = subprocess.run(command, env=shop.environment, capture_output=True, text=True, check=False)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    assert run("greet-all", "--name", "Ada", "--name", "Bob").done().stdout == "Hello Ada and Bob\n"
+    document = run("--json", "greet-all", "--name", "Ada", "--lake", "x").done().document
+    assert document == {"greeting": "Hello Ada", "lake": "x"}
+    assert "│ greet-all  Greet people." in run("--help").done().stdout
+    run("greet-all").failed(2, "Missing option '--name'")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +149,7 @@ def test_help_shows_the_example(shop: Shop) -> None:
     ],
     ids=["help", "help of a command", "version", "completion"],
 )
-def test_what_only_tells_imports_nothing_heavy(
+def test_help_version_and_completion_import_nothing_slow(
     shop: Shop, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
     assert modules_after(shop.environment | environment, *arguments).isdisjoint(HEAVY)
@@ -120,13 +160,13 @@ def test_version(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_json_is_one_document_on_the_one_line_of_stdout(answers: dict[str, Ended], name: str) -> None:
-    told = answers[name].done()
-    assert told.stdout.count("\n") == 1
-    assert told.document
+def test_json_is_one_document_on_one_line(answers: dict[str, Ended], name: str) -> None:
+    ended = answers[name].done()
+    assert ended.stdout.count("\n") == 1
+    assert ended.document
 
 
-def test_json_tells_what_was_done(answers: dict[str, Ended], shop: Shop) -> None:
+def test_json_reports_what_was_done(answers: dict[str, Ended], shop: Shop) -> None:
     rows = {table.source: count(shop.database_url, table.source) for table in TABLES}
     assert {item["name"]: item["rows"] for item in _tables(answers["sample"])} == rows
     assert {item["name"]: item["rows"] for item in _tables(answers["restore"])} == rows
@@ -138,18 +178,18 @@ def test_json_tells_what_was_done(answers: dict[str, Ended], shop: Shop) -> None
     assert run["reconciliation"]["agrees"] is True
 
 
-def _tables(told: Ended) -> list[dict[str, object]]:
+def _tables(ended: Ended) -> list[dict[str, object]]:
     """The tables of a document, which are pairs or objects."""
-    tables = told.document["tables"]
+    tables = ended.document["tables"]
     return [item if isinstance(item, dict) else dict(zip(("name", "rows"), item, strict=True)) for item in tables]
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_the_options_of_everywhere_stand_before_and_after_the_command(sold: Shop, *, before: bool) -> None:
+def test_global_options_may_be_given_before_and_after_the_command(sold: Shop, *, before: bool) -> None:
     options = ("--json", "--quiet", "--lake", "another", "--home", "elsewhere")
-    told = sold.run(*options, "status") if before else sold.run("status", *options)
-    assert told.done().document["location"] == str(sold.folder / "another")
-    assert told.stderr == ""
+    ended = sold.run(*options, "status") if before else sold.run("status", *options)
+    assert ended.done().document["location"] == str(sold.folder / "another")
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -163,11 +203,11 @@ def test_the_options_of_everywhere_stand_before_and_after_the_command(sold: Shop
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_a_failure_under_json_is_a_document_too(shop: Shop, arguments: tuple[str, ...], code: int) -> None:
-    told = replace(shop, more={"SHOPEASE_SOURCE_WAIT": "0"}).run(*arguments, "--json").failed(code)
-    assert told.stdout.count("\n") == 1
-    assert told.document["exit_code"] == code
-    assert told.document["error"] in told.stderr
+def test_an_error_with_json_is_a_document_too(shop: Shop, arguments: tuple[str, ...], code: int) -> None:
+    ended = replace(shop, more={"SHOPEASE_SOURCE_WAIT": "0"}).run(*arguments, "--json").failed(code)
+    assert ended.stdout.count("\n") == 1
+    assert ended.document["exit_code"] == code
+    assert ended.document["error"] in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -188,27 +228,27 @@ def test_a_failure_under_json_is_a_document_too(shop: Shop, arguments: tuple[str
         "check --database-url nonsense",
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_2(sold: Shop, arguments: str) -> None:
+def test_wrong_usage_is_one_line_and_exit_code_2(sold: Shop, arguments: str) -> None:
     assert sold.run(*arguments.split()).failed(2).stdout == ""
 
 
-def test_a_misspelt_name_gets_the_right_one_for_a_hint(shop: Shop) -> None:
+def test_a_hint_corrects_a_misspelt_name(shop: Shop) -> None:
     assert "customers" in shop.run("extract", "--table", "custmers").failed(2).stderr.splitlines()[-1]
     misspelt = Shop(shop.folder, more={"SHOPEASE_LAK": "x"})
     assert "SHOPEASE_LAKE" in misspelt.run("status").failed(2, "SHOPEASE_LAK").stderr.splitlines()[-1]
 
 
 def test_stdout_has_results_and_stderr_has_messages(sold: Shop) -> None:
-    told = sold.run("clean").done()
-    assert "Reconciled" in told.stdout
-    assert "Next:" not in told.stdout
-    assert [line for line in ("clean", "Next: shopease status") if line not in told.stderr.splitlines()] == []
-    assert "\x1b" not in told.stdout + told.stderr
+    ended = sold.run("clean").done()
+    assert "Reconciled" in ended.stdout
+    assert "Next:" not in ended.stdout
+    assert [line for line in ("clean", "Next: shopease status") if line not in ended.stderr.splitlines()] == []
+    assert "\x1b" not in ended.stdout + ended.stderr
 
 
-def test_quiet_leaves_no_word_of_what_went_well(sold: Shop) -> None:
-    told = sold.run("aggregate", "--quiet").done()
-    assert told.stdout + told.stderr == ""
+def test_quiet_prints_nothing_about_success(sold: Shop) -> None:
+    ended = sold.run("aggregate", "--quiet").done()
+    assert ended.stdout + ended.stderr == ""
 
 
 def test_colours_are_for_terminals_that_want_them(sold: Shop) -> None:
@@ -234,15 +274,15 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(sold: Shop, tmp_path: Path
     assert everything(tmp_path) == {}
 
 
-def test_a_dry_run_names_all_that_is_missing(database_url: str, tmp_path: Path) -> None:
+def test_a_dry_run_names_everything_that_is_missing(database_url: str, tmp_path: Path) -> None:
     with database(database_url) as url:
         execute(url, "CREATE TABLE customers (customer_id int)")
-        told = Shop(tmp_path, url).run("run-all", "--dry-run")
-    told.failed(3, "lacks the column email", *(f"table {table.source} is missing" for table in TABLES[1:]))
+        ended = Shop(tmp_path, url).run("run-all", "--dry-run")
+    ended.failed(3, "lacks the column email", *(f"table {table.source} is missing" for table in TABLES[1:]))
     assert everything(tmp_path) == {}
 
 
-def test_a_run_may_begin_later_and_end_sooner(sold: Shop) -> None:
+def test_a_run_may_start_at_a_later_stage_and_skip_the_crawl(sold: Shop) -> None:
     bronze = {key: value for key, value in everything(sold.folder / "lake").items() if "/bronze/" in key}
     run = sold.run("run-all", "--from", "clean", "--skip-crawl", "--json").done().document
     assert [stage["name"] for stage in run["stages"]] == ["clean", "aggregate"]

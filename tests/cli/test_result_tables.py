@@ -1,4 +1,4 @@
-"""Results of queries on terminals of any width: every value is there, whole, and nothing that a terminal would obey."""
+"""Results of queries on terminals of any width: values are never cut, and control characters are escaped."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hand_made_lake import asked, crawled_lake
-from shopease_etl.cli.formats import as_text
+from shopease_etl.cli.result_formats import as_text
 from shopease_etl.cli.result_tables import ResultTable
 from shopease_etl.errors import UnreachableError
 from shopease_etl.escaping import escaped, json_escaped
@@ -63,7 +63,7 @@ def result_of(lake: Path, sql: str) -> pa.Table:
         return result.reader.read_all()
 
 
-def test_every_value_of_every_table_and_shipped_query_is_whole_at_every_width(lake: Path) -> None:
+def test_no_value_of_any_table_or_shipped_query_is_cut_at_any_width(lake: Path) -> None:
     catalog = load(lake.parent / "catalog.json")
     names = [table.name for table in catalog.tables] + [view.name for view in catalog.views]
     assert len(names) > 15
@@ -75,14 +75,14 @@ def test_every_value_of_every_table_and_shipped_query_is_whole_at_every_width(la
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_wide_and_long_values_are_whole(width: int) -> None:
+def test_wide_and_long_values_are_not_cut(width: int) -> None:
     lines = drawn(WIDE, width)
     whole(WIDE, lines, width)
     assert any("[red]bold[/red]" in line for line in lines)
 
 
 @pytest.mark.parametrize("text", ["漢字", "e\u0301", "👍", "plain"])
-def test_columns_stand_below_one_another_whatever_the_width_of_characters(text: str) -> None:
+def test_columns_are_aligned_whatever_the_width_of_characters(text: str) -> None:
     lines = drawn(pa.table({"a": [text, "x"], "b": [1, 22]}), 80)
     assert {cell_len(line) for line in lines} == {cell_len(lines[0])}
 
@@ -93,9 +93,7 @@ def test_columns_stand_below_one_another_whatever_the_width_of_characters(text: 
     st.text(min_size=1, max_size=30),
     st.sampled_from(WIDTHS),
 )
-def test_whatever_the_data_is_nothing_reaches_the_terminal_as_a_command(
-    rows: list[tuple[str | None, int]], name: str, width: int
-) -> None:
+def test_control_characters_never_reach_the_terminal(rows: list[tuple[str | None, int]], name: str, width: int) -> None:
     texts, numbers = [text for text, _ in rows], [number for _, number in rows]
     table = pa.table([pa.array(texts, pa.string()), pa.array(numbers, pa.int64())], [name, "n"])
     lines = drawn(table, width)
@@ -116,12 +114,12 @@ def test_whatever_the_data_is_nothing_reaches_the_terminal_as_a_command(
         ("é 漢字\u3000\u00a0👍", "é 漢字\u3000\u00a0👍", "é 漢字\u3000\u00a0👍"),
     ],
 )
-def test_what_does_not_print_is_shown_by_its_number(text: str, shown: str, as_json: str) -> None:
+def test_characters_that_do_not_print_are_escaped(text: str, shown: str, as_json: str) -> None:
     assert escaped(text) == shown
     assert json_escaped(text) == as_json
 
 
-def test_a_result_larger_than_the_disk_for_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_for_temporary_files_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda: io.FileIO("/dev/full", "w"))
     table = pa.table({"a": ["x" * 1000] * 1000})
     with pytest.raises(UnreachableError, match=r"cannot write temporary files to .*: No space left"):

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.contract import gold, tables
@@ -50,7 +50,6 @@ def average(total: Decimal, count: int) -> Decimal:
     return (total / count).quantize(CENT, ROUND_HALF_UP)
 
 
-@settings(max_examples=80, deadline=None)
 @given(sales)
 def test_daily_sales_summary(rows: list[Sale]) -> None:
     days: dict[date, list[Sale]] = defaultdict(list)
@@ -71,7 +70,6 @@ def test_daily_sales_summary(rows: list[Sale]) -> None:
     assert built("daily_sales_summary", rows) == expected
 
 
-@settings(max_examples=80, deadline=None)
 @given(sales)
 def test_product_performance(rows: list[Sale]) -> None:
     products: dict[int, list[Sale]] = defaultdict(list)
@@ -98,7 +96,6 @@ def test_product_performance(rows: list[Sale]) -> None:
     assert built("product_performance", rows) == expected
 
 
-@settings(max_examples=80, deadline=None)
 @given(sales)
 def test_customer_analytics_scores_by_counting_who_is_worse(rows: list[Sale]) -> None:
     result = built("customer_analytics", rows)
@@ -113,7 +110,6 @@ def test_customer_analytics_scores_by_counting_who_is_worse(rows: list[Sale]) ->
         assert row["rfm_score"] == f"{row['r_score']}{row['f_score']}{row['m_score']}"
 
 
-@settings(max_examples=60, deadline=None)
 @given(sales, st.randoms(use_true_random=False))
 def test_scores_do_not_depend_on_the_order_of_rows(rows: list[Sale], random: object) -> None:
     shuffled = list(rows)

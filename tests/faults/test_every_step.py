@@ -158,6 +158,7 @@ def remote(emulator: str, versions: tuple[Version, Version], tmp_path_factory: p
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("name", "part"), parts(ON_DISK))
+@pytest.mark.quick(4)
 def test_a_command_killed_at_a_step_on_a_disk(disk: Disk, name: str, part: int, rounds: int, tally: Tally) -> None:
     total = disk.total(name)
     for number in chosen(total, part, ON_DISK[name], rounds):
@@ -172,6 +173,7 @@ def test_a_command_killed_at_a_step_on_a_disk(disk: Disk, name: str, part: int, 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("name", "part"), parts(ON_S3))
+@pytest.mark.quick(1)
 def test_a_command_killed_at_a_request_to_s3(remote: Arena, name: str, part: int, rounds: int, tally: Tally) -> None:
     is_full = rounds >= ALL
     numbers: Iterable[int] = chosen(REQUESTS[name], part, ON_S3[name], rounds)

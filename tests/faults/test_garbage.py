@@ -19,7 +19,7 @@ from rich.console import Console
 from commands import hashes
 from dump_files import objects
 from lakes import given_pipeline
-from shopease_etl.cli import render_status
+from shopease_etl.cli.status_command import StatusView
 from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, JOURNAL, PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake import publish
@@ -120,7 +120,7 @@ def test_manifests_are_understood_or_passed_over(rounds: int, store: LocalStore)
 
     def look(data: bytes) -> None:
         path.write_bytes(data)
-        Console(file=io.StringIO()).print(render_status.lake_status(status(store)))
+        Console(file=io.StringIO()).print(StatusView(status(store)))
         assert len(list(manifests(store))) - known in {0, 1}
         guards.require_no_shrink(guards.previous(store), pipeline_stage, 0.2)
         for manifest in manifests(store):

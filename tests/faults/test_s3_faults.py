@@ -84,6 +84,7 @@ FAULTS: Final = {
 
 @pytest.mark.parametrize("call", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.quick(10)
 def test_what_passes_is_tried_again(proxy: Proxy, store: S3Store, direct: S3Store, call: str, fault: Fault) -> None:
     proxy.add(call, fault)
     proxy.add(call, fault, times=1, after=1)

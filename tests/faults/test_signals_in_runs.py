@@ -130,6 +130,7 @@ def interrupted_at(lake: Lake, line: int, number: signal.Signals) -> Ended:
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
+@pytest.mark.quick(8)
 def test_a_signal_leaves_the_former_lake_or_the_new_one(lake: tuple[Lake, int], moment: int) -> None:
     target, lines = lake
     before, runs = target.hashes(), len(target.manifests())

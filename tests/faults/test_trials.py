@@ -104,6 +104,7 @@ def remote(emulator: str, versions: tuple[Version, Version], tmp_path_factory: p
     return s3_arena(versions, tmp_path_factory.mktemp("remote"), new_account(emulator))
 
 
+@pytest.mark.quick(1)
 def test_a_bad_network_before_postgresql(local: Arena, seed: int, tally: Tally) -> None:
     name, times = NETWORK[seed % len(NETWORK)]
     shop = local.begin(SHOPEASE_SOURCE_ATTEMPTS="3" if name == "refused" else "2", SHOPEASE_STAGE_TIMEOUT="20")

@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import eventually
@@ -13,7 +13,6 @@ from shopease_etl.lake.ordering import OrderedParts, StoppedError
 PARTS = st.lists(st.lists(st.binary(max_size=5), max_size=6), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
 @given(parts=PARTS, most_ahead=st.integers(1, 20), threads=st.integers(1, 5))
 def test_whatever_the_threads_the_parts_are_in_order(parts: list[list[bytes]], most_ahead: int, threads: int) -> None:
     written = bytearray()

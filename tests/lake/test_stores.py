@@ -36,7 +36,7 @@ def test_parts_of_an_object_can_be_read(store: LakeStore) -> None:
     assert store.read(KEY, length=2) == b"01"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(-15, 15), length=st.none() | st.integers(0, 15))
 def test_a_span_is_read_as_a_slice_of_the_whole(store: LakeStore, start: int, length: int | None) -> None:
     data = b"0123456789"
@@ -107,7 +107,7 @@ def test_datasets_are_read_with_the_credentials_of_a_profile(
     monkeypatch.setenv("AWS_PROFILE", "shop")
     fresh = open_store(store.location)
     file = CsvObject(fresh, KEY, {})
-    assert [file.frame(piece).rows() for piece in file.pieces()] == [[("1",)]]
+    assert [chunk.frame().rows() for chunk in file.chunks()] == [[("1",)]]
 
 
 def test_missing_objects(store: LakeStore) -> None:

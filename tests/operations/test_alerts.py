@@ -207,6 +207,7 @@ def test_an_alert_that_nobody_took_is_told_again(shop: Shop, mailbox: tuple[Mail
 
 
 @pytest.mark.parametrize("answer", ["refuses", "does not exist", "is not understood"])
+@pytest.mark.quick(1)
 def test_a_run_is_as_it_would_be_whatever_becomes_of_its_alerts(shop: Shop, answer: str) -> None:
     with listening(500) as (asked, address):
         host = address.removeprefix("http://")

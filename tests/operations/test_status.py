@@ -11,7 +11,7 @@ import pytest
 import rich.console
 
 from commands import Shop, copy_of, execute
-from shopease_etl.cli.render_status import lake_status, sparkline
+from shopease_etl.cli.status_command import StatusView, sparkline
 from shopease_etl.lake.lock import file as lock
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.store import open_store
@@ -128,7 +128,7 @@ def test_it_fits_the_terminal_in_any_encoding(shop: Shop, width: int, encoding: 
     twice = replace(found, runs=(replace(found.runs[0], error="bad " * 40), found.runs[0], found.runs[0]))
     written = io.TextIOWrapper(io.BytesIO(), encoding)
     console = rich.console.Console(file=written, width=width, highlight=False, markup=False)
-    console.print(lake_status(twice), crop=False)
+    console.print(StatusView(twice), crop=False)
     written.seek(0)
     text = written.read()
     lines = text.splitlines()
@@ -138,7 +138,7 @@ def test_it_fits_the_terminal_in_any_encoding(shop: Shop, width: int, encoding: 
     assert "…" not in text
     assert [item for item in found.datasets if f"{item.rows:,}" not in text or item.name not in text] == []
     assert found.runs[0].started_at[:16].replace("T", " ") in text
-    assert ("left out" in text) == (20 < width < 200)
+    assert ("hidden (" in text) == (20 < width < 200)
     assert any(("█" in line if encoding == "utf-8" else "#" in line) for line in lines)
 
 

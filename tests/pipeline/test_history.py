@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from commands import Shop, end, hashes
@@ -78,7 +78,6 @@ def test_ids_follow_the_lakes_order_and_no_clock(store: LakeStore) -> None:
     assert next_run_id(store).startswith("21000101T000000.000001Z-")
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.datetimes(), max_size=8),
     st.lists(st.text("0123456789TZ.-abf", min_size=1, max_size=30), max_size=4),

@@ -192,6 +192,7 @@ def test_the_next_command_records_a_death_and_retry_is_over_with_it(sales: str, 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize(("line", "done"), [("extract: done", ["extract"]), ("clean: done", ["extract", "clean"])])
+@pytest.mark.quick(4)
 def test_a_stopped_run_goes_on_with_what_it_had(
     fresh: Shop, line: str, done: list[str], number: signal.Signals
 ) -> None:

@@ -338,6 +338,7 @@ def deleted(store: LakeStore, key: str) -> None:
 
 
 @pytest.mark.parametrize(("harm", "words"), [(tampered, "is not as the run"), (deleted, "was missing when")])
+@pytest.mark.quick(3)
 def test_a_former_lake_that_is_not_as_its_run_left_it_does_not_come_back(
     changing: Shop, harm: Callable[[LakeStore, str], None], words: str
 ) -> None:

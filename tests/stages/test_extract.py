@@ -136,7 +136,7 @@ def text_table(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
         yield url, tmp_path_factory.mktemp("text")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(rows=ROWS)
 def test_any_text_survives_from_copy_to_frame(
     text_table: tuple[str, Path], rows: list[tuple[str | None, str | None, str | None]]

@@ -69,7 +69,7 @@ def ragged(bare: str) -> str:
     return bare
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(connections=st.sampled_from([1, 2, 5]), blocks=st.sampled_from([1, 2, 3, 7, 31, 1000]))
 def test_bronze_has_the_same_bytes_whatever_the_ranges(
     ragged: str, tmp_path: Path, connections: int, blocks: int

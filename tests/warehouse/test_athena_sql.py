@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 import trino_answers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.errors import ConfigurationError
@@ -33,7 +33,6 @@ def test_duckdb_answers_as_trino_does(engine: Engine, expression: str, expected:
         assert str(answer) == str(expected)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.text("aé🛒", max_size=4), st.integers(-6, 6), st.none() | st.integers(-2, 6))
 def test_substr_counts_from_one_or_from_the_end(engine: Engine, text: str, start: int, length: int | None) -> None:
     first = start - 1 if start > 0 else len(text) + start

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.warehouse import csv_files
@@ -18,7 +18,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("csv") / "x.csv"
 
 
-@settings(max_examples=300, deadline=None)
 @given(records=st.lists(st.tuples(values, values), min_size=1, max_size=8), piece=st.integers(1, 30))
 def test_no_record_is_longer_than_it_is_seen_to_be(path: Path, records: list[tuple[str, str]], piece: int) -> None:
     with path.open("w", newline="") as stream:

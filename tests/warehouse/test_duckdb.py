@@ -136,6 +136,7 @@ def test_a_big_result_streams_and_sums_of_bigint_stay_bigint(engine: Engine) -> 
         rows(engine, "SELECT SUM(x) AS s FROM (VALUES 9223372036854775807, 1) t(x)")
 
 
+@pytest.mark.quick(0)
 def test_a_sort_larger_than_memory_spills_and_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "spill").mkdir()
     with Engine(tmp_path, "db", max_memory=150_000_000, temporary=tmp_path / "spill") as engine:

@@ -114,6 +114,7 @@ def test_a_new_column_shows_up_and_what_others_wrote_stays(catalog: GlueCatalog,
         (lambda table: table.update(TableType="MANAGED_TABLE"), "table type MANAGED_TABLE"),
     ],
 )
+@pytest.mark.quick(3)
 def test_what_a_crawler_would_change_is_told_and_mended(catalog: GlueCatalog, glue: Any, deed: Any, told: str) -> None:
     put(catalog, TABLE)
     table = found(glue)

@@ -1,14 +1,31 @@
-"""The commands: options, help, one call, one rendering."""
+"""The command line: each command is a function in its own file, and listed in `COMMANDS`."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final
 
 import typer
 
 from shopease_etl import __version__
-from shopease_etl.cli import lake, operations, pipeline, source
-from shopease_etl.cli.program import Program, root, run_program
+from shopease_etl.cli.check_command import check
+from shopease_etl.cli.cleanup_command import cleanup
+from shopease_etl.cli.cost_command import cost
+from shopease_etl.cli.program import Program, add_command, root, run_program
+from shopease_etl.cli.query_command import query
+from shopease_etl.cli.restore_command import restore
+from shopease_etl.cli.rollback_command import rollback
+from shopease_etl.cli.run_commands import aggregate, clean, crawl, extract, retry, run_all
+from shopease_etl.cli.sample_command import sample
+from shopease_etl.cli.schedule_command import schedule
+from shopease_etl.cli.status_command import status
 from shopease_etl.cli.streams import prepare_streams
 from shopease_etl.signals import end_process
+
+COMMANDS: Final[Mapping[str, tuple[Callable[..., None], ...]]] = {
+    "Pipeline": (run_all, retry, extract, clean, aggregate, crawl),
+    "Lake": (rollback, query, cleanup, cost),
+    "Source database": (sample, restore),
+    "Operations": (check, status, schedule),
+}
 
 app = typer.Typer(
     name="shopease",
@@ -39,11 +56,12 @@ def shopease(
         typer.echo(context.get_help())
 
 
-for group in (pipeline, lake, source, operations):
-    app.add_typer(group.commands)
+for panel, functions in COMMANDS.items():
+    for function in functions:
+        add_command(app, function, panel)
 
 
 def main() -> None:
-    """The console script."""
+    """The entry point of the program `shopease`."""
     prepare_streams()
     end_process(run_program(app))

@@ -1,4 +1,4 @@
-"""Everything a person or a script sees: results on stdout; messages, progress and logs on stderr."""
+"""All output of a command: results on stdout; messages, progress and logs on stderr."""
 
 import io
 import json
@@ -12,30 +12,28 @@ from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO, cast
+from typing import Any, Final, Self, TextIO, cast
+
+import rich.console
+from rich.segment import Segment
 
 from shopease_etl.cli.logs import PRINTED, Logs
-from shopease_etl.cli.paging import page
 from shopease_etl.cli.progress_displays import LiveProgress, PlainProgress
-from shopease_etl.cli.streams import discard, terminal_size
-from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError, UnreachableError
+from shopease_etl.cli.streams import discard, page, terminal_size
+from shopease_etl.cli.tabular import wrapped
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.escaping import EscapingStream, escaped, escaped_lines, json_escaped
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.redaction import Secrets
 from shopease_etl.wording import reason
 
-if TYPE_CHECKING:
-    import rich.console
-    import rich.segment
-
 log = logging.getLogger(__name__)
 
 PIPED_WIDTH: Final = 10_000
-_LINES: Final = 24  # what Rich asks for, and results do not need
 
 
 class Console:
-    """The two streams of one command."""
+    """Stdout and stderr of one command."""
 
     def __init__(
         self,
@@ -61,15 +59,15 @@ class Console:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._settle()
+        self._stop_display()
 
-    def _settle(self) -> None:
-        """Let the live display come to rest, so that what is printed next stands below it."""
+    def _stop_display(self) -> None:
+        """Stop the live display, so that what is printed next comes below it."""
         if isinstance(self.progress, LiveProgress):
             self.progress.stop()
 
     def log_to(self, log_format: str, log_file: Path | None) -> None:
-        """Write the log as `text` or as `json`, and to the file as well.
+        """Write the log as `text` or `json`, to stderr and to the file.
 
         Raises:
             ConfigurationError: the file cannot be opened.
@@ -78,56 +76,52 @@ class Console:
 
     @cached_property
     def progress(self) -> Progress:
-        """Where stages tell how far they are: a live display on a terminal, plain lines elsewhere, none in JSON."""
+        """The display of progress: live on a terminal, plain lines elsewhere, none if stderr is JSON."""
         if self.quiet or self._logs.is_json:
             return SILENT
         is_live = self._stderr.is_terminal and not self._stderr.is_dumb_terminal
         return LiveProgress(self._stderr) if is_live and LiveProgress.fits(self._stderr) else PlainProgress()
 
     @cached_property
-    def _stdout(self) -> "rich.console.Console":
-        """Draws for stdout and writes nothing itself, for it would end the process where the reader has left."""
-        import rich.console
-
+    def _stdout(self) -> rich.console.Console:
+        """Draws for stdout but does not write: Rich would end the process if the reader has left."""
         return rich.console.Console(
-            file=_Drawing(),
+            file=_Buffer(),
             force_terminal=sys.stdout.isatty() or None,
             width=self.width or PIPED_WIDTH,
-            height=_LINES,
+            height=24,  # Rich needs one; results do not
             highlight=False,
             markup=False,
             emoji=False,
         )
 
     @cached_property
-    def _stderr(self) -> "rich.console.Console":
-        import rich.console
-
+    def _stderr(self) -> rich.console.Console:
         piped = None if sys.stderr.isatty() else PIPED_WIDTH
         return rich.console.Console(stderr=True, width=piped, highlight=False, markup=False, emoji=False)
 
     def result(self, document: object, render: Callable[[], Any], done: str | None = None) -> None:
-        """Put a result on stdout: as one line of JSON under `--json`, else as `render` draws it.
+        """Print a result: one line of JSON with `--json`, else what `render` returns.
 
-        `done` says what the command has done, for the message that the result cannot be written.
+        `done` says what the command did; it is part of the error if the result cannot be written.
         """
-        self._settle()
+        self._stop_display()
         if self.json:
-            self.json_line(json.dumps(_plain(document), default=str, ensure_ascii=False), done)
+            self.json_line(json.dumps(_jsonable(document), default=str, ensure_ascii=False), done)
         else:
-            self._stdout.file = drawn = _Drawing()
+            self._stdout.file = drawn = _Buffer()
             self._stdout.print(_Escaped(render()), crop=False)
             with self.results(done, str) as stdout:
                 stdout.write(drawn.getvalue())
 
     @contextmanager
     def results(self, done: str | None = None, escape: Callable[[str], str] = escaped_lines) -> Iterator[TextIO]:
-        """Stdout, for results; on a terminal `escape` makes visible what the terminal would obey.
+        """Stdout for results; on a terminal, `escape` replaces control characters.
 
-        A reader who leaves early is no failure: what is still to be written is discarded.
+        If the reader leaves early, that is not an error: the rest is discarded.
 
         Raises:
-            UnreachableError: they cannot be written; nothing more is. The message says what is `done` all the same.
+            UnreachableError: stdout cannot be written; the message says what was `done` nevertheless.
         """
         stream = cast("TextIO", EscapingStream(sys.stdout, escape)) if sys.stdout.isatty() else sys.stdout
         try:
@@ -141,18 +135,18 @@ class Console:
             raise UnreachableError(f"{done}, but {message}" if done else message) from error
 
     def json_line(self, text: str, done: str | None = None) -> None:
-        """Put a JSON document on stdout, as a line."""
+        """Print a JSON document as one line."""
         with self.results(done, json_escaped) as stdout:
             print(text, file=stdout)
 
     def line(self, text: str) -> None:
-        """Put a finished text on stdout."""
+        """Print a text."""
         with self.results() as stdout:
             print(text, file=stdout)
 
     def lines(self, lines: Iterable[str], count: int) -> None:
-        """Put `count` finished and escaped lines on stdout; on a terminal with fewer lines, through a pager."""
-        self._settle()
+        """Print `count` escaped lines; through a pager if the terminal has fewer lines."""
+        self._stop_display()
         size = terminal_size(sys.stdout)
         if not (size and count >= size.lines and page(lines)):
             with self.results(escape=str) as stdout:
@@ -160,49 +154,56 @@ class Console:
 
     @property
     def width(self) -> int | None:
-        """How many columns stdout has, if it is a terminal."""
+        """The columns of stdout, None if it is not a terminal."""
         size = terminal_size(sys.stdout)
         return size and size.columns
 
     @property
     def has_styles(self) -> bool:
-        """Whether stdout is a terminal that knows bold and dim."""
+        """Whether stdout is a terminal that supports bold and dim text."""
         return sys.stdout.isatty() and self._stdout.color_system is not None
 
     def message(self, text: str) -> None:
-        """Tell a person something that is not a result."""
+        """Print on stderr what is not a result, and log it."""
         if not (self.quiet or self._logs.is_json):
-            self._say(escaped_lines(self.secrets.redacted(text)))
+            self._print_message(escaped_lines(self.secrets.redacted(text)))
         log.info(text, extra=PRINTED)
 
-    def _say(self, text: str) -> None:
-        """Put a text on stderr, wrapped between words on a terminal."""
+    def _print_message(self, text: str) -> None:
+        """Print a text on stderr, wrapped between words on a terminal."""
         if size := terminal_size(sys.stderr):
-            from shopease_etl.cli.tabular import wrapped
-
             text = "\n".join(part for line in text.split("\n") for part in wrapped(line, size.columns))
         print(text, file=sys.stderr)
 
-    def asks(self, question: str) -> bool:
-        """Whether the person answers yes; the end of the input is no."""
-        # what Polars sets for SIGINT lets a read go on, and Ctrl-C would be seen only after the answer
+    def confirm(self, question: str, *, refusal: str, hint: str) -> bool:
+        """Ask a question: whether the answer is y or yes; the end of the input means no.
+
+        Raises:
+            ConfigurationError: there is no terminal, or `--json` was given; the message begins with `refusal`.
+        """
+        if self.json or not sys.stdin.isatty():
+            why = "with --json" if self.json else "without a terminal"
+            raise ConfigurationError(f"{refusal}: cannot ask for confirmation {why}", hint=hint)
+        # Polars sets SIGINT to restart reads: without this, Ctrl-C would take effect only after the answer
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.siginterrupt(number, True)  # noqa: FBT003 - it takes no keyword
         print(f"{escaped(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def failure(self, error: ShopeaseError) -> None:
-        """Tell what failed and the way out; under `--json` also as the document."""
+        """Print what failed and the hint; with `--json` also a document on stdout."""
         if self._debug and not self._logs.is_json:
             trace = self.secrets.redacted("".join(traceback.format_exception(error)))
             print(escaped_lines(trace), end="", file=sys.stderr)
-        self._failed("failed", str(error), error.exit_code, error.hint, error.details, error if self._debug else None)
+        self._print_failure(
+            "failed", str(error), error.exit_code, error.hint, error.details, error if self._debug else None
+        )
 
     def interrupted(self, hint: str | None = None) -> None:
-        """Tell that the command was interrupted, and what may be done next."""
-        self._failed("interrupted", "interrupted", INTERRUPTED_EXIT_CODE, hint)
+        """Print that the command was interrupted, and what to do next."""
+        self._print_failure("interrupted", "interrupted", INTERRUPTED_EXIT_CODE, hint)
 
-    def _failed(
+    def _print_failure(
         self,
         status: str,
         error: str,
@@ -211,23 +212,23 @@ class Console:
         details: Sequence[str] = (),
         cause: ShopeaseError | None = None,
     ) -> None:
-        """Details may show rows of customers' data: they are for who sits there, and for no log."""
-        told, way_out = self.secrets.redacted(error), hint and self.secrets.redacted(hint)
+        """Details may contain customers' data: they are printed, but never logged."""
+        message, shown_hint = self.secrets.redacted(error), hint and self.secrets.redacted(hint)
         if not self._logs.is_json:
-            self._say(f"shopease: {'error: ' if status == 'failed' else ''}{escaped(told)}")
+            self._print_message(f"shopease: {'error: ' if status == 'failed' else ''}{escaped(message)}")
             for line in details:
-                self._say(f"  {escaped(self.secrets.redacted(line))}")
-            if way_out:
-                self._say(f"  hint: {escaped(way_out)}")
+                self._print_message(f"  {escaped(self.secrets.redacted(line))}")
+            if shown_hint:
+                self._print_message(f"  hint: {escaped(shown_hint)}")
         log.error(error, exc_info=cause, extra={**PRINTED, "error": error, "hint": hint, "exit_code": exit_code})
         if self.json:
-            document = {"status": status, "error": told, "hint": way_out, "exit_code": exit_code}
+            document = {"status": status, "error": message, "hint": shown_hint, "exit_code": exit_code}
             with suppress(UnreachableError):
                 self.json_line(json.dumps(document))
 
 
-class _Drawing(io.StringIO):
-    """What Rich draws for stdout; Rich asks for the encoding, and draws in ASCII where that can do no more."""
+class _Buffer(io.StringIO):
+    """A buffer with the encoding of stdout: Rich draws in ASCII if that is all it can encode."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # typeshed has it writable, Python does not
@@ -235,21 +236,19 @@ class _Drawing(io.StringIO):
 
 
 class _Escaped:
-    """What Rich draws, without what a terminal would obey: styles are Rich's own, and stay."""
+    """Escapes control characters in what Rich draws; the styles, which are Rich's own, stay."""
 
-    def __init__(self, drawn: "rich.console.RenderableType") -> None:
+    def __init__(self, drawn: rich.console.RenderableType) -> None:
         self._drawn = drawn
 
     def __rich_console__(
-        self, console: "rich.console.Console", options: "rich.console.ConsoleOptions"
-    ) -> "Iterator[rich.segment.Segment]":
-        from rich.segment import Segment
-
+        self, console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> Iterator[Segment]:
         for text, style, control in console.render(self._drawn, options):
             yield Segment(text if control else escaped_lines(text), style, control)
 
 
-def _plain(document: object) -> object:
+def _jsonable(document: object) -> object:
     if is_dataclass(document) and not isinstance(document, type):
         return asdict(document)
-    return [_plain(item) for item in document] if isinstance(document, list | tuple) else document
+    return [_jsonable(item) for item in document] if isinstance(document, list | tuple) else document

@@ -1,10 +1,11 @@
-"""The program around the commands: what each gets, how it ends, and true exit codes."""
+"""The program around the commands: what each is given, how it ends, and exit codes that scripts can rely on."""
 
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -12,8 +13,8 @@ from typer.exceptions import TyperException
 
 from shopease_etl import signals
 from shopease_etl.cli.console import Console
-from shopease_etl.cli.options import TEXT, early, taken_from, with_everywhere
-from shopease_etl.cli.session import Session
+from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.options import TEXT, GlobalOptions, add_global_options, flag_or_env
 from shopease_etl.cli.streams import discard
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.wording import reason
@@ -23,65 +24,62 @@ from shopease_etl.wording import reason
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
 
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
 class _Command(TyperCommand):
-    """A command as Typer makes it, but for the help of its flags."""
+    """A command of Typer's with simpler help for its options."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the command."""
-        return _without_types_of_flags(super().get_params(ctx))
+        return _with_plain_help(super().get_params(ctx))
 
 
 class Program(TyperGroup):
-    """The program as Typer makes it, but for the help of its flags."""
+    """A group of commands of Typer's with simpler help for its options."""
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters of the program."""
-        return _without_types_of_flags(super().get_params(ctx))
+        return _with_plain_help(super().get_params(ctx))
 
 
-def _without_types_of_flags(parameters: list[Any]) -> list[Any]:
-    """Help shows no type beside a flag, which takes no value."""
+def _with_plain_help(parameters: list[Any]) -> list[Any]:
+    """Help shows no type beside a flag, and the global options in a panel of their own."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
+        if parameter.name in GlobalOptions.names():
+            parameter.rich_help_panel = "Global options"
     return parameters
 
 
-class Commands(typer.Typer):
-    """A group of commands."""
+def add_command(app: typer.Typer, function: Callable[..., None], panel: str) -> None:
+    """Make a function a command of the same name; `panel` is where the program's help lists it.
 
-    def command(self, *arguments: Any, **settings: Any) -> Callable[[_Function], _Function]:
-        """Make a function a command."""
-        return super().command(*arguments, cls=_Command, **settings)
-
-
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that stand everywhere; it gets a Session in their place."""
+    The function's first parameter is its `CommandContext`, the others are its options. Its docstring is the help, and
+    ends with a paragraph `Example: shopease ...`.
+    """
+    described, _, example = (inspect.getdoc(function) or "").partition("\n\nExample: ")
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
-        options = taken_from(arguments).over(ctx.obj)
-        _guarded(Session(options), lambda session: function(session, **arguments))
+        options = GlobalOptions.pop_from(arguments).over(ctx.obj)
+        _guarded(CommandContext(options), lambda context: function(context, **arguments))
 
-    return with_everywhere(run, function)
+    register = app.command(cls=_Command, help=described, epilog=f"Example: {example}", rich_help_panel=panel)
+    register(add_global_options(run, function))
 
 
 def root(function: Callable[..., None]) -> Callable[..., None]:
-    """Give the program itself the options that stand everywhere; they reach its commands."""
+    """Give the program itself the global options, which its commands then get from Typer's context."""
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **arguments: Any) -> None:
-        ctx.obj = taken_from(arguments)
+        ctx.obj = GlobalOptions.pop_from(arguments)
         function(ctx, **arguments)
 
-    return with_everywhere(run, function)
+    return add_global_options(run, function)
 
 
 def run_program(app: typer.Typer) -> int:
-    """Run the program; what Typer refuses is told as any other error is. Returns the exit code."""
+    """Run the program and return the exit code; errors of usage are reported like all others."""
     os.environ.setdefault(*_ALLOCATOR)
     try:
         with signals.guarded():
@@ -97,49 +95,49 @@ def run_program(app: typer.Typer) -> int:
     except KeyboardInterrupt:
         Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).interrupted()
         return INTERRUPTED_EXIT_CODE
-    except BrokenPipeError:  # of help whose reader has left
+    except BrokenPipeError:  # the reader of the help has left
         discard(sys.stdout)
         return 0
-    except SystemExit as ended:  # Rich, which draws the help, ends the process where its reader has left
+    except SystemExit as ended:  # Rich, which draws the help, ends the process when its reader has left
         if not isinstance(ended.__context__, BrokenPipeError):
             raise
         return 0
-    except OSError as error:  # of help that could not be written; commands tell their own
+    except OSError as error:  # the help could not be written; commands report their own errors
         return _unwritable(error)
 
 
 def _unwritable(error: OSError) -> int:
-    """Let what is left of the help go nowhere, and say why. Returns the exit code."""
-    discard(sys.stdout)  # first, for a console flushes stdout
+    """Discard the rest of the help, report why, and return the exit code."""
+    discard(sys.stdout)  # first, because a console flushes stdout
     failure = UnreachableError(f"cannot write to stdout: {reason(error)}")
     Console().failure(failure)
     return failure.exit_code
 
 
 def _format_in(arguments: list[str]) -> str:
-    """The log's form, as far as arguments tell that are refused."""
+    """The format of the log when the arguments could not be parsed."""
     given = " ".join(arguments).replace("--log-format=", "--log-format ").partition("--log-format ")[2]
-    return given.partition(" ")[0] or early(None, "LOG_FORMAT") or TEXT
+    return given.partition(" ")[0] or flag_or_env(None, "LOG_FORMAT") or TEXT
 
 
-def _guarded(session: Session, work: Callable[[Session], None]) -> None:
-    """Turn what the work raises into a message and the exit code that tells it."""
+def _guarded(context: CommandContext, work: Callable[[CommandContext], None]) -> None:
+    """Turn what the work raises into a message and an exit code."""
     try:
-        with session.console:
-            session.check_settings()
-            work(session)
+        with context.console:
+            context.check_settings()
+            work(context)
     except ShopeaseError as error:
-        session.console.failure(error)
+        context.console.failure(error)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as interrupt:
-        session.console.interrupted("; ".join(getattr(interrupt, "__notes__", ())) or None)
+        context.console.interrupted("; ".join(getattr(interrupt, "__notes__", ())) or None)
         raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
     except typer.Exit:
         raise
     except Exception as error:
         failure = ShopeaseError(f"{type(error).__name__}: {reason(error)}", hint="run it again with --debug")
-        failure.__cause__ = error  # whose traceback --debug shows
-        session.console.failure(failure)
+        failure.__cause__ = error  # --debug shows its traceback
+        context.console.failure(failure)
         raise typer.Exit(1) from error
     finally:
         signals.conclude()

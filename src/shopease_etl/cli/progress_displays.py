@@ -1,4 +1,4 @@
-"""How far a command is: lines for logs and pipes, a display that moves on a terminal."""
+"""Displays of progress: plain lines for logs and pipes, a live display for terminals."""
 
 import os
 import sys
@@ -21,46 +21,46 @@ PLAIN_LINE_SECONDS: Final = 10.0
 @dataclass
 class _Task:
     started: float
-    told: float
+    last_line: float
     size: int = 0
     rows: int = 0
 
 
 class PlainProgress:
-    """A line for each thing done, and one now and then for what takes long; for logs and pipes."""
+    """One line per finished task, and one every ten seconds for a long task; for logs and pipes."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, _Task] = {}
 
     def stage(self, name: str) -> None:
-        """A line with the stage's name."""
-        _whole_line(name)
+        """Print the name of the stage."""
+        _print_line(name)
 
     def start(self, task: str, total_bytes: int | None = None) -> None:  # noqa: ARG002 - a live display needs it
-        """Nothing is printed yet."""
+        """Print nothing yet."""
         now = time.monotonic()
         self._tasks[task] = _Task(now, now)
 
     def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
-        """A line, if the last one of this task was long ago."""
+        """Print a line if the last one of this task is ten seconds old."""
         at = self._tasks[task]
         at.size += size
         at.rows += rows
         now = time.monotonic()
-        if now - at.told >= PLAIN_LINE_SECONDS:
-            at.told = now
+        if now - at.last_line >= PLAIN_LINE_SECONDS:
+            at.last_line = now
             amount = _amount(at) if at.size or at.rows else f"{now - at.started:.0f} s"
-            _whole_line(f"  {task}: {amount} so far")
+            _print_line(f"  {task}: {amount} so far")
 
     def finish(self, task: str, note: str = "") -> None:
-        """A line with what was done and how long it took."""
+        """Print what was done and how long it took."""
         at = self._tasks[task]
         done = ", ".join(part for part in (note, _amount(at) if at.size else "") if part)
-        _whole_line(f"  {task}: {done}, {time.monotonic() - at.started:.1f} s")
+        _print_line(f"  {task}: {done}, {time.monotonic() - at.started:.1f} s")
 
 
 class LiveProgress:
-    """A display that moves, for each stage one, with a line for each task under way or done."""
+    """A live display for each stage, with a line for each of its tasks."""
 
     def __init__(self, console: "rich.console.Console") -> None:
         self._console = console
@@ -70,22 +70,22 @@ class LiveProgress:
 
     @staticmethod
     def fits(console: "rich.console.Console") -> bool:
-        """Whether the terminal is so wide that no line is cut."""
+        """Whether the terminal is wide enough."""
         return console.width >= 60
 
     def stage(self, name: str) -> None:
-        """A heading, and a new display below it."""
+        """Print a heading, and begin a new display below it."""
         self.stop()
         self._console.print(name, style="bold")
 
     def start(self, task: str, total_bytes: int | None = None) -> None:
-        """A line with a bar; it pulses where the size is not known."""
+        """Add a line with a bar; it pulses if the total is not known."""
         with self._guard:
             self._display.start()
             self._tasks[task] = self._display.add_task(escaped(task), total=total_bytes or None, note="")
 
     def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
-        """Move the bar; a guessed total that proves too small grows."""
+        """Move the bar; a guessed total grows if it was too small."""
         with self._guard:
             at = self._display.tasks[self._display.task_ids.index(self._tasks[task])]
             done = at.completed + size
@@ -99,7 +99,7 @@ class LiveProgress:
             self._display.update(self._tasks[task], total=1, completed=1, note=escaped(note))
 
     def stop(self) -> None:
-        """Leave the lines as they are; what comes next begins below them."""
+        """Stop updating the lines; what is printed next comes below them."""
         self._display.stop()
         self._display = self._new_display()
         self._tasks.clear()
@@ -118,8 +118,8 @@ class LiveProgress:
         return progress.Progress(*columns, console=self._console)
 
 
-def _whole_line(text: str) -> None:
-    """Line and line end in one write: tasks run in several threads."""
+def _print_line(text: str) -> None:
+    """Print line and line end in one write: tasks run in several threads."""
     sys.stderr.write(f"{escaped(text)}\n")
     sys.stderr.flush()
 

@@ -1,6 +1,6 @@
-"""A query's rows as a table or as blocks of lines, with the same text for each value as CSV has.
+"""The rows of a query as a table or as blocks of lines; each value is written as in CSV.
 
-The rows go through a file without a name: all of them have a say in how wide a column is, and memory stays bounded.
+The rows go through an unnamed temporary file: the widths of columns depend on all rows, and memory stays bounded.
 """
 
 import tempfile
@@ -10,17 +10,17 @@ from typing import IO, Any, Self, cast
 
 import pyarrow as pa
 
-from shopease_etl.cli.formats import as_text
+from shopease_etl.cli.result_formats import as_text
 from shopease_etl.cli.tabular import GAP, NULL, padded, record_lines, width_of
 from shopease_etl.errors import UnreachableError
 from shopease_etl.escaping import escaped
 
 
 class ResultTable:
-    """All rows of a result, to be drawn once; use it as a context manager.
+    """All rows of a result, which can be printed once; use it as a context manager.
 
     Raises:
-        UnreachableError: there is no room for the rows in the folder for temporary files.
+        UnreachableError: the folder for temporary files has no space for the rows.
     """
 
     def __init__(self, reader: pa.RecordBatchReader) -> None:
@@ -30,7 +30,7 @@ class ResultTable:
         self._widths = [width_of(name) for name in self.names]
         self._stack = ExitStack()
         try:
-            with _room():
+            with _temporary_file_errors():
                 self._file = cast("IO[bytes]", self._stack.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115 - the stack closes it
             self._store(reader)
         except BaseException:
@@ -49,7 +49,7 @@ class ResultTable:
         return sum(self._widths) + GAP * (len(self._widths) - 1)
 
     def lines(self, width: int, *, vertical: bool, has_styles: bool = False) -> Iterator[str]:
-        """The table, as wide as it is, or in vertical form a block of lines for each row, for a terminal this wide."""
+        """The lines of the table; if `vertical`, those of a block per row, wrapped to `width`."""
         bold, dim = (_bold, _dim) if has_styles else (str, str)
         if vertical:
             for number, values in enumerate(self._values(), 1):
@@ -73,16 +73,16 @@ class ResultTable:
 
     def _store(self, reader: pa.RecordBatchReader) -> None:
         schema = pa.schema([pa.field(name, pa.string()) for name in reader.schema.names])
-        with _room():
+        with _temporary_file_errors():
             writer = pa.ipc.new_stream(self._file, schema)
         for batch in reader:
             columns = [_escaped_texts(column) for column in batch.columns]
             lengths = [max((width_of(text or NULL) for text in texts), default=0) for texts in columns]
             self._widths = [max(pair) for pair in zip(self._widths, lengths, strict=True)]
             self.rows += batch.num_rows
-            with _room():
+            with _temporary_file_errors():
                 writer.write_batch(pa.record_batch([pa.array(texts, pa.string()) for texts in columns], schema=schema))
-        with _room():
+        with _temporary_file_errors():
             writer.close()
 
     def _values(self) -> Iterator[tuple[str | None, ...]]:
@@ -92,12 +92,12 @@ class ResultTable:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def _temporary_file_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         message = f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror or error}"
-        raise UnreachableError(message, hint="set TMPDIR to a folder on a disk with room") from error
+        raise UnreachableError(message, hint="set TMPDIR to a folder on a disk with free space") from error
 
 
 def _bold(text: str) -> str:

@@ -1,20 +1,26 @@
-"""The three standard streams of the process, so that one that is closed, full or left by its reader does no harm."""
+"""The standard streams of the process, also if they are closed or full or nobody reads them; and a pager."""
 
 import io
 import os
+import shlex
+import shutil
+import signal
+import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import TextIO
 
 
 def discard(stream: TextIO) -> None:
-    """Let what is still to be written to the stream go nowhere."""
+    """Redirect the stream to /dev/null, so that the rest of the output is lost without an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def terminal_size(stream: TextIO) -> os.terminal_size | None:
-    """The columns and lines of the terminal behind the stream, as COLUMNS and LINES say if set; None if it is none."""
+    """Columns and lines of the stream's terminal (or COLUMNS and LINES if set); None if it is not a terminal."""
     if not stream.isatty():
         return None
     found = os.get_terminal_size(stream.fileno())
@@ -23,10 +29,33 @@ def terminal_size(stream: TextIO) -> os.terminal_size | None:
     return os.terminal_size((sizes[0] or 80, sizes[1] or 24))
 
 
-def prepare_streams() -> None:
-    """Open what is closed, for a file opened later would take its number, and let no message end a command.
+def page(lines: Iterable[str]) -> bool:
+    """Show the lines in the pager ($PAGER or `less`); False if there is none, or if it is `cat`."""
+    words = shlex.split(os.environ.get("PAGER", "less"))
+    if not words or words[0] == "cat" or not shutil.which(words[0]) or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager
+    try:
+        # options of less: quit if all fits, show colours, leave the text on the screen
+        with subprocess.Popen(
+            words, stdin=subprocess.PIPE, env={"LESS": "FRX"} | os.environ, encoding="utf-8"
+        ) as pager:
+            if pager.stdin:
+                with suppress(BrokenPipeError):  # the user has quit the pager
+                    pager.stdin.writelines(f"{line}\n" for line in lines)
+            with suppress(BrokenPipeError):
+                pager.communicate()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    return True
 
-    A closed stdin is at its end, a closed stdout refuses what is written, a closed stderr drops it.
+
+def prepare_streams() -> None:
+    """Open closed streams, or the next file that is opened would take their place, and make stderr drop what fails.
+
+    A closed stdin is empty, writing to a closed stdout is an error, and to a closed stderr is ignored.
     """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -41,10 +70,10 @@ def prepare_streams() -> None:
 
 
 class _Messages(io.TextIOWrapper):
-    """Stderr: what cannot be written is dropped, for a command does not fail of a message."""
+    """Stderr that drops what cannot be written: a command does not fail because of a message."""
 
     def write(self, text: str, /) -> int:
-        """Write the text, or drop it and all that follows."""
+        """Write the text, or drop it and everything after it."""
         try:
             return super().write(text)
         except OSError:
@@ -52,7 +81,7 @@ class _Messages(io.TextIOWrapper):
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or drop what is left."""
+        """Flush, or drop the rest."""
         try:
             super().flush()
         except OSError:

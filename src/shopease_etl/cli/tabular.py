@@ -1,6 +1,6 @@
-"""Tables for people: as wide as the terminal, and no number, date or key is ever cut.
+"""Tables for terminals of any width, in which no number, date or key is cut.
 
-A table that is too wide loses whole columns and says so, or becomes one block of lines a record.
+If a table is too wide, whole columns are hidden (and a line says so), or each record becomes a block of lines.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,28 +18,43 @@ from shopease_etl.escaping import escaped
 from shopease_etl.wording import counted
 
 NULL: Final = "NULL"
-GAP: Final = 2  # blanks between two columns
-_SHORT: Final = 40  # a text up to this width may be a key or a time, and is never wrapped
+GAP: Final = 2  # spaces between two columns
+_SHORT: Final = 40  # a text up to this width may be a key or a time and is never wrapped
 _NARROWEST_PROSE: Final = 16
+_COLOURS: Final = {
+    "succeeded": "green",
+    "failed": "red",
+    "died": "red",
+    "interrupted": "yellow",
+    "rolled back": "yellow",
+    "ok": "green",
+    "FAILED": "red",
+    "warning": "yellow",
+}
+
+
+def verdict(word: str) -> Text:
+    """A status such as failed or ok in its colour, if it has one."""
+    return Text(word, _COLOURS.get(word, ""))
 
 
 def width_of(text: str) -> int:
-    """The cells that a text takes on a terminal; wide characters take two."""
+    """The width of a text on a terminal, in cells; wide characters take two."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 def padded(text: str, width: int, *, right: bool = False) -> str:
-    """The text, filled up with blanks to a width in cells."""
-    blanks = " " * (width - width_of(text))
-    return blanks + text if right else text + blanks
+    """The text, padded with spaces to a width in cells."""
+    padding = " " * (width - width_of(text))
+    return padding + text if right else text + padding
 
 
 def record_lines(
     number: int, names: Sequence[str], values: Iterable[str], width: int, emphasis: Callable[[str], str] = str
 ) -> Iterator[str]:
-    """A record as a block: a line for each value with its name, a value that has no room on the line below.
+    """A record as a block of lines: a name and its value per line, or the value on the next line if it does not fit.
 
-    Texts of more than 40 cells are wrapped between words, others never. `emphasis` marks the heading.
+    Texts of more than 40 cells are wrapped between words, others never. `emphasis` formats the heading.
     """
     yield emphasis(f"-- {number:,} ".ljust(min(width, 40), "-"))
     indent = max(map(width_of, names), default=0) + GAP
@@ -56,7 +71,7 @@ def record_lines(
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The text in lines broken at blanks only, each indented as the first; a word longer than a line stays whole."""
+    """The text in lines, broken only at spaces and indented like the first; a word longer than a line stays whole."""
     words = text.lstrip(" ")
     indent = " " * (len(text) - len(words))
     lines = [""]
@@ -70,7 +85,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A text wrapped between words, its lines beside a label."""
+    """A text wrapped between words, to the right of a label."""
 
     text: str
     label: Text = field(default_factory=Text)
@@ -84,46 +99,41 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Grid:
-    """A small table of ours; `grouped` writes 1000 as 1,000.
+    """A small table, with 1000 written as 1,000.
 
-    Columns of prose are wrapped between words. Where the terminal is too narrow, `droppable` columns are left out, the
-    first of them first, and a line says so; where that is not enough, each row is a block of lines.
+    Columns of prose are wrapped between words. If the terminal is too narrow, `droppable` columns are hidden, the first
+    of them first, and a line says so; if that is not enough, each row becomes a block of lines.
     """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[object]]
     title: str | None = None
-    grouped: bool = True
     droppable: Sequence[str] = ()
     prose: Sequence[str] = ()
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         if self.title:
             yield Text(escaped(self.title), "bold", no_wrap=True, overflow="ignore")
-        cells = [[_cell(value, self.grouped) for value in row] for row in self.rows]
+        cells = [[_cell(value) for value in row] for row in self.rows]
         for count in range(len(self.droppable) + 1):
-            left_out = [heading for heading in self.droppable[:count] if heading in self.headings]
-            kept = [index for index, heading in enumerate(self.headings) if heading not in left_out]
+            hidden = [heading for heading in self.droppable[:count] if heading in self.headings]
+            kept = [index for index, heading in enumerate(self.headings) if heading not in hidden]
             table, width = self._table(kept, cells)
             if width <= options.max_width:
                 yield table
-                if left_out:
-                    yield _left_out(left_out)
+                if hidden:
+                    names = f"{counted(len(hidden), 'column')} hidden ({', '.join(hidden)})"
+                    yield Text(f"{names}: widen the terminal, or use --json", "dim")
                 return
         yield from self._blocks(cells, options.max_width)
 
     def _table(self, kept: Sequence[int], cells: Sequence[Sequence[Text]]) -> tuple[Table, int]:
-        """The table of these columns, and the narrowest width in which nothing of it is cut."""
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            show_edge=False,
-            collapse_padding=True,
-        )
+        """The table of these columns, and the smallest width in which nothing is cut."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
         widths = []
         for index in kept:
             heading, column = self.headings[index], [row[index] for row in cells]
-            width = max(map(_width, (Text(heading), *column)))
+            width = max(width_of(line) for text in (heading, *map(str, column)) for line in text.split("\n"))
             is_prose = heading in self.prose
             if is_prose:
                 words = max((width_of(word) for text in column for word in text.plain.split()), default=0)
@@ -148,22 +158,13 @@ class Grid:
                 yield Text(line.rstrip(), no_wrap=True, overflow="ignore")
 
 
-def _left_out(names: Sequence[str]) -> Text:
-    text = f"{counted(len(names), 'column')} left out ({', '.join(names)}): widen the terminal, or use --json"
-    return Text(text, "dim")
-
-
-def _width(cell: Text) -> int:
-    return max((width_of(line) for line in cell.plain.split("\n")), default=0)
-
-
-def _cell(value: object, grouped: bool) -> Text:
+def _cell(value: object) -> Text:
     if isinstance(value, Text):
         return value
     if value is None:
         return Text(NULL, "dim")
     if isinstance(value, bool):
         return Text(str(value).lower())
-    if isinstance(value, int | float | Decimal) and grouped:
+    if isinstance(value, int | float | Decimal):
         return Text(f"{value:,.2f}" if isinstance(value, float) else f"{value:,}")
     return Text(escaped(str(value), keep="\n"))

@@ -43,7 +43,8 @@ class Rule:
 
     `keeps` is a condition on the standardised text of the column and on its parsed value, of which NULL breaks the
     rule. `pattern` saves the parsing of rows: text that matches it, and that silver has as it is, keeps the rule; ""
-    matches all. Without a pattern every row of the table is parsed.
+    matches all. Without a pattern every row of the table is parsed. A condition that is a function of a module, no
+    lambda, can be sent to other processes.
     """
 
     kind: str
@@ -51,10 +52,22 @@ class Rule:
     pattern: str | None = None
 
 
-MISSING: Final = Rule("missing", lambda text, _: text.is_not_null(), "")
-INVALID: Final = Rule("invalid", lambda _, value: value.is_not_null(), "")
-NONPOSITIVE_COUNT: Final = Rule("nonpositive", lambda _, count: count > 0, values.PLAIN_COUNT)
-NONPOSITIVE_PRICE: Final = Rule("nonpositive", lambda _, price: price > 0, values.PLAIN_MONEY)
+def _has_text(text: "pl.Expr", _: "pl.Expr") -> "pl.Expr":
+    return text.is_not_null()
+
+
+def _has_value(_: "pl.Expr", value: "pl.Expr") -> "pl.Expr":
+    return value.is_not_null()
+
+
+def _is_positive(_: "pl.Expr", value: "pl.Expr") -> "pl.Expr":
+    return value > 0
+
+
+MISSING: Final = Rule("missing", _has_text, "")
+INVALID: Final = Rule("invalid", _has_value, "")
+NONPOSITIVE_COUNT: Final = Rule("nonpositive", _is_positive, values.PLAIN_COUNT)
+NONPOSITIVE_PRICE: Final = Rule("nonpositive", _is_positive, values.PLAIN_MONEY)
 
 
 @dataclass(frozen=True)

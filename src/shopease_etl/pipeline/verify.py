@@ -22,7 +22,7 @@ from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
-from shopease_etl.transform.chunks import awaited
+from shopease_etl.transform.executor import awaited
 from shopease_etl.wording import counted
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them

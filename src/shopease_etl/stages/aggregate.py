@@ -1,9 +1,8 @@
 """Silver to gold: the business datasets as Parquet, reconciled to the cent before they are published."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from decimal import Decimal
 from functools import partial
 from typing import IO, Any, Final, cast
@@ -18,14 +17,14 @@ from shopease_etl.lake.manifests import Publication, publication
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, Recorded, StageResult
-from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
+from shopease_etl.transform.chunks import Chunk, CsvObject, reading
+from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts
+from shopease_etl.transform.partials import SilverParts, partial_sums
 from shopease_etl.wording import counted
 
 Totals = Mapping[str, Any]
 MOST_NAMED: Final = 5
-THREADS: Final = min(4, os.cpu_count() or 1)
 MEMORY: Final = Memory()
 
 
@@ -37,6 +36,7 @@ def aggregate(
     memory: Memory = MEMORY,
     made: SilverParts | None = None,
     progress: Progress = SILENT,
+    executor: Executor = LOCAL,
 ) -> StageResult:
     """Build the chosen datasets; gold changes when all of them are built and reconcile with silver.
 
@@ -51,7 +51,7 @@ def aggregate(
     datasets = [dataset for dataset in gold.GOLD if dataset.table in chosen]
     with publication(store) as written, made or SilverParts(memory) as silver:
         progress.start("gold")
-        _read_missing(store, datasets, silver, recorded, memory)
+        _read_missing(store, datasets, silver, recorded, memory, executor)
         found = silver.frames()
         _require_sums_fit(found, datasets)
         totals, frames = _build(found, datasets, written)
@@ -93,6 +93,7 @@ def _read_missing(
     silver: SilverParts,
     recorded: Mapping[str, Recorded],
     memory: Memory,
+    executor: Executor,
 ) -> None:
     """Add from the lake what the datasets need and nobody has added."""
     needed = {"transactions"} | {name for dataset in datasets for name in dataset.table.inputs}
@@ -102,17 +103,16 @@ def _read_missing(
         (table, CsvObject(store, table.silver_key, recorded, batch_bytes=size, known=used[table.name]))
         for table in missing
     ]
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="aggregate") as pool:
-        for table, file in files:
-            file.require_columns(table)
-            with reading(file.key):
-                for _ in in_order(pool, partial(_add, silver, table, file, memory), file.pieces(), THREADS + 1):
-                    pass
+    for table, file in files:
+        file.require_columns(table)
+        with reading(file.key), closing(executor.map(partial(_partial_sums, table), file.chunks())) as found:
+            for sums in found:
+                memory.require_room()
+                silver.add(table, sums)
 
 
-def _add(silver: SilverParts, table: Table, file: CsvObject, memory: Memory, piece: Piece) -> None:
-    memory.require_room()
-    silver.add(table, file.frame(piece, gold.USED[table.name]))
+def _partial_sums(table: Table, chunk: Chunk) -> gold.Frames:
+    return partial_sums(chunk.frame(gold.USED[table.name]), table)
 
 
 def _require_sums_fit(silver: gold.Frames, datasets: Sequence[GoldDataset]) -> None:

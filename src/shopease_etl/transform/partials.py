@@ -1,6 +1,5 @@
 """What gold is made of, put together from pieces of silver as they come."""
 
-import threading
 from collections import defaultdict
 from typing import Final, Self
 
@@ -15,7 +14,7 @@ _MOST_PIECES: Final = 16
 
 
 class SilverParts:
-    """Sums and counts of the sales, and the columns of the other tables that gold needs; several threads may add.
+    """Sums and counts of the sales, and the columns of the other tables that gold needs.
 
     Memory grows with days, products and customers, not with sales.
     """
@@ -24,7 +23,6 @@ class SilverParts:
         self._tables: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._pairs = {distinct.name: memory.spill(gold.DAY) for distinct in DISTINCTS}
-        self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -37,23 +35,19 @@ class SilverParts:
         """Whether anything of the table was added."""
         return table.name in self._tables
 
-    def add(self, table: Table, silver: pl.DataFrame) -> None:
-        """Take some rows of a table of silver, in any order."""
-        typed = _typed(silver, table)
+    def add(self, table: Table, sums: gold.Frames) -> None:
+        """Take what `partial_sums` made of some rows of a table, in any order."""
+        self._tables.setdefault(table.name, [])
         if table != TRANSACTIONS:
-            with self._guard:
-                self._tables[table.name].append(typed)
+            self._tables[table.name].append(sums[table.name])
             return
         for distinct in DISTINCTS:
-            self._pairs[distinct.name].add(distinct.of(typed))
-        sums = [(part, part.of(typed)) for part in PARTS]
-        with self._guard:
-            self._tables[table.name] = []
-            for part, frame in sums:
-                pieces = self._parts[part.name]
-                pieces.append(frame)
-                if len(pieces) >= _MOST_PIECES:
-                    pieces[:] = [part.together(pl.concat(pieces))]
+            self._pairs[distinct.name].add(sums[distinct.name])
+        for part in PARTS:
+            pieces = self._parts[part.name]
+            pieces.append(sums[part.name])
+            if len(pieces) >= _MOST_PIECES:
+                pieces[:] = [part.together(pl.concat(pieces))]
 
     def frames(self) -> gold.Frames:
         """The parts of all sales by name, and the other tables by theirs."""
@@ -63,6 +57,17 @@ class SilverParts:
             buckets = self._pairs[distinct.name].buckets()
             found[distinct.name] = pl.concat([distinct.counted(pairs) for pairs in buckets])
         return found
+
+
+def partial_sums(silver: pl.DataFrame, table: Table) -> dict[str, pl.DataFrame]:
+    """What gold is made of, by name, of some rows of a table: sums and pairs of sales, or the columns of another table.
+
+    It may run in another process.
+    """
+    typed = _typed(silver, table)
+    if table != TRANSACTIONS:
+        return {table.name: typed}
+    return {part.name: part.of(typed) for part in PARTS} | {item.name: item.of(typed) for item in DISTINCTS}
 
 
 def _typed(silver: pl.DataFrame, table: Table) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Where statements end, however the data is cut into pieces."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.source.dumps import lexer
@@ -25,7 +25,6 @@ def end_of(text: bytes, size: int) -> tuple[int, str]:
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map(b"".join), st.integers(1, 20))
-@settings(max_examples=400, deadline=None)
 def test_pieces_change_nothing(text: bytes, size: int) -> None:
     assert end_of(text, size) == end_of(text, len(text) + 1)
 

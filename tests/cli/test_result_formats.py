@@ -1,4 +1,4 @@
-"""Each format keeps what a value is: NULL apart from '', every cent, dates in ISO."""
+"""Each format keeps the values: NULL differs from '', decimals have all digits, dates are in ISO."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shopease_etl.cli.formats import write_csv, write_json, write_parquet
+from shopease_etl.cli.result_formats import write_csv, write_file, write_json
 from shopease_etl.errors import ShopeaseError
 
 TABLE = pa.table(
@@ -33,7 +33,7 @@ def reader(table: pa.Table = TABLE) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=2))
 
 
-def test_csv_keeps_null_apart_from_the_empty_string() -> None:
+def test_csv_distinguishes_null_from_the_empty_string() -> None:
     stream = io.StringIO()
     assert write_csv(reader(), stream) == 5
     assert stream.getvalue() == (
@@ -58,7 +58,7 @@ def test_json_has_all_digits_of_a_decimal() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_json_and_csv_of_hardly_anything(rows: int) -> None:
+def test_json_and_csv_of_no_row_and_of_one(rows: int) -> None:
     csv_stream, json_stream = io.StringIO(), io.StringIO()
     write_csv(reader(TABLE.select(["n"]).slice(0, rows)), csv_stream)
     write_json(reader(TABLE.select(["n"]).slice(0, rows)), json_stream)
@@ -66,13 +66,13 @@ def test_json_and_csv_of_hardly_anything(rows: int) -> None:
     assert json.loads(json_stream.getvalue()) == [{"n": 1}] * rows
 
 
-def test_columns_of_one_name_stay_apart_in_json() -> None:
+def test_columns_with_the_same_name_are_numbered_in_json() -> None:
     stream = io.StringIO()
     write_json(reader(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["id", "id"])), stream)
     assert json.loads(stream.getvalue()) == [{"id": 1, "id_1": 2}]
 
 
-def test_numbers_json_does_not_have_and_nested_values() -> None:
+def test_json_of_nan_and_of_nested_values() -> None:
     table = pa.table(
         {"f": [float("nan"), 0.5], "list": [[Decimal("1.50"), None], []], "row": [{"a": date(2024, 1, 1)}, None]}
     )
@@ -84,8 +84,8 @@ def test_numbers_json_does_not_have_and_nested_values() -> None:
     ]
 
 
-def test_parquet_keeps_types_and_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    assert write_parquet(reader(), tmp_path / "x.parquet") == 5
+def test_parquet_keeps_types_and_is_complete_or_absent(tmp_path: Path) -> None:
+    assert write_file(reader(), tmp_path / "x.parquet", "parquet") == 5
     assert pq.read_table(tmp_path / "x.parquet").equals(TABLE)
 
     def failing() -> pa.RecordBatchReader:
@@ -96,7 +96,7 @@ def test_parquet_keeps_types_and_appears_whole_or_not_at_all(tmp_path: Path) -> 
         return pa.RecordBatchReader.from_batches(TABLE.schema, batches())
 
     with pytest.raises(ShopeaseError, match="broken off"):
-        write_parquet(failing(), tmp_path / "y.parquet")
-    with pytest.raises(ShopeaseError, match="cannot be written"):
-        write_parquet(reader(), tmp_path / "nowhere" / "z.parquet")
+        write_file(failing(), tmp_path / "y.parquet", "parquet")
+    with pytest.raises(ShopeaseError, match="cannot write"):
+        write_file(reader(), tmp_path / "nowhere" / "z.parquet", "parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]

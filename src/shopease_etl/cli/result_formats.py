@@ -1,4 +1,4 @@
-"""Query results as CSV, JSON and Parquet, written batch by batch: a big result never is in memory whole."""
+"""Query results as CSV, JSON and Parquet, written batch by batch, so that memory stays bounded."""
 
 import json
 import math
@@ -15,11 +15,9 @@ import pyarrow.parquet as pq
 
 from shopease_etl.errors import UnreachableError
 
-_NEEDS_QUOTES: Final = '^$|[",\r\n]'
-
 
 def write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> int:
-    """Writes CSV as COPY does, NULL an empty field and the empty string `""`; gives the number of rows."""
+    """Write CSV like COPY: NULL is an empty field, the empty string is `""`. Returns the number of rows."""
     stream.write(",".join(_csv_text(pa.array(reader.schema.names, pa.string())).to_pylist()) + "\n")
     rows = 0
     for batch in reader:
@@ -31,26 +29,22 @@ def write_csv(reader: pa.RecordBatchReader, stream: TextIO) -> int:
 
 
 def as_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
-    """The text that CSV has for each value, without quotes; NULL stays NULL."""
+    """Each value as it is written in CSV, without quotes; NULL stays NULL."""
     if pa.types.is_string(column.type):
         return column
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_decimal(column.type):
-        return pa.array([None if value is None else _plain(value) for value in column.to_pylist()], pa.string())
+        return pa.array([None if value is None else _json_text(value) for value in column.to_pylist()], pa.string())
     return column.cast(pa.string())
-
-
-def _plain(value: object) -> str:
-    return format(value, "f") if isinstance(value, Decimal) else _json_text(value)
 
 
 def _csv_text(column: "pa.Array[Any]") -> "pa.Array[Any]":
     doubled = pc.replace_substring(column, '"', '""')
     in_quotes = pc.binary_join_element_wise('"', doubled, '"', "")
-    return pc.if_else(pc.match_substring_regex(column, _NEEDS_QUOTES), in_quotes, column).fill_null("")
+    return pc.if_else(pc.match_substring_regex(column, '^$|[",\r\n]'), in_quotes, column).fill_null("")
 
 
 def write_json(reader: pa.RecordBatchReader, stream: TextIO) -> int:
-    """Writes an array of objects, one a line; decimals are number literals with all their digits; gives the rows."""
+    """Write an array of objects, one per line; decimals are numbers with all digits. Returns the number of rows."""
     names = [json.dumps(name, ensure_ascii=False) for name in _distinct(reader.schema.names)]
     rows = 0
     stream.write("[")
@@ -80,34 +74,44 @@ def _json_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
-    """Writes a Parquet file (zstd) that appears under its name when it is whole; gives the number of rows."""
-    temporary = path.with_name(f".{path.name}.part")
+TEXT_WRITERS: Final = {"csv": write_csv, "json": write_json}
+
+
+def write_file(reader: pa.RecordBatchReader, path: Path, output_format: str) -> int:
+    """Write a file (Parquet with zstd); it gets its name when it is complete. Returns the number of rows.
+
+    Raises:
+        UnreachableError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
     try:
-        rows = _write_parquet(reader, temporary)
-        temporary.replace(path)
+        if output_format == "parquet":
+            rows = _write_parquet(reader, part)
+        else:
+            with part.open("w", encoding="utf-8", newline="") as stream:
+                rows = TEXT_WRITERS[output_format](reader, stream)
+        part.replace(path)
     except OSError as error:
-        raise UnreachableError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UnreachableError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     return rows
 
 
 def _write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
-    schema = pa.schema(
-        [field.with_name(name) for field, name in zip(reader.schema, _distinct(reader.schema.names), strict=True)]
-    )
+    names = _distinct(reader.schema.names)
+    schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
     rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in reader:
-            writer.write_batch(batch.rename_columns(schema.names))
+            writer.write_batch(batch.rename_columns(names))
             rows += batch.num_rows
     return rows
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names with a number after each that has been there before: JSON and Parquet readers take the last of two."""
+    """The names, with a number after repeated ones: of two equal names, readers of JSON see only the last."""
     distinct: list[str] = []
     for name in names:
         candidate, number = name, 1

@@ -1,4 +1,4 @@
-"""Answers to queries as users of the command line meet them: formats, files, streams, and what is refused."""
+"""`shopease query` as its users see it: formats, files, streams, and errors."""
 
 import io
 import json
@@ -26,16 +26,16 @@ STORES: Final = "SELECT store_id, state FROM shopease_catalog.stores ORDER BY st
 
 
 @pytest.mark.parametrize("sql", CONTRACT, ids=["revenue days", "best products", "store revenue"])
-def test_the_analysts_queries_are_answered_word_for_word(shop: Shop, sql: str) -> None:
-    told = shop.run("query", sql, "--json").done().document
+def test_the_queries_of_the_contract_return_their_columns(shop: Shop, sql: str) -> None:
+    document = shop.run("query", sql, "--json").done().document
     wanted = re.findall(r"(\w+)(?=,|\nFROM)", sql.partition("\nFROM")[0] + "\nFROM")
-    assert list(told["rows"][0]) == wanted
-    assert told["row_count"] == (5 if "GROUP BY" in sql else 10)
-    revenue = [row.get("revenue", row.get("total_revenue")) for row in told["rows"]]
+    assert list(document["rows"][0]) == wanted
+    assert document["row_count"] == (5 if "GROUP BY" in sql else 10)
+    revenue = [row.get("revenue", row.get("total_revenue")) for row in document["rows"]]
     assert revenue == sorted(revenue, reverse=True)
 
 
-def test_answers_in_every_format_are_the_same(shop: Shop) -> None:
+def test_every_format_has_the_same_rows(shop: Shop) -> None:
     as_csv = pl.read_csv(io.StringIO(shop.run("query", STORES, "--format", "csv").done().stdout))
     as_json = pl.DataFrame(json.loads(shop.run("query", STORES, "--format", "json").done().stdout))
     shop.run("query", STORES, "--format", "parquet", "--output", "stores.parquet").done()
@@ -46,19 +46,19 @@ def test_answers_in_every_format_are_the_same(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["csv", "json", "parquet"])
-def test_an_answer_that_cannot_be_written_is_exit_4(shop: Shop, output_format: str) -> None:
-    told = shop.run("query", "SELECT 1 AS one", "--format", output_format, "--output", f"nowhere/x.{output_format}")
-    told.failed(4, f"nowhere/x.{output_format}")
+def test_a_result_that_cannot_be_written_to_its_file_is_exit_code_4(shop: Shop, output_format: str) -> None:
+    ended = shop.run("query", "SELECT 1 AS one", "--format", output_format, "--output", f"nowhere/x.{output_format}")
+    ended.failed(4, f"nowhere/x.{output_format}")
 
 
-def test_an_answer_is_not_written_into_the_lake(shop: Shop) -> None:
+def test_a_result_is_not_written_into_the_lake(shop: Shop) -> None:
     before = hashes(shop.folder / "lake")
     for output in ("lake/gold/daily_sales_summary/data.parquet", "lake/../lake/answer.parquet"):
         shop.run("query", STORES, "--output", output).failed(2, f"--output {output} is inside the lake")
     assert hashes(shop.folder / "lake") == before
 
 
-def test_a_folder_that_is_not_there_is_said_before_the_query_runs(shop: Shop) -> None:
+def test_a_missing_output_folder_is_reported_before_the_query_runs(shop: Shop) -> None:
     shop.run("query", "SELECT 1 FROM nope", "--output", "nowhere/x.csv").failed(4, "there is no folder nowhere")
 
 
@@ -82,7 +82,7 @@ def test_the_shipped_queries_are_listed(shop: Shop) -> None:
         ("SELEC 1", "line 1, column 1"),
     ],
 )
-def test_wrong_sql_is_exit_2_and_names_the_place(shop: Shop, sql: str, place: str) -> None:
+def test_wrong_sql_is_exit_code_2_and_names_the_place(shop: Shop, sql: str, place: str) -> None:
     shop.run("query", sql).failed(2, place)
 
 
@@ -99,7 +99,7 @@ def test_sql_that_writes_is_refused(shop: Shop, sql: str) -> None:
     assert hashes(shop.folder) == before
 
 
-def test_the_reader_of_a_long_answer_may_leave(shop: Shop) -> None:
+def test_the_reader_of_a_long_result_may_leave(shop: Shop) -> None:
     with shop.start("query", "SELECT * FROM shopease_catalog.transactions", "--format", "csv") as process:
         assert process.stdout
         assert process.stderr
@@ -109,20 +109,20 @@ def test_the_reader_of_a_long_answer_may_leave(shop: Shop) -> None:
     assert complaint == ""
 
 
-def test_two_columns_of_one_name_are_both_drawn(shop: Shop) -> None:
-    told = shop.run("query", "SELECT 1 AS a, 2 AS a").done()
-    assert told.stdout.split()[-2:] == ["1", "2"]
+def test_two_columns_with_the_same_name_are_both_shown(shop: Shop) -> None:
+    ended = shop.run("query", "SELECT 1 AS a, 2 AS a").done()
+    assert ended.stdout.split()[-2:] == ["1", "2"]
 
 
 def test_a_table_in_a_pipe_has_all_rows(shop: Shop) -> None:
     sql = "SELECT transaction_id FROM shopease_catalog.transactions ORDER BY transaction_id"
     as_csv = shop.run("query", sql, "--format", "csv").done().stdout.split()
-    told = shop.run("query", sql).done()
-    assert told.stdout.split() == [as_csv[0], "-" * len("transaction_id"), *as_csv[1:]]
-    assert told.stderr == f"{len(as_csv) - 1:,} rows\n"
+    ended = shop.run("query", sql).done()
+    assert ended.stdout.split() == [as_csv[0], "-" * len("transaction_id"), *as_csv[1:]]
+    assert ended.stderr == f"{len(as_csv) - 1:,} rows\n"
 
 
-def test_the_ending_of_a_file_tells_its_format(shop: Shop, tmp_path: Path) -> None:
+def test_the_suffix_of_a_file_sets_its_format(shop: Shop, tmp_path: Path) -> None:
     shop.run("query", "SELECT 1 AS a", "--output", str(tmp_path / "a.csv")).done()
     assert (tmp_path / "a.csv").read_text() == "a\n1\n"
 
@@ -131,6 +131,6 @@ def test_json_and_another_format_exclude_each_other(shop: Shop) -> None:
     shop.run("query", "SELECT 1", "--json", "--format", "csv").failed(2, "--json writes its own document")
 
 
-def test_what_the_output_cannot_encode_is_written_as_its_number(shop: Shop) -> None:
+def test_characters_that_stdout_cannot_encode_are_escaped(shop: Shop) -> None:
     narrow = replace(shop, more={"PYTHONIOENCODING": "ascii"})
     assert narrow.run("query", "SELECT 'é' AS a", "--format", "csv").done().stdout == "a\n\\xe9\n"

@@ -1,0 +1,168 @@
+"""The commands that make runs: the whole pipeline, its stages, a retry."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from shopease_etl.cli import options
+from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.run_summary import next_steps, run_summary
+from shopease_etl.cli.tabular import Grid
+from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
+from shopease_etl.pipeline.plan import Consent, Plan, plan_all, plan_datasets, plan_tables
+from shopease_etl.report import RunResult
+
+
+def run_all(
+    context: CommandContext,
+    dry_run: options.DryRun = False,
+    skip_crawl: options.SkipCrawl = False,
+    first: Annotated[
+        Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The first stage to run.")
+    ] = "extract",
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Extract, clean, aggregate and crawl, and check that all totals match to the cent.
+
+    Example: shopease run-all --lake /data/lake --json
+    """
+    plan = plan_all(first, skip_crawl=skip_crawl)
+    consent = Consent(accept_drift, allow_shrink, allow_rejects)
+    if dry_run:
+        _check_and_show(context, plan, consent)
+    else:
+        _run_plan(context, plan, consent, wait)
+
+
+def retry(
+    context: CommandContext,
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Resume the last failed run from the first stage that did not finish.
+
+    Example: shopease run-all || shopease retry
+    """
+    from shopease_etl.pipeline.resume import resume
+
+    overrides = Consent(accept_drift, allow_shrink, allow_rejects)
+    _show(context, resume(context.pipeline, overrides=overrides, wait=wait))
+
+
+def extract(
+    context: CommandContext,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="Only this table; repeatable.",
+            autocompletion=options.completion(table.name for table in TABLES),
+        ),
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
+    accept_drift: options.AcceptDrift = False,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Copy the source tables to bronze: all from one snapshot, all or none.
+
+    Example: shopease extract --table customers --table transactions
+    """
+    plan = plan_tables("extract", table or (), fail_fast=fail_fast)
+    _run_plan(context, plan, Consent(accept_drift, allow_shrink), wait)
+
+
+def clean(
+    context: CommandContext,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME",
+            help="Only this table; repeatable.",
+            autocompletion=options.completion(table.name for table in CLEANED_TABLES),
+        ),
+    ] = None,
+    allow_shrink: options.AllowShrink = False,
+    allow_rejects: options.AllowRejects = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Clean bronze into silver; rejected rows go to quarantine with the reason.
+
+    Example: shopease clean --table products
+    """
+    consent = Consent(to_shrink=allow_shrink, to_rejects=allow_rejects)
+    _run_plan(context, plan_tables("clean", table or ()), consent, wait)
+
+
+def aggregate(
+    context: CommandContext,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Only this dataset; repeatable.",
+            autocompletion=options.completion(dataset.name for dataset in GOLD_TABLES),
+        ),
+    ] = None,
+    allow_shrink: options.AllowShrink = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Build gold from silver as Parquet, and check that their totals match.
+
+    Example: shopease aggregate --dataset customer_analytics
+    """
+    _run_plan(context, plan_datasets(dataset or ()), Consent(to_shrink=allow_shrink), wait)
+
+
+def crawl(
+    context: CommandContext,
+    crawlers: Annotated[
+        bool, typer.Option("--crawlers", help="Also run the Glue crawlers and wait for them (S3 lakes only).")
+    ] = False,
+    wait: options.Wait = 0,
+) -> None:
+    """Register the lake's tables and views in Glue or in a local catalog, and query each once.
+
+    Example: shopease crawl --crawlers
+    """
+    _run_plan(context, Plan(("crawl",), crawlers=crawlers), Consent(), wait)
+
+
+def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> None:
+    """Check what a run needs at its start, and show what it would read and write."""
+    from shopease_etl.pipeline.preflight import check_plan
+
+    check_plan(plan, context.pipeline, consent)
+    steps = plan.steps()
+    rows = [(step.stage, step.dataset, "\n".join(step.reads), "\n".join(step.writes)) for step in steps]
+    context.console.result(steps, lambda: Grid(("stage", "dataset", "reads", "writes"), rows, droppable=("reads",)))
+
+
+def _run_plan(context: CommandContext, plan: Plan, consent: Consent, wait: float) -> None:
+    from shopease_etl.pipeline.run import run
+
+    _show(context, run(plan, context.pipeline, overrides=consent, wait=wait))
+
+
+def _show(context: CommandContext, run: RunResult) -> None:
+    """Show what a run did, and what to do next.
+
+    With `--quiet` a run that succeeds prints nothing: cron mails only failures.
+    """
+    from shopease_etl.pipeline import wiring
+
+    settings, console = context.settings, context.console
+    if console.json or not console.quiet:
+        prices = wiring.prices(settings) if wiring.lake_store(settings).is_on_aws else None
+        location = settings.lake.rstrip("/")
+        console.result(run, lambda: run_summary(run, location, prices), f"run {run.run_id} {run.status}")
+    if not console.json:
+        console.message(next_steps(run))
