@@ -20,7 +20,7 @@ from unittest.mock import patch
 from benchmarks import csv_floor, machine
 from benchmarks.rounds import prepared
 from benchmarks.table import machine_line, table
-from shopease_etl.contract import tables
+from shopease_etl.contract import gold, layout, tables
 from shopease_etl.lake import manifests
 from shopease_etl.lake.store import Upload, open_store
 from shopease_etl.stages import aggregate, clean
@@ -100,7 +100,7 @@ def one_round(bronze: Path, folder: Path) -> Counter[str]:
     """The CPU seconds of every part of cleaning and aggregating this bronze into the folder."""
     lake_folder = folder / "lake"
     lake_folder.mkdir()
-    (lake_folder / tables.BRONZE).symlink_to(bronze)
+    (lake_folder / layout.BRONZE).symlink_to(bronze)
     store, memory, clock = open_store(str(lake_folder)), Memory(folder=folder), Clock()
 
     def both() -> None:
@@ -115,7 +115,7 @@ def one_round(bronze: Path, folder: Path) -> Counter[str]:
             feed=made,
             executor=executor,
         )
-        aggregate.aggregate(store, tables.GOLD_TABLES, recorded=recorded, memory=memory, made=made, executor=executor)
+        aggregate.aggregate(store, gold.GOLD, recorded=recorded, memory=memory, made=made, executor=executor)
 
     with watched(clock):
         clock.timed(_REST, both)()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from shopease_etl.contract.tables import RUNS
+from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.cleanup import is_own
 from shopease_etl.lake.lock.lock import LakeLock

@@ -3,7 +3,6 @@
 import functools
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from random import SystemRandom
@@ -31,6 +30,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from shopease_etl import cancel
 from shopease_etl.errors import UnreachableError
 
 ATTEMPTS: Final = 6
@@ -110,6 +110,7 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
     with refusals(what or service):
         session = botocore.session.Session()
         session.register_component("data_loader", models())
+        session.register("creating-client-class", _let_calls_be_left)
         # Standard mode tries again after 5xx, throttling and lost connections, with jittered exponential backoff.
         attempts = session.get_config_variable("max_attempts") or ATTEMPTS
         config = Config(
@@ -118,6 +119,18 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
         # AWS_REGION is what AWS's other tools read; boto3 does not
         chosen = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
         return boto3.session.Session(botocore_session=session).client(service, region_name=chosen, config=config)
+
+
+class _Leavable:
+    """The part of a client that makes its calls such that an interrupt need not wait for the answer."""
+
+    def _make_api_call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
+        call = super()._make_api_call  # type: ignore[misc]  # the client's own, as the class stands before it
+        return cancel.call(lambda: call(operation, parameters))
+
+
+def _let_calls_be_left(base_classes: list[type], **_: object) -> None:
+    base_classes.insert(0, _Leavable)
 
 
 class ObjectBody:
@@ -142,18 +155,21 @@ class ObjectBody:
     def read(self, size: int = -1) -> bytes:
         """The next bytes, `size` of them unless the object ends; all that are left where it is negative."""
         until = self._end if size < 0 else min(self._end, self._next + size)
-        pieces = []
         with refusals(self._uri):
-            while self._next < until:
-                pieces.append(self._piece(min(PIECE, until - self._next)))
-                self._next += len(pieces[-1])
-            if self._next == self._end:
-                self._body.read(1)  # boto3 compares the checksum of a whole object only when it finds the end
-        return b"".join(pieces)
+            return cancel.call(lambda: self._until(until))
 
     def close(self) -> None:
         """Give the connection back."""
         self._body.close()
+
+    def _until(self, until: int) -> bytes:
+        pieces = []
+        while self._next < until:
+            pieces.append(self._piece(min(PIECE, until - self._next)))
+            self._next += len(pieces[-1])
+        if self._next == self._end:
+            self._body.read(1)  # boto3 compares the checksum of a whole object only when it finds the end
+        return b"".join(pieces)
 
     def _piece(self, size: int) -> bytes:
         for attempt in range(1, ATTEMPTS + 1):
@@ -181,7 +197,7 @@ def _first_byte(answer: Mapping[str, Any]) -> int:
 
 def _pause(attempt: int) -> None:
     """Wait as botocore does between its tries: a random share of a time that doubles."""
-    time.sleep(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
+    cancel.wait(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
 
 
 def code_of(error: BaseException | None) -> str:

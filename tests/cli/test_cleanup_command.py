@@ -11,13 +11,14 @@ import pytest
 
 from accounts import Account
 from commands import Shop, end
+from lakes import KEYS
 from leases import holder
-from shopease_etl.contract.tables import GOLD_TABLES, KEYS
+from shopease_etl.contract import gold
 from shopease_etl.lake.lock.lease import leased
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import put_stream
 
-GOLD = {table.key for table in GOLD_TABLES}
+GOLD = {table.key for table in gold.GOLD}
 
 
 @pytest.fixture

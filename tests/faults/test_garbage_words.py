@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from garbage import damaged, damaged_json, feed, odd_text
+from pydantic import SecretStr
 
 from shopease_etl.contract import values
 from shopease_etl.lake.local import LocalStore
@@ -53,7 +54,8 @@ def test_settings(rounds: int, name: str, tmp_path: Path, monkeypatch: pytest.Mo
         if isinstance(found := getattr(settings, name), float):
             assert 0 <= found < float("inf")
 
-    usual = [str(Settings.model_fields[name].default)] * len(SAMPLES)
+    default = Settings.model_fields[name].default
+    usual = [default.get_secret_value() if isinstance(default, SecretStr) else str(default)] * len(SAMPLES)
     assert feed(f"setting {name}", rounds, lambda random: odd_text(random, *usual, *SAMPLES), read)[0]
 
 

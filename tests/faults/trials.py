@@ -23,7 +23,9 @@ from lake_views import LakeView, LocalView, S3View
 from accounts import Account
 from commands import PROMISED, Ended, Shop, copy_of, count, execute
 from conftest import eventually, is_stopped
-from shopease_etl.contract.tables import CLEANED_TABLES, GENERATIONS, KEYS, QUARANTINE
+from lakes import KEYS
+from shopease_etl.contract.layout import GENERATIONS, QUARANTINE
+from shopease_etl.contract.tables import CLEANED_TABLES
 
 FORMER: Final = "the former"
 NEW: Final = "the new"

@@ -11,7 +11,7 @@ import pytest
 
 from accounts import Account
 from leases import SHORT, holder, lease_in, refusal
-from shopease_etl.contract.tables import LEASE
+from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.lock.lease import SLACK, Lease, leased
 from shopease_etl.lake.s3 import S3Store

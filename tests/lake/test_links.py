@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 import pytest
 
 from commands import Shop
-from shopease_etl.contract.tables import CUSTOMERS, GENERATIONS, JOURNAL
+from shopease_etl.contract.layout import GENERATIONS, JOURNAL
+from shopease_etl.contract.tables import CUSTOMERS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.lock import file as lock

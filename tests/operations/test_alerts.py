@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from pydantic import SecretStr
 
 from commands import Shop, copy_of, end, execute
 from shopease_etl.errors import ConfigurationError, ShopeaseError
@@ -251,7 +252,9 @@ def test_an_alert_that_is_not_answered_holds_nobody_up(
 ) -> None:
     monkeypatch.setattr(alerts_sending, "PATIENCE_SECONDS", 0.2)
     with listening(gate=threading.Event()) as (_, address):
-        told = alerts_sending.send([address.replace("http", "json")], Alert("title", "text", is_failure=True))
+        told = alerts_sending.send(
+            [SecretStr(address.replace("http", "json"))], Alert("title", "text", is_failure=True)
+        )
     assert not told
     assert "no answer in 0.2 s" in caplog.text
     for thread in threading.enumerate():
@@ -261,10 +264,10 @@ def test_an_alert_that_is_not_answered_holds_nobody_up(
 
 def test_a_test_alert_arrives_or_says_why_not(mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
-    alerts_sending.send_test([address], "lake")
+    alerts_sending.send_test([SecretStr(address)], "lake")
     assert box.subjects == ["shopease: a test: lake"]
     with pytest.raises(ConfigurationError, match=r"address 2 of SHOPEASE_ALERTS is not understood \(nonsense://"):
-        alerts_sending.send_test([address, "nonsense://secret"], "lake")
+        alerts_sending.send_test([SecretStr(address), SecretStr("nonsense://secret")], "lake")
 
 
 def test_check_tells_of_alerts_and_sends_a_test_if_asked(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:

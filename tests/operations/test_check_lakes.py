@@ -15,7 +15,7 @@ import pytest
 
 from accounts import REGION, Account, running_emulator, set_environment
 from commands import Shop
-from shopease_etl.contract.tables import JOURNAL
+from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.lock import file as lock
 from shopease_etl.lake.lock.holder import Holder, this_process

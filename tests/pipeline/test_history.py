@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands import Shop, end, hashes
-from shopease_etl.contract.tables import CUSTOMERS, GENERATIONS, RUNS, STORES, TRANSACTIONS
+from shopease_etl.contract.layout import GENERATIONS, RUNS
+from shopease_etl.contract.tables import CUSTOMERS, STORES, TRANSACTIONS
 from shopease_etl.lake.manifests import next_run_id, recorded_datasets, run_keys
 from shopease_etl.lake.publish import write_manifest
 from shopease_etl.lake.store import LakeStore, open_store, put_stream

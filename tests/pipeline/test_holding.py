@@ -15,7 +15,7 @@ import pytest
 
 from accounts import Account
 from leases import lease_in
-from shopease_etl.contract.tables import LEASE
+from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.s3 import S3Store

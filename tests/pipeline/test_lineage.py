@@ -20,7 +20,7 @@ from shopease_etl.pipeline import lineage
 from shopease_etl.pipeline.events import Events
 from shopease_etl.pipeline.plan import Plan, plan_all, plan_tables
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult
+from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult, Status
 from shopease_etl.settings import Settings, load
 
 RUN_ID: Final = "20260101T000000.000000Z-ab12"
@@ -97,7 +97,7 @@ def in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def run_of(status: str = "succeeded", error: str | None = None, **changed: Any) -> RunResult:
     """A run of `PLAN`."""
     times = ("2026-01-01T00:00:00.000+00:00", "2026-01-01T00:00:04.200+00:00")
-    usual = RunResult(RUN_ID, status, *times, "1", (EXTRACTED, CLEANED), {}, SOURCE, error)
+    usual = RunResult(RUN_ID, Status(status), *times, "1", (EXTRACTED, CLEANED), {}, SOURCE, error)
     return replace(usual, **changed)
 
 
@@ -214,8 +214,9 @@ def test_a_run_of_one_stage_has_its_name_and_reads_what_is_there() -> None:
 def test_gold_reads_silver() -> None:
     plan = Plan(("aggregate",), datasets=PLAN.datasets[:1])
     start = told(run_of(stages=(), published=False, status="failed", error="x"), open_stage="aggregate", plan=plan)[1]
-    inputs = plan.datasets[0].inputs
-    assert [name.split("/silver/")[1].split("/")[0] for _, name in names(start["inputs"])] == list(inputs)
+    assert [name.partition("/silver/")[2] for _, name in names(start["inputs"])] == [
+        key.removeprefix("silver/") for key in plan.datasets[0].reads
+    ]
 
 
 @pytest.mark.parametrize(

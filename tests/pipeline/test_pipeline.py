@@ -17,7 +17,8 @@ from accounts import Account
 from commands import Shop, count, execute, hashes, is_manifest
 from lakes import KEYS, given_pipeline, read
 from shopease_etl import __version__
-from shopease_etl.contract.tables import CLEANED_TABLES, CUSTOMERS, GOLD_TABLES, TABLES, TRANSACTIONS
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CLEANED_TABLES, CUSTOMERS, TABLES, TRANSACTIONS
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
@@ -162,7 +163,7 @@ def test_the_sums_agree_to_the_cent(sales: str, tmp_path: Path) -> None:
     assert sums["agrees"] is True
     assert (sums["silver_transactions"], sums["silver_revenue"]) == (silver.height, revenue)
     for table, column, subject in zip(
-        GOLD_TABLES, ("total_revenue", "total_revenue", "total_spent"), (None, "product_id", "customer_id"), strict=True
+        GOLD, ("total_revenue", "total_revenue", "total_spent"), (None, "product_id", "customer_id"), strict=True
     ):
         found = Decimal(pl.read_parquet(tmp_path / "lake" / table.key)[column].sum())
         assert found == sums[f"{table.name}_revenue"]
@@ -197,7 +198,7 @@ def test_an_empty_source_gives_a_whole_empty_lake(bare: str, tmp_path: Path) -> 
     run = shop.run("run-all", "--json").done().document
     assert run["reconciliation"]["agrees"] is True
     assert set(hashes(tmp_path / "lake")) == KEYS
-    for table in GOLD_TABLES:
+    for table in GOLD:
         found = pl.read_parquet(tmp_path / "lake" / table.key)
         assert (found.columns, found.height) == ([column.name for column in table.columns], 0)
     answer = shop.run("query", "SELECT count(*) AS n FROM shopease_catalog.transactions", "--json").done().document

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from commands import copy_of, execute
 from lakes import extracted, given_pipeline
-from shopease_etl.contract import tables
-from shopease_etl.contract.tables import CUSTOMERS, DAILY_SALES_SUMMARY, PRODUCTS, STORES, TRANSACTIONS
+from shopease_etl.contract import layout, tables
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import Store, Upload, put_stream
@@ -88,7 +89,7 @@ def test_what_a_run_wrote_is_counted_and_summed_again(lake: LocalStore, stages: 
     assert told["daily_sales_summary_transactions"] == len(sales)
 
 
-@pytest.mark.parametrize("layer", tables.LAYERS)
+@pytest.mark.parametrize("layer", layout.LAYERS)
 def test_an_object_that_is_not_as_it_was_written_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
     item = next(item for stage in stages for item in stage.datasets if item.layer == layer)
     path = lake.root / item.key
@@ -101,7 +102,7 @@ def test_an_object_that_is_not_as_it_was_written_is_refused(lake: LocalStore, st
     reread(lake, stages)
 
 
-@pytest.mark.parametrize("layer", tables.LAYERS)
+@pytest.mark.parametrize("layer", layout.LAYERS)
 def test_another_count_of_rows_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
     item = next(item for stage in stages for item in stage.datasets if item.layer == layer)
     wrong = with_item(stages, item.key, lambda it: replace(it, rows_out=it.rows_out + 7))

@@ -11,7 +11,9 @@ import pytest
 
 from accounts import Account
 from commands import Shop, copy_of, end, execute, hashes, leftovers
-from shopease_etl.contract.tables import CUSTOMERS, KEYS, QUARANTINE
+from lakes import KEYS
+from shopease_etl.contract.layout import QUARANTINE
+from shopease_etl.contract.tables import CUSTOMERS
 from shopease_etl.lake.local import STAGING
 from shopease_etl.lake.store import open_store
 

@@ -14,7 +14,8 @@ import pytest
 
 from accounts import Account
 from commands import Shop, copy_of, end, execute, hashes, leftovers
-from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
+from lakes import KEYS
+from shopease_etl.contract.layout import GENERATIONS, RUNS
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.generations import runs_to_undo, undo
 from shopease_etl.lake.store import LakeStore, open_store, put_stream

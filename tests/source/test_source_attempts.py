@@ -14,6 +14,7 @@ from commands import execute
 from conftest import eventually
 from lakes import given_source
 from replicated import cluster
+from shopease_etl import cancel
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.source import session as source
 from shopease_etl.source.postgres import Snapshot
@@ -24,7 +25,7 @@ from shopease_etl.source.session import Source, attempted, source_snapshot
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, which are not made."""
     made: list[float] = []
-    monkeypatch.setattr(source, "_sleep", made.append)
+    monkeypatch.setattr(cancel, "wait", made.append)
     return made
 
 

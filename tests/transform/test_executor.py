@@ -14,7 +14,8 @@ import pytest
 
 from hand_made_lake import CUSTOMER_ROWS, EXTRA_COLUMN, PRODUCT_ROWS, TRANSACTION_ROWS, csv_text, names_of
 from memory_store import MemoryStore
-from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, PRODUCTS, TRANSACTIONS, Rule
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS, Rule
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import put_stream
 from shopease_etl.report import DatasetResult
@@ -163,7 +164,7 @@ def test_other_processes_make_the_same_bytes(processes: ProcessExecutor, monkeyp
             tables = (CUSTOMERS, LOUD_PRODUCTS, TRANSACTIONS)
             cleaned = clean(store, tables, "run", recorded={}, feed=fed, executor=executor)
             sums = {name: frame.sort(pl.all()).rows() for name, frame in fed.frames().items()}
-        gold = aggregate(store, GOLD_TABLES, recorded={}, executor=executor)
+        gold = aggregate(store, GOLD, recorded={}, executor=executor)
         objects = {key: sink.data for key, sink in store.objects.items()}
         found.append((objects, sums, counts(cleaned.datasets), counts(gold.datasets), gold.reconciliation))
     assert found[0] == found[1]

@@ -9,11 +9,14 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopease_etl.contract import gold
-from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS
+from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold.dataset import TOTALS, Measure, RowTotals, SalesSums
+from shopease_etl.contract.gold.formulas import finished
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.partials import SilverParts, partial_sums
 
+TEXTS = dict.fromkeys(("store_id", "customer_id"), pl.String)
 COLUMNS = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
 sales = st.lists(
     st.tuples(
@@ -37,10 +40,9 @@ def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> d
         for start in range(0, max(silver.height, 1), size):
             parts.add(TRANSACTIONS, partial_sums(silver.slice(start, size), TRANSACTIONS))
         frames = parts.frames()
-        return {
-            dataset.table.name: gold.finished(dataset.compose(frames), dataset.table).to_dicts()
-            for dataset in gold.GOLD
-        } | {"totals": frames["totals"].to_dicts()}
+        return {dataset.name: finished(dataset.build(frames), dataset).to_dicts() for dataset in GOLD} | {
+            TOTALS: frames[TOTALS].to_dicts()
+        }
 
 
 @given(sales, st.integers(1, 7))
@@ -68,6 +70,30 @@ def test_what_is_on_disk_has_no_name(tmp_path: Path) -> None:
     assert sum(bucket.n_unique() for bucket in found) == 3
 
 
-def test_parts_are_those_of_the_formulas() -> None:
-    frame = pl.DataFrame({"transaction_date": [date(2024, 1, 1)], "customer_id": [None]})
-    assert gold.DISTINCTS[0].of(frame).height == 0
+def test_only_what_the_datasets_need_is_kept() -> None:
+    """Sales by store and month, and stores, which have no silver form: their text is read as silver's would be."""
+    months = SalesSums("months", ("store_id", "year"), {"customers": Measure("distinct", "customer_id")})
+    names = ("store_id", "store_name")
+    by_store = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: names}, (months,))
+    stores = pl.DataFrame({"store_id": [" +07\n", "x", ""], "store_name": ["\u00a0Old  \n Town", " ", None]})
+    with SilverParts(Memory(), [by_store]) as parts:
+        parts.add(CUSTOMERS, partial_sums(pl.DataFrame({"customer_id": ["1"]}), CUSTOMERS, [by_store]))
+        assert [table.name for table in parts.missing()] == ["transactions", "stores"]
+        parts.add(STORES, partial_sums(stores, STORES, [by_store]))
+        for store, customer in (("1", "1"), ("1", "2"), ("1", "2"), ("2", None), (None, "1")):
+            sale = {"store_id": store, "customer_id": customer, "year": "2024", "total_amount": "1.00"}
+            rows = pl.DataFrame({**sale, "transaction_date": "2024-01-01"}, schema_overrides=TEXTS)
+            parts.add(TRANSACTIONS, partial_sums(rows, TRANSACTIONS, [by_store]))
+        frames = parts.frames()
+    assert frames["stores"].rows() == [(7, "Old Town"), (None, None), (None, None)]
+    assert frames["months"].sort("store_id").rows() == [(1, 2024, 2), (2, 2024, 0)]
+    assert frames.keys() == {"stores", "months", TOTALS}
+
+
+def test_without_sales_no_sales_are_needed() -> None:
+    rows = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: ("store_id",)})
+    with SilverParts(Memory(), [rows]) as parts:
+        parts.add(TRANSACTIONS, partial_sums(pl.DataFrame({"transaction_id": ["1"]}), TRANSACTIONS, [rows]))
+        parts.add(STORES, partial_sums(pl.DataFrame({"store_id": ["1"]}), STORES, [rows]))
+        assert not parts.missing()
+        assert rows.build(parts.frames()).rows() == [(1,)]

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.contract.tables import LAYERS
+from shopease_etl.contract.layout import LAYERS
 from shopease_etl.wording import counted
 
 if TYPE_CHECKING:

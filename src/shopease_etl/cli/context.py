@@ -49,7 +49,7 @@ class CommandContext:
         if self.settings.ping_url:
             from shopease_etl.operations.pings import Pings
 
-            listeners.append(Pings(self.settings.ping_url, shop.secrets))
+            listeners.append(Pings(self.settings.ping_url.get_secret_value(), shop.secrets))
         if self.settings.alerts:
             from shopease_etl.operations.alerts import Alerts
 
@@ -71,6 +71,6 @@ class CommandContext:
         file = flag_or_env(options.log_file, "LOG_FILE")
         console.log_to(flag_or_env(options.log_format, "LOG_FORMAT") or TEXT, Path(file) if file else None)
         for address in (self.settings.database_url, *self.settings.alerts):
-            console.secrets.learn(address)
+            console.secrets.learn(address.get_secret_value())
         console.log_to(self.settings.log_format, self.settings.log_file)
         log.debug("settings: lake %s, home %s", self.settings.lake, self.settings.home)

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.options import TEXT, GlobalOptions, add_global_options, flag_or_env
@@ -82,8 +82,7 @@ def run_program(app: typer.Typer) -> int:
     """Run the program and return the exit code; errors of usage are reported like all others."""
     os.environ.setdefault(*_ALLOCATOR)
     try:
-        with signals.guarded():
-            return int(app(standalone_mode=False) or 0)
+        return int(app(standalone_mode=False) or 0)
     except TyperException as error:
         message = " ".join(error.format_message().replace("Value error, ", "").split())
         context = getattr(error, "ctx", None)
@@ -140,4 +139,4 @@ def _guarded(context: CommandContext, work: Callable[[CommandContext], None]) ->
         context.console.failure(failure)
         raise typer.Exit(1) from error
     finally:
-        signals.conclude()
+        cancel.conclude()

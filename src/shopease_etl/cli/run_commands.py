@@ -8,7 +8,8 @@ from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.run_summary import next_steps, run_summary
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CLEANED_TABLES, TABLES
 from shopease_etl.pipeline.plan import Consent, Plan, plan_all, plan_datasets, plan_tables
 from shopease_etl.report import RunResult
 
@@ -109,7 +110,7 @@ def aggregate(
             "--dataset",
             metavar="NAME",
             help="Only this dataset; repeatable.",
-            autocompletion=options.completion(dataset.name for dataset in GOLD_TABLES),
+            autocompletion=options.completion(dataset.name for dataset in GOLD),
         ),
     ] = None,
     allow_shrink: options.AllowShrink = False,

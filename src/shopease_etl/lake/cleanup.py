@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.store import LakeStore, StoredObject, UnfinishedUpload
 from shopease_etl.wording import counted
 
 # What is made of another goes first, and last the manifests: those that are left tell what was there.
-DELETE_ORDER: Final = (tables.GOLD, tables.SILVER, tables.QUARANTINE, tables.BRONZE, tables.RUNS)
-_MANIFEST: Final = re.compile(rf"{tables.RUNS}/[^/]+\.json")
+DELETE_ORDER: Final = (layout.GOLD, layout.SILVER, layout.QUARANTINE, layout.BRONZE, layout.RUNS)
+_MANIFEST: Final = re.compile(rf"{layout.RUNS}/[^/]+\.json")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Garbage:
 
 def is_own(key: str) -> bool:
     """Whether the lake's layout has this key: a dataset of the contract, or a run's manifest."""
-    return key in tables.KEYS or _MANIFEST.fullmatch(key) is not None or key.startswith(tables.JOURNAL)
+    return layout.owns(key) or _MANIFEST.fullmatch(key) is not None or key.startswith(layout.JOURNAL)
 
 
 def orphaned_uploads(store: LakeStore, *, older_than: float, now: float | None = None) -> OrphanedUploads:
@@ -113,11 +113,11 @@ def delete_objects(store: LakeStore, objects: Iterable[StoredObject]) -> None:
 
 
 def _folders(layers: Sequence[str], *, everything: bool) -> Iterator[str]:
-    unknown = sorted(set(layers) - set(tables.LAYERS))
+    unknown = sorted(set(layers) - set(layout.LAYERS))
     if unknown:
         message = f"{unknown[0]} is no layer of the lake"
-        raise ConfigurationError(message, hint=f"the layers are {', '.join(tables.LAYERS)}")
-    wanted = {*layers, *([tables.RUNS] if everything else [])}
+        raise ConfigurationError(message, hint=f"the layers are {', '.join(layout.LAYERS)}")
+    wanted = {*layers, *([layout.RUNS] if everything else [])}
     return (folder for folder in DELETE_ORDER if folder in wanted)
 
 

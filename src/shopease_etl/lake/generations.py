@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from shopease_etl.contract.tables import KEYS, LAYERS, RUNS
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.lake.manifests import Manifest, lost, manifests, sha256_of
 from shopease_etl.lake.publish import publish_run
@@ -14,7 +14,6 @@ from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store
 from shopease_etl.report import ObjectChange, Recorded, RollbackPlan, RollbackResult
 
-ROLLED_BACK = "rolled back"
 _NAMED: Final = 10  # runs that a refusal names
 _NOTHING_KEPT: Final = "what earlier runs replaced is not kept any more"
 _STAYS: Final = "the lake stays as the last run left it; `shopease run-all` makes it again from the source"
@@ -40,7 +39,7 @@ def _published(store: Store) -> Iterator[Manifest]:
 
 
 def _published_after(store: LakeStore, run_id: str) -> list[Manifest]:
-    if not store.find(f"{RUNS}/{run_id}.json"):
+    if not store.find(f"{layout.RUNS}/{run_id}.json"):
         message = f"{store.location} has no run {run_id!r}"
         raise ConfigurationError(message, hint=_offer(store) or "`shopease status` shows the last runs")
     found: list[Manifest] = []
@@ -70,7 +69,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
         _require_kept(store, run_ids[-1], objects)
     except DataRefusedError as error:
         raise DataRefusedError(str(error), hint=(undone[1:] and _offer(store)) or error.hint) from error
-    now, after = _recorded(undone, {*objects, *new}), _recorded(_before(store, run_ids), KEYS)
+    now, after = _recorded(undone, {*objects, *new}), _recorded(_before(store, run_ids), layout.keys())
     _require_unchanged(store, {key: item for key, item in now.items() if key in there})
     try:
         _require_former(store, run_ids[-1], (objects, new), {} if leaves_nothing else after, there)
@@ -90,7 +89,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
 
 
 def _there(store: Store) -> set[str]:
-    return {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
+    return {item.key for layer in layout.LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)}
 
 
 def _before(store: Store, run_ids: Collection[str]) -> Iterator[Manifest]:
@@ -155,7 +154,7 @@ def _replaced(documents: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | N
 def _replaced_by(document: Mapping[str, Any]) -> tuple[Mapping[str, str | None], Sequence[str]]:
     try:
         objects, new = document["replaced"]["objects"], document["replaced"]["new"]
-        if {*objects, *new} <= KEYS:
+        if all(map(layout.owns, (*objects, *new))):
             return dict(objects), list(new)
     except (LookupError, TypeError):
         pass
@@ -222,7 +221,7 @@ def _recorded(found: Iterable[Manifest], keys: Set[str]) -> dict[str, Recorded]:
         recorded = {**manifest.recorded, **recorded}
         if keys <= recorded.keys():
             break
-    return {key: known for key, known in recorded.items() if key in KEYS}
+    return {key: known for key, known in recorded.items() if layout.owns(key)}
 
 
 def _rows(recorded: Mapping[str, Recorded], key: str) -> int | None:
@@ -246,7 +245,7 @@ def _can_come_back(store: LakeStore, undone: Sequence[Manifest], *, is_read: boo
         _require_kept(store, undone[-1].run.run_id, objects)
         if is_read:
             run_ids = [manifest.run.run_id for manifest in undone]
-            after = _recorded(_before(store, run_ids), KEYS)
+            after = _recorded(_before(store, run_ids), layout.keys())
             _require_former(store, run_ids[-1], (objects, new), after, _there(store))
     except DataRefusedError:
         return False

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, Self
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
+from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
     HINT,
@@ -53,7 +53,7 @@ class LocalStore:
 
     def lock(self, home: Path) -> LakeLock:  # noqa: ARG002 - the lake has it in its own folder
         """A file in `_runs`, which all who reach the folder share."""
-        return LakeLock(self.root / RUNS / ".lock")
+        return LakeLock(self.root / layout.RUNS / ".lock")
 
     def impatient(self, timeout: float) -> Self:  # noqa: ARG002 - a disk answers at once
         """The same lake."""
@@ -87,10 +87,10 @@ class LocalStore:
         The message names what is in the way: rights, another disk, a folder in an object's place, an immutable file,
         a symbolic link in place of any object or its folder. It is tried without changing anything.
         """
-        require_no_links(self.root, map(self._path, sorted(KEYS)))
-        ours = [self._path(folder) for folder in (RUNS, STAGING)]
+        require_no_links(self.root, map(self._path, sorted(layout.keys())))
+        ours = [self._path(folder) for folder in (layout.RUNS, STAGING)]
         require_replaceable(self.root, [self._path(key) for key in sorted(keys)], ours)
-        require_creatable(self._path(GENERATIONS))
+        require_creatable(self._path(layout.GENERATIONS))
 
     def _path(self, key: str) -> Path:
         """The object's path; a folder of our own is never a symbolic link, which others could let lead anywhere."""
@@ -164,7 +164,7 @@ class LocalStore:
         """Keep the objects that a run is about to replace, as hard links, which take no room until then."""
         kept: dict[str, str | None] = {}
         for key in keys:
-            name = f"{GENERATIONS}/{run_id}/{key}"
+            name = f"{layout.GENERATIONS}/{run_id}/{key}"
             if is_file(self.root / key):
                 link(self.root / key, self._path(name))
                 kept[key] = name
@@ -174,9 +174,9 @@ class LocalStore:
         """Raise DataRefusedError unless the former object is kept under this name."""
         kept = self._path(name)
         # a link in its place could bring a file into the lake that only this user may read
-        if not name.startswith(f"{GENERATIONS}/") or kept.resolve() != kept or not kept.is_file():
+        if not name.startswith(f"{layout.GENERATIONS}/") or kept.resolve() != kept or not kept.is_file():
             message = f"the former {key} is not kept any more"
-            where = f"{self.root / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced"
+            where = f"{self.root / layout.GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced"
             hint = f"{where}, unless that or their manifests were deleted; `shopease run-all` makes the lake again"
             raise DataRefusedError(message, hint=hint)
 
@@ -195,7 +195,7 @@ class LocalStore:
     def prune(self, run_ids: Iterable[str]) -> None:
         """Keep no former objects but those that these runs replaced."""
         kept = set(run_ids)
-        folder = self._path(GENERATIONS)
+        folder = self._path(layout.GENERATIONS)
         with translated("clean up", folder):
             for generation in entries(folder):
                 if generation.name not in kept:

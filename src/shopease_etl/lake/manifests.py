@@ -12,14 +12,14 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.store import Store, Upload
 from shopease_etl.report import Recorded, RunSummary
 
 log = logging.getLogger(__name__)
 
-_RUN_KEY: Final = re.compile(rf"{tables.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
+_RUN_KEY: Final = re.compile(rf"{layout.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
 PIECE_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -85,7 +85,7 @@ def run_keys(store: Store) -> list[str]:
 
     Each run's id is greater than those of all runs before it (`next_run_id`). Names that are not run ids come first.
     """
-    keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
+    keys = [item.key for item in store.list(f"{layout.RUNS}/") if item.key.endswith(".json")]
     return sorted(keys, key=lambda key: (moment_of(key) is not None, key))
 
 
@@ -105,7 +105,7 @@ def next_run_id(store: Store, wanted: str = "") -> str:
     `wanted` stays if it is still greater than all others. Only who holds the lake's lock can be sure of it.
     """
     last = max(filter(None, map(moment_of, run_keys(store))), default=None)
-    moment = moment_of(f"{tables.RUNS}/{wanted}.json")
+    moment = moment_of(f"{layout.RUNS}/{wanted}.json")
     if moment and (last is None or last < moment):
         return wanted
     moment = max(datetime.now(UTC), last + timedelta(microseconds=1)) if last else datetime.now(UTC)
@@ -124,7 +124,7 @@ def manifests(store: Store) -> Iterator[Manifest]:
 def _manifest(key: str, document: Any) -> Manifest:
     started, finished = (datetime.fromisoformat(document[name]) for name in ("started_at", "finished_at"))
     run_id = document["run_id"]
-    if key != f"{tables.RUNS}/{run_id}.json":
+    if key != f"{layout.RUNS}/{run_id}.json":
         raise ValueError(run_id)
     recorded = {
         str(item["key"]): Recorded(
@@ -149,7 +149,8 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
     No more manifests are read than tell of these `keys`, or, without them, of all objects that are there.
     """
     if keys is None:
-        keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
+        listed = (item.key for layer in layout.LAYERS for item in store.list(f"{layer}/"))
+        keys = {key for key in listed if layout.owns(key)}
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
         found = {**manifest.recorded, **found}
@@ -160,7 +161,7 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
 
 def lost(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
     """What runs recorded and is not `there`, of the layers that have objects: `cleanup` deletes whole layers."""
-    layers = {key.partition("/")[0] for key in tables.KEYS.intersection(there)}
+    layers = {key.partition("/")[0] for key in there if layout.owns(key)}
     return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
 
@@ -173,7 +174,7 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
     """
     found, expected = store.find(key), recorded.get(key)
     if found is None:
-        command = tables.MADE_BY.get(key.partition("/")[0], "run-all")
+        command = layout.PRODUCED_BY.get(key.partition("/")[0], "run-all")
         kind = DataRefusedError if expected else ShopeaseError
         raise kind(f"{key} is not in the lake {store.location}", hint=f"run `shopease {command}` first")
     if expected and found.bytes != expected.bytes:
@@ -211,4 +212,4 @@ def require_hash(key: str, found: str, recorded: Recorded) -> None:
 
 def remake(key: str) -> str:
     """A hint that names the command which makes the object."""
-    return f"make it again: `shopease {tables.MADE_BY.get(key.partition('/')[0], 'run-all')}`"
+    return f"make it again: `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}`"

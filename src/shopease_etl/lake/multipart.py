@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shopease_etl import cancel
 from shopease_etl.aws import code_of, refusals
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.store import Ticket
@@ -22,6 +23,7 @@ COPY_BYTES: Final = 512 * 1024 * 1024
 PARTS_BEFORE_GROWTH: Final = 1_000
 CONCURRENT_PARTS: Final = 4
 UPLOAD_ID: Final = "shopease-upload"
+LEAVE_SECONDS: Final = 2.0  # what parts on their way may take when the upload is given up
 
 
 def part_bytes(parts: int) -> int:
@@ -90,7 +92,7 @@ class MultipartSink:
         """Take the bytes of an object that S3 has already, `size` of them; none of them comes here."""
         for start in range(0, size, COPY_BYTES):
             span = f"bytes={start}-{min(start + COPY_BYTES, size) - 1}"
-            self._slots.acquire()
+            cancel.call(self._slots.acquire)
             self._parts.append(self._pool.submit(self._copy_part, len(self._parts) + 1, source, span))
         self._bytes = size
 
@@ -116,7 +118,7 @@ class MultipartSink:
             self._send()
         with refusals(self._uri):
             for part in self._parts:
-                part.result()
+                cancel.result(part)
 
     def publish(self) -> None:
         """Complete the upload; S3 compares the object's size with ours."""
@@ -138,11 +140,7 @@ class MultipartSink:
         """Abort the upload unless it is published; a warning tells of one that cannot be aborted now."""
         if self._published:
             return
-        for part in self._parts:
-            part.cancel()
-        for part in self._parts:
-            if not part.cancelled():
-                part.exception()
+        wait([part for part in self._parts if not part.cancel()], timeout=LEAVE_SECONDS)
         try:
             with refusals(self._uri):
                 self._client.abort_multipart_upload(**self._upload)
@@ -162,7 +160,7 @@ class MultipartSink:
         }
 
     def _send(self) -> None:
-        self._slots.acquire()
+        cancel.call(self._slots.acquire)
         if self._failure:
             self._slots.release()
             with refusals(self._uri):

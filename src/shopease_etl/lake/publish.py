@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from shopease_etl import signals
-from shopease_etl.contract import tables
+from shopease_etl import cancel
+from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store, Ticket, put_stream
+from shopease_etl.report import Status
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def publish_run(
     is_final: bool = False,
     others: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Let everybody see what a run wrote, and its manifest. An interrupt is held back, until `signals.deliver`.
+    """Let everybody see what a run wrote, and its manifest. An interrupt waits until that is done.
 
     The journal is what decides: before it nothing has changed, and it is not written where it can be foreseen that an
     object could not be replaced or deleted; once it is written, the run's objects are published,
@@ -55,9 +56,9 @@ def publish_run(
     Raises:
         UnreachableError: the store refuses something; `pending.is_committed` tells on which side of the journal.
     """
-    key = tables.JOURNAL + str(manifest["run_id"])
+    key = layout.JOURNAL + str(manifest["run_id"])
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.tickets(), "deletes": list(deletes)}
-    with signals.held_back():
+    with cancel.deferred("finishing what is being published"):
         store.check_targets([*pending.waiting, *deletes, _manifest_key(manifest)])
         log.info("publishing %d objects", len(pending.waiting))
         put_stream(store, key, [sealed({**journal, "is_final": is_final, "others": list(others)})])
@@ -79,7 +80,7 @@ def recover(store: LakeStore) -> bool:
         DataRefusedError: a journal is not one that this version reads.
         UnreachableError: the store refuses an object.
     """
-    keys = sorted(item.key for item in store.list(tables.JOURNAL))
+    keys = sorted(item.key for item in store.list(layout.JOURNAL))
     for key in keys:
         journal = _read(store, key)
         run_id = journal.manifest["run_id"]
@@ -97,7 +98,7 @@ def recover(store: LakeStore) -> bool:
 
 def publishing(store: Store) -> tuple[str, ...]:
     """The runs whose publication has begun and is not over: under way, or broken off."""
-    return tuple(sorted(item.key.removeprefix(tables.JOURNAL) for item in store.list(tables.JOURNAL)))
+    return tuple(sorted(item.key.removeprefix(layout.JOURNAL) for item in store.list(layout.JOURNAL)))
 
 
 def warn_of_publishing(store: Store) -> tuple[str, ...]:
@@ -137,7 +138,7 @@ def _end(store: LakeStore, journal: _Journal, *, is_lost: bool) -> None:
     if journal.is_final:
         write_manifest(store, journal.manifest)
     elif present is None or present.get("status") == journal.manifest["status"]:
-        end = {"status": "interrupted", "error": "it died while it published; a later command went on with it"}
+        end = {"status": Status.INTERRUPTED, "error": "it died while it published; a later command went on with it"}
         write_manifest(store, {**journal.manifest, **end, "published": not is_lost})
     elif is_lost:
         write_manifest(store, {**present, "published": False})
@@ -158,8 +159,8 @@ def _read(store: LakeStore, key: str) -> _Journal:
         seal, _, body = store.read(key).partition(b"\n")
         document = json.loads(body)
         manifest, objects, deletes = (document[name] for name in ("manifest", "objects", "deletes"))
-        is_ours = key == tables.JOURNAL + manifest["run_id"] and document["version"] in _READABLE
-        if seal == _seal(body) and is_ours and {*(item["key"] for item in objects), *deletes} <= tables.KEYS:
+        is_ours = key == layout.JOURNAL + manifest["run_id"] and document["version"] in _READABLE
+        if seal == _seal(body) and is_ours and all(map(layout.owns, (*(item["key"] for item in objects), *deletes))):
             others = [{**other} for other in document.get("others", ())]
             if all(_RUN_ID.fullmatch(other["run_id"]) for other in others):
                 return _Journal(key, manifest, objects, deletes, bool(document["is_final"]), others)
@@ -187,7 +188,7 @@ def write_manifest(store: LakeStore, manifest: Mapping[str, Any]) -> None:
 
 
 def _manifest_key(manifest: Mapping[str, Any]) -> str:
-    return f"{tables.RUNS}/{manifest['run_id']}.json"
+    return f"{layout.RUNS}/{manifest['run_id']}.json"
 
 
 def _forget(store: LakeStore, key: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.lake.store import LakeStore, Sink, StoredObject, Ticket, Upload
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
@@ -96,10 +96,10 @@ class PendingStore:
 
     def sink(self, key: str) -> Sink:
         """Begin to write an object; its `publish` lets this store's readers see it."""
-        with signals.held_back(None):  # or an upload could begin of which nobody here knows
+        with cancel.deferred(None):  # or an upload could begin that is not in the list of those to abort
             sink: Sink = self._base.sink(key)
             self._begun.append(sink)
-        signals.deliver()
+        cancel.check()
         path = sink.staged
         if path is None:
             path = self._spool / quote(key, safe="")

@@ -9,15 +9,15 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from shopease_etl import extras, signals
+from shopease_etl import cancel, extras
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
@@ -33,12 +33,15 @@ from shopease_etl.operations.alerts_sending import Alert
 from shopease_etl.operations.status import brought_data
 from shopease_etl.pipeline.events import Event, described
 from shopease_etl.redaction import Secrets
+from shopease_etl.report import Status
 from shopease_etl.wording import counted
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 log = logging.getLogger(__name__)
 
-SUCCEEDED: Final = "succeeded"
-_UNHURT: Final = {SUCCEEDED, "rolled back", "running"}
+_UNHURT: Final[Set[str]] = {Status.SUCCEEDED, Status.ROLLED_BACK, Status.RUNNING}
 _VARYING: Final = re.compile(r"\b\d{8}T\S+|\d+")  # ids of runs, and numbers
 
 
@@ -74,7 +77,7 @@ class Alerts:
     What was sent is remembered below `home`; no alert has one of the `secrets`.
     """
 
-    def __init__(self, addresses: Sequence[str], lake: LakeStore, home: Path, secrets: Secrets) -> None:
+    def __init__(self, addresses: Sequence["SecretStr"], lake: LakeStore, home: Path, secrets: Secrets) -> None:
         self._addresses = addresses
         self._lake = lake
         self._place = lake.location if "://" in lake.location else str(Path(lake.location).absolute())
@@ -92,7 +95,7 @@ class Alerts:
             self._before = next(self._manifests(), None)
         elif event.kind == "command_ended":
             # who presses Ctrl-C at a terminal knows
-            if isinstance(event.failure, KeyboardInterrupt) and signals.is_by_hand():
+            if isinstance(event.failure, KeyboardInterrupt) and cancel.is_by_hand():
                 return
             with self._alone():
                 self._tell(Failure.of(event.failure, event.stages) if event.failure else None, event.failure)

@@ -14,6 +14,7 @@ from shopease_etl.redaction import HIDDEN
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
+    from pydantic import SecretStr
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Alert:
     is_failure: bool
 
 
-def send(addresses: Sequence[str], alert: Alert) -> bool:
+def send(addresses: Sequence["SecretStr"], alert: Alert) -> bool:
     """Send the alert to every address, all at the same time; True if at least one has taken it.
 
     Each that has not is logged as an error, so also with `--quiet`, without its address, which may hold secrets.
@@ -48,7 +49,7 @@ def send(addresses: Sequence[str], alert: Alert) -> bool:
     return any(not sending.reason for sending in sendings)
 
 
-def send_test(addresses: Sequence[str], place: str) -> None:
+def send_test(addresses: Sequence["SecretStr"], place: str) -> None:
     """Send a test to every address.
 
     Raises:
@@ -62,7 +63,7 @@ def send_test(addresses: Sequence[str], place: str) -> None:
         raise UnreachableError(message, hint="correct SHOPEASE_ALERTS, then `shopease check --test-alert`")
 
 
-def services(addresses: Sequence[str]) -> list["NotifyBase"]:
+def services(addresses: Sequence["SecretStr"]) -> list["NotifyBase"]:
     """What apprise makes of the addresses.
 
     Raises:
@@ -75,10 +76,10 @@ def services(addresses: Sequence[str]) -> list["NotifyBase"]:
     apprise.logger.propagate = False  # what it logs may have addresses in it, which are secrets
     if _SAID not in apprise.logger.handlers:
         apprise.logger.addHandler(_SAID)
-    found = [apprise.Apprise.instantiate(address, suppress_exceptions=True) for address in addresses]
+    found = [apprise.Apprise.instantiate(address.get_secret_value(), suppress_exceptions=True) for address in addresses]
     unknown = [str(place) for place, service in enumerate(found, 1) if service is None]
     if unknown:
-        scheme = addresses[int(unknown[0]) - 1].partition("://")[0]
+        scheme = addresses[int(unknown[0]) - 1].get_secret_value().partition("://")[0]
         message = f"address {', '.join(unknown)} of SHOPEASE_ALERTS is not understood ({scheme}://...)"
         raise ConfigurationError(message, hint=HINT)
     return [service for service in found if service is not None]

@@ -65,7 +65,8 @@ def _listeners(settings: Settings, *, test_alert: bool) -> Mapping[str, Callable
     if settings.alerts or test_alert:
         listeners["alerts"] = lambda: _alerts(settings, is_test=test_alert)
     if settings.ping_url:
-        listeners["ping"] = lambda: f"{urlsplit(settings.ping_url or '').hostname} is told of each run"
+        host = urlsplit(settings.ping_url.get_secret_value()).hostname
+        listeners["ping"] = lambda: f"{host} is told of each run"
     return listeners
 
 

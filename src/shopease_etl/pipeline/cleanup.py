@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.cleanup import (
     Garbage,
@@ -42,7 +42,7 @@ def find_garbage(
         with shop.lock("cleanup", wait=wait):
             finish(shop)
     orphans = orphaned_uploads(shop.lake, older_than=older_than) if uploads else OrphanedUploads((), 0, 0)
-    chosen = tables.LAYERS if everything else layers
+    chosen = layout.LAYERS if everything else layers
     return Garbage(shop.lake.location, orphans, owned_objects(shop.lake, chosen, everything=everything))
 
 

@@ -2,21 +2,21 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-from shopease_etl import signals
-from shopease_etl.contract.tables import JOURNAL
+from shopease_etl import cancel
+from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
 from shopease_etl.lake.lock.lock import Held
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.pipeline.recovery import prune
-from shopease_etl.pipeline.run_log import FAILED, INTERRUPTED, RUNNING, RunLog
+from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import Replaced, StageResult
+from shopease_etl.report import Replaced, StageResult, Status
 
 if TYPE_CHECKING:
     from shopease_etl.pipeline.verify import Rereading
@@ -60,10 +60,10 @@ class Commit:
         self._run.replaced = Replaced(kept, tuple(sorted(set(keys) - set(kept))))
         self._lock.require()
         try:
-            publish_run(self._shop.lake, self._staged, {**asdict(self._run.result(RUNNING)), "published": True})
+            publish_run(self._shop.lake, self._staged, {**asdict(self._run.result(Status.RUNNING)), "published": True})
         finally:
             self._run.is_published = self._staged.is_committed
-        signals.deliver()
+        cancel.check()
 
     @contextmanager
     def or_undo(self) -> Iterator[None]:
@@ -71,12 +71,10 @@ class Commit:
         try:
             yield
         except BaseException as error:
-            with signals.held_back("tidying up"):
+            with cancel.deferred("tidying up"):
                 self._stop_reading()
                 self._clear_away(error)
                 self._write_end(error)
-            with suppress(KeyboardInterrupt):
-                signals.deliver()
             raise
         self._stop_reading()
 
@@ -98,7 +96,8 @@ class Commit:
     def _write_end(self, error: BaseException) -> None:
         """In the manifest, if that can be written, and to listeners; without secrets that the error may have."""
         is_interrupt = isinstance(error, KeyboardInterrupt)
-        status, text = (INTERRUPTED, INTERRUPTED) if is_interrupt else (FAILED, self._shop.secrets.redacted(str(error)))
+        status = Status.INTERRUPTED if is_interrupt else Status.FAILED
+        text = "interrupted" if is_interrupt else self._shop.secrets.redacted(str(error))
         try:
             self._run.write(status, text)
             prune(self._shop.lake, self._shop.retention)
@@ -111,7 +110,7 @@ class Commit:
         if self._shop.lake.find(f"{JOURNAL}{self._run.run_id}"):
             return  # the next command publishes the rest
         try:
-            undo(self._shop.lake, self._shop.aside, [asdict(self._run.result(FAILED))], self._lock.require)
+            undo(self._shop.lake, self._shop.aside, [asdict(self._run.result(Status.FAILED))], self._lock.require)
             self._run.is_published, self._run.replaced = False, None
             log.warning("what the run had published is undone: the lake is as it was before")
         except ShopeaseError as failure:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.errors import NothingToRetryError
-from shopease_etl.report import DatasetResult, RunResult, StageResult
+from shopease_etl.report import DatasetResult, RunResult, StageResult, Status
 from shopease_etl.wording import counted
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ Kind = Literal[
 ]
 
 _ENDS: Final[Mapping[str, Kind]] = {
-    "succeeded": "run_succeeded",
-    "failed": "run_failed",
-    "interrupted": "run_interrupted",
+    Status.SUCCEEDED: "run_succeeded",
+    Status.FAILED: "run_failed",
+    Status.INTERRUPTED: "run_interrupted",
 }
 _WRITTEN: Final = ("run_id", "stage", "dataset", "layer", "rows", "rejected", "bytes", "seconds", "error")
 
@@ -183,10 +183,10 @@ def announced(command: str, stages: Sequence[str], listeners: Sequence[Listener]
     except NothingToRetryError:
         raise
     except BaseException as error:
-        with signals.held_back("telling how it ended"):
+        with cancel.deferred("telling how it ended"):
             events.publish(event("command_ended", failure=error))
         raise
-    with signals.held_back("telling how it ended"):
+    with cancel.deferred("telling how it ended"):
         events.publish(event("command_ended"))
 
 

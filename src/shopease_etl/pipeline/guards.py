@@ -11,7 +11,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from shopease_etl.contract.tables import BRONZE, GOLD, KEYS, LAYERS, SILVER, TABLES, TRANSACTIONS
+from shopease_etl.contract.layout import BRONZE, GOLD, LAYERS, SILVER, owns
+from shopease_etl.contract.tables import TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.store import Store
@@ -87,7 +88,7 @@ def previous(store: Store, *, without: Collection[str] = ()) -> Previous:
 
     Runs whose ids are in `without` are passed over, as if they were rolled back.
     """
-    keys = {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
+    keys = {item.key for layer in LAYERS for item in store.list(f"{layer}/") if owns(item.key)}
     sources = {name for name, key in _BRONZE_KEYS.items() if key in keys}
     columns: dict[str, Known[Columns]] = {}
     rows: dict[str, Known[int]] = {}

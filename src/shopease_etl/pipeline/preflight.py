@@ -36,5 +36,7 @@ def check_plan(plan: Plan, shop: Pipeline, overrides: Consent = NO_OVERRIDES) ->
                 guards.require_no_drift(guards.previous(shop.lake), sources, moment.sample_row)
     else:
         recorded = recorded_datasets(shop.lake)
+        optional = {table.bronze_key for table in plan.tables if not table.required}
         for key in (key for step in plan.steps() if step.stage == plan.stages[0] for key in step.reads):
-            require_whole(shop.lake, key, recorded)
+            if key not in optional or shop.lake.find(key):
+                require_whole(shop.lake, key, recorded)

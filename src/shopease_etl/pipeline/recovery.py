@@ -3,18 +3,16 @@
 import itertools
 import logging
 import shutil
-from typing import Final
 
-from shopease_etl.contract.tables import RUNS
+from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake import generations, publish
 from shopease_etl.lake.manifests import manifests, moment_of, run_keys
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.pipeline.wiring import Pipeline, Retention
+from shopease_etl.report import Status
 
 log = logging.getLogger(__name__)
-
-DIED: Final = "died"
 
 
 def recover(shop: Pipeline, *, keep_outputs: bool = False) -> None:
@@ -48,10 +46,10 @@ def record_death(lake: LakeStore) -> None:
     command that takes the lock looks at the last one.
     """
     last = next(manifests(lake), None)
-    if last and last.run.status == "running":
+    if last and last.run.status == Status.RUNNING:
         log.warning("the run %s died before it ended", last.run.run_id)
         error = "its process ended without a trace: killed, out of memory, or the machine stopped"
-        publish.write_manifest(lake, {**last.document, "status": DIED, "error": error})
+        publish.write_manifest(lake, {**last.document, "status": Status.DIED, "error": error})
 
 
 def prune(lake: LakeStore, retention: Retention) -> None:

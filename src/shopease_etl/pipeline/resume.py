@@ -3,7 +3,6 @@
 import logging
 
 from shopease_etl.errors import NothingToRetryError, ShopeaseError
-from shopease_etl.lake.generations import ROLLED_BACK
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore
@@ -12,9 +11,9 @@ from shopease_etl.pipeline.plan import NO_OVERRIDES, STAGES, Consent, plan_of
 from shopease_etl.pipeline.preflight import preflight
 from shopease_etl.pipeline.recovery import recover
 from shopease_etl.pipeline.run import carry_out
-from shopease_etl.pipeline.run_log import SUCCEEDED, RunLog
+from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import Replaced, RunResult, SourceInfo, stage_of
+from shopease_etl.report import Replaced, RunResult, SourceInfo, Status, stage_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ def resume(shop: Pipeline, *, overrides: Consent = NO_OVERRIDES, wait: float = 0
 
 def _last_failed(lake: LakeStore) -> Manifest:
     last = next(manifests(lake), None)
-    ends = {SUCCEEDED: "succeeded", ROLLED_BACK: "was rolled back"}
+    ends = {str(Status.SUCCEEDED): "succeeded", str(Status.ROLLED_BACK): "was rolled back"}
     if last is None or last.run.status in ends:
         message = f"there is nothing to retry in {lake.location}: " + (
             f"the last run, {last.run.run_id}, {ends[last.run.status]}" if last else "no run has begun yet"

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.generations import ROLLED_BACK, plan_rollback, runs_to_undo, undo
+from shopease_etl.lake.generations import plan_rollback, runs_to_undo, undo
 from shopease_etl.pipeline.events import Events, now
 from shopease_etl.pipeline.plan import NO_OVERRIDES, Plan
 from shopease_etl.pipeline.preflight import preflight
 from shopease_etl.pipeline.recovery import prune, recover
 from shopease_etl.pipeline.run import start
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import RollbackPlan, RollbackResult
+from shopease_etl.report import RollbackPlan, RollbackResult, Status
 
 
 def find_rollback(
@@ -60,11 +60,11 @@ def rollback(shop: Pipeline, plan: RollbackPlan, *, skip_crawl: bool = False, wa
             message = f"{shop.lake.location} was changed by another run meanwhile; nothing was rolled back"
             raise DataRefusedError(message, hint="look again: `shopease rollback --dry-run`")
         documents = [manifest.document for manifest in undone]
-        result = undo(shop.lake, shop.aside, documents, lock.require, status=ROLLED_BACK, rolled_back_at=now())
+        result = undo(shop.lake, shop.aside, documents, lock.require, status=Status.ROLLED_BACK, rolled_back_at=now())
         prune(shop.lake, shop.retention)
         if plan.leaves_nothing and not skip_crawl:
             shop.warehouse().clear()
-    signals.deliver()
+    cancel.check()
     if skip_crawl or plan.leaves_nothing:
         return result
     try:

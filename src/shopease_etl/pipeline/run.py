@@ -1,6 +1,6 @@
 """A run from its start to its end."""
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.lock import Held
 from shopease_etl.lake.manifests import next_run_id
@@ -11,10 +11,10 @@ from shopease_etl.pipeline.events import Events, announced
 from shopease_etl.pipeline.plan import NO_OVERRIDES, Consent, Plan
 from shopease_etl.pipeline.preflight import preflight
 from shopease_etl.pipeline.recovery import prune, recover
-from shopease_etl.pipeline.run_log import SUCCEEDED, RunLog
+from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.stage_calls import StageCalls
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import RunResult
+from shopease_etl.report import RunResult, Status
 
 
 def run(plan: Plan, shop: Pipeline, *, overrides: Consent = NO_OVERRIDES, wait: float = 0) -> RunResult:
@@ -46,7 +46,7 @@ def carry_out(log: RunLog, staged: PendingStore, shop: Pipeline, lock: Held, ove
     baseline = guards.previous(shop.lake)
     commit = Commit(log, staged, shop, lock)
     stages = StageCalls(log, staged, shop, baseline, overrides, commit)
-    limit = signals.time_limit(
+    limit = cancel.deadline(
         shop.limits.run, "the run", hint="SHOPEASE_RUN_TIMEOUT sets the limit; see what took so long with --verbose"
     )
     with commit.or_undo(), limit:
@@ -62,9 +62,9 @@ def carry_out(log: RunLog, staged: PendingStore, shop: Pipeline, lock: Held, ove
 
 
 def _conclude(log: RunLog, shop: Pipeline) -> RunResult:
-    with signals.held_back("telling how the run ended"):
+    with cancel.deferred("telling how the run ended"):
         try:
-            result = log.write(SUCCEEDED)
+            result = log.write(Status.SUCCEEDED)
         except UnreachableError as error:
             message = f"all that the run wrote is published, but its manifest could not be written: {error}"
             raise UnreachableError(message, hint="`shopease retry` writes it") from error

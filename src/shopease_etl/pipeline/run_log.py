@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final
 
 from shopease_etl import __version__
 from shopease_etl.lake.publish import write_manifest
@@ -10,12 +9,7 @@ from shopease_etl.lake.store import LakeStore
 from shopease_etl.pipeline.events import Events, now
 from shopease_etl.pipeline.plan import Plan
 from shopease_etl.pipeline.reconciliation import reconciled
-from shopease_etl.report import Recorded, Replaced, RunResult, SourceInfo, StageResult
-
-RUNNING: Final = "running"
-SUCCEEDED: Final = "succeeded"
-FAILED: Final = "failed"
-INTERRUPTED: Final = "interrupted"
+from shopease_etl.report import Recorded, Replaced, RunResult, SourceInfo, StageResult, Status
 
 
 @dataclass
@@ -53,21 +47,21 @@ class RunLog:
     def start(self) -> None:
         """The run begins."""
         self.events.run_started(self.run_id, self.plan, self.attempt)
-        self.write(RUNNING)
+        self.write(Status.RUNNING)
 
     def stage_done(self, result: StageResult) -> None:
         """A stage is done."""
         self.stages.append(result)
-        self.write(RUNNING)
+        self.write(Status.RUNNING)
         self.events.stage_done(result)
 
-    def write(self, status: str, error: str | None = None) -> RunResult:
+    def write(self, status: Status, error: str | None = None) -> RunResult:
         """Write the manifest."""
         result = self.result(status, error)
         write_manifest(self.lake, asdict(result))
         return result
 
-    def result(self, status: str, error: str | None = None) -> RunResult:
+    def result(self, status: Status, error: str | None = None) -> RunResult:
         """The run as it is now; one that has written nothing counts as published."""
         has_written = any(stage.datasets for stage in self.stages)
         return RunResult(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.lake.manifests import recorded_datasets
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.pipeline import guards
@@ -51,7 +51,7 @@ class StageCalls:
         self._shop.progress.stage(name)
         self._run.events.stage_started(name)
         hint = "SHOPEASE_STAGE_TIMEOUT sets the limit; see what took so long with --verbose"
-        with signals.time_limit(self._shop.limits.stage, f"the stage {name}", hint=hint):
+        with cancel.deadline(self._shop.limits.stage, f"the stage {name}", hint=hint):
             result = stage[name]()
         self._run.stage_done(result)
         return result
@@ -117,9 +117,8 @@ class StageCalls:
         )
 
     def _memory(self) -> "Memory":
-        from shopease_etl.transform.memory import Memory, give_back
+        from shopease_etl.transform.memory import Memory
 
-        give_back()
         return Memory(self._shop.limits.memory, self._shop.home)
 
     def _crawl(self) -> StageResult:

@@ -14,7 +14,7 @@ from shopease_etl.pipeline.events import Listener, LogListener
 from shopease_etl.pipeline.lineage import Lineage
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.redaction import Secrets
-from shopease_etl.settings import EMBEDDED, Settings
+from shopease_etl.settings import Settings
 
 if TYPE_CHECKING:
     from shopease_etl.source.session import Source
@@ -76,7 +76,7 @@ class Pipeline:
         """The pipeline that the settings name; the log and lineage are its listeners, but not yet alerts and pings."""
         lake, database, secrets = lake_store(settings), source(settings), Secrets()
         for address in (settings.database_url, *settings.alerts):
-            secrets.learn(address)
+            secrets.learn(address.get_secret_value())
         lineage = [Lineage(settings.lineage, lake, database, secrets)] if settings.lineage else []
         return cls(
             source=database,
@@ -126,7 +126,7 @@ def source(settings: Settings) -> "Source":
     from shopease_etl.source.session import Source
 
     return Source(
-        None if settings.database_url == EMBEDDED else settings.database_url,
+        None if settings.is_embedded else settings.database_url.get_secret_value(),
         settings.source_schema,
         settings.business_timezone,
         settings.home,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from shopease_etl import extras
+from shopease_etl import cancel, extras
 from shopease_etl.errors import SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.source.postgres import Limits, Snapshot, snapshot
 
@@ -18,7 +18,6 @@ T = TypeVar("T")
 FIRST_PAUSE: Final = 1.0  # seconds; each further one is twice as long
 LONGEST_PAUSE: Final = 60.0
 LONGEST_PAUSE_WHILE_DOWN: Final = 5.0
-WAKE_SECONDS: Final = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def attempted(source: Source, names: Sequence[str], work: Callable[[Snapshot], T
             attempt, until, seconds = attempt + 1, None, _varied(pause)
             text = "the source failed: %s; trying again from a new snapshot in %.1f s (%d of %d)"
             log.warning(text, error, seconds, attempt, source.attempts)
-        _sleep(seconds)
+        cancel.wait(seconds)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
@@ -78,13 +77,6 @@ def _varied(seconds: float) -> float:
 def _down(error: SourceDownError, waited: float) -> SourceDownError:
     hint = error.hint or "start that server, or correct SHOPEASE_DATABASE_URL"
     return SourceDownError(str(error), hint=f"{hint}; waited {waited:g} s (SHOPEASE_SOURCE_WAIT)")
-
-
-def _sleep(seconds: float) -> None:
-    """Wait, in short slices: a signal may reach another thread than this one, which must wake to see it."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, WAKE_SECONDS))
 
 
 def require_embedded(source: Source) -> None:

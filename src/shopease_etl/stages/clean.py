@@ -11,7 +11,8 @@ from typing import Final
 import polars as pl
 
 from shopease_etl.contract import column_names
-from shopease_etl.contract.tables import BRONZE, QUARANTINE, SILVER, Table
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Publication, publication
 from shopease_etl.lake.store import Store, Upload
@@ -50,7 +51,8 @@ def clean(
         ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in tables]
+    present = [table for table in tables if table.required or store.find(table.bronze_key)]
+    files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in present]
     with publication(store) as written:
         job = _Cleaning(run_id, zone, written, executor, memory, feed, progress)
         results = [job.clean(table, file, recorded.get(table.bronze_key)) for table, file in files]
@@ -115,7 +117,8 @@ class _Cleaning:
 
     def _cleaned(self, table: Table, file: CsvObject) -> Generator[CleanedChunk]:
         chunks = find_duplicates(file.chunks(), table, self.executor, self.memory.spill, zone=self.zone)
-        work = partial(clean_chunk, table=table, run_id=self.run_id, sum_up=partial_sums if self.feed else None)
+        sum_up = partial(partial_sums, datasets=self.feed.datasets) if self.feed else None
+        work = partial(clean_chunk, table=table, run_id=self.run_id, sum_up=sum_up)
         return self.executor.map(work, chunks)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final, Protocol, TypeVar
 
+from shopease_etl import cancel
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -39,21 +41,11 @@ class LocalExecutor:
             for item in items:
                 under_way.append(self._pool.submit(work, item))
                 if len(under_way) > self._threads:
-                    yield awaited(under_way.popleft())
+                    yield cancel.result(under_way.popleft())
             while under_way:
-                yield awaited(under_way.popleft())
+                yield cancel.result(under_way.popleft())
         finally:
             wait([future for future in under_way if not future.cancel()])
 
 
 LOCAL: Final = LocalExecutor()
-
-
-def awaited(future: Future[Result]) -> Result:
-    """The future's result; the thread that waits wakes now and then.
-
-    Polars' handler restarts a wait that SIGINT breaks off: the main thread must wake to see the signal.
-    """
-    while not future.done():
-        wait([future], timeout=0.2)
-    return future.result()

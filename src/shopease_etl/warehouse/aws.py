@@ -8,7 +8,8 @@ from typing import Final, Self
 
 import pyarrow as pa
 
-from shopease_etl.contract.tables import RESULTS, TABLES
+from shopease_etl.contract.layout import RESULTS
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.report import Scan
@@ -20,7 +21,7 @@ from shopease_etl.warehouse.statements import run_together
 
 # Athena lets an account run 20 statements at a time or more; these are short.
 CONCURRENCY: Final = 5
-_VIEW_KEYS: Final = {table.name: table.silver_key if table.key else table.bronze_key for table in TABLES}
+_VIEW_KEYS: Final = {table.name: table.best_key for table in TABLES}
 
 
 @dataclass(frozen=True)

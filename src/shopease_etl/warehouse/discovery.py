@@ -7,7 +7,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shopease_etl.contract.tables import LAYERS, TABLES
+from shopease_etl.contract.layout import LAYERS
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.lake.store import Store, StoredObject

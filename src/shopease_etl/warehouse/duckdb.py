@@ -9,6 +9,7 @@ from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
+from shopease_etl import cancel
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvFile, Look, look_over, row_at
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
@@ -70,7 +71,7 @@ class Engine:
             },
         )
         # in the main thread DuckDB would make an error of its own of Ctrl-C
-        self._worker.submit(self._set_up, lake.resolve()).result()
+        cancel.result(self._worker.submit(self._set_up, lake.resolve()))
 
     def _set_up(self, lake: Path) -> None:
         schema = _quoted(self._database)
@@ -129,7 +130,7 @@ class Engine:
     def _create_view(self, name: str, select: str) -> None:
         try:
             view = f"CREATE OR REPLACE VIEW {_quoted(self._database)}.{_quoted(name)} AS {select}"
-            self._worker.submit(self._connection.execute, view).result()
+            cancel.result(self._worker.submit(self._connection.execute, view))
         except duckdb.Error as error:
             self.mark_broken(name, self._refused(error, select))
 
@@ -217,8 +218,8 @@ class Engine:
         self._limit.check()
         future: Future[_Result] = self._worker.submit(work)
         try:
-            # a signal may have come to another thread: this one must wake now and then to see it
-            while not wait([future], timeout=min(0.1, self._limit.left)).done:
+            cancel.wait(self._limit.left, future)
+            if not future.done():
                 self._limit.check()
             return future.result()
         except (duckdb.Error, pa.ArrowException, OSError) as error:

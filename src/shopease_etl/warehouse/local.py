@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shopease_etl import extras
-from shopease_etl.contract.tables import SILVER
+from shopease_etl.contract.layout import SILVER
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.warehouse.discovery import read_table

@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from shopease_etl.contract.tables import MADE_BY, Column
+from shopease_etl.contract.layout import PRODUCED_BY
+from shopease_etl.contract.tables import Column
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView
@@ -118,7 +119,7 @@ def _from_json(document: Any) -> LocalCatalog:
 
 def _table(entry: dict[str, Any]) -> CatalogTable:
     table = CatalogTable(_text(entry["name"]), _text(entry["key"]), _columns(entry))
-    if table.layer not in MADE_BY or ".." in table.key.split("/"):
+    if table.layer not in PRODUCED_BY or ".." in table.key.split("/"):
         raise ValueError(f"{table.key} is no key of the lake")
     return table
 

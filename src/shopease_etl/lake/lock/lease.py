@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from shopease_etl.contract.tables import LEASE
+from shopease_etl import cancel
+from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in
 from shopease_etl.lake.lock.lease_store import LeaseStore, TaggedObject
@@ -169,7 +170,7 @@ class Lease:
     def _take(self, ours: set[str]) -> None:
         etag = None
         for attempt in range(TRIES):
-            time.sleep(_PAUSE if attempt else 0)
+            cancel.wait(_PAUSE if attempt else 0)
             if self._put(etag):
                 return
             found = self._look()
@@ -195,7 +196,7 @@ class Lease:
         if self._loss:
             raise LakeLockedError(self._loss, hint=_LOST_HINT)
         for attempt in range(TRIES):
-            time.sleep(_PAUSE if attempt else 0)
+            cancel.wait(_PAUSE if attempt else 0)
             if self._put(self._etag):
                 return
             found = self._look()

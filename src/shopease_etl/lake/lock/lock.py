@@ -9,6 +9,7 @@ from random import SystemRandom
 from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
+from shopease_etl import cancel
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.lock import file, lease
 from shopease_etl.lake.lock.holder import LockStatus, this_process
@@ -53,7 +54,7 @@ class LakeLock:
             UnreachableError: the lock cannot be made, or the store not be asked.
         """
         token, patience = uuid4().hex, _Patience(wait)
-        with ExitStack() as stack:
+        with cancel.cooperating(), ExitStack() as stack:
             former = patience.enter(stack, lambda: file.held(self.path, who, token), FILE_PAUSE)
             if not (leases := self._leases):
                 yield _FileHeld()
@@ -103,7 +104,5 @@ class _Patience:
         self._has_told = True
 
     def _rest(self, pause: float) -> None:
-        """Wait, not always as long, so that waiters do not collide; in slices, because Ctrl-C does not end a sleep."""
-        end = min(time.monotonic() + SystemRandom().uniform(pause / 2, pause), self._until)
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, FILE_PAUSE))
+        """Wait, not always as long, so that waiters do not collide."""
+        cancel.wait(min(SystemRandom().uniform(pause / 2, pause), self._until - time.monotonic()))

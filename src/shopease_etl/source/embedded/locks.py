@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from shopease_etl import cancel
+
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -16,7 +18,7 @@ def held(path: Path, *, shared: bool = False) -> Iterator[int]:
     """Waits for the lock and holds it; yields its descriptor, through which a child can hold it too."""
     descriptor = _open(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        cancel.call(lambda: fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
         yield descriptor
     finally:
         os.close(descriptor)
