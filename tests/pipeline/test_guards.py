@@ -27,6 +27,7 @@ from shopease_etl.pipeline.guards import (
     require_no_shrink,
 )
 from shopease_etl.pipeline.plan import Consent
+from shopease_etl.pipeline.wiring import RunLimits
 from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult, Status
 from shopease_etl.source.postgres import SourceTable
 
@@ -205,7 +206,7 @@ def test_rejected_rows_are_told_first_and_are_not_missed_where_they_are_allowed(
         found = []
         for stage in stages:
             try:
-                require_consent(before, stage, stages, consent, max_shrink=0.2, max_rejected=0.5)
+                require_consent(before, stage, stages, consent, RunLimits(None, None, None, shrink=0.2, rejected=0.5))
             except DataRefusedError as error:
                 found.append(str(error).partition(":")[0])
         return found

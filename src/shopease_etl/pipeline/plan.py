@@ -37,6 +37,9 @@ class Consent:
     to_rejects: bool = False
 
 
+NO_OVERRIDES: Final = Consent()
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run will do: the stages in order, on which tables and gold datasets."""
@@ -62,6 +65,11 @@ class Plan:
             yield from (Step(stage, d.name, d.reads, (d.key,)) for d in self.datasets)
         else:
             yield Step(stage, "catalog", (), ("tables and views",))
+
+    @property
+    def command(self) -> str:
+        """The command that makes such a run."""
+        return self.stages[0] if len(self.stages) == 1 else "run-all"
 
     @property
     def keys(self) -> frozenset[str]:

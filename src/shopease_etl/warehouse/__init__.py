@@ -1,6 +1,6 @@
 """Registers the lake's tables and runs SQL: Glue and Athena, or a file and DuckDB on this machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -76,9 +76,13 @@ class Warehouse(Protocol):
         """Make sure that queries return nothing from a lake that is now empty."""
 
     def registering(
-        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], commit: Callable[[], None]
     ) -> AbstractContextManager[Registration]:
-        """Make the tables and views queryable; what was registered before comes back when the context fails."""
+        """Make the tables and views queryable; what was registered before comes back when the context fails.
+
+        `commit` publishes the files. It is called before anything is registered, or, where SQL reads what is not
+        published, when the registration is kept: everything has answered by then.
+        """
 
     def engine(self) -> SqlEngine:
         """An engine on the registered tables."""

@@ -1,6 +1,6 @@
 """A lake's warehouse on AWS: its tables in Glue, its views and SQL in Athena."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -53,8 +53,11 @@ class AwsWarehouse:
         """Leave the tables of a lake that is empty now: without objects they return no rows."""
 
     @contextmanager
-    def registering(self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]) -> Iterator["AwsRegistration"]:
-        """Bring the tables in Glue to what the files are, and create or replace the views through Athena."""
+    def registering(
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], commit: Callable[[], None]
+    ) -> Iterator["AwsRegistration"]:
+        """Publish, bring the tables in Glue to what the files are, and create or replace the views through Athena."""
+        commit()
         catalog = self._catalog
         catalog.check()
         former = catalog.tables()
