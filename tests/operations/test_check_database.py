@@ -11,7 +11,7 @@ from poolers import needs_pgbouncer, pooler
 from replicated import Cluster, cluster, primary, standby
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.operations.check.database import database
-from shopease_etl.operations.check.past import Past
+from shopease_etl.operations.check.lakes import Past
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source.postgres import CopyOut, snapshot

@@ -22,11 +22,9 @@ from shopease_etl.lake.lock.holder import Holder, this_process
 from shopease_etl.lake.lock.lease import leased
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import open_store, put_stream
-from shopease_etl.operations.check.lakes import lake
+from shopease_etl.operations.check.lakes import Past, catalog, lake
 from shopease_etl.operations.check.lines import Questions, skewed
 from shopease_etl.operations.check.machine import disks, machine
-from shopease_etl.operations.check.past import Past
-from shopease_etl.operations.check.registry import catalog
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import load
 from shopease_etl.warehouse.aws import AwsWarehouse

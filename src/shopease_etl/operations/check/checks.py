@@ -7,12 +7,9 @@ from typing import Final
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.operations.check.contents import contents
 from shopease_etl.operations.check.database import Source, database
-from shopease_etl.operations.check.lakes import lake
+from shopease_etl.operations.check.lakes import Past, catalog, lake
 from shopease_etl.operations.check.lines import Questions, tried
-from shopease_etl.operations.check.machine import machine
-from shopease_etl.operations.check.origins import given_settings
-from shopease_etl.operations.check.past import Past
-from shopease_etl.operations.check.registry import catalog
+from shopease_etl.operations.check.machine import given_settings, machine
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings

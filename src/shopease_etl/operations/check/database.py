@@ -1,5 +1,6 @@
 """The source: rights on its tables, room for connections, clock and encoding, and what a standby does to long reads."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -7,13 +8,13 @@ from functools import partial
 from typing import Final
 
 from shopease_etl.contract import tables
+from shopease_etl.contract.tables import BIGINT, MONEY, TIMESTAMP, Table
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
-from shopease_etl.operations.check.columns import unfit_columns
+from shopease_etl.operations.check.lakes import Past
 from shopease_etl.operations.check.lines import failed, skewed, tried, warned
-from shopease_etl.operations.check.past import Past
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings
-from shopease_etl.source.postgres import Snapshot
+from shopease_etl.source.postgres import Snapshot, SourceTable
 from shopease_etl.source.postgres.inspection import TRANSACTION, Replica, Server, inspect
 from shopease_etl.stages.extract import CONNECTIONS, resolve
 
@@ -22,6 +23,21 @@ Source = Callable[[], AbstractContextManager[Snapshot]]
 OLDEST_SERVER: Final = 15
 LONG_LAG: Final = 300
 ANSWER_SECONDS: Final = 15.0
+
+# Types whose text is never a number nor a date. What is text, an enum or of an extension may fit: only its values tell.
+_OTHER: Final = (
+    r"boolean|uuid|bytea|money|interval.*|time(\(\d\))? with(out)? time zone|inet|cidr|macaddr8?|pg_lsn|xml|tsvector"
+    r"|tsquery|point|line|lseg|box|path|polygon|circle|\w+range|\w+multirange|.*\[\]"
+)
+_DATES: Final = r"date|timestamp(\(\d\))? with(out)? time zone"
+_NUMBERS: Final = r"smallint|integer|bigint|numeric(\(.*\))?|real|double precision|oid"
+# numeric(10,2) writes 3.00, and an integer has no point; numeric(10,0) and numeric write 3.
+_FRACTIONS: Final = r"numeric\(\d+,[1-9]\d*\)"
+_NEVER: Final = {
+    BIGINT: ("an integer", re.compile(f"{_OTHER}|{_DATES}|{_FRACTIONS}")),
+    MONEY: ("a number", re.compile(f"{_OTHER}|{_DATES}")),
+    TIMESTAMP: ("a timestamp or a date", re.compile(f"{_OTHER}|{_NUMBERS}")),
+}
 
 
 def database(settings: Settings, source: Source, past: Past) -> Iterator[CheckLine]:
@@ -145,3 +161,14 @@ def _table(snapshot: Snapshot, table: tables.Table, server: Server | None) -> st
         raise UnreachableError(message, hint=f"ALTER ROLE {snapshot.user} BYPASSRLS")
     found = resolve(snapshot, [table])[table.source]
     return f"{len(found.columns)} columns, {found.bytes / 1e6:,.1f} MB, readable"
+
+
+def unfit_columns(table: Table, source: SourceTable) -> Iterator[CheckLine]:
+    """A warning for each known column whose type cannot fit, with the type and what is expected."""
+    known = {column.name: column.type for column in table.columns}
+    for name, kind in zip(source.columns, source.base_types, strict=True):
+        expected, never = _NEVER.get(known.get(name, ""), ("", None))
+        if never and never.fullmatch(kind):
+            detail = f"{kind}, but {expected} is expected: its values would be rejected or read as NULL"
+            fix = f"change the type, or set SHOPEASE_SOURCE_SCHEMA to a schema of views that cast {name}"
+            yield warned(f"column {table.source}.{name}", detail, fix)

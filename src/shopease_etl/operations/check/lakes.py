@@ -1,21 +1,24 @@
 """The lake: can it be written, does its bucket keep what a rollback needs, and is a run at work in it."""
 
+import itertools
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shopease_etl.contract import tables
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.holder import LockStatus
+from shopease_etl.lake.manifests import manifests
 from shopease_etl.lake.publish import publishing
-from shopease_etl.lake.store import LakeStore
+from shopease_etl.lake.store import LakeStore, Store
 from shopease_etl.operations.check.lines import asked, failed, skewed, tried, warned
 from shopease_etl.operations.check.machine import disks
-from shopease_etl.operations.check.past import Past
-from shopease_etl.operations.status import is_from_future, problem
+from shopease_etl.operations.status import is_from_future, problem, run_status
 from shopease_etl.pipeline.history import DIED
 from shopease_etl.report import CheckLine, RunStatus
 from shopease_etl.settings import Settings
+from shopease_etl.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from shopease_etl.lake.bucket import Bucket, Reached
@@ -23,6 +26,30 @@ if TYPE_CHECKING:
 CALL_SECONDS: Final = 5.0
 SIGNATURES_SECONDS: Final = 900
 _ABORT_FIX: Final = "add a lifecycle rule with AbortIncompleteMultipartUpload, as terraform/ does"
+_RUNS: Final = 20
+
+
+@dataclass
+class Past:
+    """The last whole run, as far as it is known: the bytes that it wrote, and the seconds that its extract took.
+
+    `last` is the last run, however it ended.
+    """
+
+    last: RunStatus | None = None
+    bytes: int = 0
+    extract_seconds: float | None = None
+
+    def learn(self, store: Store) -> None:
+        """Read it from the last run that extracted and succeeded; UnreachableError where the lake cannot be read."""
+        for manifest in itertools.islice(manifests(store), _RUNS):
+            self.last = self.last or run_status(manifest)
+            if manifest.run.status == "succeeded" and "extract" in manifest.run.stages:
+                stages = manifest.document["stages"]
+                seconds = next(stage.get("seconds") for stage in stages if stage["name"] == "extract")
+                self.extract_seconds = seconds if isinstance(seconds, int | float) else None
+                self.bytes = sum(int(item["bytes"]) for stage in stages for item in stage["datasets"])
+                return
 
 
 def lake(settings: Settings, store: LakeStore, past: Past) -> Iterator[CheckLine]:
@@ -129,3 +156,29 @@ def _encryption(settings: Settings, bucket: "Bucket") -> CheckLine:
     return CheckLine(
         "lake encryption", f"{settings.s3_encryption}{key} is asked for; the bucket's default is {default}"
     )
+
+
+def catalog(settings: Settings, warehouse: Warehouse, *, is_on_aws: bool) -> Iterator[CheckLine]:
+    """Lines on the catalog's database, and on AWS on the workgroup that answers."""
+    yield tried("catalog", lambda: _checked(warehouse))
+    if is_on_aws:
+        yield asked("athena", lambda: _workgroup(settings.athena_workgroup))
+
+
+def _checked(warehouse: Warehouse) -> str:
+    warehouse.check()
+    return warehouse.place
+
+
+def _workgroup(name: str) -> CheckLine:
+    # boto3 is slow to import: only lakes on S3 pay
+    from shopease_etl.warehouse.athena_workgroup import workgroup
+
+    found = workgroup(name)
+    told = f"{name}: results to {found.results or 'athena-results/ of the lake'}"
+    told += ", its settings are enforced" if found.is_enforced else ", clients may set their own"
+    if found.cutoff is not None:
+        return CheckLine("athena", f"{told}, a statement may scan {found.cutoff / 1e6:,.0f} MB")
+    updates = "--configuration-updates BytesScannedCutoffPerQuery=10000000000"
+    fix = f"aws athena update-work-group --work-group {name} {updates}"
+    return warned("athena", f"{told}, and nothing limits what a statement scans", fix)

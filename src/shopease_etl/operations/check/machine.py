@@ -1,24 +1,28 @@
 """This machine: versions, extras, memory, disks."""
 
+import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from shopease_etl import __version__, extras
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.operations.check.lines import warned
+from shopease_etl.redaction import HIDDEN, Secrets
 from shopease_etl.report import CheckLine
-from shopease_etl.settings import EMBEDDED, Settings
+from shopease_etl.settings import DOTENV, EMBEDDED, PREFIX, Settings, dotenv_variables
 from shopease_etl.transform.memory import USUAL, available_bytes
 
 LOW_DISK_BYTES: Final = 1_000_000_000
 LEAST_MEMORY: Final = 300_000_000
 _LIBRARIES: Final = ("polars", "pyarrow", "psycopg", "boto3", "duckdb")
+# Every part of these addresses may be a secret: the tokens of chats, the ids of pings.
+_SECRET: Final = ("alerts", "ping_url")
 
 
 def machine(settings: Settings) -> Iterator[CheckLine]:
@@ -104,3 +108,30 @@ def _memory(limit: int | None) -> CheckLine:
         return CheckLine("memory", f"{told}; this system does not tell how much is free")
     fix = "set SHOPEASE_MAX_MEMORY to less, or run it on a machine with more"
     return warned("memory", f"{told}, {free / 1e6:,.0f} MB are free", fix, is_bad=free < planned)
+
+
+def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[CheckLine]:
+    """A line for each setting that a flag, the environment or `.env` gives, and what it is over; no secrets."""
+    secrets = Secrets()
+    secrets.learn(settings.database_url)
+    environment = {name.upper() for name in os.environ}
+    dotenv = {name.upper() for name in dotenv_variables()}
+    count = 0
+    for name in type(settings).model_fields:
+        variable = PREFIX + name.upper()
+        origins = [f"--{name.replace('_', '-')}"] if name in flags else []
+        origins += [f"{variable} in the environment"] if variable in environment else []
+        origins += [f"{variable} in {DOTENV}"] if variable in dotenv else []
+        if origins:
+            count += 1
+            over = f", over {' and '.join(origins[1:])}" if origins[1:] else ""
+            value = HIDDEN if name in _SECRET else secrets.redacted(_told(getattr(settings, name)))
+            yield CheckLine(f"setting {name}", f"{value} (from {origins[0]}{over})")
+    if not count:
+        yield CheckLine("settings", "none is given: all are the defaults")
+
+
+def _told(value: Any) -> str:
+    if value is None:
+        return "unset"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
