@@ -14,7 +14,9 @@ from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.publish import warn_of_publishing
 from shopease_etl.lake.store import Store, StoredObject
 from shopease_etl.pipeline.history import DIED
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.report import DatasetStatus, LakeStatus, Recorded, RunStatus
+from shopease_etl.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,12 @@ class _Past:
     manifests: Sequence[Manifest]
     told_by: Mapping[str, Manifest]
     last_success: RunStatus | None
+
+
+def lake_status(settings: Settings, *, runs: int, max_age: float | None) -> LakeStatus:
+    """The lake as it is now, and whether that is a problem; `max_age` is in seconds."""
+    store = lake_store(settings)
+    return status(store, store.lock(settings.home).status(), runs=runs, max_age=max_age)
 
 
 def status(
