@@ -168,7 +168,7 @@ def test_a_run_that_died_in_extract_is_known_and_begins_again(fresh: Shop) -> No
     run_id = told.document["runs"][0]["run_id"]
     assert f"{run_id}, died" in told.document["problem"]
     (line,) = (line for line in fresh.run("check", "--json").document if line["name"] == "last run")
-    fix = "`shopease retry` goes on with the data already copied, `shopease run-all` reads the source again"
+    fix = "`shopease retry` resumes it with the data already copied, `shopease run-all` reads the source again"
     assert (line["detail"], line["fix"]) == (f"{run_id} died", fix)
     assert without_ids(fresh) == before
     fresh.run("aggregate", "--dataset", "no-such").failed(2)

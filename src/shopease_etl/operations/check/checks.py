@@ -1,14 +1,14 @@
 """Is everything in order for a run: settings, machine, lake, catalog, source, and what listens to runs."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.operations.check.contents import contents
+from shopease_etl.operations.check.contents import lake_contents
 from shopease_etl.operations.check.database import database
-from shopease_etl.operations.check.lakes import Past, catalog, lake
-from shopease_etl.operations.check.lines import Questions, tried
+from shopease_etl.operations.check.lakes import RunHistory, catalog, lake
+from shopease_etl.operations.check.lines import TimedChecks, check
 from shopease_etl.operations.check.machine import given_settings, machine
 from shopease_etl.pipeline.wiring import lake_store, warehouse
 from shopease_etl.progress import SILENT, Progress
@@ -35,30 +35,28 @@ def check_lines(
     `flags` names the settings that were given as flags. `test_alert` sends a test to the addresses for alerts. `verify`
     reads every object of the lake and compares it with what its run recorded; `progress` follows that.
     """
-    store, past = lake_store(settings), Past()
+    store, history = lake_store(settings), RunHistory()
     tables = warehouse(settings, store)
-    lake_lines = Questions("lake", TIMEOUT, lambda: lake(settings, store, past))
-    catalog_lines = Questions("catalog", TIMEOUT, lambda: catalog(settings, tables, is_on_aws=store.is_on_aws))
+    lake_checks = TimedChecks("lake", TIMEOUT, lambda: lake(settings, store, history))
+    catalog_checks = TimedChecks("catalog", TIMEOUT, lambda: catalog(settings, tables, is_on_aws=store.is_on_aws))
     yield from given_settings(settings, flags)
     yield from machine(settings)
-    yield from lake_lines.lines()
-    yield from catalog_lines.lines()
+    yield from lake_checks.lines()
+    yield from catalog_checks.lines()
     if verify:
-        yield from contents(store, progress)
-    yield from database(settings, lambda: existing_source(settings.model_copy(update=SOURCE_TIMEOUTS)), past)
-    yield from (tried(name, look) for name, look in _listeners(settings, test_alert=test_alert).items())
+        yield from lake_contents(store, progress)
+    yield from database(settings, lambda: existing_source(settings.model_copy(update=SOURCE_TIMEOUTS)), history)
+    yield from _listeners(settings, test_alert=test_alert)
 
 
-def _listeners(settings: Settings, *, test_alert: bool) -> Mapping[str, Callable[[], str]]:
-    """By name, how to check what is notified of runs, if the settings name it."""
-    listeners: dict[str, Callable[[], str]] = {}
+def _listeners(settings: Settings, *, test_alert: bool) -> Iterator[CheckLine]:
+    """What is notified of runs, where the settings name it."""
     if settings.lineage:
-        listeners["lineage"] = lambda: _lineage(settings)
+        yield check("lineage", lambda: _lineage(settings))
     if settings.alerts or test_alert:
-        listeners["alerts"] = lambda: _alerts(settings, is_test=test_alert)
+        yield check("alerts", lambda: _alerts(settings, is_test=test_alert))
     if settings.ping_url:
-        listeners["ping"] = lambda: f"{urlsplit(settings.ping_url or '').hostname} is told of each run"
-    return listeners
+        yield CheckLine("ping", f"{urlsplit(settings.ping_url).hostname} is notified of each run")
 
 
 def _lineage(settings: Settings) -> str:
@@ -66,7 +64,7 @@ def _lineage(settings: Settings) -> str:
     from shopease_etl.pipeline.plan import STAGES, Plan
 
     lineage.listeners(Plan(STAGES), settings)
-    return f"events go to {settings.lineage}"
+    return f"events are sent to {settings.lineage}"
 
 
 def _alerts(settings: Settings, *, is_test: bool) -> str:
@@ -76,6 +74,6 @@ def _alerts(settings: Settings, *, is_test: bool) -> str:
         raise ConfigurationError("SHOPEASE_ALERTS is not set", hint=alerts_sending.HINT)
     names = ", ".join(str(service.service_name) for service in alerts_sending.services(settings.alerts))
     if not is_test:
-        return f"go to {names}; --test-alert sends one"
+        return f"sent to {names}; test them with --test-alert"
     alerts_sending.send_test(settings.alerts, settings.lake)
-    return f"{names} took a test"
+    return f"{names} accepted a test alert"
