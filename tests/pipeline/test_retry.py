@@ -104,7 +104,7 @@ def test_rejected_rows_are_told_as_such_also_where_a_run_was_before(sales: str, 
         shop.run("retry", "--allow-rejects").done()
         shop.run("run-all", "--skip-crawl", "--allow-rejects").done()
         execute(url, "DELETE FROM products WHERE product_id > 10")
-        shop.run("run-all", "--allow-rejects").failed(3, "much less is there than before: bronze products has ")
+        shop.run("run-all", "--allow-rejects").failed(3, "there is much less data than before: bronze products has ")
 
 
 def stopped(shop: Shop, line: str, number: signal.Signals = signal.SIGKILL) -> str:
