@@ -259,11 +259,13 @@ def test_where_no_run_was_there_is_nothing_to_retry(sales: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("change", [{"plan": {}}, {"plan": {"stages": ["x"]}}, {"source": {"x": 1}}])
-def test_a_manifest_that_does_not_tell_enough_is_refused(sales: str, tmp_path: Path, change: dict[str, object]) -> None:
+def test_a_manifest_that_lacks_the_plan_or_the_source_is_refused(
+    sales: str, tmp_path: Path, change: dict[str, object]
+) -> None:
     shop = Shop(tmp_path, sales)
     run_id = shop.run("extract", "--json").done().document["run_id"]
     path = tmp_path / "lake" / "_runs" / f"{run_id}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "status": "failed", "published": False, **change}))
     before = hashes(tmp_path / "lake")
-    shop.run("retry").failed(1, "does not tell")
+    shop.run("retry").failed(1, f"the manifest of the run {run_id} ")
     assert hashes(tmp_path / "lake") == before
