@@ -1,4 +1,4 @@
-"""Is everything in order for a run: settings, machine, lake, catalog, source, and what listens to runs."""
+"""Is everything ready for a run: settings, machine, lake, catalog, source, and what listens to runs."""
 
 from collections.abc import Collection, Iterator
 from typing import Final
@@ -18,8 +18,6 @@ from shopease_etl.source.session import existing_source
 
 # Seconds after which a lake or catalog that does not answer fails.
 TIMEOUT: Final = 20.0
-# Seconds for one answer of the source: an extract may take as long as the settings say.
-SOURCE_TIMEOUTS: Final = {"source_statement_timeout": 10.0, "source_lock_timeout": 5.0}
 
 
 def check_lines(
@@ -45,7 +43,9 @@ def check_lines(
     yield from catalog_checks.lines()
     if verify:
         yield from lake_contents(store, progress)
-    yield from database(settings, lambda: existing_source(settings.model_copy(update=SOURCE_TIMEOUTS)), history)
+    # an extract may wait as long as the settings say, a check does not
+    impatient = settings.model_copy(update={"source_statement_timeout": 10.0, "source_lock_timeout": 5.0})
+    yield from database(settings, lambda: existing_source(impatient), history)
     yield from _listeners(settings, test_alert=test_alert)
 
 

@@ -20,8 +20,6 @@ from shopease_etl.stages.extract import CONNECTIONS, resolve
 
 Source = Callable[[], AbstractContextManager[Snapshot]]
 
-OLDEST_SERVER: Final = 15
-MAX_LAG_SECONDS: Final = 300
 # Types whose text is never a number or a date. Text, enums and extension types may fit, depending on their values.
 _NEITHER: Final = (
     r"boolean|uuid|bytea|money|interval.*|time(\(\d\))? with(out)? time zone|inet|cidr|macaddr8?|pg_lsn|xml|tsvector"
@@ -60,8 +58,8 @@ def database(settings: Settings, source: Source, history: RunHistory) -> Iterato
 
 def _version(snapshot: Snapshot) -> CheckLine:
     detail = f"{snapshot.database} on {snapshot.host}, PostgreSQL {snapshot.server_version}"
-    is_old = int(snapshot.server_version.partition(".")[0]) < OLDEST_SERVER
-    return warning("database", detail, f"upgrade to PostgreSQL {OLDEST_SERVER} or later", is_bad=is_old)
+    is_old = int(snapshot.server_version.partition(".")[0]) < 15
+    return warning("database", detail, "upgrade to PostgreSQL 15 or later", is_bad=is_old)
 
 
 def _inspect(snapshot: Snapshot, schema: str) -> Server:
@@ -127,7 +125,7 @@ def _replica(replica: Replica, extract: float | None) -> CheckLine:
     if not replica.is_streaming:
         fix = "see the standby's log: it receives no changes, so its data gets older"
         return warning("database replica", f"{detail}; it is not connected to its primary", fix)
-    if replica.lag is None or replica.lag > MAX_LAG_SECONDS:
+    if replica.lag is None or replica.lag > 300:
         return warning("database replica", detail, "its data is that old: check the standby's load and network")
     is_risky = not replica.has_feedback and replica.patience is not None and replica.patience < 2 * (extract or 0)
     if replica.has_feedback:

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shopease_etl.contract import tables
 from shopease_etl.errors import UnreachableError
@@ -22,9 +22,6 @@ from shopease_etl.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from shopease_etl.lake.bucket import Bucket, Reached
-
-# S3 refuses requests whose clock differs by more than 15 minutes.
-MAX_CLOCK_SKEW: Final = 900
 
 
 @dataclass
@@ -112,7 +109,8 @@ def _last_run(last: RunStatus, *, is_held: bool) -> CheckLine:
 def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached") -> Iterator[CheckLine]:
     yield _region(reached)
     if reached.clock_ahead is not None:
-        yield clock_skew("lake clock", "S3's", reached.clock_ahead, MAX_CLOCK_SKEW)
+        # S3 refuses requests whose clock differs by more than 15 minutes
+        yield clock_skew("lake clock", "S3's", reached.clock_ahead, 900)
     refused = list(bucket.missing_rights())
     yield from (failure("lake rights", error) for error in refused)
     if not refused:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
 
 from shopease_etl import __version__, extras
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
@@ -17,9 +16,6 @@ from shopease_etl.redaction import HIDDEN, Secrets
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import DOTENV, EMBEDDED, PREFIX, Settings, dotenv_variables
 from shopease_etl.transform.memory import USUAL, available_bytes
-
-LOW_DISK_BYTES: Final = 1_000_000_000
-MIN_MEMORY: Final = 300_000_000
 
 
 def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[CheckLine]:
@@ -80,7 +76,7 @@ def _disk(name: str, folder: Path, last_bytes: int) -> CheckLine:
     if last_bytes:
         detail += f"; the last run wrote {last_bytes / 1e9:,.3f} GB"
     code = ShopeaseError.exit_code if free < last_bytes else 0
-    is_low = free < max(LOW_DISK_BYTES, 2 * last_bytes)
+    is_low = free < max(1_000_000_000, 2 * last_bytes)
     return CheckLine(name, detail, code, "make room" if is_low else None, is_low and not code)
 
 
@@ -121,7 +117,7 @@ def _version(library: str) -> str:
 def _memory(limit: int | None) -> CheckLine:
     budget, free = limit or USUAL, available_bytes()
     detail = f"{'limit' if limit else 'budget'} {budget / 1e6:,.0f} MB"
-    if limit and limit < MIN_MEMORY:
+    if limit and limit < 300_000_000:
         fix = "raise SHOPEASE_MAX_MEMORY; the program alone needs about 300 MB"
         return warning("memory", detail, fix)
     if free is None:
