@@ -48,7 +48,7 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
 def _missing(store: Store, recorded: Mapping[str, Recorded], present: Set[str]) -> Iterator[CheckLine]:
     """A failure for each missing object, and a warning for each layer that has none left, as after `cleanup`."""
     for key, record in lost(recorded, present).items():
-        message = f"{store.uri(key)}, written by run {record.run_id}, is missing"
+        message = f"{store.uri(key)}, which the run {record.run_id} wrote, is missing"
         yield failure(f"object {key}", DataRefusedError(message, hint=remake(key)))
     for layer in tables.LAYERS:
         keys = [key for key in recorded if key.startswith(f"{layer}/")]
