@@ -276,7 +276,7 @@ def test_check_tells_of_alerts_and_sends_a_test_if_asked(shop: Shop, mailbox: tu
     assert told.run("check").stdout.count("E-Mail") == 1
     assert box.mails == []
     checked = told.run("check", "--test-alert")
-    assert "took a test" in checked.stdout
+    assert "accepted a test alert" in checked.stdout
     assert "s3cret-uuid" not in checked.stdout + checked.stderr
     assert box.subjects == [f"shopease: a test: {shop.lake}"]
     assert "SHOPEASE_ALERTS is not set" in shop.run("check", "--test-alert").stdout

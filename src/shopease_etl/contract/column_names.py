@@ -1,7 +1,7 @@
-"""Names of columns as data: how they stand in frames, in silver and quarantine, and in the catalog.
+"""Names of columns as data: in frames, in silver and quarantine, and in the catalog.
 
-To Polars a name such as `^a$` or `*` is a pattern. So frames have only names of ours: a table's known columns by their
-names, all others by their place.
+To Polars a name such as `^a$` or `*` is a pattern. So frames name the known columns of a table as they are, and all
+others by their position.
 """
 
 import re
@@ -15,15 +15,15 @@ _NOT_IN_CATALOGS: Final = re.compile(r"[\x00-\x1f\x7f,]")
 
 
 def labels(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """Columns as frames name them: those that are known by their names, others `c` and their place."""
+    """Columns as frames name them: known ones by their names, others `c` and their position, such as `c7`."""
     return tuple(name if name in known else f"c{place}" for place, name in enumerate(names))
 
 
 def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The columns of the source as silver and quarantine name them.
 
-    An extra column with the name of one of ours, in any case, gets `source_` before it; once more where the source has
-    such a column, too.
+    An extra column whose name is one of ours, in upper or lower case, gets the prefix `source_`; again if the source
+    has such a column too.
     """
     ours = {*table.known, *(column.name for column in table.calculated), *REJECTION_COLUMNS}
     taken = {name for name in source if name in table.known or name.lower() not in ours}
@@ -40,7 +40,7 @@ def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 
 def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of silver in order, given those of the source; extra ones keep their order at the end."""
+    """The columns of silver in order, given those of the source; extra ones come last, in their order."""
     names = dict(zip(labels(source, table.known), written(table, source), strict=True))
     return tuple(names.get(label, label) for label in silver_labels(table, tuple(names)))
 
@@ -53,15 +53,15 @@ def silver_labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 
 def quarantine_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of quarantine in order: the source's, and why and by which run the row was rejected."""
+    """The columns of quarantine in order: the source's, the rule that was broken, and the run."""
     return (*written(table, source), *REJECTION_COLUMNS)
 
 
 def catalogued(header: Sequence[str]) -> tuple[str, ...]:
     """The columns of a CSV as Athena and the local catalog name them.
 
-    They are as in the header, but for what a catalog cannot hold: characters that it does not take are `_`, and of
-    names that differ only in case the one in lower case stays, the others get `source_` before them.
+    They are as in the header, except that characters that a catalog does not allow are `_`, and that of names which
+    differ only in case all but the one in lower case get the prefix `source_`.
     """
     able = [_NOT_IN_CATALOGS.sub("_", name).strip(" ") or "_" for name in header]
     names = list(able)

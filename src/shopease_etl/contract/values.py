@@ -1,16 +1,16 @@
-"""The one grammar by which text becomes a value, as regular expressions that every engine reads alike."""
+"""The grammar by which text becomes a value, as regular expressions that mean the same to every engine."""
 
 from typing import Final
 
-# The no-break space is itself: Athena's engine (Joni, in Java's syntax) takes \x{A0} for the letters x, {, A, 0 and },
-# RE2 knows no \u00A0, and \xA0 is a byte to some.
+# The no-break space is written as itself: Athena's engine (Joni, in Java's syntax) reads \x{A0} as the letters x, {, A,
+# 0 and }, RE2 does not know \u00A0, and to some \xA0 is a byte.
 WHITESPACE: Final = "[ \\t\\n\\r\\f\\x0B\u00a0]+"
 WHITESPACE_CHARACTERS: Final = " \t\n\r\f\x0b\u00a0"
 LINE_BREAK: Final = r"\r\n|\r|\n"
 
 
 def _at_most(limit: str) -> str:
-    """As many digits as the limit has, and no greater number."""
+    """Numbers with as many digits as the limit that are not greater."""
     smaller = (
         f"{limit[:place]}[0-{int(digit) - 1}][0-9]{{{len(limit) - place - 1}}}"
         for place, digit in enumerate(limit)
@@ -19,7 +19,7 @@ def _at_most(limit: str) -> str:
     return f"(?:{'|'.join(smaller)}|{limit})"
 
 
-# What a bigint or a decimal(18,2) cannot hold does not parse.
+# What does not fit a bigint or a decimal(18,2) does not parse.
 INTEGER: Final = rf"^(?:[+-]?0*(?:[0-9]{{1,18}}|{_at_most('9223372036854775807')})|-0*9223372036854775808)$"
 NUMBER: Final = r"^[+-]?0*[0-9]{1,16}(?:\.[0-9]+)?$"
 SURPLUS_DECIMALS: Final = r"(\.[0-9]{2})[0-9]+$"
@@ -38,8 +38,8 @@ _CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _OFFSET: Final = r"(?:Z|[+-](?:0[0-9]|1[0-5])(?:[0-5][0-9]|:[0-5][0-9](?::[0-5][0-9])?)?)"
 TIMESTAMP: Final = rf"^{_DATE}(?:[ T]{_CLOCK}{_OFFSET}?)?$"
 
-# What stands already as silver writes it, and so needs no parsing; a good value may look otherwise. Counts and amounts
-# are greater than zero, and so small that a product of the two is a decimal(18,2).
+# Text that silver takes unchanged, so that it need not be parsed; other text may be valid too. Counts and amounts are
+# greater than zero, and so small that their product is a decimal(18,2).
 PLAIN_INTEGER: Final = r"^(?:0|-?[1-9][0-9]{0,17})$"
 PLAIN_COUNT: Final = r"^[1-9][0-9]{0,8}$"
 PLAIN_MONEY: Final = r"^(?:[1-9][0-9]{0,5}\.[0-9]{2}|0\.(?:0[1-9]|[1-9][0-9]))$"

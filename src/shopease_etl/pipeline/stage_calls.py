@@ -32,7 +32,7 @@ class StageCalls:
         run: RunLog,
         staged: PendingStore,
         shop: Pipeline,
-        baseline: guards.Previous,
+        baseline: guards.Baseline,
         overrides: Consent,
         commit: Callable[[], None],
     ) -> None:
