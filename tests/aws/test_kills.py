@@ -17,7 +17,7 @@ BEFORE = (
     ("extract", 1),
     ("  transactions:", 1),
     ("extract: done", 1),
-    ("rows share their key", 1),
+    ("rows have duplicate keys", 1),
     ("  transactions:", 2),
     ("clean: done", 1),
     ("  gold:", 1),

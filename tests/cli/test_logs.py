@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,8 @@ import pytest
 from commands import PROMISED, Shop, end
 from shopease_etl.cli.logs import LARGEST_BYTES, OLD_FILES, JsonFormatter, LogFile, TextFormatter
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.pipeline.events import Event, Events, log_event
+from shopease_etl.pipeline.events import Event, Events, LogListener
+from shopease_etl.pipeline.plan import plan_all
 from shopease_etl.redaction import Secrets
 from shopease_etl.report import DatasetResult, RunResult, StageResult, Status
 
@@ -355,10 +356,16 @@ def ended(status: str, error: str | None = None) -> RunResult:
     return RunResult("r1", Status(status), *times, "1", (EXTRACTED, CLEANED), {}, error=error)
 
 
+def begun(*listeners: Callable[[Event], None]) -> Events:
+    """The events of a run that has begun."""
+    events = Events(*listeners)
+    events.run_started("r1", plan_all())
+    return events
+
+
 def test_events_read_well(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "shopease_etl"):
-        events = Events("r1", log_event)
-        events.run_started()
+        events = begun(LogListener())
         events.stage_started("extract")
         events.stage_done(EXTRACTED)
         events.stage_done(CLEANED)
@@ -381,10 +388,11 @@ def test_events_read_well(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_events_are_fields_in_a_log_for_machines(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "shopease_etl"):
-        Events("r1", log_event).stage_done(CLEANED)
+        begun(LogListener()).stage_done(CLEANED)
     written = [json.loads(JsonFormatter(Secrets()).format(record)) for record in caplog.records]
     told = [
-        {name: item[name] for name in item if name not in {"time", "level", "logger", "message"}} for item in written
+        {name: item[name] for name in item if name not in {"time", "level", "logger", "message"}}
+        for item in written[1:]
     ]
     common = {"run_id": "r1", "stage": "clean", "dataset": "customers", "event": "dataset_done"}
     assert told == [
@@ -394,18 +402,17 @@ def test_events_are_fields_in_a_log_for_machines(caplog: pytest.LogCaptureFixtur
     ]
 
 
-def test_a_listener_that_raises_is_told_no_more_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_raises_hears_no_more_and_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
 
     def broken(_event: Event) -> None:
         heard.append("broken")
         raise ValueError("no room")
 
-    events = Events("r1", broken, lambda event: heard.append(event.kind))
-    events.run_started()
+    events = begun(broken, lambda event: heard.append(event.kind))
     events.stage_started("extract")
     assert heard == ["broken", "run_started", "stage_started"]
-    assert caplog.messages == ["broken is told no more of this run: ValueError: no room"]
+    assert caplog.messages == ["broken hears no more of this run: ValueError: no room"]
 
 
 def test_an_interrupt_is_no_listeners_failure() -> None:
@@ -413,4 +420,4 @@ def test_an_interrupt_is_no_listeners_failure() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Events("r1", interrupted).run_started()
+        begun(interrupted)

@@ -26,7 +26,7 @@ NAMES = (
         (TRANSACTIONS, ("Total_Amount", "YEAR", "years"), ("source_Total_Amount", "source_YEAR", "years")),
     ],
 )
-def test_an_extra_column_with_one_of_our_names_is_renamed(
+def test_an_extra_column_with_a_name_of_ours_is_renamed(
     table: Table, source: Sequence[str], names: Sequence[str]
 ) -> None:
     assert written(table, source) == names
@@ -43,7 +43,7 @@ def test_silver_has_the_contracts_order_and_extra_columns_at_the_end() -> None:
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
 @given(source=st.lists(st.sampled_from(NAMES), unique=True))
-def test_column_names_are_unique(table: Table, source: list[str]) -> None:
+def test_no_two_columns_have_the_same_name(table: Table, source: list[str]) -> None:
     for names in (silver_columns(table, source), quarantine_columns(table, source), labels(source, table.known)):
         assert len(set(names)) == len(names)
     assert not [name for name in labels(source, table.known) if not name.isidentifier()]
@@ -63,7 +63,7 @@ def test_names_in_the_catalog(header: Sequence[str], names: Sequence[str]) -> No
 
 
 @given(st.lists(st.text(st.sampled_from("aAé, ^*\t"), max_size=3), unique=True))
-def test_column_names_of_the_catalog_are_unique(header: list[str]) -> None:
+def test_no_two_columns_of_the_catalog_have_the_same_name(header: list[str]) -> None:
     names = catalogued(header)
     assert len({name.lower() for name in names}) == len(header)
     assert all(name and not set(name) & {",", "\t"} for name in names)

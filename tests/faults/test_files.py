@@ -155,7 +155,7 @@ def test_what_no_run_recorded_is_taken_as_it_is(lake: Path) -> None:
     shutil.rmtree(lake / "_runs")
     shop.run("aggregate").done()
     lines = {line["name"]: line["detail"] for line in shop.run("check", "--verify", "--json").document}
-    assert lines["lake contents"] == "3 of 15 objects are what their runs wrote; for 12 no hash is recorded"
+    assert lines["lake contents"] == "3 of 15 objects are as their runs wrote them; 12 have no recorded hash"
 
 
 def test_what_would_block_the_publication_ends_a_run_before_its_first_byte(lake: Path) -> None:

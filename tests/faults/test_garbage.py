@@ -18,7 +18,7 @@ from rich.console import Console
 
 from commands import hashes
 from dump_files import objects
-from lakes import given_settings
+from lakes import given_pipeline
 from shopease_etl.cli.status_command import StatusView
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.layout import JOURNAL
@@ -50,7 +50,7 @@ LATEST: Final = "99980101T000000.000000Z-0000"
 def made(sales: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small, whole lake and a home with its catalog."""
     folder = tmp_path_factory.mktemp("made")
-    pipeline.run(plan.plan_all(), given_settings(sales, folder))
+    pipeline.run(plan.plan_all(), given_pipeline(sales, folder))
     return folder
 
 

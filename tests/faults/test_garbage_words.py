@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from shopease_etl.contract import values
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.lock.file import locked_file
-from shopease_etl.operations.cost import cost
+from shopease_etl.operations.cost import monthly_cost
 from shopease_etl.pipeline.wiring import lake_store, prices
 from shopease_etl.settings import PREFIX, Settings, load, size
 from shopease_etl.stages.query import shipped_queries
@@ -49,7 +49,7 @@ def test_settings(rounds: int, name: str, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(PREFIX + name.upper(), value.replace("\0", ""))
         settings = load()
         assert lake_store(settings).location
-        for line in cost(LocalStore(tmp_path), prices(settings), runs=1, crawlers=1, crawls=1, queries=1).lines:
+        for line in monthly_cost(LocalStore(tmp_path), prices(settings), runs=1, crawlers=1, crawls=1, queries=1).lines:
             assert line.dollars >= 0
         if isinstance(found := getattr(settings, name), float):
             assert 0 <= found < float("inf")

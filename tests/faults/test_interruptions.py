@@ -17,7 +17,7 @@ import pytest
 
 from commands import FIRST_DAY, Shop, copy_of, count, end, execute, hashes, leftovers
 from conftest import eventually, is_stopped, temporary_home
-from shopease_etl.pipeline.job import KEPT
+from shopease_etl.pipeline.commit import KEPT
 from shopease_etl.source import embedded
 
 INTERRUPTED: Final = ["shopease: interrupted", f"  hint: {KEPT}"]

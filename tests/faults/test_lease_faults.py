@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -16,7 +17,8 @@ from leases import SHORT, holder, lease_in, refusal
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.lease import SLACK, leased
 from shopease_etl.lake.s3 import S3Store
-from shopease_etl.pipeline.housekeeping import tidy
+from shopease_etl.pipeline.recovery import recover
+from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 
@@ -155,14 +157,14 @@ def test_who_may_not_abort_uploads_is_told_and_goes_on(
     proxy: Proxy, far: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, call: str
 ) -> None:
     far.upload("bronze/customers/customers.csv").write(b"half")
-    settings = load(lake=far.location, home=tmp_path)
+    shop = replace(Pipeline.from_settings(load(home=tmp_path)), lake=far)
     proxy.add(call, refused(403, "AccessDenied"))
-    tidy(far, settings)
+    recover(shop)
     assert "unfinished uploads of dead runs stay behind: AWS refuses s3://" in caplog.text
     proxy.add(call, refused(400, "InvalidRequest"))
     with pytest.raises(UnreachableError, match="InvalidRequest"):
-        tidy(far, settings)
-    tidy(far, settings)
+        recover(shop)
+    recover(shop)
     assert list(far.unfinished_uploads()) == []
 
 

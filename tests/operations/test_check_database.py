@@ -1,4 +1,4 @@
-"""What a check tells of the source: each fix that it names is tried, and mends what it was told for."""
+"""What a check says about the source; each fix that it names is tried and works."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,8 @@ from poolers import needs_pgbouncer, pooler
 from replicated import Cluster, cluster, primary, standby
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.operations.check.database import database
-from shopease_etl.operations.check.past import Past
+from shopease_etl.operations.check.lakes import RunHistory
+from shopease_etl.pipeline.wiring import source
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source.postgres import CopyOut, snapshot
@@ -44,14 +45,14 @@ def reader(owner: str) -> Iterator[str]:
     )
 
 
-def looked_over(url: str, past: Past | None = None, **more: object) -> dict[str, CheckLine]:
+def checked(url: str, history: RunHistory | None = None, **more: object) -> dict[str, CheckLine]:
     """The lines by name."""
     settings: Settings = load(database_url=url, **more)
-    lines = database(settings, lambda: existing_source(settings), past or Past())
+    lines = database(settings, lambda: existing_source(source(settings)), history or RunHistory())
     return {line.name: line for line in lines}
 
 
-def test_an_extract_names_a_grant_that_mends_it(owner: str, reader: str, tmp_path: Path) -> None:
+def test_an_extract_names_the_grant_that_it_needs(owner: str, reader: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, reader)
     refused = shop.run("extract", "--json").failed(4, "does not let this user read")
     assert refused.document["hint"].startswith("GRANT SELECT ON public.")
@@ -59,74 +60,74 @@ def test_an_extract_names_a_grant_that_mends_it(owner: str, reader: str, tmp_pat
     shop.run("extract").done()
 
 
-def test_each_table_that_may_not_be_read_names_its_grant(owner: str, reader: str) -> None:
-    found = looked_over(reader)
+def test_each_table_without_select_names_its_grant(owner: str, reader: str) -> None:
+    found = checked(reader)
     tables = [found[f"table {table.source}"] for table in TABLES]
     assert {line.exit_code for line in tables} == {4}
     assert tables[0].fix == f"GRANT SELECT ON public.{TABLES[0].source} TO reader"
     execute(owner, str(tables[0].fix))
-    after = looked_over(reader)
+    after = checked(reader)
     assert [name for name, line in after.items() if line.exit_code] == [line.name for line in tables[1:]]
     execute(owner, *(str(line.fix) for line in tables[1:]))
-    assert [line for line in looked_over(reader).values() if line.exit_code or line.warning] == []
+    assert [line for line in checked(reader).values() if line.exit_code or line.warning] == []
 
 
-def test_a_schema_that_may_not_be_used_names_its_grant(owner: str, reader: str) -> None:
+def test_a_schema_without_usage_names_its_grant(owner: str, reader: str) -> None:
     execute(owner, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
-    line = looked_over(reader)["schema"]
+    line = checked(reader)["schema"]
     assert (line.exit_code, line.fix) == (4, "GRANT USAGE ON SCHEMA public TO reader")
     execute(owner, str(line.fix))
-    assert looked_over(reader)["schema"].exit_code == 0
+    assert checked(reader)["schema"].exit_code == 0
 
 
-def test_a_schema_that_is_not_there_is_told(owner: str) -> None:
-    found = looked_over(owner, source_schema="nowhere")
+def test_a_missing_schema_fails(owner: str) -> None:
+    found = checked(owner, source_schema="nowhere")
     assert (found["schema"].exit_code, found["table customers"].exit_code) == (2, 3)
 
 
-def test_names_that_need_quotes_have_them_in_the_fix(owner: str) -> None:
+def test_the_fix_quotes_names_that_need_it(owner: str) -> None:
     execute(owner, 'CREATE SCHEMA "My Shop"', 'CREATE ROLE "Mr X" LOGIN', 'GRANT USAGE ON SCHEMA "My Shop" TO "Mr X"')
     execute(owner, *(table.replace("TABLE ", 'TABLE "My Shop".') for table in CONTRACT_TABLES))
-    line = looked_over(owner.replace("owner@", "Mr%20X@"), source_schema="My Shop")["table customers"]
+    line = checked(owner.replace("owner@", "Mr%20X@"), source_schema="My Shop")["table customers"]
     assert line.fix == 'GRANT SELECT ON "My Shop".customers TO "Mr X"'
     execute(owner, str(line.fix))
 
 
-def test_row_security_that_would_hide_rows_fails_with_its_fix(owner: str, reader: str) -> None:
+def test_row_security_that_hides_rows_fails_with_its_fix(owner: str, reader: str) -> None:
     execute(owner, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
     execute(owner, "ALTER TABLE stores ENABLE ROW LEVEL SECURITY")
     try:
-        found = looked_over(reader)
+        found = checked(reader)
         line = found["table stores"]
         assert (line.exit_code, line.fix) == (4, "ALTER ROLE reader BYPASSRLS")
         assert found["table customers"].exit_code == 0
-        assert looked_over(owner)["table stores"].exit_code == 0
+        assert checked(owner)["table stores"].exit_code == 0
         execute(owner, str(line.fix))
-        assert looked_over(reader)["table stores"].exit_code == 0
+        assert checked(reader)["table stores"].exit_code == 0
     finally:
         execute(owner, "ALTER TABLE stores DISABLE ROW LEVEL SECURITY")
 
 
-def test_a_limit_of_connections_that_is_too_small_is_a_warning(owner: str, reader: str) -> None:
+def test_a_connection_limit_that_is_too_low_is_a_warning(owner: str, reader: str) -> None:
     execute(owner, "ALTER ROLE reader CONNECTION LIMIT 3")
-    line = looked_over(reader, source_connections=3)["database connections"]
+    line = checked(reader, source_connections=3)["database connections"]
     assert (line.warning, line.exit_code) == (True, 0)
     assert line.fix is not None
     assert "SHOPEASE_SOURCE_CONNECTIONS to 2" in line.fix
-    assert not looked_over(reader, source_connections=2)["database connections"].warning
+    assert not checked(reader, source_connections=2)["database connections"].warning
 
 
-def test_no_second_connection_hides_no_tables(owner: str, reader: str) -> None:
+def test_tables_are_checked_even_without_a_second_connection(owner: str, reader: str) -> None:
     execute(owner, "ALTER ROLE reader CONNECTION LIMIT 1", "GRANT SELECT ON customers TO reader")
-    found = looked_over(reader)
+    found = checked(reader)
     assert found["database snapshot"].exit_code == 4
     assert found["table customers"].exit_code == 0
     assert found["table stores"].exit_code == 4
 
 
-def test_an_encoding_that_checks_nothing_is_a_warning(owner: str) -> None:
+def test_the_encoding_sql_ascii_is_a_warning(owner: str) -> None:
     execute(owner, "CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-    line = looked_over(owner.replace("/postgres?", "/plain?"))["database encoding"]
+    line = checked(owner.replace("/postgres?", "/plain?"))["database encoding"]
     assert (line.detail, line.warning) == ("SQL_ASCII", True)
 
 
@@ -150,7 +151,7 @@ def test_an_encoding_that_checks_nothing_is_a_warning(owner: str) -> None:
         ("extra", "money", None),
     ],
 )
-def test_a_column_whose_type_cannot_fit_is_a_warning(owner: str, column: str, kind: str, expected: str | None) -> None:
+def test_a_column_of_an_unfit_type_is_a_warning(owner: str, column: str, kind: str, expected: str | None) -> None:
     change = "ADD COLUMN" if column == "extra" else "DROP COLUMN {0}, ADD COLUMN"
     execute(
         owner,
@@ -162,73 +163,75 @@ def test_a_column_whose_type_cannot_fit_is_a_warning(owner: str, column: str, ki
         + (f"typed.{kind}" if "_" in kind or kind == "fraction" else kind),
     )
     try:
-        found = looked_over(owner, source_schema="typed")
+        found = checked(owner, source_schema="typed")
     finally:
         execute(owner, "DROP SCHEMA typed CASCADE")
-    told = {name: line.detail for name, line in found.items() if name.startswith("column ")}
+    details = {name: line.detail for name, line in found.items() if name.startswith("column ")}
     if expected:
-        assert list(told) == [f"column sale_transactions.{column}"]
-        assert expected in told[f"column sale_transactions.{column}"]
-        assert kind == "fraction" or kind in told[f"column sale_transactions.{column}"]
+        assert list(details) == [f"column sale_transactions.{column}"]
+        assert expected in details[f"column sale_transactions.{column}"]
+        assert kind == "fraction" or kind in details[f"column sale_transactions.{column}"]
     else:
-        assert told == {}
+        assert details == {}
 
 
-def test_a_server_without_a_pooler_has_no_line_on_it(owner: str) -> None:
-    assert "database pooler" not in looked_over(owner)
+def test_a_server_without_a_pooler_has_no_line_about_one(owner: str) -> None:
+    assert "database pooler" not in checked(owner)
 
 
 @needs_pgbouncer
 @pytest.mark.parametrize("size", [2, 6])
 @pytest.mark.parametrize(("mode", "is_warning"), [("session", False), ("transaction", True)])
-def test_a_pooler_is_told_with_its_mode(owner: str, mode: str, is_warning: bool, size: int) -> None:
+def test_a_pooler_is_shown_with_its_mode(owner: str, mode: str, is_warning: bool, size: int) -> None:
     with pooler(owner, mode, size) as url:
-        line = looked_over(url, source_connections=1)["database pooler"]
+        line = checked(url, source_connections=1)["database pooler"]
     assert (line.detail.partition(";")[0], line.warning) == (f"a pooler in {mode} mode", is_warning)
     assert "keeps 2 of its connections" in line.detail
 
 
 @needs_pgbouncer
-def test_a_pooler_in_statement_mode_fails_with_the_modes_that_work(owner: str) -> None:
+def test_a_pooler_in_statement_mode_fails_and_names_the_modes_that_work(owner: str) -> None:
     with pooler(owner, "statement", 6) as url:
-        line = looked_over(url)["database"]
+        line = checked(url)["database"]
     assert (line.exit_code, "pool_mode = session" in str(line.fix)) == (4, True)
 
 
 def test_a_statement_timeout_near_the_last_extract_is_a_warning(owner: str) -> None:
-    short, long = (looked_over(owner, Past(extract_seconds=seconds))["database timeouts"] for seconds in (2_000, 1_000))
+    short, long = (
+        checked(owner, RunHistory(extract_seconds=seconds))["database timeouts"] for seconds in (2_000, 1_000)
+    )
     assert (short.warning, long.warning) == (True, False)
 
 
-def test_a_primary_has_no_line_on_replicas(owner: str) -> None:
-    assert "database replica" not in looked_over(owner)
+def test_a_primary_has_no_line_about_replicas(owner: str) -> None:
+    assert "database replica" not in checked(owner)
 
 
 def test_a_standby_whose_patience_is_shorter_than_an_extract_is_a_warning(place: Cluster, owner: str) -> None:
-    slow = Past(extract_seconds=100)
+    slow = RunHistory(extract_seconds=100)
     with standby(place, owner) as url:
-        risky = looked_over(url, slow)
+        risky = checked(url, slow)
         assert risky["database snapshot"].exit_code == 0
         assert risky["database replica"].warning
         assert "hot_standby_feedback" in str(risky["database replica"].fix)
         assert "waits 30 s" in risky["database replica"].detail
-        assert not looked_over(url, Past(extract_seconds=10))["database replica"].warning
+        assert not checked(url, RunHistory(extract_seconds=10))["database replica"].warning
         execute(url, "ALTER SYSTEM SET hot_standby_feedback = on", "SELECT pg_reload_conf()")
-        eventually(lambda: "hot_standby_feedback is on" in looked_over(url, slow)["database replica"].detail)
-        assert not looked_over(url, slow)["database replica"].warning
+        eventually(lambda: "hot_standby_feedback is on" in checked(url, slow)["database replica"].detail)
+        assert not checked(url, slow)["database replica"].warning
 
 
-def test_a_standby_that_nothing_reaches_is_a_warning(place: Cluster, owner: str) -> None:
+def test_a_standby_without_a_primary_is_a_warning(place: Cluster, owner: str) -> None:
     with standby(place, owner) as url:
         execute(url, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
-        eventually(lambda: "not connected" in looked_over(url)["database replica"].detail)
-        assert looked_over(url)["database replica"].warning
-        assert looked_over(url)["table customers"].exit_code == 0
+        eventually(lambda: "not connected" in checked(url)["database replica"].detail)
+        assert checked(url)["database replica"].warning
+        assert checked(url)["table customers"].exit_code == 0
 
 
-def test_a_standby_that_waits_for_ever_is_in_order(place: Cluster, owner: str) -> None:
+def test_a_standby_that_waits_for_ever_is_ok(place: Cluster, owner: str) -> None:
     with standby(place, owner, max_standby_streaming_delay="-1") as url:
-        line = looked_over(url, Past(extract_seconds=100))["database replica"]
+        line = checked(url, RunHistory(extract_seconds=100))["database replica"]
         assert (line.warning, "waits for ever" in line.detail) == (False, True)
 
 

@@ -1,4 +1,4 @@
-"""What `status` tells of a lake and its runs, and when it ends with 1 for a monitor."""
+"""What `status` says about a lake and its runs, and when it ends with 1 for a monitor."""
 
 import io
 import json
@@ -52,7 +52,7 @@ FRESH, OLD = run("succeeded", 1), run("succeeded", 27)
         ([run("failed", 0, ("clean",)), FRESH], FRESH, False, "failed", "failed"),
     ],
 )
-def test_what_a_monitor_is_told(
+def test_what_a_monitor_should_know(
     runs: list[RunStatus],
     success: RunStatus | None,
     is_held: bool,
@@ -60,12 +60,12 @@ def test_what_a_monitor_is_told(
     with_age: str | None,
 ) -> None:
     for max_age, expected in ((None, without), (26 * 3_600, with_age)):
-        told = problem(runs, success, is_held=is_held, max_age=max_age, now=NOW)
-        assert (told is None) == (expected is None), told
-        assert (expected or "") in (told or "")
+        found = problem(runs, success, is_held=is_held, max_age=max_age, now=NOW)
+        assert (found is None) == (expected is None), found
+        assert (expected or "") in (found or "")
 
 
-def test_rejected_rows_are_told_by_rule_as_the_manifest_has_them(shop: Shop) -> None:
+def test_rejected_rows_are_shown_by_rule_as_in_the_manifest(shop: Shop) -> None:
     manifest = json.loads(max((shop.folder / "lake" / "_runs").glob("*.json")).read_text())
     rejected = {
         item["key"]: item["rejected"] for stage in manifest["stages"] for item in stage["datasets"] if item["rejected"]
@@ -97,14 +97,14 @@ def test_the_exit_code_is_1_when_the_last_run_failed_or_the_data_is_old(sales: s
         assert "Trend of rows: ██ from " in shop.run("status").stdout
         execute(url, "DROP TABLE stores")
         shop.run("extract").failed(3)
-        told = shop.run("status", "--json")
-        assert (told.code, told.document["runs"][0]["status"]) == (1, "failed")
-        assert "stores is missing" in told.document["problem"]
+        failed = shop.run("status", "--json")
+        assert (failed.code, failed.document["runs"][0]["status"]) == (1, "failed")
+        assert "stores is missing" in failed.document["problem"]
         assert "stores is missing" in shop.run("status").stdout
     shop.run("status", "--max-age", "26").failed(2, "'26' is not a duration")
 
 
-def test_a_run_under_way_is_no_problem_and_one_that_died_is(shop: Shop, tmp_path: Path) -> None:
+def test_a_run_in_progress_is_no_problem_but_a_dead_one_is(shop: Shop, tmp_path: Path) -> None:
     source = max((shop.folder / "lake" / "_runs").glob("*.json"))
     document = {**json.loads(source.read_text()), "status": "running", "run_id": "20991231T000000.000000Z-0000"}
     runs = tmp_path / "lake" / "_runs"

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
+from lakes import given_pipeline
 from shopease_etl.contract.gold import GOLD, GoldDataset
 from shopease_etl.contract.tables import CLEANED_TABLES, TABLES, Table
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
 from shopease_etl.report import DatasetResult, RunResult
 from shopease_etl.sample import write_sample
-from shopease_etl.settings import load
 from shopease_etl.source import embedded
 
 HERE: Final = Path(__file__).parent
@@ -146,8 +146,8 @@ def outcome(
     folder = tmp_path_factory.mktemp(scenario.name)
     lake = folder / "lake"
     with filled(scenario, database_url, folder) as (url, database):
-        settings = load(home=folder, lake=str(lake), database_url=url, business_timezone=scenario.timezone)
-        run = pipeline.run(plan.plan_all(skip_crawl=True), settings, consent=plan.Consent(to_rejects=True))
+        shop = given_pipeline(url, folder, business_timezone=scenario.timezone)
+        run = pipeline.run(plan.plan_all(skip_crawl=True), shop, overrides=plan.Consent(to_rejects=True))
         database.execute(sql.SQL("SET TimeZone = {}").format(scenario.timezone))
         for script in SCRIPTS:
             execute(database, script)

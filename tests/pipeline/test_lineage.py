@@ -18,8 +18,8 @@ from shopease_etl import __version__
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.pipeline import lineage
 from shopease_etl.pipeline.events import Events
-from shopease_etl.pipeline.lineage import listeners
 from shopease_etl.pipeline.plan import Plan, plan_all, plan_tables
+from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult, Status
 from shopease_etl.settings import Settings, load
 
@@ -103,8 +103,8 @@ def run_of(status: str = "succeeded", error: str | None = None, **changed: Any) 
 
 def tell(settings: Settings, run: RunResult, *, open_stage: str | None = None, plan: Plan = PLAN) -> None:
     """Tell lineage of a run as the pipeline does; the open stage is one that did not come to its end."""
-    events = Events(RUN_ID, *listeners(plan, settings))
-    events.run_started(run.attempt)
+    events = Events(*Pipeline.from_settings(settings).listeners)
+    events.run_started(RUN_ID, plan, run.attempt)
     for stage in run.stages:
         events.stage_started(stage.name)
         events.stage_done(stage)
@@ -264,8 +264,8 @@ def test_a_run_that_was_interrupted_is_aborted() -> None:
 
 
 def test_a_stage_that_a_retry_found_done_is_told_of_too() -> None:
-    events = Events(RUN_ID, *listeners(PLAN, load(lineage="lineage.jsonl")))
-    events.run_started(attempt=2)
+    events = Events(*Pipeline.from_settings(load(lineage="lineage.jsonl")).listeners)
+    events.run_started(RUN_ID, PLAN, attempt=2)
     events.stage_started("clean")
     events.stage_done(CLEANED)
     events.run_ended(run_of(attempt=2))
@@ -395,7 +395,7 @@ def test_a_file_is_appended_to() -> None:
 )
 def test_what_is_neither_file_nor_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError, match="SHOPEASE_LINEAGE is not valid") as caught:
-        listeners(PLAN, load(lineage=address))
+        lineage.check_target(address)
     assert "geheim" not in f"{caught.value} {caught.value.hint}"
 
 
@@ -404,9 +404,8 @@ def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatc
     for name in [name for name in sys.modules if name.split(".")[0] == "openlineage"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "openlineage", None)
-    assert listeners(PLAN, load()) == ()
     with pytest.raises(ConfigurationError) as caught:
-        listeners(PLAN, load(lineage="lineage.jsonl"))
+        lineage.check_target("lineage.jsonl")
     assert (caught.value.exit_code, caught.value.hint) == (2, "pip install 'shopease[lineage]'")
 
 

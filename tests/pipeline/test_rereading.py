@@ -13,11 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands import copy_of, execute
-from lakes import extracted, given_settings
+from lakes import extracted, given_pipeline
 from shopease_etl.contract import layout, tables
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
@@ -36,7 +36,7 @@ Stages = tuple[StageResult, ...]
 def made(sales: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stages]:
     """A whole lake, and what the stages recorded of it."""
     folder = tmp_path_factory.mktemp("made")
-    result = pipeline.run(plan.plan_all(skip_crawl=True), given_settings(sales, folder))
+    result = pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, folder))
     return folder / "lake", result.stages
 
 
@@ -197,6 +197,7 @@ def as_polars_writes(rows: Sequence[Sequence[str | None]]) -> bytes:
     return file.getvalue()
 
 
+@settings(deadline=None)
 @given(tables_of_text, st.sampled_from([as_copy_writes, as_polars_writes]), st.integers(1, 40))
 def test_every_record_is_counted_wherever_a_block_ends(
     tmp_path_factory: pytest.TempPathFactory,

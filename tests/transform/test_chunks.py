@@ -1,4 +1,4 @@
-"""A dataset in chunks is the dataset, wherever it is cut."""
+"""Chunks of a dataset are the dataset, wherever it is cut."""
 
 import pickle
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_chunks_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str |
 
 
 @given(rows=tables.filter(bool), numbers=st.sets(st.integers(0, 19)), quoted=st.booleans())
-def test_some_rows_are_those_with_the_numbers(
+def test_take_returns_the_rows_with_these_numbers(
     store: Store, rows: list[tuple[str | None, str | None]], numbers: set[int], quoted: bool
 ) -> None:
     if not quoted:
@@ -57,7 +57,7 @@ def test_some_rows_are_those_with_the_numbers(
     assert replace(chunk, rows=frame.height).take(wanted).rows() == frame[wanted].rows()
 
 
-def test_a_value_with_the_character_that_separates_nothing(store: Store) -> None:
+def test_a_value_may_contain_the_unused_separator(store: Store) -> None:
     frame = stored(store, [("1", "a"), ("2", "\x01b\x01")])
     file = CsvObject(store, KEY, {})
     (chunk,) = file.chunks()
@@ -65,7 +65,9 @@ def test_a_value_with_the_character_that_separates_nothing(store: Store) -> None
 
 
 @given(tables)
-def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[tuple[str | None, str | None]]) -> None:
+def test_values_that_were_not_quoted_are_written_without_quotes(
+    store: Store, rows: list[tuple[str | None, str | None]]
+) -> None:
     stored(store, rows)
     file = CsvObject(store, KEY, {}, batch_bytes=20)
     for chunk in file.chunks():
@@ -75,7 +77,7 @@ def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[t
         assert chunk.may_need_quotes or written[0].getvalue() == written[1].getvalue()
 
 
-def test_a_chunk_takes_its_bytes_along_when_it_is_sent(store: Store) -> None:
+def test_a_pickled_chunk_contains_its_bytes(store: Store) -> None:
     stored(store, [("1", "a"), ("2", "b")])
     (chunk,) = CsvObject(store, KEY, {}).chunks()
     assert pickle.loads(pickle.dumps(replace(chunk, data=None))) == replace(chunk, store=None)
@@ -88,14 +90,14 @@ def test_a_chunk_takes_its_bytes_along_when_it_is_sent(store: Store) -> None:
         (b"1,a,b\n", "more fields"),
     ],
 )
-def test_a_record_with_a_field_too_many_is_refused(store: Store, body: bytes, reason: str) -> None:
+def test_a_record_with_too_many_fields_is_refused(store: Store, body: bytes, reason: str) -> None:
     put_stream(store, KEY, [HEADER + body])
     file = CsvObject(store, KEY, {})
     with pytest.raises((DataRefusedError, pl.exceptions.ComputeError), match=reason):
         [chunk.frame() for chunk in file.chunks()]
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     put_stream(store, KEY, [b"\xef\xbb\xbf" + HEADER + b"1,a\n"])
     file = CsvObject(store, KEY, {})

@@ -1,4 +1,4 @@
-"""Cleaning's laws: every row ends in one half, twice is once, and the fast path changes nothing."""
+"""Laws of cleaning: every row is valid or rejected, twice is as once, and the fast path changes nothing."""
 
 from io import BytesIO
 
@@ -19,7 +19,7 @@ def read_again(silver: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
 @given(data=st.data())
-def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table, data: st.DataObject) -> None:
+def test_every_row_is_valid_or_rejected_and_rejected_rows_are_unchanged(table: Table, data: st.DataObject) -> None:
     source = bronze(data.draw(rows_of(table)), table)
     valid, rejected = cleaned(source, table)
     left = source.drop(ROW).rows()
@@ -31,7 +31,7 @@ def test_every_row_ends_in_one_half_and_rejected_ones_as_they_were(table: Table,
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
 @given(data=st.data())
-def test_chunks_of_any_size_are_cleaned_alike_and_keys_may_be_on_disk(table: Table, data: st.DataObject) -> None:
+def test_the_size_of_chunks_and_spilled_keys_do_not_matter(table: Table, data: st.DataObject) -> None:
     source = bronze(data.draw(rows_of(table)), table)
     whole = cleaned(source, table, size=1_000)
     for halves in (cleaned(source, table, size=data.draw(st.integers(1, 4))), cleaned(source, table, budget=0)):
@@ -68,7 +68,7 @@ plain_values = {
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
 @given(data=st.data())
-def test_the_fast_path_gives_what_the_rules_give(table: Table, data: st.DataObject) -> None:
+def test_the_fast_path_agrees_with_the_rules(table: Table, data: st.DataObject) -> None:
     fields = {column.name: plain_values[column.type] for column in table.columns}
     rows = data.draw(st.lists(st.fixed_dictionaries({**fields, "extra": dirty_texts}), max_size=12))
     source = bronze(rows, table)
@@ -83,7 +83,7 @@ integers = st.text(st.sampled_from("0123456789+-_ .e\u0663\u00a0"), max_size=21)
 
 
 @given(integers)
-def test_what_polars_takes_for_an_integer_is_one_of_the_grammar(text: str) -> None:
+def test_every_integer_of_polars_is_one_in_the_grammar(text: str) -> None:
     column = pl.Series([text])
     value = column.cast(pl.Int64, strict=False)
     if value.is_null().item():

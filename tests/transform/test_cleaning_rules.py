@@ -1,4 +1,4 @@
-"""Each rule rejects what breaks it, and values survive exactly."""
+"""Each rule rejects the rows that break it, and values stay exact."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ def test_money(text: str, amount: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["NaN", "1e2", ".5", "5.", "1,5", "", None, "99999999999999999"])
-def test_what_is_no_number_is_no_money(text: str | None) -> None:
+def test_money_of_text_that_is_not_a_number_is_null(text: str | None) -> None:
     assert money_of(text) is None
 
 
@@ -95,7 +95,7 @@ def test_a_row_is_rejected_by_the_rule_that_it_breaks(table: Table, rule: str, f
 
 
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
-def test_rules_are_tried_in_the_contracts_order(table: Table) -> None:
+def test_rules_apply_in_the_order_of_the_contract(table: Table) -> None:
     """Rows that break the last rules, the last but one as well, and so on to all: each is rejected by its first."""
     names = [name for name, _ in rules.rules(table)]
     assert names == list(BROKEN[table.name])
@@ -108,7 +108,7 @@ def test_rules_are_tried_in_the_contracts_order(table: Table) -> None:
 
 
 @pytest.mark.parametrize("pattern", [None, "!$"], ids=["parsed", "by pattern"])
-def test_a_new_rule_of_a_column_is_kept_by_every_row(pattern: str | None) -> None:
+def test_a_new_rule_of_a_column_applies_to_every_row(pattern: str | None) -> None:
     loud = Rule("quiet", lambda text, _: text.str.ends_with("!"), pattern)
     columns = (
         replace(column, rules=(loud,)) if column.name == "description" else column for column in PRODUCTS.columns
@@ -125,7 +125,7 @@ def test_a_new_rule_of_a_column_is_kept_by_every_row(pattern: str | None) -> Non
 
 
 @pytest.mark.parametrize("pattern", [None, "", "^.$"], ids=["parsed", "any text", "by pattern"])
-def test_a_new_rule_of_a_calculated_column_is_kept_by_every_row(pattern: str | None) -> None:
+def test_a_new_rule_of_a_calculated_column_applies_to_every_row(pattern: str | None) -> None:
     small = Rule("large", lambda _, total: total < (10**16 if pattern == "" else 5), pattern)
     columns = (replace(column, rules=(*column.rules, small)) for column in TRANSACTIONS.calculated[:1])
     table = replace(TRANSACTIONS, calculated=(*columns, *TRANSACTIONS.calculated[1:]))
@@ -170,7 +170,7 @@ def test_offsets(offset: str) -> None:
     assert valid["updated_at"].to_list() == [text if offset in OFFSETS else None]
 
 
-def test_text_is_standardised_and_extra_columns_keep_theirs() -> None:
+def test_known_text_is_standardised_and_extra_columns_are_not() -> None:
     row: dict[str, str | None] = {
         "customer_id": "+007",
         "customer_name": "\u00a0straße \r\n\tx ",

@@ -1,4 +1,4 @@
-"""Of rows that share their key one stays."""
+"""Of rows with the same key one stays."""
 
 import pytest
 from bronze_rows import GOOD, bronze, cleaned, duplicates_in, sale
@@ -57,7 +57,7 @@ def test_of_rows_that_tie_the_greatest_record_stays(
     assert set(range(len(rows))) - duplicates == {place for _, place in best.values()}
 
 
-def test_duplicates_are_found_among_rows_that_keep_the_other_rules() -> None:
+def test_only_rows_that_meet_the_other_rules_can_be_duplicates() -> None:
     rows = [sale(updated_at="2024-01-01"), sale(updated_at="2024-01-02", quantity="0")]
     valid, rejected = cleaned(bronze(rows, TRANSACTIONS), TRANSACTIONS)
     assert valid.height == 1

@@ -1,4 +1,4 @@
-"""A run ends with an error of its own before the kernel ends it."""
+"""A run that needs too much memory ends with a clear error before the kernel kills it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_a_small_limit_gives_the_same_bytes(shop: Shop) -> None:
     assert {key for key in before if key.startswith("gold/")} <= {key for key in after if after[key] == before.get(key)}
 
 
-def test_a_machine_without_memory_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_too_little_free_memory_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Memory().require_room()
     (tmp_path / "memory.max").write_text("1000000000\n")
     (tmp_path / "memory.current").write_text("990000000\n")
@@ -42,7 +42,7 @@ def test_a_machine_without_memory_is_told_of(monkeypatch: pytest.MonkeyPatch, tm
     Memory().require_room()
 
 
-def test_what_the_system_tells() -> None:
+def test_memory_of_the_system() -> None:
     held = bytearray(200_000_000)
     held[::4096] = b"x" * len(held[::4096])
     assert resident_bytes() > len(held)

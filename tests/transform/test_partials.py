@@ -1,4 +1,4 @@
-"""Gold made of pieces of silver is gold made of all of it, in memory or on disk."""
+"""Gold made from chunks of silver is gold made from all of it, in memory or on disk."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -46,20 +46,20 @@ def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> d
 
 
 @given(sales, st.integers(1, 7))
-def test_gold_of_pieces_is_gold_of_the_whole(rows: list[tuple[str | None, ...]], size: int) -> None:
+def test_gold_of_chunks_is_gold_of_the_whole(rows: list[tuple[str | None, ...]], size: int) -> None:
     whole = made(rows, 1_000, Memory())
     assert made(rows, size, Memory()) == whole
     assert made(rows, size, Memory(limit=8)) == whole
 
 
-def test_sums_do_not_lose_a_cent_in_many_pieces(tmp_path: Path) -> None:
+def test_sums_of_many_chunks_are_exact_to_the_cent(tmp_path: Path) -> None:
     rows = [("1", "1", "1", "0.01", "2024-01-01")] * 100
     totals = made(rows, 1, Memory(folder=tmp_path))["totals"][0]
     assert totals["revenue"] == Decimal("1.00")
     assert totals["transactions"] == 100
 
 
-def test_what_is_on_disk_has_no_name(tmp_path: Path) -> None:
+def test_spilled_rows_are_in_an_unnamed_file(tmp_path: Path) -> None:
     frame = pl.DataFrame({"day": [3, 1, 2, 3] * 50})
     with Memory(limit=8, folder=tmp_path / "home").spill("day") as spill:
         for piece in frame.iter_slices(7):

@@ -28,7 +28,7 @@ def check(
 
     Example: shopease check
     """
-    from shopease_etl.operations.checking import check_lines
+    from shopease_etl.operations.check.checks import check_lines
 
     console = context.console
     found = check_lines(

@@ -7,7 +7,7 @@ from rich.console import Group
 
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.pipeline.costs import PRICES_TOLD, dollars
+from shopease_etl.pipeline.costs import PRICE_SOURCES, dollars
 
 
 def cost(
@@ -25,7 +25,7 @@ def cost(
 
     Example: shopease cost --runs 30 --crawls 30
     """
-    from shopease_etl.operations.cost import cost as monthly_cost
+    from shopease_etl.operations.cost import monthly_cost
     from shopease_etl.pipeline import wiring
 
     settings = context.settings
@@ -35,4 +35,4 @@ def cost(
     grid = Grid(("what", "basis", "per month"), rows, title=f"Lake {month.location}", prose=("what", "basis"))
     context.console.result(month, lambda: Group(grid, "", f"Total: {dollars(month.dollars)} per month"))
     where = "" if store.is_on_aws else "This is a local lake; estimated cost if it were on S3. "
-    context.console.message(f"{where}Previous versions of objects are not included. {PRICES_TOLD}")
+    context.console.message(f"{where}Previous versions of objects are not included. {PRICE_SOURCES}")

@@ -172,7 +172,7 @@ def _run(
         else:
             _write(result.reader, console, output_format, output)
         if scan := result.engine.scan():
-            console.message(costs.told(scan, settings.price_athena_tb))
+            console.message(costs.describe_scan(scan, settings.price_athena_tb))
 
 
 def _write(reader: "pa.RecordBatchReader", console: Console, output_format: str, output: Path | None) -> None:

@@ -37,7 +37,7 @@ def status(
 
     Example: shopease status --max-age 26h
     """
-    from shopease_etl.operations.checking import lake_status
+    from shopease_etl.operations.status import lake_status
 
     seconds = units.seconds_in(max_age) if max_age is not None else None
     found = lake_status(context.settings, runs=runs, max_age=seconds)

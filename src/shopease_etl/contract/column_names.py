@@ -1,7 +1,7 @@
-"""Names of columns: in frames, in silver and quarantine, and in the catalog.
+"""Names of columns as data: in frames, in silver and quarantine, and in the catalog.
 
-Polars reads a name such as `^a$` or `*` as a pattern. So frames use the names of known columns only; other columns are
-named by their position.
+To Polars a name such as `^a$` or `*` is a pattern. So frames name the known columns of a table as they are, and all
+others by their position.
 """
 
 import re
@@ -11,15 +11,15 @@ from shopease_etl.contract.tables import REJECTION_COLUMNS, Table
 
 
 def labels(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
-    """The names of columns in frames: known ones keep theirs, others are `c` and their position."""
+    """Columns as frames name them: known ones by their names, others `c` and their position, such as `c7`."""
     return tuple(name if name in known else f"c{position}" for position, name in enumerate(names))
 
 
 def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The names of the source's columns in silver and quarantine.
 
-    An extra column with the name of one of ours, in any case, gets the prefix `source_`; again if the source has such a
-    column too.
+    An extra column whose name is one of ours, in upper or lower case, gets the prefix `source_`; again if the source
+    has such a column too.
     """
     ours = {*table.known, *(column.name for column in table.calculated), *REJECTION_COLUMNS}
     taken = {name for name in source if name in table.known or name.lower() not in ours}
@@ -36,7 +36,7 @@ def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 
 def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of silver in order, given those of the source; extra ones keep their order at the end."""
+    """The columns of silver in order, given those of the source; extra ones come last, in their order."""
     names = dict(zip(labels(source, table.known), written(table, source), strict=True))
     return tuple(names.get(label, label) for label in silver_labels(table, tuple(names)))
 
@@ -49,15 +49,15 @@ def silver_labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 
 def quarantine_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
-    """The columns of quarantine in order: the source's, then the rule and the run that rejected the row."""
+    """The columns of quarantine in order: the source's, the rule that was broken, and the run."""
     return (*written(table, source), *REJECTION_COLUMNS)
 
 
 def catalogued(header: Sequence[str]) -> tuple[str, ...]:
     """The names of a CSV's columns in Athena and the local catalog.
 
-    They are those of the header where a catalog allows them: forbidden characters become `_`, and of names that differ
-    only in case the others than the one in lower case get the prefix `source_`.
+    They are as in the header, except that characters that a catalog does not allow are `_`, and that of names which
+    differ only in case all but the one in lower case get the prefix `source_`.
     """
     # Hive's properties list columns with commas between them, and Glue refuses control characters
     allowed = [re.sub(r"[\x00-\x1f\x7f,]", "_", name).strip(" ") or "_" for name in header]

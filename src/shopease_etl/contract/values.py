@@ -1,16 +1,16 @@
-"""The grammar of values in text, as regular expressions that mean the same to every engine."""
+"""The grammar by which text becomes a value, as regular expressions that mean the same to every engine."""
 
 from typing import Final
 
-# The no-break space is not escaped: Athena's engine (Joni, in Java's syntax) reads \x{A0} as the letters x, {, A, 0 and
-# }, RE2 does not support \u00A0, and some engines read \xA0 as a byte.
+# The no-break space is written as itself: Athena's engine (Joni, in Java's syntax) reads \x{A0} as the letters x, {, A,
+# 0 and }, RE2 does not know \u00A0, and to some \xA0 is a byte.
 WHITESPACE: Final = "[ \\t\\n\\r\\f\\x0B\u00a0]+"
 WHITESPACE_CHARACTERS: Final = " \t\n\r\f\x0b\u00a0"
 LINE_BREAK: Final = r"\r\n|\r|\n"
 
 
 def _at_most(limit: str) -> str:
-    """Numbers with as many digits as the limit, and not greater."""
+    """Numbers with as many digits as the limit that are not greater."""
     smaller = (
         f"{limit[:place]}[0-{int(digit) - 1}][0-9]{{{len(limit) - place - 1}}}"
         for place, digit in enumerate(limit)
@@ -19,7 +19,7 @@ def _at_most(limit: str) -> str:
     return f"(?:{'|'.join(smaller)}|{limit})"
 
 
-# What a bigint or a decimal(18,2) cannot hold does not parse.
+# What does not fit a bigint or a decimal(18,2) does not parse.
 INTEGER: Final = rf"^(?:[+-]?0*(?:[0-9]{{1,18}}|{_at_most('9223372036854775807')})|-0*9223372036854775808)$"
 NUMBER: Final = r"^[+-]?0*[0-9]{1,16}(?:\.[0-9]+)?$"
 SURPLUS_DECIMALS: Final = r"(\.[0-9]{2})[0-9]+$"
@@ -44,8 +44,8 @@ def _timestamp() -> str:
 
 TIMESTAMP: Final = _timestamp()
 
-# Text in silver's own form, which needs no parsing; other good values have other forms. Counts and amounts are greater
-# than zero, and so small that their product is a decimal(18,2).
+# Text that silver takes unchanged, so that it need not be parsed; other text may be valid too. Counts and amounts are
+# greater than zero, and so small that their product is a decimal(18,2).
 PLAIN_INTEGER: Final = r"^(?:0|-?[1-9][0-9]{0,17})$"
 PLAIN_COUNT: Final = r"^[1-9][0-9]{0,8}$"
 PLAIN_MONEY: Final = r"^(?:[1-9][0-9]{0,5}\.[0-9]{2}|0\.(?:0[1-9]|[1-9][0-9]))$"

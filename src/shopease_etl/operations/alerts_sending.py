@@ -26,7 +26,7 @@ HINT: Final = "https://appriseit.com/services/ lists how each service is written
 
 @dataclass(frozen=True)
 class Alert:
-    """What is told: a line, and a text of several."""
+    """A message: a title, and a text of several lines."""
 
     title: str
     text: str
@@ -34,19 +34,19 @@ class Alert:
 
 
 def send(addresses: Sequence["SecretStr"], alert: Alert) -> bool:
-    """Send the alert to every address, all at the same time; True if one at least has taken it.
+    """Send the alert to every address, all at the same time; True if at least one has taken it.
 
-    What does not is told as an error, also with `--quiet`, without the address, which may hold secrets.
+    Each that has not is logged as an error, so also with `--quiet`, without its address, which may hold secrets.
     """
     try:
         named = services(addresses)
     except ConfigurationError as error:
-        log.error("nobody could be alerted: %s; %s", error, error.hint)
+        log.error("could not send alerts: %s; %s", error, error.hint)
         return False
     sendings = _sent(named, alert)
     for sending in sendings:
         if sending.reason:
-            log.error("%s was not alerted: %s", sending.name, sending.reason)
+            log.error("could not send an alert by %s: %s", sending.name, sending.reason)
     return any(not sending.reason for sending in sendings)
 
 
@@ -118,7 +118,7 @@ class _Sending:
         self.reason = f"no answer in {PATIENCE_SECONDS:g} s"
         self._service = service
         self._alert = alert
-        self._is_alone = is_alone  # among several nobody could tell whose words apprise's are
+        self._is_alone = is_alone  # among several it is not known whose words apprise's are
         self.thread = threading.Thread(target=self._send, name="alert", daemon=True)
         self.thread.start()
 

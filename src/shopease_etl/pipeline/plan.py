@@ -1,4 +1,4 @@
-"""What a run will do: which stages, on which tables and datasets."""
+"""What a run will do: its stages, on which tables and datasets."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Step:
-    """One dataset of one stage: what is read and what is written, as keys of the lake or tables of the source."""
+    """One dataset of one stage; `reads` and `writes` are keys of the lake or tables of the source."""
 
     stage: str
     dataset: str
@@ -28,13 +28,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Consent:
-    """What a person has agreed to: that the source's schema has changed, that rows or revenue have gone, that most
-    rows of a table are rejected.
-    """
+    """What a person has agreed to: a changed schema of the source, much fewer rows or revenue, many rejected rows."""
 
     to_drift: bool = False
     to_shrink: bool = False
     to_rejects: bool = False
+
+
+NO_OVERRIDES: Final = Consent()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Plan:
     crawlers: bool = False
 
     def steps(self) -> tuple[Step, ...]:
-        """The plan's work, dataset by dataset."""
+        """The plan's steps in order."""
         return tuple(step for stage in self.stages for step in self._steps(stage))
 
     def _steps(self, stage: str) -> Iterator[Step]:
@@ -64,42 +65,47 @@ class Plan:
             yield Step(stage, "catalog", (), ("tables and views",))
 
     @property
+    def command(self) -> str:
+        """The command that makes such a run."""
+        return self.stages[0] if len(self.stages) == 1 else "run-all"
+
+    @property
     def keys(self) -> frozenset[str]:
         """The objects that the plan writes."""
         return frozenset(key for step in self.steps() for key in step.writes if owns(key))
 
     def document(self) -> dict[str, object]:
-        """The plan as a manifest tells it."""
+        """The plan as it is in a manifest."""
         names = {"tables": [t.name for t in self.tables], "datasets": [d.name for d in self.datasets]}
         return {"stages": list(self.stages), **names, "fail_fast": self.fail_fast, "crawlers": self.crawlers}
 
     @property
     def cleaned_tables(self) -> tuple[Table, ...]:
-        """The plan's tables that have a silver form."""
+        """The plan's tables that are cleaned into silver."""
         return tuple(table for table in self.tables if table.key)
 
 
 def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False) -> Plan:
-    """A plan of one stage on the named tables (all, where none is named), by the lake's or the source's name.
+    """A plan of one stage on the named tables, by their names in the lake or in the source; without names on all.
 
     Raises:
-        ConfigurationError: a name is no table of the stage.
+        ConfigurationError: the stage has no table of that name.
     """
     offered = tables.CLEANED_TABLES if stage == "clean" else tables.TABLES
     by_name = {name: table for table in offered for name in (table.source, table.name)}
     others = {name for table in tables.TABLES for name in (table.source, table.name)}.difference(by_name)
     if raw := others.intersection(names):
-        message = f"{stage} does not process the table {min(raw)!r}, which has no silver form"
+        message = f"{stage} does not process the table {min(raw)!r}, as silver does not have it"
         raise ConfigurationError(message, hint=f"it processes {', '.join(table.name for table in offered)}")
     chosen = {_named(name, by_name, "table").name for name in names} or {table.name for table in offered}
     return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast)
 
 
 def plan_datasets(names: Sequence[str]) -> Plan:
-    """A plan of `aggregate` for the named gold datasets (all, where none is named).
+    """A plan of `aggregate` for the named gold datasets; without names for all.
 
     Raises:
-        ConfigurationError: a name is no gold dataset.
+        ConfigurationError: there is no gold dataset of that name.
     """
     by_name = {dataset.name: dataset for dataset in GOLD}
     chosen = [_named(name, by_name, "dataset") for name in names] or GOLD
@@ -107,23 +113,23 @@ def plan_datasets(names: Sequence[str]) -> Plan:
 
 
 def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
-    """A plan of all stages from the first to do.
+    """A plan of all stages from `first_stage` on.
 
     Raises:
-        ConfigurationError: nothing is left to do.
+        ConfigurationError: no stage is left.
     """
     if first_stage == "crawl" and skip_crawl:
-        message = "--from crawl with --skip-crawl leaves nothing to do"
-        raise ConfigurationError(message, hint="leave one of the two out")
+        message = "--from crawl and --skip-crawl leave nothing to do"
+        raise ConfigurationError(message, hint="use only one of them")
     stages = STAGES[STAGES.index(first_stage) :]
     return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
 
 
 def plan_of(document: Mapping[str, Any]) -> Plan:
-    """The plan that a manifest tells.
+    """The plan in a manifest.
 
     Raises:
-        ShopeaseError: it tells none that this version knows.
+        ShopeaseError: it has no plan that this version understands.
     """
     known = {table.name: table for table in tables.TABLES}
     built = {dataset.name: dataset for dataset in GOLD}
@@ -139,7 +145,7 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
             crawlers=bool(plan["crawlers"]),
         )
     except (LookupError, TypeError, ValueError) as error:
-        message = f"the manifest of the run {document['run_id']} does not tell what the run was to do"
+        message = f"the manifest of the run {document['run_id']} has no plan that this version understands"
         raise ShopeaseError(message, hint="start a new run: `shopease run-all`") from error
 
 

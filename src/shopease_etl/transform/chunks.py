@@ -1,4 +1,4 @@
-"""A CSV dataset of the lake in chunks of whole records, so that memory does not grow with it."""
+"""A CSV dataset of the lake, read in chunks of whole records, so that memory does not depend on its size."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,11 +24,11 @@ BYTE_ORDER_MARK: Final = "\ufeff"
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole records of a CSV object, every column as text; NULL and the empty string stay apart.
+    """Whole records of a CSV object, every column as text; NULL and the empty string differ.
 
     `labels` name the columns in frames. The records have `length` bytes from `start` on; without `data` they are read
-    from the `store` whenever they are needed. `may_need_quotes` is false where no value has a character that CSV
-    quotes. `first_row` is the number of the first row in the object and `rows` how many there are, once that is known.
+    from the `store` each time. `may_need_quotes` is false if no value has a character that CSV quotes. `first_row` is
+    the number of the first row in the object and `rows` the number of rows, once they are known.
     """
 
     key: str
@@ -46,16 +46,16 @@ class Chunk:
         return {**vars(self), "data": self._bytes(), "store": None}
 
     def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The rows; `columns` are those to read, where not all.
+        """The rows, with these columns or with all.
 
         Raises:
-            DataRefusedError, PolarsError: they are no CSV of the header's columns.
+            DataRefusedError, PolarsError: the records do not fit the header.
         """
         wanted = None if columns is None else [self.labels.index(name) for name in columns if name in self.labels]
         return self._parsed(self._bytes(), wanted)
 
     def take(self, row_numbers: pl.Series) -> pl.DataFrame:
-        """The rows with these numbers, counted in the chunk and ascending; only they are parsed where that can be."""
+        """The rows with these numbers, counted in the chunk and sorted; if possible only they are parsed."""
         data, no_separator = self._bytes(), "\x01"
         if not self.may_need_quotes and no_separator.encode() not in data:
             whole = dict.fromkeys(("line",), pl.String)
@@ -87,7 +87,7 @@ class Chunk:
 class CsvObject:
     """A CSV dataset in the lake; `names` are those in its header.
 
-    `labels` are what frames call the columns: names of ours where it is given which are `known`.
+    `labels` are the columns' names in frames: if `known` names are given, those of `column_names.labels`.
 
     Raises:
         DataRefusedError: the object is missing, cut short, not the size in bytes that its run recorded, or its header
@@ -113,10 +113,10 @@ class CsvObject:
         self.labels = self.names if known is None else labels(self.names, known)
 
     def chunks(self) -> Iterator[Chunk]:
-        """The records in chunks of about the batch's size, in order; one without rows where there are none.
+        """The records in order, in chunks of about `batch_bytes`; without records one empty chunk.
 
         Raises:
-            DataRefusedError: at the end, where the bytes were not those that the object's run recorded.
+            DataRefusedError: a record is too long; or, at the end, the bytes are not those that the run recorded.
         """
         start, size, digest = len(self._header), self._batch_bytes, sha256(self._header)
         if start >= self.bytes:
@@ -151,7 +151,7 @@ class CsvObject:
         return rows.records
 
     def require_columns(self, table: Table) -> None:
-        """Raise DataRefusedError that names every column which the table needs and the dataset lacks."""
+        """Raise DataRefusedError, naming every required column of the table that the dataset lacks."""
         missing = [name for name in table.required_columns if name not in self.names]
         if missing:
             message = f"{self.key} lacks the column{'s' if missing[1:] else ''} {', '.join(missing)}"
@@ -159,7 +159,7 @@ class CsvObject:
 
 
 def _keep_mark(data: bytes) -> bytes:
-    """The bytes such that Polars drops none: it takes U+FEFF in the first value for a byte order mark."""
+    """The bytes with another mark if they begin with one, as Polars drops the first: here U+FEFF is data."""
     mark = BYTE_ORDER_MARK.encode()
     return mark + data if data.startswith(mark) else data
 
@@ -179,20 +179,18 @@ def _header(store: Store, key: str) -> tuple[tuple[str, ...], bytes]:
 
 @contextmanager
 def reading(key: str, written: Publication | None = None) -> Iterator[None]:
-    """Translate what Polars raises while it reads a dataset, and writes others, into our errors."""
+    """Translate errors of Polars into ours, while it reads a dataset and writes others."""
     try:
         yield
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise (written and written.failure()) or _refusal(key, error) from error
+        raise (written and written.failure()) or _read_error(key, error) from error
 
 
-def _refusal(key: str, error: Exception) -> ShopeaseError:
+def _read_error(key: str, error: Exception) -> ShopeaseError:
     lines = str(error).strip().splitlines()
     reason = re.sub(r"shopease:\w+:", "", lines[0]) if lines else type(error).__name__
     if isinstance(error, OSError):
         return UnreachableError(f"cannot read {key}: {reason}")
     if isinstance(error, pl.exceptions.InvalidOperationError):
-        return DataRefusedError(
-            f"{key} has a value too large for what is made of it (decimal(18,2) or bigint): {reason}"
-        )
+        return DataRefusedError(f"{key} has a value that is too large for decimal(18,2) or bigint: {reason}")
     return DataRefusedError(f"{key} cannot be read: {reason}", hint=remake(key))

@@ -1,4 +1,4 @@
-"""Which rows of bronze lose their key to another row; memory has their numbers, not the rows."""
+"""Which rows of bronze are duplicates, as a better row has the same key; memory has their numbers, not the rows."""
 
 import logging
 from collections import deque
@@ -26,11 +26,11 @@ ChunkRows = tuple[Chunk, pl.Series]
 def find_duplicates(
     chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Callable[[str], Spill], *, zone: str
 ) -> list[ChunkRows]:
-    """All chunks, numbered and without their bytes, each with the rows that lose their key to another.
+    """All chunks, numbered and without their bytes, each with its duplicate rows.
 
-    Every chunk is read once, but only its keys; then the rows that share a key, and once more those that tie in both
-    of their timestamps and are no copies of each other. `spill` makes a place for rows by the values of a column.
-    Timestamps without an offset are read in the time zone `zone`.
+    First only the keys of every chunk are read; then the rows that share a key, and again those with equal timestamps
+    that are not copies of each other. `spill` returns storage for rows by the values of a column. Timestamps without
+    an offset are in the time zone `zone`.
 
     Raises:
         DataRefusedError, PolarsError: the rows cannot be read.
@@ -48,12 +48,14 @@ def find_duplicates(
             for frame in frames:
                 records.add(frame.join(tied, on=ROW, maintain_order="left"))
             duplicates = pl.concat([duplicates, *(_all_but_greatest(bucket) for bucket in records.buckets())])
-    log.info("%s: %s rows share their key, %s lose it", table.name, f"{candidates.height:,}", f"{len(duplicates):,}")
+    log.info(
+        "%s: %s rows have duplicate keys, %s are rejected", table.name, f"{candidates.height:,}", f"{len(duplicates):,}"
+    )
     return _by_chunk(duplicates.sort(), numbered)
 
 
 def _number(chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Spill) -> list[Chunk]:
-    """The chunks without their bytes; the keys that parse go into the spill."""
+    """The chunks without their bytes, with their row numbers; the keys that parse go into the spill."""
     waiting: deque[Chunk] = deque()
 
     def taken() -> Iterator[Chunk]:
@@ -74,7 +76,7 @@ def _number(chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Sp
 def _read_keys(table: Table, chunk: Chunk) -> pl.Series:
     text = chunk.frame([str(table.key)])
     try:
-        # what Polars takes for an integer is one in the contract's grammar, too
+        # every integer of Polars is one in the contract's grammar too
         return text.to_series().cast(pl.Int64).alias(KEY)
     except pl.exceptions.InvalidOperationError:
         return rules.keys(text, table)
@@ -91,7 +93,7 @@ def _rows_sharing_keys(spill: Spill) -> pl.Series:
 
 
 def _by_chunk(row_numbers: pl.Series, chunks: Sequence[Chunk]) -> list[ChunkRows]:
-    """The row numbers, which ascend, by the chunks that have them."""
+    """The row numbers, which are sorted, by the chunks that have them."""
     ends = pl.Series([chunk.first_row + chunk.rows for chunk in chunks], dtype=row_numbers.dtype)
     cuts = [0, *row_numbers.search_sorted(ends)]
     return [(chunk, row_numbers[cuts[place] : cuts[place + 1]]) for place, chunk in enumerate(chunks)]
@@ -127,8 +129,8 @@ def _candidates(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
 
 
 def _rank(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
-    """The numbers of the rows that are earlier than another of their key, or come after a copy of them; and the rows
-    that tie with others for the latest of their key, in order.
+    """The numbers of the rows that are older than another of their key, or copies of an earlier row; and the rows that
+    are the latest of their key together with others, in order.
     """
     latest = candidates
     for name in ("updated", "created"):
@@ -139,7 +141,7 @@ def _rank(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
 
 
 def _all_but_greatest(records: pl.DataFrame) -> pl.Series:
-    """The numbers of all rows but the greatest of each key: columns in their order, by bytes, NULL before any text."""
+    """The numbers of all rows except the greatest of each key: columns in order, by bytes, NULL before any text."""
     columns = [name for name in records.columns if name not in {ROW, KEY}]
     descending = [False, *(True for _ in columns), False]
     ordered = records.sort(KEY, *columns, ROW, descending=descending, nulls_last=True)

@@ -1,7 +1,7 @@
-"""Bronze to silver: standardised columns, named rules and the resolution of duplicates, as pure functions of frames.
+"""Bronze to silver: standardised columns, rules and values, as pure functions of frames.
 
-Frames come in as read from bronze: every source column as text, named by `column_names.labels`, and `ROW`, the row's
-number in bronze. The rules and the grammar are the contract's ("Silver", "What parses").
+Input frames are as read from bronze: every source column as text, named by `column_names.labels`, and `ROW`, the
+row's number in bronze. The rules and the grammar are the contract's ("Silver", "What parses").
 """
 
 import operator
@@ -25,38 +25,38 @@ _TOO_LARGE: Final = 10**16
 def keys(bronze: pl.DataFrame, table: Table) -> pl.Series:
     """The parsed key of every row, NULL where it does not parse; no other column of bronze is needed."""
     key = Column(str(table.key), BIGINT)
-    return bronze.select(_standardised(key)).select(_parsed(key).alias(KEY)).to_series()
+    return bronze.select(_standardise(key)).select(_parse(key).alias(KEY)).to_series()
 
 
 def duplicate_candidates(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Of the rows that break no rule: `ROW`, `RECORD`, `KEY`, and the timestamps that decide between rows of one key,
-    `updated` and `created`, NULL where there is none.
+    """The rows that break no rule: `ROW`, `RECORD`, `KEY`, and the timestamps that decide between rows of one key,
+    `updated` and `created`, which may be NULL.
     """
     names = {KEY: str(table.key), "updated": "updated_at", "created": "created_at"}
     columns = (
         (pl.col(_value(name)) if name in bronze.columns else pl.lit(None, pl.String)).alias(alias)
         for alias, name in names.items()
     )
-    return _checked(bronze, table).filter(pl.col(RULE).is_null()).select(ROW, RECORD, *columns).collect()
+    return _evaluate(bronze, table).filter(pl.col(RULE).is_null()).select(ROW, RECORD, *columns).collect()
 
 
 def already_clean(bronze: pl.DataFrame, table: Table) -> pl.Series:
-    """Whether each row of bronze keeps every rule and silver has all of its values as they are.
+    """Whether each row of bronze meets every rule and silver takes all of its values unchanged.
 
-    `DUPLICATE` says of each row whether it is one. A row that is not already clean may be good as well: `apply_rules`
-    finds out, at ten times the cost. Where a rule has no pattern, no row is taken for clean, and so where the pattern
-    is one of a calculated column, of which bronze has no text.
+    The column `DUPLICATE` must say which rows are duplicates. A row that is not already clean may be valid too:
+    `apply_rules` finds out, at ten times the cost. If a rule has no pattern, no row counts as clean; nor if a
+    calculated column has one, as bronze has no text of that column.
     """
     columns = {column.name: column for column in table.columns}
     for column in (*table.columns, *table.calculated):
         if any(rule.pattern is None or (rule.pattern and column.name not in columns) for rule in column.rules):
             return pl.repeat(value=False, n=bronze.height, dtype=pl.Boolean, eager=True)
-    clean = (_is_clean(name, columns.get(name)) for name in _source(bronze))
+    clean = (_is_clean(name, columns.get(name)) for name in _source_columns(bronze))
     return bronze.select(reduce(operator.and_, clean, ~pl.col(DUPLICATE))).to_series()
 
 
 def _is_clean(name: str, column: Column | None) -> pl.Expr:
-    """Whether silver has the value as it is and no rule is broken; a column without rules may be NULL."""
+    """Whether silver takes the value unchanged and it meets the column's rules; without rules it may be NULL."""
     text = pl.col(name)
     if column is None:
         return ~text.str.contains(values.LINE_BREAK).fill_null(value=False)
@@ -73,24 +73,25 @@ def _is_clean(name: str, column: Column | None) -> pl.Expr:
 
 
 def apply_rules(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """For every row of bronze its `ROW`, the first rule that it breaks as `RULE`, NULL where there is none, and the
-    text of each of its columns as silver has it: that of the value ("+007" is 7), NULL where there is none.
+    """For every row of bronze its `ROW`, the first rule that it breaks as `RULE`, or NULL, and the text of each of its
+    columns as silver has it: the text of the value ("+007" is 7), or NULL.
 
-    `DUPLICATE` says of each row whether it is one. A duplicate that breaks no other rule breaks that of unique keys.
+    The column `DUPLICATE` must say which rows are duplicates. If they break no other rule, they break that of unique
+    keys.
     """
     duplicate = pl.when(DUPLICATE).then(pl.lit(f"duplicate_{table.key}"))
     texts = (
         pl.col(_value(name)).cast(pl.String).alias(name)
         if name in table.known
         else pl.col(name).str.replace_all(values.LINE_BREAK, " ")
-        for name in _source(bronze)
+        for name in _source_columns(bronze)
     )
-    return _checked(bronze, table).select(ROW, pl.coalesce(RULE, duplicate).alias(RULE), *texts).collect()
+    return _evaluate(bronze, table).select(ROW, pl.coalesce(RULE, duplicate).alias(RULE), *texts).collect()
 
 
 def silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Silver's columns, named by `silver_labels`, of rows that are `already_clean` or come from `apply_rules`."""
-    source, created = _source(valid), pl.col("created_at")
+    source, created = _source_columns(valid), pl.col("created_at")
     types = {column.name: column.type for column in table.columns}
     columns = {name: pl.col(name).cast(pl.Decimal(18, 2)) for name in source if types.get(name) == MONEY}
     if table.calculated:
@@ -105,13 +106,13 @@ def silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def quarantine(rejected: pl.DataFrame, run_id: str) -> pl.DataFrame:
-    """Rows of bronze as they were, the `RULE` that each broke, and the run."""
+    """Rows of bronze unchanged, the `RULE` that each broke, and the run."""
     rule, run = REJECTION_COLUMNS
-    return rejected.select(*_source(rejected), pl.col(RULE).alias(rule), pl.lit(run_id).alias(run))
+    return rejected.select(*_source_columns(rejected), pl.col(RULE).alias(rule), pl.lit(run_id).alias(run))
 
 
 def rules(table: Table) -> tuple[tuple[str, pl.Expr], ...]:
-    """The table's rules in order: the rule's name, and what holds for a row that keeps it."""
+    """The table's rules in order: the rule's name, and whether a row meets it."""
     total = _total_amount(pl.col(_value("quantity")), pl.col(_value("unit_price")))
     calculated = {"total_amount": pl.when(total < _TOO_LARGE).then(total)}
     return tuple(
@@ -125,7 +126,7 @@ def rules(table: Table) -> tuple[tuple[str, pl.Expr], ...]:
 
 
 def money(text: pl.Expr) -> pl.Expr:
-    """Text to decimal(18,2), exactly half away from zero; NULL where it is no number or too large."""
+    """Text to decimal(18,2), rounded exactly, half away from zero; NULL if it is not a number or too large."""
     number = pl.when(text.str.contains(values.NUMBER)).then(text)
     truncated = number.str.replace(values.SURPLUS_DECIMALS, "${1}").cast(_DECIMAL)
     cent = pl.when(number.str.starts_with("-")).then(pl.lit("-0.01")).otherwise(pl.lit("0.01")).cast(_DECIMAL)
@@ -133,12 +134,12 @@ def money(text: pl.Expr) -> pl.Expr:
     return pl.when(rounded.abs() < _TOO_LARGE).then(rounded).cast(pl.Decimal(18, 2))
 
 
-def _source(bronze: pl.DataFrame) -> list[str]:
+def _source_columns(bronze: pl.DataFrame) -> list[str]:
     return [name for name in bronze.columns if name not in {ROW, RULE, DUPLICATE, RECORD}]
 
 
 def _text(column: str) -> str:
-    """The name of a column's standardised text in frames; the next is that of its parsed value."""
+    """The name in frames of a column's standardised text; `_value` is that of its parsed value."""
     return f"shopease:text:{column}"
 
 
@@ -146,19 +147,19 @@ def _value(column: str) -> str:
     return f"shopease:value:{column}"
 
 
-def _checked(bronze: pl.DataFrame, table: Table) -> pl.LazyFrame:
-    """Bronze with the text and value of every known column that it has, and the first rule that each row breaks."""
+def _evaluate(bronze: pl.DataFrame, table: Table) -> pl.LazyFrame:
+    """Bronze with the text and value of each known column that it has, and the first rule that each row breaks."""
     present = [column for column in table.columns if column.name in bronze.columns]
-    standardised = bronze.lazy().with_columns(map(_standardised, present))
-    parsed = standardised.with_columns(_parsed(column).alias(_value(column.name)) for column in present)
+    standardised = bronze.lazy().with_columns(map(_standardise, present))
+    parsed = standardised.with_columns(_parse(column).alias(_value(column.name)) for column in present)
     rule: pl.Expr = pl.lit(None, pl.String)
     for name, keeps in reversed(rules(table)):
         rule = pl.when(~keeps.fill_null(value=False)).then(pl.lit(name)).otherwise(rule)
     return parsed.with_columns(rule.alias(RULE))
 
 
-def _standardised(column: Column) -> pl.Expr:
-    """Trimmed, NULL where nothing is left; in text inner white space made one space, and its case the column's."""
+def _standardise(column: Column) -> pl.Expr:
+    """Trimmed text, NULL if it is empty; columns of text also get single spaces and the column's case."""
     text = pl.col(column.name)
     if column.type == STRING:
         text = text.str.replace_all(values.WHITESPACE, " ").str.strip_chars(" ")
@@ -169,8 +170,8 @@ def _standardised(column: Column) -> pl.Expr:
     return pl.when(text != "").then(text).alias(_text(column.name))
 
 
-def _parsed(column: Column) -> pl.Expr:
-    """The value of the standardised text by the contract's grammar, NULL where it does not parse."""
+def _parse(column: Column) -> pl.Expr:
+    """The value of the standardised text by the contract's grammar, NULL if it does not parse."""
     text = pl.col(_text(column.name))
     if column.type == STRING:
         return text

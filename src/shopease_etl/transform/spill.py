@@ -1,4 +1,4 @@
-"""Rows kept until all are there: in memory while they are few, in a file without a name when they are many."""
+"""Rows collected until all are there: a few in memory, many in an unnamed file."""
 
 import tempfile
 from collections import defaultdict
@@ -15,10 +15,9 @@ _BUCKETS: Final = 64
 
 
 class Spill:
-    """Rows that are read back by the values of one column, all rows with one value together.
+    """Rows that are read back by the values of one column: all rows with the same value together.
 
-    Memory has no more than about `budget` bytes of them. The file is deleted as it is opened: a killed process leaves
-    nothing.
+    Memory has at most about `budget` bytes of them. The file has no name, so a killed process leaves nothing.
     """
 
     def __init__(self, column: str, folder: Path, budget: int) -> None:
@@ -43,7 +42,7 @@ class Spill:
         """Keep the rows.
 
         Raises:
-            UnreachableError: the disk does not take them.
+            UnreachableError: the disk is full, or cannot be written.
         """
         self._empty = frame.clear()
         self._frames.append(frame)
@@ -52,7 +51,7 @@ class Spill:
             self._write()
 
     def buckets(self) -> Iterator[pl.DataFrame]:
-        """All rows, those with one value of the column in the same frame; one frame without rows where none is."""
+        """All rows, those with the same value of the column in one frame; without rows one empty frame."""
         if not self._positions:
             if self._empty is not None:
                 yield pl.concat([self._empty, *self._frames])
@@ -77,7 +76,7 @@ class Spill:
                 rows.write_ipc(self._file)
                 self._positions[cast("int", bucket)].append((start, self._file.tell() - start))
         except OSError as error:
-            message = f"cannot write to {self._folder} what does not fit in memory: {error.strerror or error}"
+            message = f"cannot write temporary data to {self._folder}: {error.strerror or error}"
             hint = "set SHOPEASE_HOME to a folder on a disk with room, or SHOPEASE_MAX_MEMORY to more"
             raise UnreachableError(message, hint=hint) from error
 

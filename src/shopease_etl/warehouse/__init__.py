@@ -1,6 +1,6 @@
 """Registers the lake's tables and runs SQL: Glue and Athena, or a file and DuckDB on this machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -33,7 +33,7 @@ class SqlEngine(Protocol):
 
 
 class Registration(Protocol):
-    """Tables and views that can be queried, to verify before they are kept."""
+    """Tables and views that can be queried, to verify them before `commit`."""
 
     @property
     def engine(self) -> SqlEngine:
@@ -47,7 +47,7 @@ class Registration(Protocol):
         """What others have changed in the registered tables, for a person."""
 
     def commit(self) -> None:
-        """Make the tables and views visible to others, if they are not yet."""
+        """Make the tables and views, and the files, visible to others, if they are not yet."""
 
 
 class Warehouse(Protocol):
@@ -76,9 +76,13 @@ class Warehouse(Protocol):
         """Make sure that queries return nothing from a lake that is now empty."""
 
     def registering(
-        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], publish: Callable[[], None]
     ) -> AbstractContextManager[Registration]:
-        """Make the tables and views queryable; what was registered before comes back when the context fails."""
+        """Make the tables and views queryable; what was registered before comes back when the context fails.
+
+        `publish` publishes the files. It is called before anything is registered, or, if SQL reads unpublished files,
+        by the registration's `commit`, when all tables and views have been queried.
+        """
 
     def engine(self) -> SqlEngine:
         """An engine on the registered tables."""

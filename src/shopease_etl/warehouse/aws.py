@@ -1,6 +1,6 @@
 """A lake's warehouse on AWS: its tables in Glue, its views and SQL in Athena."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -49,8 +49,11 @@ class AwsWarehouse:
         """Do nothing: without objects the tables return no rows."""
 
     @contextmanager
-    def registering(self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]) -> Iterator["AwsRegistration"]:
-        """Update the tables in Glue to match the files, and create or replace the views through Athena."""
+    def registering(
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], publish: Callable[[], None]
+    ) -> Iterator["AwsRegistration"]:
+        """Publish, update the tables in Glue to match the files, and create or replace the views through Athena."""
+        publish()
         catalog = self._catalog
         catalog.check()
         former = catalog.tables()

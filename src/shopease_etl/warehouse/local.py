@@ -1,6 +1,6 @@
 """The warehouse of a local lake: a file as its catalog, DuckDB for SQL."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,13 +50,13 @@ class LocalWarehouse:
 
     @contextmanager
     def registering(
-        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], publish: Callable[[], None]
     ) -> Iterator["LocalRegistration"]:
         """Open an engine on the tables and views; the former catalog stays until `commit`."""
         catalog = LocalCatalog(self.database, self.store.location, tuple(tables), tuple(views))
         engine = self._engine(catalog)
         try:
-            yield LocalRegistration(engine, catalog, self.catalog_file)
+            yield LocalRegistration(engine, catalog, self.catalog_file, publish)
         finally:
             engine.close()
 
@@ -103,6 +103,7 @@ class LocalRegistration:
     engine: "Engine"
     catalog: LocalCatalog
     catalog_file: Path
+    publish: Callable[[], None]
     changes: Mapping[str, str] = field(default_factory=dict)
 
     def conflicts(self) -> Sequence[str]:
@@ -110,5 +111,6 @@ class LocalRegistration:
         return ()
 
     def commit(self) -> None:
-        """Replace the catalog."""
+        """Publish the files and replace the catalog."""
+        self.publish()
         save(self.catalog, self.catalog_file)

@@ -1,1 +1,1 @@
-"""What `check` looks at, a module for each thing that a run needs."""
+"""The lines of `shopease check`: a module for each thing that a run needs."""

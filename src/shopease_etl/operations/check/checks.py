@@ -1,57 +1,78 @@
-"""Is everything in order for a run: settings, machine, lake, catalog, source."""
+"""Is everything ready for a run: settings, machine, lake, catalog, source, and what listens to runs."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
-from shopease_etl.lake.store import LakeStore
-from shopease_etl.operations.check.contents import contents
-from shopease_etl.operations.check.database import Source, database
-from shopease_etl.operations.check.lakes import lake
-from shopease_etl.operations.check.lines import Questions, tried
-from shopease_etl.operations.check.machine import machine
-from shopease_etl.operations.check.origins import given_settings
-from shopease_etl.operations.check.past import Past
-from shopease_etl.operations.check.registry import catalog
+from shopease_etl.errors import ConfigurationError
+from shopease_etl.operations.check.contents import lake_contents
+from shopease_etl.operations.check.database import database
+from shopease_etl.operations.check.lakes import RunHistory, catalog, lake
+from shopease_etl.operations.check.lines import TimedChecks, check
+from shopease_etl.operations.check.machine import given_settings, machine
+from shopease_etl.pipeline.wiring import lake_store, source, warehouse
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings
-from shopease_etl.warehouse import Warehouse
+from shopease_etl.source.session import existing_source
 
-# A place that does not answer at all is told so after this time.
-PATIENCE: Final = 20.0
+# Seconds after which a lake or catalog that does not answer fails.
+TIMEOUT: Final = 20.0
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What is looked at: the settings and the names of those that flags gave, and what they name.
+def check_lines(
+    settings: Settings,
+    flags: Collection[str],
+    *,
+    test_alert: bool = False,
+    verify: bool = False,
+    progress: Progress = SILENT,
+) -> Iterator[CheckLine]:
+    """Yield a line for each thing that a run with these settings needs; no failure hides another line.
 
-    `others` tell by name what else listens to runs. With `verify` all objects of the lake are read, which `progress`
-    follows.
+    `flags` names the settings that were given as flags. `test_alert` sends a test to the addresses for alerts. `verify`
+    reads every object of the lake and compares it with what its run recorded; `progress` follows that.
     """
-
-    settings: Settings
-    flags: Collection[str]
-    store: LakeStore
-    warehouse: Warehouse
-    source: Source
-    others: Mapping[str, Callable[[], str]]
-    verify: bool = False
-    progress: Progress = SILENT
-
-
-def check(checked: Checked) -> Iterator[CheckLine]:
-    """Yield a line for each thing checked; none that fails hides another, and none waits for long."""
-    settings, store, past = checked.settings, checked.store, Past()
-    lake_lines = Questions("lake", PATIENCE, lambda: lake(settings, store, past))
-    catalog_lines = Questions(
-        "catalog", PATIENCE, lambda: catalog(settings, checked.warehouse, is_on_aws=store.is_on_aws)
-    )
-    yield from given_settings(settings, checked.flags)
+    store, history = lake_store(settings), RunHistory()
+    tables = warehouse(settings, store)
+    lake_checks = TimedChecks("lake", TIMEOUT, lambda: lake(settings, store, history))
+    catalog_checks = TimedChecks("catalog", TIMEOUT, lambda: catalog(settings, tables, is_on_aws=store.is_on_aws))
+    yield from given_settings(settings, flags)
     yield from machine(settings)
-    yield from lake_lines.lines()
-    yield from catalog_lines.lines()
-    if checked.verify:
-        yield from contents(store, checked.progress)
-    yield from database(settings, checked.source, past)
-    yield from (tried(name, look) for name, look in checked.others.items())
+    yield from lake_checks.lines()
+    yield from catalog_checks.lines()
+    if verify:
+        yield from lake_contents(store, progress)
+    # an extract may wait as long as the settings say, a check does not
+    impatient = settings.model_copy(update={"source_statement_timeout": 10.0, "source_lock_timeout": 5.0})
+    yield from database(settings, lambda: existing_source(source(impatient)), history)
+    yield from _listeners(settings, test_alert=test_alert)
+
+
+def _listeners(settings: Settings, *, test_alert: bool) -> Iterator[CheckLine]:
+    """What is notified of runs, where the settings name it."""
+    if target := settings.lineage:
+        yield check("lineage", lambda: _lineage(target))
+    if settings.alerts or test_alert:
+        yield check("alerts", lambda: _alerts(settings, is_test=test_alert))
+    if settings.ping_url:
+        yield CheckLine("ping", f"{urlsplit(settings.ping_url.get_secret_value()).hostname} is notified of each run")
+
+
+def _lineage(target: str) -> str:
+    from shopease_etl.pipeline.lineage import check_target
+
+    check_target(target)
+    return f"events are sent to {target}"
+
+
+def _alerts(settings: Settings, *, is_test: bool) -> str:
+    from shopease_etl.operations import alerts_sending
+
+    if not settings.alerts:
+        raise ConfigurationError("SHOPEASE_ALERTS is not set", hint=alerts_sending.HINT)
+    names = ", ".join(str(service.service_name) for service in alerts_sending.services(settings.alerts))
+    if not is_test:
+        return f"sent to {names}; test them with --test-alert"
+    alerts_sending.send_test(settings.alerts, settings.lake)
+    return f"{names} accepted a test alert"

@@ -1,4 +1,4 @@
-"""The lake's objects, read whole: are they what their runs recorded."""
+"""The lake's objects, all of them read: are they as their runs recorded them."""
 
 from collections.abc import Iterator, Mapping, Set
 
@@ -7,50 +7,51 @@ from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.manifests import lost, recorded_datasets, remake, require_unchanged
 from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.store import Store
-from shopease_etl.operations.check.lines import failed, warned
+from shopease_etl.operations.check.lines import failure, warning
 from shopease_etl.progress import Progress
 from shopease_etl.report import CheckLine, Recorded
 from shopease_etl.wording import counted
 
-_TASK = "verify"
 
+def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
+    """A failure for each object that is missing, cannot be read or differs from its recorded SHA-256; then a summary.
 
-def contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
-    """A line for each object that is missing, cannot be read or has another SHA-256 than recorded, and one on all."""
+    The progress reports one task, `verify`, in bytes.
+    """
     try:
         recorded = recorded_datasets(store, layout.all_keys())
         found = [item for layer in layout.LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)]
     except ShopeaseError as error:
-        yield failed("lake contents", error)
+        yield failure("lake contents", error)
         return
-    if not publishing(store):  # a rollback that is under way deletes before it tells it
+    if not publishing(store):  # a rollback deletes objects before its manifest says so
         yield from _missing(store, recorded, {item.key for item in found})
-    progress.start(_TASK, sum(item.bytes for item in found))
-    verified = [item for item in found if (entry := recorded.get(item.key)) and entry.sha256]
-    count = 0
-    for item in verified:
+    progress.start("verify", sum(item.bytes for item in found))
+    hashed = [item for item in found if (entry := recorded.get(item.key)) and entry.sha256]
+    unchanged = 0
+    for item in hashed:
         try:
             require_unchanged(store, item.key, recorded[item.key])
-            count += 1
+            unchanged += 1
         except ShopeaseError as error:
             if publishing(store):
-                yield warned("lake contents", "a run is publishing now", "check again when it has finished")
+                yield warning("lake contents", "a run is publishing now", "check again when it has finished")
                 return
-            yield failed(f"object {item.key}", error)
-        progress.advance(_TASK, size=item.bytes)
-    progress.finish(_TASK, f"{count} objects")
-    rest = len(found) - len(verified)
-    told = f"{count} of {len(found)} objects are what their runs wrote"
-    yield CheckLine("lake contents", told + (f"; for {rest} no hash is recorded" if rest else ""))
+            yield failure(f"object {item.key}", error)
+        progress.advance("verify", size=item.bytes)
+    progress.finish("verify", f"{unchanged} objects")
+    unhashed = len(found) - len(hashed)
+    detail = f"{unchanged} of {len(found)} objects are as their runs wrote them"
+    yield CheckLine("lake contents", detail + (f"; {unhashed} have no recorded hash" if unhashed else ""))
 
 
-def _missing(store: Store, recorded: Mapping[str, Recorded], there: Set[str]) -> Iterator[CheckLine]:
-    """A failure for each object that is missing, and a warning for a layer that has none, as after `cleanup`."""
-    for key, known in lost(recorded, there).items():
-        message = f"{store.uri(key)}, which the run {known.run_id} wrote, is missing"
-        yield failed(f"object {key}", DataRefusedError(message, hint=remake(key)))
+def _missing(store: Store, recorded: Mapping[str, Recorded], present: Set[str]) -> Iterator[CheckLine]:
+    """A failure for each missing object, and a warning for each layer that has none left, as after `cleanup`."""
+    for key, record in lost(recorded, present).items():
+        message = f"{store.uri(key)}, which the run {record.run_id} wrote, is missing"
+        yield failure(f"object {key}", DataRefusedError(message, hint=remake(key)))
     for layer in layout.LAYERS:
         keys = [key for key in recorded if key.startswith(f"{layer}/")]
-        if keys and not any(key.startswith(f"{layer}/") for key in there):
-            told = f"it is empty, and {recorded[keys[0]].run_id} wrote {counted(len(keys), 'object')}"
-            yield warned(f"layer {layer}", told, f"if it was not emptied by `shopease cleanup`, {remake(keys[0])}")
+        if keys and not any(key.startswith(f"{layer}/") for key in present):
+            detail = f"it is empty, but run {recorded[keys[0]].run_id} wrote {counted(len(keys), 'object')}"
+            yield warning(f"layer {layer}", detail, f"unless `shopease cleanup` emptied it, {remake(keys[0])}")

@@ -1,85 +1,82 @@
-"""Lines of a check: what is asked becomes a line, whatever the answer, and within a time."""
+"""Lines of a check: whatever a check finds becomes a line, and within a time limit."""
 
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.report import CheckLine
 from shopease_etl.wording import reason
 
-_DEBUG: Final = "run it again with --debug"
 
-
-def tried(name: str, look: Callable[[], str]) -> CheckLine:
-    """What the look tells; a failure where it raises."""
+def check(name: str, find: Callable[[], str]) -> CheckLine:
+    """The detail that `find` returns; a failure if it raises a ShopeaseError."""
     try:
-        return CheckLine(name, look())
+        return CheckLine(name, find())
     except ShopeaseError as error:
-        return failed(name, error)
+        return failure(name, error)
 
 
-def failed(name: str, error: ShopeaseError) -> CheckLine:
+def check_optional(name: str, find: Callable[[], CheckLine]) -> CheckLine:
+    """The line that `find` returns; a warning if the server refuses to answer or does not know the request."""
+    try:
+        return find()
+    except ShopeaseError as error:
+        return warning(name, f"could not be checked: {error}", error.hint)
+
+
+def failure(name: str, error: ShopeaseError) -> CheckLine:
     """The error as a line."""
     return CheckLine(name, str(error), error.exit_code, error.hint)
 
 
-def warned(name: str, detail: str, fix: str | None, *, is_bad: bool = True) -> CheckLine:
-    """A line that is a warning with its fix where it is bad, and else in order."""
+def warning(name: str, detail: str, fix: str | None, *, is_bad: bool = True) -> CheckLine:
+    """A warning with its fix if it is bad, else a line that is ok."""
     return CheckLine(name, detail, fix=fix if is_bad else None, warning=is_bad)
 
 
-def asked(name: str, look: Callable[[], CheckLine]) -> CheckLine:
-    """The line that the look makes; where it may not be asked, or the server does not know the question, a warning."""
-    try:
-        return look()
-    except ShopeaseError as error:
-        return warned(name, f"could not be checked: {error}", error.hint)
-
-
-def skewed(name: str, of: str, ahead: float, most: float) -> CheckLine:
-    """How far a clock is from this machine's, a warning above a minute, and a failure above `most` seconds."""
+def clock_skew(name: str, other: str, ahead: float, limit: float) -> CheckLine:
+    """How many seconds the other clock is ahead of this machine's: over 60 a warning, over `limit` a failure."""
     if abs(ahead) <= 60:
-        return CheckLine(name, f"this machine's clock and {of} are {abs(ahead):.1f} s apart")
-    told = f"this machine's clock is {abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'} {of}"
-    code = UnreachableError.exit_code if abs(ahead) > most else 0
-    return CheckLine(name, told, code, "set this machine's clock, as with `timedatectl set-ntp true`", not code)
+        return CheckLine(name, f"this machine's clock and {other} differ by {abs(ahead):.1f} s")
+    detail = f"this machine's clock is {abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'} {other}"
+    code = UnreachableError.exit_code if abs(ahead) > limit else 0
+    return CheckLine(name, detail, code, "set this machine's clock, for example `timedatectl set-ntp true`", not code)
 
 
-class Questions:
-    """Lines that a thread of its own makes from now on, for as long as somebody waits for them."""
+class TimedChecks:
+    """Lines that a thread of their own produces from now on, within a time limit in seconds."""
 
-    def __init__(self, name: str, seconds: float, look: Callable[[], Iterable[CheckLine]]) -> None:
+    def __init__(self, name: str, timeout: float, find: Callable[[], Iterable[CheckLine]]) -> None:
         self._name = name
-        self._seconds = seconds
-        self._until = time.monotonic() + seconds
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
         self._found: queue.SimpleQueue[CheckLine | None] = queue.SimpleQueue()
-        # nobody can end a call that hangs: the thread is left behind, and ends with the program
-        threading.Thread(target=self._ask, args=[look], name=f"check {name}", daemon=True).start()
+        # A call that hangs cannot be ended: its daemon thread ends with the program.
+        threading.Thread(target=self._run, args=[find], name=f"check {name}", daemon=True).start()
 
     def lines(self) -> Iterator[CheckLine]:
-        """Each line as it is there; when the time is over, one that says so."""
+        """Each line as it is found; after the time limit one line that says so, and no more."""
         while True:
             try:
-                line = cancel.call(lambda: self._found.get(timeout=max(0, self._until - time.monotonic())))
+                line = cancel.call(lambda: self._found.get(timeout=max(0, self._deadline - time.monotonic())))
             except queue.Empty:
-                message = f"no answer within {self._seconds:g} s"
-                line = CheckLine(self._name, message, UnreachableError.exit_code, "see the network and the address")
-                yield line
+                detail = f"no answer within {self._timeout:g} s"
+                yield CheckLine(self._name, detail, UnreachableError.exit_code, "check the network and the address")
                 return
             if line is None:
                 return
             yield line
 
-    def _ask(self, look: Callable[[], Iterable[CheckLine]]) -> None:
+    def _run(self, find: Callable[[], Iterable[CheckLine]]) -> None:
         try:
-            for line in look():
+            for line in find():
                 self._found.put(line)
         except ShopeaseError as error:
-            self._found.put(failed(self._name, error))
+            self._found.put(failure(self._name, error))
         except Exception as error:  # noqa: BLE001 - one check that fails never hides the others
-            self._found.put(CheckLine(self._name, f"{type(error).__name__}: {reason(error)}", 1, _DEBUG))
+            detail = f"{type(error).__name__}: {reason(error)}"
+            self._found.put(CheckLine(self._name, detail, 1, "run it again with --debug"))
         self._found.put(None)

@@ -1,29 +1,53 @@
-"""This machine: versions, extras, memory, disks."""
+"""The settings that are given, and this machine: versions, extras, memory, disks."""
 
+import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+
+from pydantic import SecretStr
 
 from shopease_etl import __version__, extras
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.lake.store import LakeStore
-from shopease_etl.operations.check.lines import warned
+from shopease_etl.operations.check.lines import warning
+from shopease_etl.redaction import HIDDEN, Secrets
 from shopease_etl.report import CheckLine
-from shopease_etl.settings import Settings
+from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
 from shopease_etl.transform.memory import USUAL, available_bytes
 
-LOW_DISK_BYTES: Final = 1_000_000_000
-LEAST_MEMORY: Final = 300_000_000
-_LIBRARIES: Final = ("polars", "pyarrow", "psycopg", "boto3", "duckdb")
+
+def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[CheckLine]:
+    """A line for each setting that a flag, the environment or `.env` gives, and what it overrides; no secrets."""
+    secrets = Secrets()
+    secrets.learn(settings.database_url.get_secret_value())
+    environment = {name.upper() for name in os.environ}
+    dotenv = {name.upper() for name in dotenv_variables()}
+    are_defaults = True
+    for name in type(settings).model_fields:
+        variable = PREFIX + name.upper()
+        sources = [f"--{name.replace('_', '-')}"] if name in flags else []
+        sources += [f"{variable} in the environment"] if variable in environment else []
+        sources += [f"{variable} in {DOTENV}"] if variable in dotenv else []
+        if sources:
+            are_defaults = False
+            overrides = f", overrides {' and '.join(sources[1:])}" if sources[1:] else ""
+            value = getattr(settings, name)
+            value = value.get_secret_value() if isinstance(value, SecretStr) else value
+            text = "unset" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            # every part of these addresses may be a secret: the tokens of chats, the ids of pings
+            shown = HIDDEN if name in {"alerts", "ping_url"} else secrets.redacted(text)
+            yield CheckLine(f"setting {name}", f"{shown} (from {sources[0]}{overrides})")
+    if are_defaults:
+        yield CheckLine("settings", "using defaults")
 
 
 def machine(settings: Settings) -> Iterator[CheckLine]:
-    """What is installed, and the memory that a run may take."""
-    libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    """What is installed, the memory that a run may use, and whether SHOPEASE_HOME can be written."""
+    libraries = ", ".join(f"{name} {_version(name)}" for name in ("polars", "pyarrow", "psycopg", "boto3", "duckdb"))
     yield CheckLine("versions", f"shopease {__version__}, python {platform.python_version()}, {libraries}")
     needed = {
         "embedded": settings.is_embedded,
@@ -36,33 +60,17 @@ def machine(settings: Settings) -> Iterator[CheckLine]:
 
 
 def disks(settings: Settings, store: LakeStore, last_bytes: int) -> Iterator[CheckLine]:
-    """The room where a run writes: twice the last run's bytes where the lake, or what is kept for it, comes to be."""
+    """The free space of each disk that a run writes to; the one for its outputs needs twice the last run's bytes."""
     outputs = store.folder or settings.home
-    places = {"lake" if store.folder else "home": outputs, "home": settings.home}
-    places["temporary"] = Path(tempfile.gettempdir())
-    told: set[tuple[int, bool]] = set()
-    for name, folder in places.items():
-        there = _existing(folder)
-        needed = last_bytes if folder == outputs else 0
-        # folders of one disk are told once, with the needs of the first
-        if there.stat().st_dev not in {device for device, _ in told}:
-            yield _disk(f"disk {name}", there, needed)
-        told.add((there.stat().st_dev, bool(needed)))
-
-
-def _home(folder: Path) -> CheckLine:
-    """Locks, spooled objects, the local catalog and what was alerted are kept there."""
-    there = _existing(folder)
-    try:
-        tempfile.TemporaryFile(dir=there).close()
-    except OSError as error:
-        told = f"{folder} cannot be written: {error.strerror}"
-        return CheckLine("home", told, UnreachableError.exit_code, "set SHOPEASE_HOME to a folder that can")
-    return CheckLine("home", f"{folder} can be written")
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    folders = {"lake" if store.folder else "home": outputs, "home": settings.home}
+    folders["temporary"] = Path(tempfile.gettempdir())
+    devices: set[int] = set()
+    for name, folder in folders.items():
+        existing = _existing(folder)
+        device = existing.stat().st_dev
+        if device not in devices:  # folders on one disk share the line of the first
+            yield _disk(f"disk {name}", existing, last_bytes if folder == outputs else 0)
+        devices.add(device)
 
 
 def _disk(name: str, folder: Path, last_bytes: int) -> CheckLine:
@@ -71,19 +79,34 @@ def _disk(name: str, folder: Path, last_bytes: int) -> CheckLine:
     if last_bytes:
         detail += f"; the last run wrote {last_bytes / 1e9:,.3f} GB"
     code = ShopeaseError.exit_code if free < last_bytes else 0
-    is_low = free < max(LOW_DISK_BYTES, 2 * last_bytes)
+    is_low = free < max(1_000_000_000, 2 * last_bytes)
     return CheckLine(name, detail, code, "make room" if is_low else None, is_low and not code)
 
 
+def _home(folder: Path) -> CheckLine:
+    """SHOPEASE_HOME has locks, spooled objects, the local catalog and the state of alerts."""
+    try:
+        tempfile.TemporaryFile(dir=_existing(folder)).close()
+    except OSError as error:
+        detail = f"{folder} cannot be written: {error.strerror}"
+        return CheckLine("home", detail, UnreachableError.exit_code, "set SHOPEASE_HOME to a writable folder")
+    return CheckLine("home", f"{folder} can be written")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+
+
 def _extra(name: str, *, is_needed: bool) -> CheckLine:
-    """Whether it is installed: a failure where a setting needs it; every lake is queried with `query`."""
+    """A failure if the extra is missing and a setting needs it; every lake can be queried, which needs `query`."""
     if not extras.missing(name):
         return CheckLine(f"extra {name}", "installed")
     fix = f"pip install 'shopease[{name}]'"
     if is_needed:
-        return CheckLine(f"extra {name}", "not installed, and the settings need it", ConfigurationError.exit_code, fix)
+        return CheckLine(f"extra {name}", "not installed, but the settings need it", ConfigurationError.exit_code, fix)
     if name == "query":
-        return warned(f"extra {name}", "not installed; `shopease query` needs it", fix)
+        return warning(f"extra {name}", "not installed; `shopease query` needs it", fix)
     return CheckLine(f"extra {name}", "not installed; no setting needs it")
 
 
@@ -95,12 +118,12 @@ def _version(library: str) -> str:
 
 
 def _memory(limit: int | None) -> CheckLine:
-    planned, free = limit or USUAL, available_bytes()
-    told = f"a run may take {planned / 1e6:,.0f} MB" if limit else f"a run plans with {planned / 1e6:,.0f} MB"
-    if limit and limit < LEAST_MEMORY:
+    budget, free = limit or USUAL, available_bytes()
+    detail = f"{'limit' if limit else 'budget'} {budget / 1e6:,.0f} MB"
+    if limit and limit < 300_000_000:
         fix = "raise SHOPEASE_MAX_MEMORY; the program alone needs about 300 MB"
-        return warned("memory", told, fix)
+        return warning("memory", detail, fix)
     if free is None:
-        return CheckLine("memory", f"{told}; this system does not tell how much is free")
-    fix = "set SHOPEASE_MAX_MEMORY to less, or run it on a machine with more"
-    return warned("memory", f"{told}, {free / 1e6:,.0f} MB are free", fix, is_bad=free < planned)
+        return CheckLine("memory", f"{detail}; this system does not say how much is free")
+    fix = "lower SHOPEASE_MAX_MEMORY, or use a machine with more memory"
+    return warning("memory", f"{detail}, {free / 1e6:,.0f} MB free", fix, is_bad=free < budget)
