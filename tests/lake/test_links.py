@@ -56,7 +56,7 @@ USES: Final[dict[str, tuple[str, Callable[[Any], object]]]] = {
     "list uploads": ("_staging", lambda store: list(store.unfinished_uploads())),
     "abort": ("_staging", lambda store: store.abort(UnfinishedUpload(KEY, "file", 0))),
     "finish": ("_staging", lambda store: store.finish({"key": KEY, "staged": "file", "inode": 0})),
-    "adopt": ("_staging", lambda store: PendingStore(store, store.root.parent / "spool").adopt(KEY, "")),
+    "reuse": ("_staging", lambda store: PendingStore(store, store.root.parent / "spool").reuse(KEY, "")),
     "try": ("_staging", lambda store: store.check_targets([KEY])),
     "keep": (GENERATIONS, lambda store: store.keep("run", [KEY])),
     "prune": (GENERATIONS, lambda store: store.prune([])),

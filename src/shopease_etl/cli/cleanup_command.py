@@ -76,7 +76,7 @@ def _show_and_ask(context: CommandContext, garbage: "Garbage", *, dry_run: bool,
     if dry_run or yes or not garbage.count:
         return bool(garbage.count) and not dry_run
     hint = "add --yes to delete without asking, or --dry-run to list"
-    return console.confirm(f"Delete {garbage.told}?", refusal="nothing deleted", hint=hint)
+    return console.confirm(f"Delete {garbage.description}?", refusal="nothing deleted", hint=hint)
 
 
 def _show_done(context: CommandContext, garbage: "Garbage", *, is_deleted: bool, dry_run: bool) -> None:
@@ -86,11 +86,11 @@ def _show_done(context: CommandContext, garbage: "Garbage", *, is_deleted: bool,
     if is_deleted:
         has_versions = wiring.lake_store(context.settings).is_on_aws
         note = " Previous versions stay as long as the bucket keeps them." if has_versions else ""
-        console.message(f"Deleted {garbage.told}.{note}")
+        console.message(f"Deleted {garbage.description}.{note}")
     elif garbage.count and not dry_run:
         console.message("Nothing was deleted.")
     if console.json:
-        done = f"deleted {garbage.told}" if is_deleted else None
+        done = f"deleted {garbage.description}" if is_deleted else None
         console.result({**asdict(garbage), "deleted": is_deleted}, lambda: "", done)
 
 

@@ -48,7 +48,7 @@ class Garbage:
         return len(self.uploads.uploads) + len(self.datasets.objects)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The number and size of what is deleted, as text."""
         objects = f"{counted(len(self.datasets.objects), 'object')}, {self.datasets.bytes / 1e6:,.1f} MB"
         uploads = counted(len(self.uploads.uploads), "unfinished upload")

@@ -8,7 +8,7 @@ from typing import Any
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError, DataRefusedError
-from shopease_etl.lake.manifests import Manifest, lost, manifests, sha256_of
+from shopease_etl.lake.manifests import Manifest, manifests, missing_objects, sha256_of
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, Store
@@ -200,7 +200,7 @@ def _require_former(
         elif key in there and known.sha256 not in {None, sha256_of(partial(store.read, key))}:
             message = f"{store.uri(key)}, which would stay, is not as the run {known.run_id} wrote it"
             raise DataRefusedError(message)
-    for key, known in lost(recorded, {*objects, *there} - {*new}).items():
+    for key, known in missing_objects(recorded, {*objects, *there} - {*new}).items():
         message = f"{key}, which the run {known.run_id} wrote, is missing in {store.location}"
         raise DataRefusedError(message)
 

@@ -159,7 +159,7 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
     return found
 
 
-def lost(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
+def missing_objects(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
     """Recorded objects that are not `there`, in layers that have others: `cleanup` deletes whole layers."""
     layers = {key.partition("/")[0] for key in there if layout.owns(key)}
     return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}

@@ -218,7 +218,7 @@ class S3Store:
         """Nothing to do: `abort_stale_uploads` deletes the lake's own incomplete uploads."""
 
     def check_targets(self, keys: Collection[str]) -> None:
-        """Nothing to do: whoever may begin an upload may complete it, and no object blocks another."""
+        """Nothing to do: if an upload can begin, it can complete, and no object blocks another."""
 
     def tagged(self, key: str) -> TaggedObject | None:
         """A small object with the ETag that `put_if` and `delete_if` need, if there is one."""

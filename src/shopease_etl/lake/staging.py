@@ -53,7 +53,7 @@ class PendingStore:
     def discard(self, keep: Collection[str] = ()) -> None:
         """Delete what is not published, and all copies; warns of what cannot be deleted.
 
-        The bytes of the objects in `keep` stay on this machine, for `adopt`.
+        The bytes of the objects in `keep` stay on this machine, for `reuse`.
         """
         kept = {self._paths[key] for key in keep if key in self._paths}
         stay = {id(writer) for key, writer in self._waiting.items() if key in keep and writer.staged}
@@ -66,7 +66,7 @@ class PendingStore:
                 log.warning("unpublished objects of a run stay behind: %s", error)
         clear_spool(self._spool, kept)
 
-    def adopt(self, key: str, sha256: str) -> bool:
+    def reuse(self, key: str, sha256: str) -> bool:
         """Take over an object that an ended run wrote, if its bytes are there and have this hash."""
         left = (*self._base.staged(key), self._spool / quote(key, safe=""))
         path = next((path for path in left if path.is_file() and _hash(path) == sha256), None)
@@ -79,10 +79,10 @@ class PendingStore:
         return True
 
     def sweep(self) -> None:
-        """Delete what an ended run left and `adopt` has not taken over."""
-        adopted = frozenset(self._paths.values())
-        self._base.sweep(adopted)
-        clear_spool(self._spool, adopted)
+        """Delete what an ended run left and `reuse` has not taken over."""
+        reused = frozenset(self._paths.values())
+        self._base.sweep(reused)
+        clear_spool(self._spool, reused)
 
     def restore_version(self, key: str, name: str) -> None:
         """Publish, with the other objects, the former object that the store keeps under this name.
@@ -96,7 +96,7 @@ class PendingStore:
 
     def raw_writer(self, key: str) -> RawWriter:
         """Begin to write an object; its `publish` makes it visible through this store."""
-        with cancel.deferred(None):  # or an upload could begin of which nobody here knows
+        with cancel.deferred(None):  # else an upload could begin that is not in the list
             writer: RawWriter = self._base.raw_writer(key)
             self._begun.append(writer)
         cancel.check()
@@ -107,7 +107,7 @@ class PendingStore:
         return _StagedWriter(writer, lambda: self._stage(key, writer, path))
 
     def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
-        if former := self._waiting.get(key):  # adopted, but written again with the other objects of its stage
+        if former := self._waiting.get(key):  # reused, but written again with the other objects of its stage
             former.discard()
         self._waiting[key] = writer
         if path:

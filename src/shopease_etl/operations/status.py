@@ -51,7 +51,7 @@ def status(
     `lock` is the lake's lock. It is a problem if the last success is more than `max_age` seconds old. `now` is in
     seconds since 1970.
     """
-    holder = lock.holder.told if lock and lock.is_alive else None
+    holder = lock.holder.description if lock and lock.is_alive else None
     time_now = time.time() if now is None else now
     publishing = warn_of_publishing(store)
     objects = [item for layer in layout.LAYERS for item in store.list(f"{layer}/")]

@@ -66,7 +66,7 @@ def _take_up(last: Manifest, run: RunLog, staged: PendingStore) -> None:
         run.stages, run.source, run.replaced, run.is_published = finished, source, replaced, True
         return
     for stage in finished:
-        if not all(staged.adopt(item.key, item.sha256) for item in stage.datasets):
+        if not all(staged.reuse(item.key, item.sha256) for item in stage.datasets):
             return
         log.info("%s is there as the run left it", stage.name)
         run.stages.append(stage)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.manifests import lost, remake, require_hash, require_unchanged
+from shopease_etl.lake.manifests import missing_objects, remake, require_hash, require_unchanged
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CatalogEntry, CrawlerRun, Recorded, Scan
@@ -67,7 +67,7 @@ def crawl(
     found = discover(store, warehouse.database)
     for key, table in found.unexpected_files:
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
-    for key, entry in lost(recorded, found.sizes).items():
+    for key, entry in missing_objects(recorded, found.sizes).items():
         log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, remake(key))
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")

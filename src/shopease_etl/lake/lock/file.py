@@ -107,7 +107,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
         raise UnreachableError(message, hint="it must be on a file system that supports locks") from error
     if not is_ours:
         holder = _holder(file)
-        raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT)
+        raise LakeLockedError(holder.description if holder else "another run holds the lake", hint=LOCKED_HINT)
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

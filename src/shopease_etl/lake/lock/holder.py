@@ -21,7 +21,7 @@ class Holder:
     token: str = ""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The message for another run that wants the lock."""
         return f"another run holds the lake: {self.run_id} on {self.host}, process {self.pid}, since {self.since}"
 

@@ -272,7 +272,7 @@ class Lease:
             message = f"this version of shopease cannot read the lock {self._uri}"
             hint = f"if no other version is at work, delete it; otherwise it expires in {found.left} s"
             return LakeLockedError(message, hint=hint)
-        message = f"{found.holder.told}; its lock expires in {found.left} s unless it is renewed"
+        message = f"{found.holder.description}; its lock expires in {found.left} s unless it is renewed"
         return LakeLockedError(message, hint=LOCKED_HINT)
 
 
@@ -290,5 +290,5 @@ def _found(there: TaggedObject, default: float) -> _Found:
 
 def _lost(found: _Found | None) -> str:
     if found and found.holder:
-        return f"this run has lost the lock of the lake, as it did not renew it in time: {found.holder.told}"
+        return f"this run has lost the lock of the lake, as it did not renew it in time: {found.holder.description}"
     return "this run has lost the lock of the lake: another run took it, or it was deleted or replaced"

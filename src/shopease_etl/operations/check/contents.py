@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Set
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.manifests import lost, recorded_datasets, remake, require_unchanged
+from shopease_etl.lake.manifests import missing_objects, recorded_datasets, remake, require_unchanged
 from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.store import Store
 from shopease_etl.operations.check.lines import failure, warning
@@ -47,7 +47,7 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
 
 def _missing(store: Store, recorded: Mapping[str, Recorded], present: Set[str]) -> Iterator[CheckLine]:
     """A failure for each missing object, and a warning for each layer that has none left, as after `cleanup`."""
-    for key, record in lost(recorded, present).items():
+    for key, record in missing_objects(recorded, present).items():
         message = f"{store.uri(key)}, which the run {record.run_id} wrote, is missing"
         yield failure(f"object {key}", DataRefusedError(message, hint=remake(key)))
     for layer in layout.LAYERS:

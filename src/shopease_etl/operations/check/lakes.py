@@ -87,7 +87,7 @@ def _lock(status: LockStatus | None) -> CheckLine:
         return CheckLine("lake lock", "free")
     holder = status.holder
     if status.is_alive:
-        return CheckLine("lake lock", holder.told)
+        return CheckLine("lake lock", holder.description)
     detail = f"{holder.run_id} on {holder.host}, process {holder.pid}, since {holder.since}, has died"
     return warning("lake lock", detail, "the next command that changes the lake takes over the lock")
 
