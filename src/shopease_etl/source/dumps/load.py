@@ -100,7 +100,7 @@ class Loader:
             kind = UnreachableError if status == 2 else ShopeaseError  # 2: the connection went bad
             return kind(f"{self.name} was not restored: {lines[-1]}", hint=_UNCHANGED)
         line, code, message = failed.groups()
-        if code == replacing.LOST:
+        if code == replacing.OTHERS_DROPPED:
             return _lost(message, _field(complaint, "HINT", _LONG), _field(complaint, "DETAIL", _LONG))
         where = _field(complaint, "CONTEXT") or shortened(complaint.partition("STATEMENT:  ")[2])
         hint = _field(complaint, "DETAIL") or _field(complaint, "HINT")
