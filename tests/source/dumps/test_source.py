@@ -126,8 +126,8 @@ def test_packages_that_hold_no_dump(dumps: Path, tmp_path: Path) -> None:
                 archive.writestr(name, data)
         return (tmp_path / "made.zip").read_bytes()
 
-    refused(zipped("a.sql", "b.sql"), r"x.zip holds 2 files and not one dump: a.sql, b.sql")
-    refused(zipped(), "x.zip holds 0 files and not one dump")
+    refused(zipped("a.sql", "b.sql"), r"x.zip contains 2 files instead of one dump: a.sql, b.sql")
+    refused(zipped(), "x.zip contains 0 files instead of one dump")
     refused(zipped("a.txt", data=b"Dear Ann,"), "x.zip is no dump")
     encrypted = bytearray(zipped("a.sql"))
     encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1
