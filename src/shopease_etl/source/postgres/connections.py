@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from shopease_etl.errors import ConfigurationError, SourceFaultError
 from shopease_etl.source.postgres.errors import refusal, translating
 
-ANSWER_SECONDS: Final = 30.0  # what the server may take for a short question
-# What the URL may say otherwise. A network that is dead ends even an idle connection after about a minute.
+ANSWER_SECONDS: Final = 30.0  # time limit for a short query
+# Defaults, which the URL may change. If the network is dead, even an idle connection ends after about a minute.
 _CONNECTION: Final = {
     "fallback_application_name": "shopease",
     "connect_timeout": "10",
@@ -28,7 +28,7 @@ _CONNECTION: Final = {
 
 @contextmanager
 def opened(url: str) -> Iterator[psycopg.Connection]:
-    """A connection as the server gives it; what it raises is translated."""
+    """A new connection; its errors are translated."""
     named = parameters(url)
     defaults = {name: value for name, value in _CONNECTION.items() if name not in named}
     try:
@@ -47,7 +47,7 @@ def parameters(url: str) -> dict[str, str]:
     """The connection parameters that a libpq URL or conninfo string gives.
 
     Raises:
-        ConfigurationError: it is neither; the message tells nothing of it, as it may hold a password.
+        ConfigurationError: it is neither; the message does not show it, as it may contain a password.
     """
     message = "the database URL is not valid"
     try:
@@ -67,7 +67,7 @@ def answering(
     doing: str = "the database",
     hint: str | None = None,
 ) -> Iterator[None]:
-    """Break the connection off if what the block asks of the server takes longer than this.
+    """Break the connection off if the block's queries take longer than this.
 
     Raises:
         SourceFaultError: it took longer.
@@ -93,6 +93,6 @@ def answering(
 
 
 def hang_up(connection: psycopg.Connection) -> None:
-    """Let whoever reads from the connection see its end."""
+    """Break the connection off, so that a thread that reads from it gets an error."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as network:
         network.shutdown(socket.SHUT_RDWR)

@@ -16,9 +16,9 @@ CHUNK_BYTES: Final = 512 * 1024
 
 
 class CopyOut:
-    """The rows of a table, or of some of its blocks, as CSV bytes in chunks; `rows` is what COPY reported at its end.
+    """The rows of a table, or of some of its blocks, as CSV bytes in chunks; `rows` is the count that COPY reported.
 
-    Each chunk is the caller's own: nobody changes it any more.
+    A chunk does not change after it is yielded.
     """
 
     def __init__(self, connection: psycopg.Connection, table: SourceTable, blocks: Blocks | None = None) -> None:
@@ -41,8 +41,8 @@ class CopyOut:
             yield from self._chunks()
 
     def _lock(self) -> None:
-        """Lock the table on this connection too. The snapshot's connection has locked it: a session that is in the way
-        waits for that lock, so that waiting here would never end.
+        """Lock the table on this connection too, without waiting: a session that blocks this lock waits itself for the
+        lock of the snapshot's connection, so neither would ever get on.
         """
         table = self._table
         try:
