@@ -1,4 +1,4 @@
-"""Makes the lake queryable: catalogues what is there, and proves by a query that each table and view answers."""
+"""Makes the lake queryable: registers its tables and views, and queries each of them once."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ _TASK: Final = "crawl"
 
 @dataclass(frozen=True)
 class CrawlResult:
-    """What is queryable now, the tables and views that are not, with the reason for each, and what ran on the way."""
+    """The tables and views that can be queried, those that cannot, with the reason for each, and the crawlers' runs."""
 
     catalogued: tuple[CatalogEntry, ...]
     skipped: Mapping[str, str]
@@ -40,7 +40,7 @@ def no_crawlers() -> tuple[CrawlerRun, ...]:
 
 
 def already_published() -> None:
-    """For a crawl of what everybody sees."""
+    """For a crawl of what is already published."""
 
 
 def crawl(
@@ -88,7 +88,7 @@ def crawl(
 
 
 def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, Recorded], *, is_whole: bool) -> None:
-    """Compare what becomes queryable with what its runs recorded; on S3 only gold is read whole, which is small."""
+    """Compare the files with what their runs recorded; on S3 only gold, which is small, is read completely."""
     for table in found.tables:
         entry = recorded.get(table.key)
         if entry and entry.sha256 and entry.bytes != found.sizes[table.key]:
@@ -101,8 +101,8 @@ def _refuse_drift(registration: Registration, *, crawled: bool) -> None:
     if drifts := registration.drifts():
         policy = "a crawler's SchemaChangePolicy must be LOG, as terraform/ has it; " if crawled else ""
         raise DataRefusedError(
-            f"somebody else changed the catalog meanwhile: {'; '.join(drifts)}",
-            hint=f"{policy}`shopease crawl` mends the tables",
+            f"the catalog was changed by something else meanwhile: {'; '.join(drifts)}",
+            hint=f"{policy}`shopease crawl` repairs the tables",
         )
 
 
@@ -134,17 +134,17 @@ def _verified(
 
 
 def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | CatalogView, rows: int) -> None:
-    """One row shows that the columns are there, that their types hold, and that the table is not blind to its file."""
+    """Query one row: the columns must exist, their types must fit, and the table must find its file."""
     sql = f"SELECT * FROM {quoted(database)}.{quoted(entry.name)} LIMIT 1"  # noqa: S608 - identifiers are quoted
     try:
         reader = engine.answer(sql)
         answer = reader.read_all()
     except ShopeaseError as error:
-        raise type(error)(f"{entry.name} does not answer: {error}", hint=error.hint) from error
+        raise type(error)(f"{entry.name} cannot be queried: {error}", hint=error.hint) from error
     if [name.lower() for name in reader.schema.names] != [name.lower() for name in entry.column_names]:
-        raise ShopeaseError(f"{entry.name} answers with the columns {', '.join(reader.schema.names)}")
+        raise ShopeaseError(f"{entry.name} has the columns {', '.join(reader.schema.names)}")
     if rows and not answer.num_rows:
-        raise ShopeaseError(f"{entry.name} answers no row, though its file has {rows:,}")
+        raise ShopeaseError(f"{entry.name} has no rows, but its file has {rows:,}")
 
 
 def _count(engine: SqlEngine, database: str, name: str) -> int:
