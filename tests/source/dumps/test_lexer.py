@@ -24,7 +24,7 @@ def end_of(text: bytes, size: int) -> tuple[int, Event]:
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map(b"".join), st.integers(1, 20))
-def test_pieces_change_nothing(text: bytes, size: int) -> None:
+def test_pieces_of_any_size_give_the_same_result(text: bytes, size: int) -> None:
     assert end_of(text, size) == end_of(text, len(text) + 1)
 
 

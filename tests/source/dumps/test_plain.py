@@ -33,7 +33,7 @@ DO $$BEGIN EXECUTE 'COPY x FROM PROGRAM ''touch pwned'''; END$$;
 
 
 @pytest.mark.parametrize("name", ["simple.sql", "windows.sql"])
-def test_owners_rights_and_transactions_are_left_out(dumps: Path, empty_database: str, name: str) -> None:
+def test_owners_privileges_and_transactions_are_left_out(dumps: Path, empty_database: str, name: str) -> None:
     assert restore(str(dumps / name), empty_database).tables == (("customers", 2),)
     with psycopg.connect(empty_database) as connection:
         assert connection.execute("SELECT note FROM customers ORDER BY 1 DESC").fetchall() == [("one",), ("\\.",)]
@@ -121,7 +121,7 @@ def test_lines_to_remove_are_in_the_hint(tmp_path: Path, empty_database: str, na
     assert restore(written(tmp_path, rest), empty_database).tables == (("x", 0),)
 
 
-def test_what_is_packed_has_no_lines_to_remove(tmp_path: Path, empty_database: str) -> None:
+def test_a_packed_dump_has_no_lines_to_remove(tmp_path: Path, empty_database: str) -> None:
     with pytest.raises(ShopeaseError) as caught:
         restore(written(tmp_path, gzip.compress(CREATED), "packed.sql"), empty_database)
     assert "sed '2d;3d;4d;5d;7d' UNPACKED.sql > sales_db.sql" in str(caught.value.hint)

@@ -89,7 +89,7 @@ def test_each_warning_comes_once(older_server: str, tmp_path: Path) -> None:
     assert result.left_out == ("policy p on public.guarded for leaver is left out: this server has no such role",)
 
 
-def test_dumps_that_do_not_fit_change_nothing(dumps: Path, tmp_path: Path, empty_database: str) -> None:
+def test_unsuitable_dumps_change_nothing(dumps: Path, tmp_path: Path, empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
         connection.execute("CREATE TABLE customers (mine int)")
         connection.execute("CREATE VIEW ours AS SELECT mine FROM customers")

@@ -69,13 +69,13 @@ def test_from_s3_in_parallel(bucket: str, empty_database: str) -> None:
         ("s3://not-there/x.sql", "no bucket not-there"),
     ],
 )
-def test_what_is_not_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
+def test_locations_that_are_no_dump_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
     assert bucket
     with pytest.raises(ConfigurationError, match=message):
         restore(location, empty_database)
 
 
-def test_s3_that_cannot_be_reached(bucket: str, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_s3(bucket: str, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(UnreachableError, match="cannot reach s3://"):
@@ -100,7 +100,7 @@ def test_packed(packed: Path, dumps: Path, name: str) -> None:
     assert sql_of(packed / name) == (PACKED[name], sql_of(dumps / whole)[1])
 
 
-def test_table_of_contents_stands_for_its_folder(dumps: Path, empty_database: str) -> None:
+def test_a_table_of_contents_restores_its_folder(dumps: Path, empty_database: str) -> None:
     result = restore(str(dumps / "folder" / "toc.dat"), empty_database)
     assert (result.format, result.tables) == ("directory", COUNTS)
 
@@ -115,7 +115,7 @@ def test_truncated_package(packed: Path, tmp_path: Path, name: str, share: float
     assert caught.value.exit_code == 1
 
 
-def test_packages_that_hold_no_dump(dumps: Path, tmp_path: Path) -> None:
+def test_packages_without_a_dump(dumps: Path, tmp_path: Path) -> None:
     def refused(data: bytes, message: str, name: str = "x.zip") -> None:
         with pytest.raises(ConfigurationError, match=message), opened(written(tmp_path, data, name)):
             pass

@@ -95,7 +95,7 @@ def settings_of(url: str, connections: int) -> list[list[str]]:
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 @pytest.mark.quick(4)
-def test_behind_a_pooler_all_is_copied_or_nothing(server: str, tmp_path: Path, mode: str, size: int) -> None:
+def test_behind_a_pooler_everything_is_copied_or_nothing(server: str, tmp_path: Path, mode: str, size: int) -> None:
     """The pool also serves other clients in transaction mode; the smallest has no room for an extract."""
     with pooler(server, mode, size) as url:
         before = settings_of(url, size)
