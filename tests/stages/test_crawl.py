@@ -1,4 +1,4 @@
-"""A crawl catalogues what is there, says what is not, and leaves the former catalog alone when it fails."""
+"""A crawl catalogues what exists, names what is missing, and keeps the old catalog when it fails."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def lake(tmp_path: Path) -> Path:
     return make_lake(tmp_path / "lake")
 
 
-def test_everything_in_the_lake_is_catalogued_and_missing_tables_are_named(lake: Path, tmp_path: Path) -> None:
+def test_everything_in_the_lake_is_catalogued_and_missing_files_are_named(lake: Path, tmp_path: Path) -> None:
     result = catalogue(lake, tmp_path / "catalog.json")
     assert CatalogEntry("bronze_transactions", "table", 16, 100) in result.catalogued
     assert CatalogEntry("transactions", "view", 16, 100) in result.catalogued

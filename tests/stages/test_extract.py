@@ -1,4 +1,4 @@
-"""From a real PostgreSQL to bronze: every row and column, all of one moment; what does not fit is refused."""
+"""From a real PostgreSQL to bronze: every row and column, from one snapshot; an unsuitable source is refused."""
 
 import re
 import stat
@@ -130,7 +130,7 @@ ROWS: Final = st.lists(st.tuples(ANY_TEXT, ANY_TEXT, ANY_TEXT), min_size=1, max_
 
 @pytest.fixture(scope="module")
 def text_table(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A database whose stores hold nothing but text, and a folder for its lake."""
+    """A database whose stores have only text columns, and a folder for its lake."""
     with database(database_url) as url:
         execute(url, "CREATE TABLE stores (store_name text, store_id text, last text)")
         yield url, tmp_path_factory.mktemp("text")

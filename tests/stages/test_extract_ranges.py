@@ -1,4 +1,4 @@
-"""Tables read in ranges over several connections: bronze is what one connection gives, or nothing."""
+"""Tables read in ranges over several connections give the same bronze as with one, or none."""
 
 import itertools
 import threading
@@ -41,7 +41,7 @@ RAGGED: Final = (
 
 
 def locked(url: str) -> AbstractContextManager[Snapshot]:
-    """A moment of all tables, as an extract takes it."""
+    """A snapshot with locks on all tables, as an extract takes it."""
     return snapshot(url, "UTC", "public", lock=[table.source for table in TABLES])
 
 
@@ -120,7 +120,7 @@ def test_a_table_that_is_not_plain_is_read_in_one_range(ragged: str, change: str
 
 
 def test_all_ranges_are_from_one_snapshot(ragged: str, tmp_path: Path) -> None:
-    """Rows are moved from block to block, and units from row to row; no moment has more or fewer of either."""
+    """Rows are moved from block to block, and units from row to row; no snapshot has more or fewer of either."""
     execute(ragged, "DELETE FROM stores", "INSERT INTO stores SELECT n, '100', NULL FROM generate_series(1, 3000) n")
     stopped, traded = threading.Event(), threading.Event()
 
@@ -153,7 +153,7 @@ def test_all_ranges_are_from_one_snapshot(ragged: str, tmp_path: Path) -> None:
 
 
 class Killer(Silent):
-    """Ends the server's process that reads the third range, once its first bytes have come."""
+    """Ends the server's process that reads the third range, after its first bytes."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -186,7 +186,7 @@ def test_a_connection_that_dies_within_a_range_leaves_nothing(ragged: str, tmp_p
 
 @contextmanager
 def waiting_to_change(url: str) -> Iterator[None]:
-    """Somebody waits for a table to be his alone."""
+    """Another session waits for an exclusive lock on a table."""
     with psycopg.connect(url) as connection:
         waiter = threading.Thread(target=connection.execute, args=["LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"])
         waiter.start()
@@ -206,7 +206,7 @@ def test_a_session_that_waits_for_a_table_ends_the_extract(ragged: str) -> None:
 
 @contextmanager
 def waiting_ranges(url: str) -> Iterator[tuple[CopyOut, CopyOut]]:
-    """Two ranges of a table, to be read over a connection each."""
+    """Two ranges of a table, each on its own connection."""
     with snapshot(url, "UTC", "public") as moment, moment.worker() as one, moment.worker() as other:
         table = moment.tables(["stores"])["stores"]
         ranges = table.ranges(BLOCK)
@@ -221,7 +221,7 @@ def test_a_connection_serves_one_range_after_the_other(ragged: str) -> None:
 
 
 class Finished(Silent):
-    """Which tables are done."""
+    """The tables that are done."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -231,7 +231,7 @@ class Finished(Silent):
 
 
 class Started(Silent):
-    """What comes of a table before its start, which takes a while."""
+    """What arrives of a table before its slow start."""
 
     def __init__(self) -> None:
         self.started: set[str] = set()

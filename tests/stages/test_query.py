@@ -1,4 +1,4 @@
-"""SQL on the catalogued lake: what views and raw tables hold; wrong SQL and broken files are told clearly."""
+"""SQL on the catalogued lake: the contents of views and raw tables, and clear errors for wrong SQL and broken files."""
 
 import os
 import re

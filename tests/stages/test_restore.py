@@ -1,4 +1,4 @@
-"""Restoring real dumps of pg_dump into a real server, and into which servers; whole or not at all."""
+"""Real dumps of pg_dump restored into a real server, completely or not at all, and which servers are allowed."""
 
 import os
 import signal
@@ -124,7 +124,7 @@ def test_interrupted_restore_changes_nothing(tmp_path: Path, empty_database: str
 
 
 def activity(url: str) -> int:
-    """How many others are in the middle of a transaction in this database."""
+    """How many other sessions have an open transaction in this database."""
     query = """SELECT count(*) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"""
     with psycopg.connect(url) as connection:

@@ -1,4 +1,4 @@
-"""Where statements end, however the data is cut into pieces."""
+"""Where statements end does not depend on how the data is cut into pieces."""
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ def test_pieces_of_any_size_give_the_same_result(text: bytes, size: int) -> None
         (b"SELECT 1;", Event.END),
         (b"SELECT ';';", Event.END),
         (b"SELECT E'\\';' 'x;';", Event.END),
-        (b"SELECT E'a' -- comment\n '\\';';", Event.END),  # psql goes on with the string in the next line
+        (b"SELECT E'a' -- comment\n '\\';';", Event.END),  # for psql the string continues in the next line
         (b"SELECT E'a''\\';';", Event.END),
         (b"SELECT /* /* ; */ ; */ 1;", Event.END),
         (b"SELECT $a$;$b$;$a$;", Event.END),

@@ -1,4 +1,4 @@
-"""Plain dumps: what they hold is refused, left out or restored, wherever they are cut."""
+"""Plain dumps: their statements are refused, left out or restored, however the data is cut into pieces."""
 
 import gzip
 import os
@@ -128,7 +128,7 @@ def test_a_packed_dump_has_no_lines_to_remove(tmp_path: Path, empty_database: st
 
 
 def endless(head: bytes, unit: bytes, size: int, tail: bytes) -> Iterator[bytes]:
-    """A dump of about `size` bytes that is nowhere as a whole."""
+    """A dump of about `size` bytes that is never in memory as a whole."""
     yield head
     piece = unit * ((1 << 16) // len(unit))
     for _ in range(size >> 16):

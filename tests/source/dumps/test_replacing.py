@@ -1,4 +1,4 @@
-"""`restore --clean`: objects of every kind are replaced, and nothing else is lost."""
+"""`restore --clean`: objects of every kind are replaced, and no others are dropped."""
 
 import re
 import subprocess
@@ -74,7 +74,7 @@ def run(url: str, statements: str) -> None:
 
 
 def test_repeated_restores(kinds: Path, empty_database: str) -> None:
-    restore(str(kinds / "drops.sql"), empty_database)  # there is nothing yet that it could drop
+    restore(str(kinds / "drops.sql"), empty_database)  # there is nothing to drop yet
     first = inventory(empty_database)
     assert first == inventory(empty_database.replace(empty_database.split("/")[3].split("?")[0], "kinds"))
     for name, jobs in [("plain.sql", 1), ("custom.dump", 1), ("custom.dump", 2), ("drops.sql", 1)]:

@@ -1,4 +1,4 @@
-"""What a dump asks of its own server and this one does not have: roles, extensions, settings."""
+"""Roles, extensions and settings that a dump needs and this server does not have."""
 
 import logging
 from pathlib import Path

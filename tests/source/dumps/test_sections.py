@@ -1,4 +1,4 @@
-"""Dumps restored over several connections, into older servers, too, and what is there when one of them fails."""
+"""Dumps restored over several connections, also into older servers, and the error when one connection fails."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ CREATE TABLE last AS SELECT generate_series(1, 10) AS a;
 
 @pytest.fixture(scope="module")
 def older_server() -> Iterator[str]:
-    """The URL of a database on a PostgreSQL of before 17, which does not know the settings of newer dumps."""
+    """The URL of a database on a PostgreSQL older than 17, which does not know the settings of newer dumps."""
     package = embedded.binaries().parent.parent / "pginstall" / "bin"
     programs = next((folder for folder in sorted(Path("/usr/lib/postgresql").glob("1[56]/bin"))), package)
     account = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}

@@ -1,4 +1,4 @@
-"""Where dumps lie: on S3, in archives and folders that are damaged or cut off, and nowhere."""
+"""Dumps on S3, in archives and folders, damaged ones, and missing ones."""
 
 import subprocess
 import zipfile
@@ -83,7 +83,7 @@ def test_unreachable_s3(bucket: str, empty_database: str, monkeypatch: pytest.Mo
 
 
 def sql_of(location: Path) -> tuple[str, bytes]:
-    """The format of a dump, and the SQL that is to be run without what changes from time to time."""
+    """The format of a dump, and its SQL without the lines that differ each time."""
     with opened(str(location)) as dump:
         sql = b"".join(dump.chunks())
         if dump.path:

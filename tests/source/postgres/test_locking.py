@@ -1,4 +1,4 @@
-"""Statements that are not MVCC-safe beside an extract: what is copied is the table before or after, never empty."""
+"""Statements that are not MVCC-safe during an extract: it copies the table before or after them, never empty."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def test_a_table_rewritten_before_the_snapshot_is_complete(
 
 
 def beside(url: str, folder: Path, change: Callable[[], None]) -> int:
-    """How many attempts an extract takes if the change comes between the first one's moment and its first COPY."""
+    """How many attempts an extract takes if the change comes between its first snapshot and the first COPY."""
     store, attempts = LocalStore(folder / "lake"), itertools.count()
 
     def work(moment: Snapshot) -> None:
@@ -135,7 +135,7 @@ def beside(url: str, folder: Path, change: Callable[[], None]) -> int:
 def test_a_table_cannot_be_rewritten_between_the_snapshot_and_its_copy(
     bare: str, tmp_path: Path, pool: ThreadPoolExecutor, case: str
 ) -> None:
-    """Who would rewrite it waits for the extract, which lets it go first and begins anew."""
+    """The rewriting session waits for the extract, which ends its attempt and starts again after it."""
     made, rewritten = CASES[case]
     execute(bare, *made)
     writing: list[Future[None]] = []
@@ -171,7 +171,7 @@ def test_changes_that_locks_do_not_prevent_are_noticed(
 
 
 def test_while_waiting_for_one_table_no_other_is_locked(bare: str, pool: ThreadPoolExecutor) -> None:
-    """Else a session that has the one and wants the other would be ended as a deadlock, or wait for us."""
+    """Otherwise a session with a lock on one that waits for the other would end in a deadlock, or wait for us."""
 
     def lock() -> set[str]:
         with snapshot(bare, "UTC", "public", lock=["customers", "stores"]) as moment:

@@ -1,4 +1,4 @@
-"""Which of PostgreSQL's errors pass and which do not: real ones where they can be had, else its words."""
+"""Which of PostgreSQL's errors are temporary: real errors where possible, otherwise their messages."""
 
 from pathlib import Path
 

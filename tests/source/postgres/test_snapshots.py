@@ -1,4 +1,4 @@
-"""Tables with their types, a row of them, and how sessions call themselves."""
+"""Tables with their types and a sample row, and the names and limits of sessions."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def test_tables_have_the_types_of_their_columns_in_order(bare: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "public", "shop, public", "shop", '"$user", public'])
 def test_the_names_of_types_do_not_depend_on_the_search_path(bare: str, path: str) -> None:
-    """They are as PostgreSQL's default path has them; whatever else runs has the role's own."""
+    """Types are named as with PostgreSQL's default path; what COPY runs has the role's path."""
     execute(
         bare,
         "CREATE SCHEMA shop",
@@ -140,7 +140,7 @@ def waits_for_a_lock(url: str) -> bool:
 
 @contextmanager
 def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
-    """A snapshot, who holds the lock that a view waits for, and what a COPY of the view in another thread gives."""
+    """A snapshot, the connection with the lock that a view waits for, and the COPY of the view in another thread."""
     execute(
         url,
         "ALTER TABLE stores RENAME TO shops",

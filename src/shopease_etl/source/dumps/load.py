@@ -120,15 +120,8 @@ def _refused_drops(objects: str, drops: str, others: str) -> DataRefusedError:
 @contextlib.contextmanager
 def script_of(archive: Path, loader: Loader, pg_restore: Path, *options: str) -> Iterator[Iterator[bytes]]:
     """The SQL that pg_restore makes of an archive; the last step raises if pg_restore fails."""
-    command: list[str | Path] = [
-        pg_restore,
-        "--no-owner",
-        "--no-privileges",
-        "--no-tablespaces",
-        *options,
-        "--file=-",
-        archive,
-    ]
+    left_out = ["--no-owner", "--no-privileges", "--no-tablespaces"]
+    command: list[str | Path] = [pg_restore, *left_out, *options, "--file=-", archive]
     with (
         tempfile.TemporaryFile() as errors,
         _child(command, loader.target, stdout=subprocess.PIPE, stderr=errors) as process,
