@@ -87,25 +87,21 @@ class Rules:
         A statement that is not complete is the beginning of a long one, of which only the beginning changes.
         """
         setting = _pattern(rb"SET (?:SESSION |LOCAL )?(\w+)\s*(?:=|TO\b).*").fullmatch(statement)
-        unknown = setting is not None and setting[1].decode().lower() not in self.server.settings
-        if (
-            unknown
-            or any(_pattern(text).fullmatch(statement) for text in _LEFT_OUT)
-            or self._lacks_something(statement)
-        ):
+        if setting and setting[1].decode().lower() not in self.server.settings:
+            return line_breaks(statement)
+        if any(_pattern(text).fullmatch(statement) for text in _LEFT_OUT) or self._lacks_something(statement):
             return line_breaks(statement)
         schema = _pattern(rb"\ACREATE SCHEMA(?= (?!IF\b|AUTHORIZATION\b))")
         statement = schema.sub(b"CREATE SCHEMA IF NOT EXISTS", statement, count=1)
-        if (
-            not self._created and (dropped := self._drop_if_exists(statement)) is not None
-        ):  # pg_dump --clean drops first
+        # pg_dump --clean drops before it creates.
+        if not self._created and (dropped := self._drop_if_exists(statement)) is not None:
             return dropped
         self._created = self._created or statement[:6].upper() in (b"CREATE", b"INSERT")
         statement = self._policy_for_known_roles(statement)
         return self._replacing(statement, is_complete=is_complete) if self.clean else statement
 
     def _lacks_something(self, statement: bytes) -> bool:
-        """Whether the statement needs an extension or a role that the server does not have."""
+        """Whether the statement needs an extension, a role or a policy that the server does not have."""
         extensions = rb"(?:CREATE EXTENSION (?:IF NOT EXISTS )?|ALTER EXTENSION )(" + _IDENTIFIER + rb")"
         mappings = (
             rb"(?:CREATE|ALTER|COMMENT ON|DROP) USER MAPPING (?:IF (?:NOT )?EXISTS )?FOR (" + _ROLE + rb") SERVER"
