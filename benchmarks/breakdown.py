@@ -10,8 +10,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
@@ -21,12 +20,14 @@ from unittest.mock import patch
 from benchmarks import csv_floor, machine
 from benchmarks.rounds import prepared
 from benchmarks.table import machine_line, table
-from shopease_etl.contract import tables
+from shopease_etl.contract import gold, layout, tables
 from shopease_etl.lake import manifests
 from shopease_etl.lake.store import Upload, open_store
 from shopease_etl.stages import aggregate, clean
+from shopease_etl.transform import clean as chunk_cleaning
 from shopease_etl.transform import deduplicate, rules
-from shopease_etl.transform.chunks import CsvObject
+from shopease_etl.transform.chunks import Chunk
+from shopease_etl.transform.executor import Item, Result
 from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.partials import SilverParts
 
@@ -36,17 +37,18 @@ _ROUNDS: Final = 5
 _FLOOR: Final = "CSV in = CSV out, for comparison"
 _REST: Final = "all else"
 _PARTS: Final = (
-    (CsvObject, "_data", "bytes of bronze read, the second time"),
-    (CsvObject, "_parsed", "CSV taken apart: all columns, and before that the keys"),
-    (deduplicate, "_sharing_keys", "keys sorted, those that stand twice found"),
-    (deduplicate, "_candidates", "rows that share a key judged"),
+    (Chunk, "_bytes", "bytes of bronze read, the second time"),
+    (Chunk, "_parsed", "CSV taken apart: all columns, and before that the keys"),
+    (deduplicate, "_rows_sharing_keys", "keys sorted, those that stand twice found"),
+    (deduplicate, "_candidates", "rows that share a key compared"),
     (rules, "already_clean", "rows found that silver has as they are: a regular expression a column"),
-    (rules, "apply_rules", "odd rows parsed and judged"),
+    (rules, "apply_rules", "odd rows parsed, rules applied"),
     (rules, "silver", "silver's own columns calculated"),
     (rules, "quarantine", "quarantine's columns"),
-    (clean.RowSplitter, "split", "odd rows and good ones put together again"),
-    (clean, "_csv", "silver and quarantine written as CSV"),
-    (SilverParts, "add", "sums and pairs for gold, types of their columns"),
+    (chunk_cleaning, "split_rows", "odd rows and good ones put together again"),
+    (chunk_cleaning, "_csv", "silver and quarantine written as CSV"),
+    (clean, "partial_sums", "sums and pairs for gold, types of their columns"),
+    (SilverParts, "add", "sums and pairs of chunks put together"),
     (Upload, "write", "bytes hashed and written"),
     (aggregate, "aggregate", "gold from its parts, as Parquet"),
 )
@@ -77,27 +79,20 @@ class Clock:
         return run
 
 
-class AtOnce(Executor):
-    """Does what is submitted before it returns."""
+class AtOnce:
+    """Does the work on an item when its result is taken."""
 
-    def __init__(self, *_: object, **__: object) -> None:
-        """Take what a pool takes."""
-
-    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        """Do it."""
-        done: Future[_T] = Future()
-        done.set_result(fn(*args, **kwargs))
-        return done
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
+        """One after the other."""
+        return (work(item) for item in items)
 
 
 @contextmanager
 def watched(clock: Clock) -> Iterator[None]:
-    """Every part tells the clock, and nothing is done beside anything else."""
+    """Every part tells the clock."""
     with ExitStack() as stack:
         for owner, name, part in _PARTS:
             stack.enter_context(patch.object(owner, name, clock.timed(part, getattr(owner, name))))
-        for stage in (clean, aggregate):
-            stack.enter_context(patch.object(stage, "ThreadPoolExecutor", AtOnce))
         yield
 
 
@@ -105,14 +100,22 @@ def one_round(bronze: Path, folder: Path) -> Counter[str]:
     """The CPU seconds of every part of cleaning and aggregating this bronze into the folder."""
     lake_folder = folder / "lake"
     lake_folder.mkdir()
-    (lake_folder / tables.BRONZE).symlink_to(bronze)
+    (lake_folder / layout.BRONZE).symlink_to(bronze)
     store, memory, clock = open_store(str(lake_folder)), Memory(folder=folder), Clock()
 
     def both() -> None:
         recorded = manifests.recorded_datasets(store)
-        made = SilverParts(memory)
-        clean.clean(store, tables.CLEANED_TABLES, "breakdown", recorded=recorded, memory=memory, feed=made)
-        aggregate.aggregate(store, tables.GOLD_TABLES, recorded=recorded, memory=memory, made=made)
+        made, executor = SilverParts(memory), AtOnce()
+        clean.clean(
+            store,
+            tables.CLEANED_TABLES,
+            "breakdown",
+            recorded=recorded,
+            memory=memory,
+            feed=made,
+            executor=executor,
+        )
+        aggregate.aggregate(store, gold.GOLD, recorded=recorded, memory=memory, made=made, executor=executor)
 
     with watched(clock):
         clock.timed(_REST, both)()

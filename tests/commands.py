@@ -18,7 +18,7 @@ from uuid import uuid4
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from shopease_etl.contract.tables import GENERATIONS, LAYERS, RUNS
+from shopease_etl.contract.layout import GENERATIONS, LAYERS, RUNS
 from shopease_etl.sample import write_sample
 from shopease_etl.stages.restore import restore
 from warm_start import WarmProcess, may_start_warm

@@ -11,16 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shopease_etl.contract.tables import (
-    CUSTOMERS,
-    GOLD_TABLES,
-    INVENTORY,
-    PRODUCTS,
-    SALES_MANAGERS,
-    STORES,
-    TRANSACTIONS,
-    Table,
-)
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Table
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.report import Recorded
 from shopease_etl.stages.crawl import NOTHING_RECORDED, CrawlResult, crawl
@@ -186,7 +178,7 @@ def make_lake(lake: Path) -> Path:
     put(lake, TRANSACTIONS.silver_key, csv_text(header, TRANSACTION_ROWS))
     put(lake, CUSTOMERS.quarantine_key, csv_text((*names_of(CUSTOMERS), "rejected_rule", "run_id"), []))
     frames = gold()
-    for dataset, rows_of in zip(GOLD_TABLES, (frames.days, frames.products, frames.customers), strict=True):
+    for dataset, rows_of in zip(GOLD, (frames.days, frames.products, frames.customers), strict=True):
         schema = pa.schema([(column.name, _ARROW[column.type]) for column in dataset.columns])
         path = lake / dataset.key
         path.parent.mkdir(parents=True, exist_ok=True)

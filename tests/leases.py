@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from shopease_etl.contract.tables import LEASE
+from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.lock.holder import Holder
 from shopease_etl.lake.lock.lease import leased

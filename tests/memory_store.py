@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from shopease_etl.contract.tables import RUNS
+from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.cleanup import is_own
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.store import LakeStore, StoredObject, Ticket, UnfinishedUpload, Upload, open_store
+from shopease_etl.lake.store import LakeStore, PendingWrite, StoredObject, UnfinishedUpload, Upload, open_store
 
 
 @dataclass
-class MemorySink:
+class MemoryWriter:
     """Bytes that become an object when they are published."""
 
     store: "MemoryStore"
@@ -41,7 +41,7 @@ class MemorySink:
     def discard(self) -> None:
         self.store.uploads.pop(self.upload_id, None)
 
-    def ticket(self) -> Ticket:
+    def pending_write(self) -> PendingWrite:
         return {"key": self.key, "upload": self.upload_id}
 
 
@@ -54,8 +54,8 @@ class MemoryStore:
     folder = None
 
     def __init__(self) -> None:
-        self.objects: dict[str, MemorySink] = {}
-        self.uploads: dict[str, MemorySink] = {}
+        self.objects: dict[str, MemoryWriter] = {}
+        self.uploads: dict[str, MemoryWriter] = {}
         self.kept: dict[str, bytes] = {}
 
     def lock(self, home: Path) -> LakeLock:
@@ -71,10 +71,10 @@ class MemoryStore:
         pass
 
     def upload(self, key: str) -> Upload:
-        return Upload(key, self.sink(key))
+        return Upload(key, self.raw_writer(key))
 
-    def sink(self, key: str) -> MemorySink:
-        return MemorySink(self, key)
+    def raw_writer(self, key: str) -> MemoryWriter:
+        return MemoryWriter(self, key)
 
     def uri(self, key: str) -> str:
         return f"{self.location}://{key}"
@@ -103,41 +103,41 @@ class MemoryStore:
 
     def require_kept(self, key: str, name: str) -> None:
         if name not in self.kept:
-            raise DataRefusedError(f"the former {key} is not kept any more")
+            raise DataRefusedError(f"the former {key} is no longer kept")
 
     def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
         self.require_kept(key, name)
         return self.kept[name][start:][:length]
 
-    def former(self, key: str, name: str) -> MemorySink:
+    def from_kept(self, key: str, name: str) -> MemoryWriter:
         self.require_kept(key, name)
-        return MemorySink(self, key, data=self.kept[name])
+        return MemoryWriter(self, key, data=self.kept[name])
 
     def prune(self, run_ids: Iterable[str]) -> None:
         runs = set(run_ids)
         self.kept = {name: data for name, data in self.kept.items() if name.partition("/")[0] in runs}
 
-    def finish(self, ticket: Ticket) -> bool:
-        if sink := self.uploads.get(ticket["upload"]):
-            sink.publish()
-        found = self.objects.get(ticket["key"])
-        return found is not None and found.upload_id == ticket["upload"]
+    def finish(self, pending: PendingWrite) -> bool:
+        if writer := self.uploads.get(pending["upload"]):
+            writer.publish()
+        found = self.objects.get(pending["key"])
+        return found is not None and found.upload_id == pending["upload"]
 
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
-        return (UnfinishedUpload(sink.key, name, sink.started) for name, sink in list(self.uploads.items()))
+        return (UnfinishedUpload(writer.key, name, writer.started) for name, writer in list(self.uploads.items()))
 
     def abort(self, upload: UnfinishedUpload) -> None:
         self.uploads.pop(upload.upload_id, None)
 
     def abort_stale_uploads(self) -> None:
-        for name in [name for name, sink in self.uploads.items() if is_own(sink.key)]:
+        for name in [name for name, writer in self.uploads.items() if is_own(writer.key)]:
             del self.uploads[name]
 
     def staged(self, key: str) -> Sequence[Path]:  # noqa: ARG002 - nothing here is a file
         return ()
 
-    def from_file(self, key: str, path: Path) -> MemorySink:
-        return MemorySink(self, key, data=path.read_bytes())
+    def from_file(self, key: str, path: Path) -> MemoryWriter:
+        return MemoryWriter(self, key, data=path.read_bytes())
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
         pass

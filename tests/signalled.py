@@ -1,4 +1,4 @@
-"""Processes of their own that get real signals while they are in Python, in Polars, or in a wait."""
+"""Processes of their own that get real signals while they work or wait."""
 
 import os
 import signal
@@ -11,68 +11,60 @@ from typing import Final
 
 from commands import Ended, end
 
-DEADLINE: Final = 30.0  # seconds within which a command must have ended, on a machine that is busy
-PATIENCE: Final = 8.0  # seconds within which what would take for ever ends
+DEADLINE: Final = 30.0  # seconds within which a process must have ended, on a machine that is busy
 
-# Names for the pieces of work; each takes much longer than any test waits.
+# Names for pieces of work; each takes much longer than any test waits. Polars' handler restarts what SIGINT breaks off.
 WORK: Final = """
-import concurrent.futures, os, signal, subprocess, sys, threading, time
-from shopease_etl import signal_watch, signals
-from shopease_etl.signals import deliver, guarded, held_back, time_limit
+import concurrent.futures, contextlib, os, socket, subprocess, sys, threading, time
+import polars
+from shopease_etl import cancel
+from shopease_etl.source.postgres import connect
 
-def pairs():
-    import polars as pl
-    many = pl.LazyFrame({"x": pl.int_range(0, 3_000_000, eager=True)})
-    return many.join(pl.LazyFrame({"y": pl.int_range(0, 100_000, eager=True)}), how="cross")
-
-def sums():
-    import polars as pl
-    return pairs().select((pl.col("x") * pl.col("y") % 7).sum())
-
-class Nowhere:
-    def write(self, data):
-        return len(data)
-    def flush(self):
+def loop():
+    while True:
         pass
-
-def collect():
-    sums().collect(engine="streaming")
-
-def collect_all():
-    import polars as pl
-    pl.collect_all([sums(), sums()], engine="streaming")
-
-def sink():
-    pairs().sink_csv(Nowhere(), engine="streaming")
 
 def sleep():
     time.sleep(60)
 
-def lock():
-    import polars  # whose handler lets a wait go on
-    threading.Event().wait()
-
-def future():
-    import polars
-    concurrent.futures.ThreadPoolExecutor(1).submit(time.sleep, 4).result()
-
 def program():
-    import polars
     subprocess.run(["sleep", "60"])
 
+def wait():
+    cancel.wait(60)
+
+def future():
+    cancel.result(concurrent.futures.Future())
+
+def call():
+    cancel.call(socket.create_server(("localhost", 0)).accept)
+
 def query():
-    import polars, psycopg
-    with psycopg.connect(os.environ["URL"]) as connection:
+    with connect(os.environ["URL"]) as connection:
         connection.execute("SELECT pg_sleep(60)")
 
+def connecting():
+    with socket.create_server(("localhost", 0)) as server, connect(
+        f"postgresql://x@localhost:{server.getsockname()[1]}/x"
+    ):
+        pass
+
+def chunks():
+    for _ in range(600):
+        polars.DataFrame({"x": range(1000)}).sort("x", descending=True)
+        time.sleep(0.1)
+        cancel.check()
+
 def once(work):
-    # whoever is told twice breaks off while it tidies up
+    # whoever is interrupted again while it tidies up does not come to its end
     try:
         ready()
         work()
     finally:
         for _ in range(100_000):
             pass
+        cancel.check()
+        cancel.wait(0.1)
         print("tidied", flush=True)
 
 def ready():
@@ -82,7 +74,7 @@ def ready():
 
 @contextmanager
 def running(script: str, *wrapper: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that has said it is ready; Polars gets a moment to be in the middle of its work."""
+    """A process that has said it is ready, and had a moment to go on."""
     command = [*wrapper, sys.executable, "-c", WORK + script]
     with subprocess.Popen(
         command,
@@ -95,7 +87,7 @@ def running(script: str, *wrapper: str, **environment: str) -> Iterator[subproce
         try:
             assert process.stdout
             assert process.stdout.readline() == "ready\n", end(process)
-            time.sleep(1)
+            time.sleep(0.3)
             yield process
         finally:
             process.kill()

@@ -85,7 +85,7 @@ def test_a_database_url_in_another_spelling(url: str, hint: str | None) -> None:
     ],
 )
 def test_a_database_url_that_libpq_reads(url: str) -> None:
-    assert load(database_url=url).database_url == url
+    assert load(database_url=url).database_url.get_secret_value() == url
     assert url == "embedded" or conninfo_to_dict(url) is not None
 
 
@@ -171,7 +171,7 @@ def test_a_variable_in_braces_is_refused_in_every_setting(tmp_path: Path, line: 
 def test_a_password_may_have_a_dollar_sign(tmp_path: Path) -> None:
     url = "postgresql://me:s3$HOME@db/sales"
     (tmp_path / ".env").write_text(f"SHOPEASE_DATABASE_URL={url}\n")
-    assert load().database_url == url
+    assert load().database_url.get_secret_value() == url
 
 
 def test_a_bad_line_in_dotenv_is_reported_once(tmp_path: Path) -> None:

@@ -184,8 +184,8 @@ sso_start_url = https://example.awsapps.com/start
         ("", {}, "no AWS credentials for s3://bucket", "AWS_PROFILE"),
         ("", {"AWS_ACCESS_KEY_ID": "x"}, "no AWS credentials for s3://bucket", "AWS_SECRET_ACCESS_KEY"),
         ("", {"AWS_PROFILE": "none"}, "no AWS credentials.*none", "AWS_PROFILE"),
-        (SSO, {}, "cannot be had", "aws sso login"),
-        ("[default]\ncredential_process = false\n", {}, "cannot be had", "log in again"),
+        (SSO, {}, "cannot get the AWS credentials", "aws sso login"),
+        ("[default]\ncredential_process = false\n", {}, "cannot get the AWS credentials", "log in again"),
     ],
     ids=["none", "half", "unknown profile", "logged out", "failing program"],
 )

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.settings import PREFIX, Settings, load
@@ -18,7 +19,7 @@ def in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_defaults_are_those_of_the_contract() -> None:
     settings = load()
-    assert settings.database_url == "embedded"
+    assert settings.is_embedded
     assert (settings.lake, settings.home) == ("lake", Path(".shopease"))
     assert settings.athena_workgroup == "shopease-analytics"
     assert settings.crawlers == ("shopease-bronze-crawler", "shopease-silver-crawler", "shopease-gold-crawler")
@@ -32,6 +33,19 @@ def test_a_flag_is_over_the_environment_and_that_over_dotenv(monkeypatch: pytest
     assert load().lake == "from-environment"
     assert load(lake="from-flag").lake == "from-flag"
     assert load().source_schema == "shop"
+
+
+def test_secrets_are_in_no_text_of_the_settings_and_of_what_is_refused() -> None:
+    secrets = {
+        "database_url": "postgresql://me:hunter2@db/sales",
+        "alerts": "slack://hunter2/B/C json://me:hunter2@host",
+        "ping_url": "https://hc-ping.com/hunter2",
+    }
+    settings = load(**secrets)
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({name: f"hunter2 {value}" for name, value in secrets.items()})
+    for text in (repr(settings), str(settings.model_dump()), settings.model_dump_json(), str(refused.value)):
+        assert "hunter2" not in text
 
 
 def test_lists_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:

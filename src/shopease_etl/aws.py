@@ -1,9 +1,8 @@
-"""AWS's clients, objects read to their end, and what AWS refuses told in our words, with the fix."""
+"""AWS clients, reads of objects that resume, and AWS's errors in our words, with a hint."""
 
 import functools
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from random import SystemRandom
@@ -31,7 +30,9 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from shopease_etl import cancel
 from shopease_etl.errors import UnreachableError
+from shopease_etl.wording import one_line
 
 ATTEMPTS: Final = 6
 PIECE: Final = 256 * 1024
@@ -41,30 +42,34 @@ _FIRST_PAUSE: Final = 0.2
 _CREDENTIALS: Final = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _EXPIRED: Final = "the credentials have expired: log in again, as with `aws sso login`"
 _CLOCK: Final = "set this machine's clock: AWS refuses signatures that are minutes off"
-_BUSY: Final = "AWS asks for fewer requests, and still did after several tries: try again later"
-_FAULT: Final = "this is a fault on AWS's side that outlasted several tries: try again later"
 _NETWORK: Final = "see AWS_REGION and AWS_ENDPOINT_URL, and the network"
-_DAMAGED: Final = "the bytes were changed on their way: run the command again"
+_DAMAGED: Final = "the bytes were changed in transit: run the command again"
 _NO_BUCKET: Final = "create the bucket, or set SHOPEASE_LAKE to one that exists"
-_KEY: Final = "set SHOPEASE_S3_KMS_KEY to an enabled key in the bucket's region"
 _HINTS: Final = {
     "NoSuchBucket": _NO_BUCKET,
     "404": _NO_BUCKET,
-    "400": "a HEAD's refusal has no words; most often the credentials have expired, or AWS_REGION is wrong",
+    "400": "S3 gave no reason; most often the credentials have expired, or AWS_REGION is wrong",
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
     **dict.fromkeys(("InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken"), _CREDENTIALS),
     **dict.fromkeys(("SignatureDoesNotMatch", "UnrecognizedClientException"), _CREDENTIALS),
     "AuthorizationHeaderMalformed": _CREDENTIALS,
     "InvalidSignatureException": f"{_CREDENTIALS}; or {_CLOCK}",
     **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
-    **dict.fromkeys(("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "429"), _BUSY),
-    **dict.fromkeys(("InternalError", "InternalServiceException", "ServiceUnavailable", "500", "503"), _FAULT),
-    **dict.fromkeys(("KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException"), _KEY),
-    "PreconditionFailed": "it was replaced while it was read: run the command again",
+    **dict.fromkeys(
+        ("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException", "429"),
+        "AWS limits requests, and still did after several tries: try again later",
+    ),
+    **dict.fromkeys(
+        ("InternalError", "InternalServiceException", "ServiceUnavailable", "500", "503"),
+        "this is a fault on AWS's side that remained after several tries: try again later",
+    ),
+    **dict.fromkeys(
+        ("KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException"),
+        "set SHOPEASE_S3_KMS_KEY to an enabled key in the bucket's region",
+    ),
+    "PreconditionFailed": "it was replaced during the read: run the command again",
     **dict.fromkeys(("BadDigest", "XAmzContentSHA256Mismatch"), _DAMAGED),
 }
-_MISSING: Final = {"404", "NoSuchBucket", "NoSuchKey"}
-_DENIED: Final = {"AccessDenied", "AccessDeniedException", "403"}
 _MOVED: Final = {
     "PermanentRedirect",
     "301",
@@ -73,7 +78,7 @@ _MOVED: Final = {
     "IllegalLocationConstraintException",
 }
 
-# Calls whose right has another name than the call.
+# Calls whose permission has another name than the call.
 _RIGHTS: Final = {
     "HeadBucket": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
@@ -102,30 +107,43 @@ def models() -> botocore.loaders.Loader:
 
 
 def client(service: str, what: str | None = None, *, region: str | None = None) -> Any:
-    """A boto3 client that tries again, with credentials, region and endpoint from AWS's own settings.
+    """A boto3 client with retries, and with credentials, region and endpoint from AWS's own settings.
 
-    An error names `what` it is wanted for, in place of the service. A new session looks for them anew: boto3's default
-    one would keep what it found first.
+    Errors name `what`, or else the service. Each client has a new session: boto3's default session would keep the
+    credentials that it found first.
     """
     with refusals(what or service):
         session = botocore.session.Session()
         session.register_component("data_loader", models())
-        # Standard mode tries again after 5xx, throttling and lost connections, with jittered exponential backoff.
+        session.register("creating-client-class", _let_calls_be_left)
+        # Standard mode retries after 5xx, throttling and lost connections, with jittered exponential backoff.
         attempts = session.get_config_variable("max_attempts") or ATTEMPTS
         config = Config(
             retries={"total_max_attempts": attempts}, connect_timeout=10, read_timeout=60, max_pool_connections=16
         )
-        # AWS_REGION is what AWS's other tools read; boto3 does not
+        # AWS's other tools read AWS_REGION; boto3 does not
         chosen = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
         return boto3.session.Session(botocore_session=session).client(service, region_name=chosen, config=config)
 
 
-class ObjectBody:
-    """An S3 object's bytes as a stream that takes up again where its connection broke off, which boto3 does not.
+class _Leavable:
+    """The part of a client that makes its calls such that an interrupt need not wait for the answer."""
 
-    What is read is one version of the object, the present one unless `version` names it: one that was replaced
-    meanwhile is refused. `size` is the number of bytes from `span` (an HTTP range, such as `bytes=5-`) or of the whole
-    object. Open it within `refusals`, or be ready for ClientError; `read` raises UnreachableError.
+    def _make_api_call(self, operation: str, parameters: Mapping[str, Any]) -> Any:
+        call = super()._make_api_call  # type: ignore[misc]  # the client's own, as the class stands before it
+        return cancel.call(lambda: call(operation, parameters))
+
+
+def _let_calls_be_left(base_classes: list[type], **_: object) -> None:
+    base_classes.insert(0, _Leavable)
+
+
+class ObjectBody:
+    """An S3 object's bytes as a stream that resumes if its connection breaks, which boto3's does not.
+
+    It reads one version of the object, the present one unless `version` names another; if the object is replaced during
+    the read, that is an error. `size` is the number of bytes in `span` (an HTTP range, such as `bytes=5-`) or in the
+    whole object. Open it within `refusals`, or else expect ClientError; `read` raises UnreachableError.
     """
 
     def __init__(self, s3: Any, bucket: str, key: str, span: str | None = None, **version: str) -> None:
@@ -140,20 +158,23 @@ class ObjectBody:
         self._end = self._next + self.size
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, `size` of them unless the object ends; all that are left where it is negative."""
+        """The next `size` bytes, or fewer at the object's end; all remaining ones if `size` is negative."""
         until = self._end if size < 0 else min(self._end, self._next + size)
-        pieces = []
         with refusals(self._uri):
-            while self._next < until:
-                pieces.append(self._piece(min(PIECE, until - self._next)))
-                self._next += len(pieces[-1])
-            if self._next == self._end:
-                self._body.read(1)  # boto3 compares the checksum of a whole object only when it finds the end
-        return b"".join(pieces)
+            return cancel.call(lambda: self._until(until))
 
     def close(self) -> None:
         """Give the connection back."""
         self._body.close()
+
+    def _until(self, until: int) -> bytes:
+        pieces = []
+        while self._next < until:
+            pieces.append(self._piece(min(PIECE, until - self._next)))
+            self._next += len(pieces[-1])
+        if self._next == self._end:
+            self._body.read(1)  # boto3 compares the checksum of a whole object only when it finds the end
+        return b"".join(pieces)
 
     def _piece(self, size: int) -> bytes:
         for attempt in range(1, ATTEMPTS + 1):
@@ -166,7 +187,7 @@ class ObjectBody:
             if attempt < ATTEMPTS:
                 _pause(attempt)
                 self._reopen()
-        message = f"{self._uri} broke off while it was read, {ATTEMPTS} times: {_told(broken)}"
+        message = f"reading {self._uri} broke off {ATTEMPTS} times: {one_line(broken)}"
         raise UnreachableError(message, hint=_NETWORK) from broken
 
     def _reopen(self) -> None:
@@ -181,17 +202,17 @@ def _first_byte(answer: Mapping[str, Any]) -> int:
 
 def _pause(attempt: int) -> None:
     """Wait as botocore does between its tries: a random share of a time that doubles."""
-    time.sleep(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
+    cancel.wait(SystemRandom().uniform(0, _FIRST_PAUSE * 2**attempt))
 
 
 def code_of(error: BaseException | None) -> str:
-    """AWS's code of an error, such as NoSuchKey; empty where it has none."""
+    """AWS's code of an error, such as NoSuchKey, or ''."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 @contextmanager
 def refusals(what: str) -> Iterator[None]:
-    """Raise UnreachableError for what boto3 raises, naming `what` was asked for and the fix."""
+    """Turn boto3's errors into UnreachableError, with a message that names `what` and a hint."""
     try:
         yield
     except ClientError as error:
@@ -200,59 +221,55 @@ def refusals(what: str) -> Iterator[None]:
         raise UnreachableError(f"no AWS credentials for {what}: {error}", hint=_CREDENTIALS) from error
     except (TokenRetrievalError, CredentialRetrievalError, NoAuthTokenError, SSOError, LoginError) as error:
         raise UnreachableError(
-            f"the AWS credentials for {what} cannot be had: {_told(error)}", hint=_EXPIRED
+            f"cannot get the AWS credentials for {what}: {one_line(error)}", hint=_EXPIRED
         ) from error
     except FlexibleChecksumError as error:
-        raise UnreachableError(f"{what} arrived damaged: {_told(error)}", hint=_DAMAGED) from error
+        raise UnreachableError(f"{what} arrived damaged: {one_line(error)}", hint=_DAMAGED) from error
     except NoRegionError as error:
         raise UnreachableError(f"no AWS region for {what}", hint="set AWS_REGION") from error
     except ParamValidationError as error:
         raise UnreachableError(
-            f"{what} cannot be: {_told(error)}", hint="correct that name in its setting: `shopease check` lists them"
+            f"{what} is not valid: {one_line(error)}",
+            hint="correct that name in its setting: `shopease check` lists them",
         ) from error
     except (BotoCoreError, ValueError) as error:
-        raise UnreachableError(f"cannot reach {what}: {_told(error)}", hint=_NETWORK) from error
-
-
-def _told(error: Exception) -> str:
-    """On one line."""
-    return " ".join(str(error).split())
+        raise UnreachableError(f"cannot reach {what}: {one_line(error)}", hint=_NETWORK) from error
 
 
 def refusal(what: str, error: ClientError) -> UnreachableError:
-    """What AWS answered, in our words."""
+    """AWS's refusal in our words."""
     code = code_of(error)
     reason = str(error.response.get("Error", {}).get("Message") or code)
-    if code in _MISSING:
+    if code in {"404", "NoSuchBucket", "NoSuchKey"}:
         return UnreachableError(f"{what} is not there: {reason}", hint=_HINTS.get(code))
-    if code in _DENIED:
+    if code in {"AccessDenied", "AccessDeniedException", "403"}:
         return _denial(what, error, reason)
     region = _region_of(error)
     if code in _MOVED and (region or code != "AuthorizationHeaderMalformed"):
         hint = f"set AWS_REGION to {region or 'the region of the bucket'}"
         return UnreachableError(f"{what} is in another region: {reason}", hint=hint)
-    told = reason if reason.startswith(code) else f"{code}: {reason}"
-    return UnreachableError(f"AWS refuses {what}: {told}", hint=_HINTS.get(code))
+    named = reason if reason.startswith(code) else f"{code}: {reason}"
+    return UnreachableError(f"AWS refuses {what}: {named}", hint=_HINTS.get(code))
 
 
 def _denial(what: str, error: ClientError, reason: str) -> UnreachableError:
     right = _right(error, reason)
-    told = "" if right in reason else f": the credentials in use lack {right}"
-    listing = ", and s3:ListBucket, without which S3 does not tell that an object is missing"
+    lack = "" if right in reason else f": the credentials in use lack {right}"
+    listing = ", and s3:ListBucket, without which S3 does not say that an object is missing"
     more = listing if error.operation_name in {"HeadObject", "GetObject"} else ""
-    hint = f"give them {right}{more} (terraform/ makes a policy with all that shopease needs)"
-    return UnreachableError(f"AWS refuses {what}{told}: {reason}", hint=hint)
+    hint = f"give them {right}{more} (terraform/ creates a policy with all that shopease needs)"
+    return UnreachableError(f"AWS refuses {what}{lack}: {reason}", hint=hint)
 
 
 def _region_of(error: ClientError) -> str | None:
-    """The bucket's own region, where S3's refusal tells it."""
+    """The bucket's region, if S3's refusal names it."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    told = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
-    return str(told) if told else None
+    region = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    return str(region) if region else None
 
 
 def _right(error: ClientError, reason: str) -> str:
-    """The action that the credentials lack, as IAM names it."""
+    """The permission that the credentials lack, as IAM names it."""
     call = error.operation_name
     named = _NAMED_RIGHT.search(reason)
     if named:

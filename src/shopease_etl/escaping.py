@@ -1,4 +1,4 @@
-"""What a terminal would obey or hide, made visible: control characters, escape sequences, bidirectional overrides."""
+"""Makes control characters, escape sequences and bidirectional overrides visible, which a terminal would obey."""
 
 import json
 import unicodedata
@@ -8,17 +8,17 @@ from typing import TextIO
 
 
 def escaped(text: str, keep: str = "") -> str:
-    r"""The text with `\x1b` or `\u202e` for each character that does not print; those in `keep` stay."""
+    r"""The text with `\x1b` or `\u202e` for each unprintable character, except those in `keep`."""
     return _replaced(text, keep, lambda character: character.encode("unicode_escape").decode())
 
 
 def escaped_lines(text: str) -> str:
-    """The text escaped, with its line ends and tabs."""
+    """The text escaped, except for line ends and tabs."""
     return escaped(text, keep="\n\t")
 
 
 def json_escaped(text: str) -> str:
-    r"""A JSON document that means the same, with `\u202e` for each character that does not print; line ends stay."""
+    r"""An equal JSON document with `\u202e` for each unprintable character, except line ends."""
     return _replaced(text, "\n", lambda character: json.dumps(character)[1:-1])
 
 
@@ -29,14 +29,14 @@ def _replaced(text: str, keep: str, escape: Callable[[str], str]) -> str:
 
 
 class EscapingStream(TextIOBase):
-    """Writes to a terminal's stream what `escape` makes of each text."""
+    """Applies `escape` to each text and writes the result to a terminal's stream."""
 
     def __init__(self, stream: TextIO, escape: Callable[[str], str]) -> None:
         self._stream = stream
         self._escape = escape
 
     def write(self, text: str, /) -> int:
-        """Write the text escaped."""
+        """Write the text, escaped."""
         self._stream.write(self._escape(text))
         return len(text)
 

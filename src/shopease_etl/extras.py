@@ -1,4 +1,4 @@
-"""The optional packages: which extra of shopease brings which, and what to install where one is missing."""
+"""Optional packages: which extra of shopease has which, and what to install if one is missing."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def missing(extra: str) -> tuple[str, ...]:
-    """The modules of an extra that are not installed; imports none."""
+    """The modules of an extra that are not installed; imports none of them."""
     return tuple(module for module in EXTRAS[extra] if importlib.util.find_spec(module) is None)
 
 
 def require(extra: str, user: str, *, otherwise: str = "") -> None:
     """Raise ConfigurationError unless the extra is installed.
 
-    `user` names in the message what needs it, `otherwise` in the hint what to do without it.
+    `user` is what needs it, for the message; `otherwise` is what to do without it, for the hint.
     """
     if modules := missing(extra):
         message = f"{user} needs packages that are not installed: {', '.join(modules)}"

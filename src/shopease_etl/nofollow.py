@@ -1,4 +1,4 @@
-"""Files and folders of our own, opened without following symbolic links: a lake may be open to other users."""
+"""Opens our own files and folders without following symbolic links, as other users may be able to write in a lake."""
 
 import errno
 import os
@@ -10,26 +10,26 @@ from shopease_etl.errors import UnreachableError
 
 
 def refuse_link(path: Path) -> None:
-    """Raise UnreachableError where the path itself is a symbolic link; those above it may be."""
-    if os.path.islink(path):  # noqa: PTH114 - where it may not be looked up, pathlib's raises
-        message = f"{path} is a symbolic link; what it points to could be overwritten or deleted"
+    """Raise UnreachableError if the path itself is a symbolic link; folders above it may be links."""
+    if os.path.islink(path):  # noqa: PTH114 - pathlib's raises if it may not look
+        message = f"{path} is a symbolic link; its target could be overwritten or deleted"
         hint = f"remove it: rm {path}"
         if path.is_dir():
-            hint = f"if that is the lake's own folder, put it in the link's place: {in_its_place(path)}; else {hint}"
+            hint = f"if its target is the lake's own folder, replace the link: {in_its_place(path)}; else {hint}"
         raise UnreachableError(message, hint=hint)
 
 
 def in_its_place(link: Path) -> str:
-    """The shell command that puts what a symbolic link points to in the link's place."""
+    """The shell command that replaces a symbolic link by its target."""
     return f"rm {link} && mv {link.resolve()} {link}"
 
 
 def make_folder(path: Path, mode: int = 0o777) -> None:
-    """Make the folder and those above it; `mode`, less the umask, is that of the last one.
+    """Create the folder and those above it; `mode`, less the umask, is for the last one.
 
     Raises:
-        UnreachableError: it is a symbolic link or no folder.
-        OSError: it cannot be made.
+        UnreachableError: it is a symbolic link or not a folder.
+        OSError: it cannot be created.
     """
     refuse_link(path)
     try:
@@ -40,10 +40,10 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
 
 
 def open_file(path: Path, mode: Literal["rb", "wb", "a+b"], permissions: int = 0o666) -> BinaryIO:
-    """Open a regular file in one of our own folders; a new one gets the permissions, less the umask.
+    """Open a regular file in one of our own folders; a new file gets the permissions, less the umask.
 
     Raises:
-        UnreachableError: it or its folder is a symbolic link, or it is written and has a second name (a hard link).
+        UnreachableError: it or its folder is a symbolic link, or it would be written and has a second hard link.
         OSError: it cannot be opened.
     """
     refuse_link(path.parent)
@@ -58,9 +58,9 @@ def open_file(path: Path, mode: Literal["rb", "wb", "a+b"], permissions: int = 0
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or (mode != "rb" and status.st_nlink > 1):
-            message = f"{path} is not a file of its own: it is special, or has a second name elsewhere (a hard link)"
+            message = f"{path} is not a plain file: it is a device or pipe, or has a second name (a hard link)"
             raise UnreachableError(message, hint=f"remove it: rm {path}")
-        if mode == "wb":  # only now is it known which file is emptied
+        if mode == "wb":  # not O_TRUNC, which would empty the file before these checks
             os.ftruncate(descriptor, 0)
     except BaseException:
         file.close()

@@ -1,4 +1,4 @@
-"""Secrets kept out of whatever is written: those that settings and environment hold, and what looks like one."""
+"""Removes secrets from output: those of the settings and the environment, and what looks like one."""
 
 import json
 import os
@@ -17,7 +17,7 @@ VARIABLES: Final = (
     "OPENLINEAGE_API_KEY",
 )
 
-# in an address of any kind; the word PASSWORD itself is how hints write where it stands
+# in addresses; hints write the word PASSWORD in its place
 _IN_ADDRESS: Final = re.compile(r"(://[^\s:/@'\"]*:)(?!PASSWORD@)[^\s/@'\"]+(?=@)")
 _NAMED: Final = re.compile(
     r"\b((?:ssl)?password|api_?key|token|aws_secret_access_key|aws_session_token|"
@@ -30,7 +30,7 @@ _OF_CONNINFO: Final = re.compile(r"\b(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)*'|[
 
 
 class Secrets:
-    """What must not be shown: the environment's secrets, and the passwords of the addresses that it is told."""
+    """What must not be shown: the environment's secrets, and passwords of the addresses given to `learn`."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -38,7 +38,7 @@ class Secrets:
         self._add(os.environ.get(name, "").strip() for name in VARIABLES)
 
     def learn(self, address: str | None) -> None:
-        """Hide the password of a database's URL or conninfo from now on, as it is written there and as it is meant."""
+        """Hide the password of a database's URL or conninfo from now on, both encoded and decoded."""
         self._add(_passwords(address or ""))
 
     def redacted(self, text: str) -> str:
@@ -54,13 +54,13 @@ class Secrets:
 
 
 def _matching(form: str) -> str:
-    """A plain word, such as postgres or test, is hidden where it stands alone; all else wherever it occurs."""
+    """A pattern; a plain word, such as postgres or test, is hidden only as a whole word."""
     plain = form.isalpha() and form.islower()
     return rf"(?<![\w-]){form}(?![\w-])" if plain else re.escape(form)
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it is, and as addresses, Python and JSON write it."""
+    """The secret, and its forms in addresses, Python and JSON."""
     written = {repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *written}
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 
@@ -110,6 +111,17 @@ class Replaced:
     new: tuple[str, ...]
 
 
+class Status(StrEnum):
+    """How far a run is, or how it ended; a manifest has the value."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    DIED = "died"
+    ROLLED_BACK = "rolled back"
+
+
 @dataclass(frozen=True)
 class RunResult:
     """A run and how it ended; the manifest is this, written down.
@@ -118,7 +130,7 @@ class RunResult:
     """
 
     run_id: str
-    status: str
+    status: Status
     started_at: str
     finished_at: str
     shopease_version: str
@@ -208,7 +220,7 @@ class DatasetStatus:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run as its manifest tells it."""
+    """A run as its manifest tells it; `status` is a `Status`, or what another version wrote."""
 
     run_id: str
     status: str

@@ -18,6 +18,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -41,81 +42,80 @@ DOTENV: Final = Path(".env")
 
 
 class Settings(BaseSettings):
-    """Everything a run can be told; AWS credentials, region and endpoint are not among it (boto3 finds them)."""
+    """All settings, but not AWS credentials, region and endpoint: boto3 finds these."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
-    database_url: str = Field(
-        EMBEDDED, description="Source database: a libpq URL (missing parts from PG… variables), or `embedded`."
+    database_url: SecretStr = Field(
+        SecretStr(EMBEDDED),
+        description="Source database: a libpq URL (missing parts come from PG… variables), or `embedded`.",
     )
     source_schema: str = Field("public", description="Schema of the source tables.")
     lake: str = Field("lake", description="The lake: a folder, or s3://BUCKET[/PREFIX].")
     home: Path = Field(Path(".shopease"), description="Folder of the embedded database and the local catalog.")
-    business_timezone: str = Field("UTC", description="Time zone in which a sale's date is taken.")
+    business_timezone: str = Field("UTC", description="Time zone that decides the date of a sale.")
     glue_database: str = Field("shopease_catalog", description="Name of the catalog's database.")
     athena_workgroup: str = Field("shopease-analytics", description="Athena workgroup that queries run in.")
     crawlers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("shopease-bronze-crawler", "shopease-silver-crawler", "shopease-gold-crawler"),
-        description="The Glue crawlers, parted by commas.",
+        description="The Glue crawlers, separated by commas.",
     )
-    query_timeout: PositiveFloat = Field(600, description="Seconds that a query may take.")
+    query_timeout: PositiveFloat = Field(600, description="Seconds after which a query is cancelled.")
     crawler_timeout: PositiveFloat = Field(1800, description="Seconds to wait for the crawlers.")
     s3_encryption: Literal["AES256", "aws:kms"] | None = Field(
-        None, description="Encryption to ask of S3 for each object; unset: the bucket's own."
+        None, description="Encryption requested from S3 for each object; unset: the bucket's default."
     )
-    s3_kms_key: str | None = Field(None, description="The KMS key of aws:kms; unset: the account's key for S3.")
+    s3_kms_key: str | None = Field(None, description="KMS key for aws:kms; unset: the account's default key.")
     keep_generations: NonNegativeInt = Field(
-        1, description="Former lakes that a local lake keeps for `rollback` (S3 keeps versions)."
+        1, description="Previous versions that a local lake keeps for `rollback` (S3 has its own)."
     )
     keep_manifests: PositiveInt = Field(
-        1000, description="Manifests of runs to keep, besides those that objects and former lakes need."
+        1000, description="Manifests to keep; those that the current and previous lakes need are never deleted."
     )
     max_shrink: float = Field(
-        0.2, ge=0, le=1, description="Share of rows or revenue that may go from one run to the next without a question."
+        0.2, ge=0, le=1, description="Largest drop of rows or revenue since the last run that is published, as a share."
     )
     max_rejected: float = Field(
-        0.5, ge=0, le=1, description="Share of a table's rows that may be rejected; more are refused."
+        0.5, ge=0, le=1, description="Largest share of a table's rows that cleaning may reject."
     )
-    source_attempts: PositiveInt = Field(
-        3, description="Times that an extract is tried when the source's connection fails."
-    )
+    source_attempts: PositiveInt = Field(3, description="Attempts of an extract whose connection fails.")
     source_wait: NonNegativeFloat = Field(
-        60, description="Seconds to wait for a source that takes no connections yet, as while it starts; 0: none."
+        60, description="Seconds to wait for a source that does not accept connections yet; 0: do not wait."
     )
     source_connections: PositiveInt | None = Field(
-        None, description="Connections that an extract reads the source with; unset: one for each core, at most 4."
+        None, description="Connections for an extract; unset: one per core, at most 4."
     )
     source_statement_timeout: NonNegativeFloat = Field(
-        3600, description="Seconds after which the source ends a statement of ours; 0: never."
+        3600, description="Seconds after which the source cancels a statement; 0: never."
     )
     source_lock_timeout: NonNegativeFloat = Field(
-        60, description="Seconds to wait for a lock of the source; 0: for ever."
+        60, description="Seconds to wait for a lock in the source; 0: forever."
     )
     source_idle_timeout: NonNegativeFloat = Field(
-        600, description="Seconds after which the source ends a transaction that we let idle; 0: never."
+        600, description="Seconds after which the source ends an idle transaction; 0: never."
     )
     stage_timeout: PositiveFloat | None = Field(7200, description="Seconds that a stage may take; empty: no limit.")
     run_timeout: PositiveFloat | None = Field(14400, description="Seconds that a run may take; empty: no limit.")
-    lease_seconds: float = Field(
-        60, ge=3, description="Seconds after which the lock of a lake on S3 is free when its holder has died."
+    lease_seconds: float = Field(60, ge=3, description="Seconds after which the lock of a run that died is free (S3).")
+    alerts: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Apprise addresses that get failures and recoveries, separated by spaces."
     )
-    alerts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Whom to alert of failures and recoveries: apprise addresses, parted by blanks; unset: nobody."
-    )
-    ping_url: str | None = Field(
-        None, description="Address of a dead man's switch, told of each run's start, success and failure; unset: none."
+    ping_url: SecretStr | None = Field(
+        None, description="URL of a dead man's switch, called at the start and end of each run."
     )
     lineage: str | None = Field(
-        None, description="Where OpenLineage events go: a file, or an http(s):// address; unset: nowhere."
+        None, description="Destination of OpenLineage events: a file, or an http(s):// address."
     )
-    log_format: Literal["text", "json"] = Field("text", description="Form of the log: text, or json for machines.")
-    log_file: Path | None = Field(None, description="File that the log is written to as well, with rotation.")
-    price_s3_gb_month: NonNegativeFloat = Field(0.023, description="Dollars for a GB in S3 for a month.")
-    price_s3_1000_puts: NonNegativeFloat = Field(0.005, description="Dollars for 1,000 requests that write to S3.")
-    price_glue_dpu_hour: NonNegativeFloat = Field(0.44, description="Dollars for an hour of a Glue crawler's DPU.")
-    price_athena_tb: NonNegativeFloat = Field(5.0, description="Dollars for a TB that Athena scans.")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
+    log_file: Path | None = Field(None, description="File that also gets the log; rotated.")
+    price_s3_gb_month: NonNegativeFloat = Field(0.023, description="Dollars per GB and month in S3.")
+    price_s3_1000_puts: NonNegativeFloat = Field(0.005, description="Dollars per 1,000 write requests to S3.")
+    price_glue_dpu_hour: NonNegativeFloat = Field(0.44, description="Dollars per DPU hour of a Glue crawler.")
+    price_athena_tb: NonNegativeFloat = Field(5.0, description="Dollars per TB that Athena scans.")
     max_memory: ByteSize | None = Field(
-        None, description="Memory that a run or a query may use, such as 2GB; unset: a run plans with 1GB."
+        None, description="Memory limit of a run or a query, such as 2GB; unset: a run plans with 1GB."
     )
 
     @classmethod
@@ -127,10 +127,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, the environment, and `.env` as it stands: pydantic's own source replaces variables in it."""
-        given = {name.upper(): value for name, value in dotenv_variables().items() if value is not None}
-        named = {name: PREFIX + name.upper() for name in settings_cls.model_fields}
-        values = {name: given[variable] for name, variable in named.items() if variable in given}
+        """Flags, the environment, and `.env` verbatim: pydantic's own source expands variables in it."""
+        in_file = {name.upper(): value for name, value in dotenv_variables().items() if value is not None}
+        variables = {name: PREFIX + name.upper() for name in settings_cls.model_fields}
+        values = {name: in_file[variable] for name, variable in variables.items() if variable in in_file}
         return init_settings, env_settings, InitSettingsSource(settings_cls, values)
 
     @field_validator("crawlers", mode="before")
@@ -141,18 +141,20 @@ class Settings(BaseSettings):
     @field_validator("alerts", mode="before")
     @classmethod
     def _addresses(cls, value: object) -> object:
-        addresses = tuple(value.split()) if isinstance(value, str) else value
-        if isinstance(addresses, tuple) and not all("://" in str(address) for address in addresses):
-            message = "write addresses such as mailto://..., parted by blanks"
-            raise ValueError(message)
-        return addresses
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("alerts")
+    @classmethod
+    def _are_addresses(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all("://" in address.get_secret_value() for address in value):
+            raise ValueError("write addresses such as mailto://..., separated by spaces")
+        return value
 
     @field_validator("ping_url")
     @classmethod
-    def _http(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"https?://[^\s/:]+(:[0-9]+)?(/\S*)?", value):
-            message = "it is no http(s):// address"
-            raise ValueError(message)
+    def _http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.fullmatch(r"https?://[^\s/:]+(:[0-9]+)?(/\S*)?", value.get_secret_value()):
+            raise ValueError("must be an http(s):// address")
         return value
 
     @field_validator("business_timezone")
@@ -161,21 +163,18 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            message = "no such time zone; write it as in Europe/Berlin"
-            raise ValueError(message) from None
+            raise ValueError("no such time zone; write it as in Europe/Berlin") from None
         return value
 
     @field_validator("home", mode="before")
     @classmethod
     def _folder(cls, value: object) -> object:
         if isinstance(value, str) and not value.strip():
-            message = "must not be empty"
-            raise ValueError(message)
+            raise ValueError("must not be empty")
         try:
             return Path(str(value)).expanduser()
         except RuntimeError:
-            message = "no such user, whose home folder ~ would be"
-            raise ValueError(message) from None
+            raise ValueError("there is no user with this home folder") from None
 
     @field_validator(
         *("database_url", "source_schema", "lake", "home", "business_timezone", "glue_database", "athena_workgroup"),
@@ -184,7 +183,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _spelled(cls, value: object, info: ValidationInfo) -> object:
-        """What a shell, another tool or a container's env file would have read otherwise."""
+        """Refuse what a shell, another tool or a container's env file would read differently."""
         if isinstance(value, str):
             addresses.check_ends(value, is_secret=info.field_name in ("database_url", "ping_url", "lineage"))
         return value
@@ -206,47 +205,43 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _url(cls, value: str) -> str:
-        addresses.check_database_url(value, EMBEDDED)
+    def _url(cls, value: SecretStr) -> SecretStr:
+        addresses.check_database_url(value.get_secret_value(), EMBEDDED)
         return value
 
     @field_validator(
-        "max_memory",
-        "source_connections",
-        "s3_encryption",
-        "s3_kms_key",
-        "stage_timeout",
-        "run_timeout",
-        "lineage",
-        "log_file",
-        "ping_url",
+        *("max_memory", "source_connections", "s3_encryption", "s3_kms_key", "stage_timeout", "run_timeout"),
+        *("lineage", "log_file", "ping_url"),
         mode="before",
     )
     @classmethod
     def _unset(cls, value: object) -> object:
         return value or None
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the source is the embedded database."""
+        return self.database_url.get_secret_value() == EMBEDDED
+
     @model_validator(mode="after")
     def _key_has_its_encryption(self) -> Self:
         if self.s3_kms_key and self.s3_encryption != "aws:kms":
-            message = "a key is for SHOPEASE_S3_ENCRYPTION=aws:kms"
-            raise ValueError(message)
+            raise ValueError("it needs SHOPEASE_S3_ENCRYPTION=aws:kms")
         return self
 
     @field_validator("database_url", "source_schema", "lake", "glue_database", "athena_workgroup")
     @classmethod
-    def _not_empty(cls, value: str) -> str:
-        if not value.strip():
-            message = "must not be empty"
-            raise ValueError(message)
+    def _not_empty(cls, value: SecretStr | str) -> SecretStr | str:
+        if not (value if isinstance(value, str) else value.get_secret_value()).strip():
+            raise ValueError("must not be empty")
         return value
 
 
 def load(**flags: Any) -> Settings:
-    """Read the settings once; a flag that is None was not given.
+    """Read the settings; a flag that is None was not given.
 
     Raises:
-        ConfigurationError: a value is not valid, or a `SHOPEASE_…` variable is no setting.
+        ConfigurationError: a value is not valid, or a `SHOPEASE_…` variable is not a setting.
     """
     try:
         _refuse_unknown()
@@ -263,7 +258,7 @@ def load(**flags: Any) -> Settings:
 
 
 def dotenv_variables() -> Mapping[str, str | None]:
-    """What `.env` says, letter by letter: no variable in it is replaced. None stands for a name without a value.
+    """The variables in `.env`, not expanded. None stands for a name without a value.
 
     Raises:
         UnicodeDecodeError: it is not in UTF-8.
@@ -271,16 +266,16 @@ def dotenv_variables() -> Mapping[str, str | None]:
     return _parsed(DOTENV.read_text(encoding="utf-8")) if DOTENV.is_file() or DOTENV.is_fifo() else {}
 
 
-@functools.lru_cache(1)  # each parsing warns of a bad line
+@functools.lru_cache(1)  # parsing warns about bad lines, once is enough
 def _parsed(text: str) -> Mapping[str, str | None]:
     return dotenv_values(stream=io.StringIO(text), interpolate=False)
 
 
 def size(text: str) -> int:
-    """A number of bytes, such as 10MB or 1GiB, as settings write it.
+    """A number of bytes, written like 10MB or 1GiB.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not a size.
     """
     try:
         return int(TypeAdapter(ByteSize).validate_python(text))

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them, such as 90m, 26h or 2d."""
+"""Durations as people write them, such as 90m, 26h or 2d."""
 
 import math
 import re
@@ -12,23 +12,23 @@ _WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+")
 
 
 def seconds_in(text: str) -> float:
-    """The seconds that a length of time such as 90m, 26h or 1d12h has.
+    """The seconds in a duration such as 90m, 26h or 1d12h.
 
     Raises:
-        ConfigurationError: it is none, or has no end.
+        ConfigurationError: it is not a duration, or it is zero or infinite.
     """
     written = text.strip().lower()
     parts = _PART.findall(written) if _WHOLE.fullmatch(written) else []
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not seconds or not math.isfinite(seconds):
-        message = f"{text!r} is not a length of time"
+        message = f"{text!r} is not a duration"
         raise ConfigurationError(message, hint="write it as 90m, 26h or 2d")
     return seconds
 
 
 def told(seconds: float) -> str:
-    """A length of time in one unit, rounded down, such as 26 h."""
-    for unit, length, most in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
-        if seconds < most:
+    """A duration in one unit, rounded down, such as 26 h."""
+    for unit, length, limit in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
+        if seconds < limit:
             return f"{max(0, int(seconds)) // length} {unit}"
     return f"{int(seconds) // 86_400} d"

@@ -1,4 +1,4 @@
-"""Words for numbers and errors, in messages and results."""
+"""Numbers and errors as text, in messages and results."""
 
 import errno
 import shlex
@@ -11,7 +11,7 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def room_hint(error: OSError, folder: Path) -> str | None:
-    """The way out where the error says that the folder's disk, or the user's share of it, is full; else None."""
+    """A hint if the error says that the folder's disk, or the user's quota on it, is full."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         there = next(place for place in (folder, *folder.parents) if place.exists())
         return f"make room on its disk: df -h {shlex.quote(str(there))}"
@@ -19,9 +19,14 @@ def room_hint(error: OSError, folder: Path) -> str | None:
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in one line, without the number that an OSError begins with."""
+    """An error's message in one line, without the number that an OSError begins with."""
     if isinstance(error, OSError) and error.errno == errno.EBADF:
         return "it is closed"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    return one_line(error)
+
+
+def one_line(text: object) -> str:
+    """A text or an error's message in one line, each run of white space one space."""
+    return " ".join(str(text).split())

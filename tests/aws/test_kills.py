@@ -9,7 +9,8 @@ import pytest
 
 from accounts import Account, new_account, set_environment
 from commands import Shop, copy_of, end, execute
-from shopease_etl.contract.tables import KEYS, QUARANTINE
+from lakes import KEYS
+from shopease_etl.contract.layout import QUARANTINE
 
 # A line on stderr, and which one of them; the last are when it publishes, and when it has.
 BEFORE = (

@@ -11,7 +11,7 @@ import terraform_runs
 
 from accounts import Account, new_account, running_emulator, set_environment
 from commands import Shop
-from shopease_etl.contract.tables import GOLD_TABLES
+from shopease_etl.contract.gold import GOLD
 
 DATABASE: Final = "shopease_catalog"
 
@@ -101,7 +101,7 @@ def without(policy: dict[str, Any], action: str = "", sid: str = "") -> dict[str
 
 def test_the_policy_is_enough_for_every_command(guarded: Guarded) -> None:
     guarded.allow(guarded.policy)
-    gold = f"SELECT COUNT(*) AS n FROM {DATABASE}.{GOLD_TABLES[0].name}"
+    gold = f"SELECT COUNT(*) AS n FROM {DATABASE}.{GOLD[0].name}"
     for command in (
         ("check",),
         ("run-all",),

@@ -9,7 +9,7 @@ import pytest
 
 from accounts import Account
 from commands import Ended, Shop, copy_of, execute
-from shopease_etl.contract.tables import KEYS
+from lakes import KEYS
 from shopease_etl.lake.store import open_store
 
 CHANGES: Final = (

@@ -8,7 +8,7 @@ import terraform_runs
 
 from accounts import Account
 from commands import Shop
-from shopease_etl.contract.tables import KEYS
+from lakes import KEYS
 from shopease_etl.stages.query import shipped_query
 
 QUERIES: Final = ("revenue-days", "best-products", "store-revenue")

@@ -11,13 +11,14 @@ import pytest
 
 from accounts import Account
 from commands import Shop, end
+from lakes import KEYS
 from leases import holder
-from shopease_etl.contract.tables import GOLD_TABLES, KEYS
+from shopease_etl.contract import gold
 from shopease_etl.lake.lock.lease import leased
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import put_stream
 
-GOLD = {table.key for table in GOLD_TABLES}
+GOLD = {table.key for table in gold.GOLD}
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def keys(shop: Shop) -> set[str]:
 def test_nothing_is_deleted_without_confirmation(full: Shop) -> None:
     before = keys(full)
     full.run("cleanup").failed(2, "--uploads, --layer NAME or --all")
-    full.run("cleanup", "--layer", "golden").failed(2, "golden is no layer")
+    full.run("cleanup", "--layer", "golden").failed(2, "golden is not a layer")
     ended = full.run("cleanup", "--layer", "gold")
     assert "--yes" in ended.failed(2, "cannot ask for confirmation").stderr
     assert all(key in ended.stdout for key in GOLD)
@@ -70,10 +71,10 @@ def test_only_yes_deletes(full: Shop, answer: str, is_gone: bool) -> None:
 
 
 def test_nothing_is_deleted_during_a_run(full: Shop) -> None:
-    from shopease_etl.lake.lock import file as lock
+    from shopease_etl.lake.lock.file import locked_file
 
     before = keys(full)
-    with lock.held(full.folder / "lake" / "_runs" / ".lock", "a run"):
+    with locked_file(full.folder / "lake" / "_runs" / ".lock", "a run"):
         full.run("cleanup", "--all", "--yes").failed(75, "a run")
     assert keys(full) == before
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from commands import SCALE, Ended, Shop, count, database, execute, on_a_terminal
 from shopease_etl import __version__
 from shopease_etl.cli import app
-from shopease_etl.contract.tables import GOLD_TABLES, TABLES
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import TABLES
 
 # Typer itself brings pydantic
 HEAVY: Final = (
@@ -71,11 +72,14 @@ def sold(shop: Shop, answers: dict[str, Ended]) -> Shop:
 def modules_after(environment: dict[str, str], *arguments: str) -> set[str]:
     """The top-level modules in memory when the command has ended."""
     script = """
-import atexit, sys
-from shopease_etl.cli import main
-atexit.register(lambda: print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr))
+import sys
+from shopease_etl.cli import app
+from shopease_etl.cli.program import run_program
 sys.argv = ["shopease", *sys.argv[1:]]
-main()
+try:
+    run_program(app)
+finally:  # completion ends the process by itself
+    print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
 """
     command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -268,7 +272,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(sold: Shop, tmp_path: Path
     steps = sold.run("run-all", "--dry-run", "--json").done().document
     assert everything(sold.folder) == before
     assert [step["dataset"] for step in steps if step["stage"] == "extract"] == [table.name for table in TABLES]
-    assert [step["dataset"] for step in steps if step["stage"] == "aggregate"] == [table.name for table in GOLD_TABLES]
+    assert [step["dataset"] for step in steps if step["stage"] == "aggregate"] == [table.name for table in GOLD]
     fresh = Shop(tmp_path, sold.database_url)
     assert "daily_sales_summary" in fresh.run("run-all", "--dry-run").done().stdout
     assert everything(tmp_path) == {}

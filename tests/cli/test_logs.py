@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +14,12 @@ from typing import Any, Final
 import pytest
 
 from commands import PROMISED, Shop, end
-from shopease_etl.cli.logs import FORMER_FILES, LARGEST_BYTES, JsonFormatter, LogFile, TextFormatter
+from shopease_etl.cli.logs import LARGEST_BYTES, OLD_FILES, JsonFormatter, LogFile, TextFormatter
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.pipeline.events import Event, Events, log_event
+from shopease_etl.pipeline.events import Event, Events, LogListener
+from shopease_etl.pipeline.plan import plan_all
 from shopease_etl.redaction import Secrets
-from shopease_etl.report import DatasetResult, RunResult, StageResult
+from shopease_etl.report import DatasetResult, RunResult, StageResult, Status
 
 SAMPLE: Final = ("sample", "sales.sql", "--scale", "0.01")
 NEXT: Final = "Next: shopease restore sales.sql"
@@ -176,50 +177,50 @@ from shopease_etl.cli.logs import LogFile
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = LogFile(pathlib.Path(sys.argv[1]))
-for text, room in (("a" * 10, 50), ("b" * 100, 50), ("c" * 10, 100)):
+for text, room in (("a" * 10, 50), ("b" * 100, 50), ("c" * 10, 200)):
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
     file.handle(logging.makeLogRecord({"msg": text}))
 """
 
 
-def test_a_line_cut_short_does_not_spoil_the_next(tmp_path: Path) -> None:
+def test_a_line_cut_short_is_completed_once_there_is_space(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LITTLE_ROOM, str(tmp_path / "a.log")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (tmp_path / "a.log").read_text().splitlines() == ["a" * 10, "b" * 39, "c" * 10]
+    assert (tmp_path / "a.log").read_text().splitlines() == ["a" * 10, "b" * 100, "c" * 10]
     assert done.stderr.count("cannot write to the log file") == 1
 
 
 def full(path: Path) -> str:
-    """Fill a log file until it is to be put aside."""
+    """Fill a log file until the next command rotates it."""
     line = json.dumps({"time": "", "level": "info", "logger": "x", "message": "y" * 1000}) + "\n"
     path.write_text(line * (LARGEST_BYTES // len(line) + 1))
     return path.read_text()
 
 
-def test_a_large_file_is_put_aside_once_among_processes_that_start_together(shop: Shop) -> None:
+def test_a_large_file_is_rotated_once_among_processes_that_start_together(shop: Shop) -> None:
     file = shop.folder / "shop.log"
     former = full(file)
     file.with_name("shop.log.1").write_text("older\n")
     arguments = ("status", "--log-format", "json", "--log-file", "shop.log")
     processes = [shop.start(*arguments) for _ in range(6)]
     assert [end(process).code for process in processes] == [0] * 6
-    aside = file.with_name("shop.log.1").read_text()
-    assert aside.startswith(former)
+    rotated = file.with_name("shop.log.1").read_text()
+    assert rotated.startswith(former)
     assert file.with_name("shop.log.2").read_text() == "older\n"
-    assert len(lines(aside[len(former) :] + file.read_text())) == 6
+    assert len(lines(rotated[len(former) :] + file.read_text())) == 6
     assert sorted(path.name for path in shop.folder.glob("shop.log*")) == ["shop.log", "shop.log.1", "shop.log.2"]
 
 
 def test_only_so_many_former_files_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "a.log"
-    for number in range(FORMER_FILES + 2):
+    for number in range(OLD_FILES + 2):
         full(file)
         with file.open("a") as more:
             more.write(f"{number}\n")
         LogFile(file).close()
-    kept = [file.with_name(f"a.log.{number}").read_text().splitlines()[-1] for number in range(1, FORMER_FILES + 1)]
+    kept = [file.with_name(f"a.log.{number}").read_text().splitlines()[-1] for number in range(1, OLD_FILES + 1)]
     assert kept == ["6", "5", "4", "3", "2"]
-    assert len(list(tmp_path.iterdir())) == FORMER_FILES + 1
+    assert len(list(tmp_path.iterdir())) == OLD_FILES + 1
     assert file.read_text() == ""
 
 
@@ -352,13 +353,19 @@ CLEANED: Final = StageResult(
 
 def ended(status: str, error: str | None = None) -> RunResult:
     times = ("2026-01-01T00:00:00.000+00:00", "2026-01-01T00:00:04.200+00:00")
-    return RunResult("r1", status, *times, "1", (EXTRACTED, CLEANED), {}, error=error)
+    return RunResult("r1", Status(status), *times, "1", (EXTRACTED, CLEANED), {}, error=error)
+
+
+def begun(*listeners: Callable[[Event], None]) -> Events:
+    """The events of a run that has begun."""
+    events = Events(*listeners)
+    events.run_started("r1", plan_all())
+    return events
 
 
 def test_events_read_well(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "shopease_etl"):
-        events = Events("r1", log_event)
-        events.run_started()
+        events = begun(LogListener())
         events.stage_started("extract")
         events.stage_done(EXTRACTED)
         events.stage_done(CLEANED)
@@ -381,10 +388,11 @@ def test_events_read_well(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_events_are_fields_in_a_log_for_machines(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "shopease_etl"):
-        Events("r1", log_event).stage_done(CLEANED)
+        begun(LogListener()).stage_done(CLEANED)
     written = [json.loads(JsonFormatter(Secrets()).format(record)) for record in caplog.records]
     told = [
-        {name: item[name] for name in item if name not in {"time", "level", "logger", "message"}} for item in written
+        {name: item[name] for name in item if name not in {"time", "level", "logger", "message"}}
+        for item in written[1:]
     ]
     common = {"run_id": "r1", "stage": "clean", "dataset": "customers", "event": "dataset_done"}
     assert told == [
@@ -394,18 +402,17 @@ def test_events_are_fields_in_a_log_for_machines(caplog: pytest.LogCaptureFixtur
     ]
 
 
-def test_a_listener_that_raises_is_told_no_more_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_raises_hears_no_more_and_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
 
     def broken(_event: Event) -> None:
         heard.append("broken")
         raise ValueError("no room")
 
-    events = Events("r1", broken, lambda event: heard.append(event.kind))
-    events.run_started()
+    events = begun(broken, lambda event: heard.append(event.kind))
     events.stage_started("extract")
     assert heard == ["broken", "run_started", "stage_started"]
-    assert caplog.messages == ["broken is told no more of this run: ValueError: no room"]
+    assert caplog.messages == ["broken hears no more of this run: ValueError: no room"]
 
 
 def test_an_interrupt_is_no_listeners_failure() -> None:
@@ -413,4 +420,4 @@ def test_an_interrupt_is_no_listeners_failure() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Events("r1", interrupted).run_started()
+        begun(interrupted)

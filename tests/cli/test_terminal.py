@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import shopease_etl
 from commands import SHOPEASE, Shop, end, on_a_terminal
 from shopease_etl.cli import app
-from shopease_etl.pipeline.job import KEPT
+from shopease_etl.pipeline.commit import KEPT
 
 # Control characters that the query itself makes.
 NASTY: Final = "SELECT 'a' || chr(27) || '[2J' || chr(8238) || 'b' || chr(155) || '31m' AS \"x\x1b[31m\", '[red]' AS y"

@@ -8,8 +8,13 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopease_etl.contract import gold, tables
-from shopease_etl.contract.gold import Frame
+from shopease_etl.contract import tables
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold.customer_analytics import rfm
+from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
+from shopease_etl.contract.gold.formulas import finished
+from shopease_etl.transform.memory import Memory
+from shopease_etl.transform.partials import SilverParts, partial_sums
 
 CENT = Decimal("0.01")
 Sale = tuple[str | None, str | None, int, Decimal, date]
@@ -26,7 +31,7 @@ sales = st.lists(
 )
 
 
-def silver(rows: list[Sale]) -> dict[str, Frame]:
+def silver(rows: list[Sale]) -> Frames:
     columns = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
     transactions = pl.DataFrame(
         [tuple(None if value is None else str(value) for value in row) for row in rows],
@@ -35,14 +40,16 @@ def silver(rows: list[Sale]) -> dict[str, Frame]:
     )
     products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
     customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["ANN"], "city": ["Oslo"], "state": [None]})
-    frames = {"transactions": transactions, "products": products, "customers": customers}
-    return {table.name: gold.typed(frames[table.name], table) for table in tables.CLEANED_TABLES}
+    with SilverParts(Memory()) as parts:
+        for table, frame in zip(tables.CLEANED_TABLES, (customers, products, transactions), strict=True):
+            parts.add(table, partial_sums(frame, table))
+        return parts.frames()
 
 
 def built(name: str, rows: list[Sale]) -> list[dict[str, object]]:
-    dataset = next(dataset for dataset in gold.GOLD if dataset.table.name == name)
-    frame = gold.finished(dataset.build(silver(rows)), dataset.table)
-    assert frame.columns == [column.name for column in dataset.table.columns]
+    dataset = next(dataset for dataset in GOLD if dataset.name == name)
+    frame = finished(dataset.build(silver(rows)), dataset)
+    assert frame.columns == [column.name for column in dataset.columns]
     return frame.to_dicts()
 
 
@@ -130,7 +137,7 @@ def test_segments_are_those_of_the_contract() -> None:
         for i in range(5)
         for j in range(5)
     ]
-    scored = gold.rfm(pl.DataFrame(customers))
+    scored = rfm(pl.DataFrame(customers))
     for row in scored.iter_rows(named=True):
         assert row["rfm_segment"] == table[row["r_score"]][row["f_score"] - 1]
     assert set(scored["r_score"]) == set(scored["f_score"]) == {1, 2, 3, 4, 5}
@@ -139,7 +146,7 @@ def test_segments_are_those_of_the_contract() -> None:
 def test_totals_count_what_has_no_customer_or_product() -> None:
     day = date(2024, 1, 1)
     rows: list[Sale] = [("1", "1", 1, Decimal("1.10"), day), ("x", None, 1, Decimal("2.20"), day)]
-    totals = gold.totals(silver(rows)["transactions"])
+    totals = silver(rows)[TOTALS]
     assert totals.row(0, named=True) == {
         "transactions": 2,
         "revenue": Decimal("3.30"),
@@ -147,4 +154,13 @@ def test_totals_count_what_has_no_customer_or_product() -> None:
         "revenue_without_customer_id": Decimal("2.20"),
         "transactions_without_product_id": 1,
         "revenue_without_product_id": Decimal("2.20"),
+        "latest": day,
     }
+
+
+def test_what_gold_needs_is_required_of_the_source() -> None:
+    """So a source without it is refused before anything is written."""
+    for table, names in needed(GOLD).items():
+        made = {column.name for column in table.calculated}
+        assert table.required
+        assert {*names} - made <= {*table.required_columns}

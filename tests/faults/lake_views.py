@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 from accounts import Account
 from commands import is_manifest
-from shopease_etl.contract.tables import GENERATIONS, JOURNAL, KEYS, RESULTS
+from lakes import KEYS
+from shopease_etl.contract.layout import GENERATIONS, JOURNAL, RESULTS
 
 STAGING: Final = "_staging/"
 

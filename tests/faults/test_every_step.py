@@ -17,7 +17,8 @@ from trials import FORMER, KILLED, NEW, NEW_NEXT, RUN, Arena, Version, local_are
 
 from accounts import new_account
 from commands import Ended, end
-from shopease_etl.contract.tables import BRONZE, GOLD, KEYS
+from lakes import KEYS
+from shopease_etl.contract.layout import BRONZE, GOLD
 from tally import Tally
 
 ALL: Final = 5  # rounds, with which every step is tried

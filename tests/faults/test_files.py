@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from commands import FIRST_DAY, Shop, count, hashes, leftovers
-from shopease_etl.contract.tables import CUSTOMERS, DAILY_SALES_SUMMARY, PRODUCTS, TRANSACTIONS
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS
 
 
 @pytest.fixture

@@ -18,9 +18,11 @@ from rich.console import Console
 
 from commands import hashes
 from dump_files import objects
-from lakes import given_settings
+from lakes import given_pipeline
 from shopease_etl.cli.status_command import StatusView
-from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, JOURNAL, PRODUCTS, TRANSACTIONS
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.layout import JOURNAL
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake import publish
 from shopease_etl.lake.csv_bytes import RowCounter, csv_header
@@ -48,7 +50,7 @@ LATEST: Final = "99980101T000000.000000Z-0000"
 def made(sales: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small, whole lake and a home with its catalog."""
     folder = tmp_path_factory.mktemp("made")
-    pipeline.run(plan.plan_all(), given_settings(sales, folder))
+    pipeline.run(plan.plan_all(), given_pipeline(sales, folder))
     return folder
 
 
@@ -126,7 +128,7 @@ def test_manifests_are_understood_or_passed_over(rounds: int, store: LocalStore)
         for manifest in manifests(store):
             plan.plan_of(manifest.document)
 
-    pipeline_stage = aggregate(store, GOLD_TABLES, recorded={})
+    pipeline_stage = aggregate(store, GOLD, recorded={})
     assert feed("manifest", rounds, lambda random: damaged_json(random, whole), look)[0]
 
 
@@ -149,14 +151,14 @@ def test_a_garbage_manifest_is_rolled_back_whole_or_not_at_all(rounds: int, made
 
 
 def test_a_garbage_journal_is_finished_or_refused_and_nothing_published(rounds: int, store: LocalStore) -> None:
-    sinks = [store.sink(table.key) for table in GOLD_TABLES]
-    for sink in sinks:
-        sink.write(b"new")
-        sink.complete()
+    writers = [store.raw_writer(table.key) for table in GOLD]
+    for writer in writers:
+        writer.write(b"new")
+        writer.complete()
     whole = {
         "version": publish.VERSION,
         "manifest": {**manifest_of(store), "run_id": LATEST},
-        "objects": [sink.ticket() for sink in sinks],
+        "objects": [writer.pending_write() for writer in writers],
         "deletes": [CUSTOMERS.bronze_key],
         "is_final": False,
     }
@@ -196,7 +198,7 @@ def test_local_catalogs(rounds: int, folder: Path) -> None:
     assert all(feed("catalog", rounds, lambda random: damaged_json(random, whole), read))
 
 
-@pytest.mark.parametrize("key", [CUSTOMERS.bronze_key, PRODUCTS.silver_key, GOLD_TABLES[0].key])
+@pytest.mark.parametrize("key", [CUSTOMERS.bronze_key, PRODUCTS.silver_key, GOLD[0].key])
 def test_discovery(rounds: int, store: LocalStore, key: str) -> None:
     whole = store.read(key)
 
@@ -257,16 +259,16 @@ def test_garbage_in_bronze_is_cleaned_to_the_last_row_or_refused(rounds: int, st
 
 def test_garbage_in_silver_is_aggregated_or_refused(rounds: int, store: LocalStore) -> None:
     whole = lines(store, TRANSACTIONS.silver_key, 30)
-    before = store.read(GOLD_TABLES[0].key)
+    before = store.read(GOLD[0].key)
 
     def take(data: bytes) -> None:
         (store.root / TRANSACTIONS.silver_key).write_bytes(data)
-        (store.root / GOLD_TABLES[0].key).write_bytes(before)
+        (store.root / GOLD[0].key).write_bytes(before)
         try:
-            reread(store, [aggregate(store, GOLD_TABLES, recorded={})])
+            reread(store, [aggregate(store, GOLD, recorded={})])
         except ShopeaseError as error:
             assert isinstance(error, DataRefusedError), error
-            assert store.read(GOLD_TABLES[0].key) == before
+            assert store.read(GOLD[0].key) == before
             raise
 
     assert all(feed("silver", rounds, lambda random: damaged(random, whole), take))

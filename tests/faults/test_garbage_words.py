@@ -13,10 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from garbage import damaged, damaged_json, feed, odd_text
+from pydantic import SecretStr
 
 from shopease_etl.contract import values
 from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.lock import file as lock
+from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.operations.cost import cost
 from shopease_etl.pipeline.wiring import lake_store, prices
 from shopease_etl.settings import PREFIX, Settings, load, size
@@ -53,7 +54,8 @@ def test_settings(rounds: int, name: str, tmp_path: Path, monkeypatch: pytest.Mo
         if isinstance(found := getattr(settings, name), float):
             assert 0 <= found < float("inf")
 
-    usual = [str(Settings.model_fields[name].default)] * len(SAMPLES)
+    default = Settings.model_fields[name].default
+    usual = [default.get_secret_value() if isinstance(default, SecretStr) else str(default)] * len(SAMPLES)
     assert feed(f"setting {name}", rounds, lambda random: odd_text(random, *usual, *SAMPLES), read)[0]
 
 
@@ -83,7 +85,7 @@ def test_the_holder_of_a_lock(rounds: int, tmp_path: Path) -> None:
         path.write_bytes(data)
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            with lock.held(path, "mine"):
+            with locked_file(path, "mine"):
                 pytest.fail("two hold the lock")
 
     assert feed("lock", rounds, lambda random: damaged_json(random, whole), ask) == (0, rounds * 50)

@@ -1,5 +1,6 @@
 """Signals, and connections that are cut: the right exit code, the former lake and nothing else."""
 
+import os
 import shutil
 import signal
 import socket
@@ -16,10 +17,11 @@ import pytest
 
 from commands import FIRST_DAY, Shop, copy_of, count, end, execute, hashes, leftovers
 from conftest import eventually, is_stopped, temporary_home
-from shopease_etl.pipeline.job import KEPT
+from shopease_etl.pipeline.commit import KEPT
 from shopease_etl.source import embedded
 
 INTERRUPTED: Final = ["shopease: interrupted", f"  hint: {KEPT}"]
+BOTH: Final = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 PATIENCE: Final = 8.0  # seconds within which a signal ends a command
 SLOWLY: Final = (
     "ALTER TABLE sale_transactions RENAME TO quick",
@@ -61,7 +63,7 @@ def extracting(shop: Shop, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@BOTH
 def test_an_interrupted_extract_leaves_the_former_lake_and_nothing_else(whole: Shop, number: signal.Signals) -> None:
     lake = whole.folder / "lake"
     before = hashes(lake)
@@ -119,6 +121,32 @@ def test_a_server_that_ends_the_connection_is_read_again(whole: Shop) -> None:
         execute(whole.database_url, f"SELECT pg_terminate_backend(pid) FROM {COPYING}", QUICK_VIEW)
         assert "trying again from a new snapshot" in end(process).done().stderr
     assert (hashes(whole.folder / "lake"), leftovers(whole.folder / "lake")) == (before, [])
+
+
+@BOTH
+def test_an_interrupt_ends_the_wait_for_another_run(whole: Shop, number: signal.Signals) -> None:
+    with extracting(whole) as first, whole.start("clean", "--wait", "600") as second:
+        assert second.stderr
+        while "waiting up to 600 s" not in (line := second.stderr.readline()):
+            assert line
+        second.send_signal(number)
+        assert (end(second, seconds=PATIENCE).code, first.poll()) == (130, None)
+
+
+@BOTH
+def test_an_interrupt_ends_a_local_query(whole: Shop, number: signal.Signals) -> None:
+    many = "UNNEST(sequence(1, 1000000)) {0}(x{0})"
+    with whole.start("query", f"SELECT count(*) FROM {many.format('a')}, {many.format('b')}") as process:
+        eventually(lambda: processor_seconds(process.pid) > 2)
+        process.send_signal(number)
+        ended = end(process, seconds=PATIENCE)
+    assert (ended.code, ended.stdout, ended.stderr) == (130, "", "shopease: interrupted\n")
+
+
+def processor_seconds(process: int) -> float:
+    """The time that a process has been at work."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_an_interrupt_while_a_lock_holds_the_copy_up_ends_it(whole: Shop) -> None:

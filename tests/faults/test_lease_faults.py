@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -16,7 +17,8 @@ from leases import SHORT, holder, lease_in, refusal
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.lease import SLACK, leased
 from shopease_etl.lake.s3 import S3Store
-from shopease_etl.pipeline.housekeeping import tidy
+from shopease_etl.pipeline.recovery import recover
+from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 
@@ -113,7 +115,7 @@ def test_a_failure_to_give_it_back_is_a_warning(proxy: Proxy, far: S3Store, capl
         proxy.add("DeleteObject", reset, ALWAYS)
         proxy.add("PutObject", reset, ALWAYS)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "not given back, and is free in 60 s: cannot reach s3://" in warning.getMessage()
+    assert "not released, and expires in 60 s: cannot reach s3://" in warning.getMessage()
     proxy.rules.clear()
     assert lease_in(far)["run_id"] == "first"
 
@@ -155,14 +157,14 @@ def test_who_may_not_abort_uploads_is_told_and_goes_on(
     proxy: Proxy, far: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, call: str
 ) -> None:
     far.upload("bronze/customers/customers.csv").write(b"half")
-    settings = load(lake=far.location, home=tmp_path)
+    shop = replace(Pipeline.from_settings(load(home=tmp_path)), lake=far)
     proxy.add(call, refused(403, "AccessDenied"))
-    tidy(far, settings)
-    assert "unfinished uploads of runs that died stay behind: AWS refuses s3://" in caplog.text
+    recover(shop)
+    assert "unfinished uploads of dead runs stay behind: AWS refuses s3://" in caplog.text
     proxy.add(call, refused(400, "InvalidRequest"))
     with pytest.raises(UnreachableError, match="InvalidRequest"):
-        tidy(far, settings)
-    tidy(far, settings)
+        recover(shop)
+    recover(shop)
     assert list(far.unfinished_uploads()) == []
 
 
@@ -182,5 +184,5 @@ def test_a_server_that_knows_no_conditional_writes_is_told_of(
     proxy.add("PutObject", unconditional, times=ALWAYS)
     with leased(far, holder("first"), 60) as lease:
         lease.require()
-    assert "knows no conditional writes: see to it that one run at a time is at work" in caplog.text
+    assert "does not support conditional writes: make sure that only one run is at work" in caplog.text
     assert lease_in(far) is None

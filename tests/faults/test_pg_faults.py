@@ -14,7 +14,7 @@ from pg_gates import AGAIN, AT_GATE, OURS, bronze, closed_gate, gated_copy, unde
 
 from commands import Shop, count, hashes, leftovers
 from conftest import eventually
-from lakes import given_settings, unfinished
+from lakes import given_source, unfinished
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.source import session as source
@@ -56,7 +56,7 @@ def extracted_through(proxy: PgProxy, folder: Path, **settings: str) -> dict[str
     """Bronze by an extract through the proxy, in this process."""
     store = LocalStore(folder / "lake")
     source.attempted(
-        given_settings(proxy.url, folder, **settings),
+        given_source(proxy.url, folder, **settings),
         [table.source for table in TABLES],
         lambda moment: extract(moment, store, TABLES),
     )

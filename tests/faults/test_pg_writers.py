@@ -15,7 +15,7 @@ import pytest
 from pg_faults import FAULTS, between
 
 from commands import execute
-from lakes import given_settings, read
+from lakes import given_source, read
 from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, TABLES, TRANSACTIONS
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.source import session as source
@@ -78,7 +78,7 @@ def extracted(url: str, folder: Path) -> int:
     """The sales of an extract whose tables must agree with one another."""
     lake = LocalStore(folder / "lake")
     source.attempted(
-        given_settings(url, folder, source_idle_timeout="1"),
+        given_source(url, folder, source_idle_timeout="1"),
         [table.source for table in TABLES],
         lambda moment: extract(moment, lake, TABLES),
     )

@@ -15,7 +15,8 @@ import pytest
 
 from commands import Ended, Shop, copy_of, count, end, execute, hashes
 from conftest import eventually
-from shopease_etl.contract.tables import KEYS, RUNS
+from lakes import KEYS
+from shopease_etl.contract.layout import RUNS
 
 PATIENCE: Final = 20.0  # seconds within which a signal ends a command
 MOMENTS: Final = 15

@@ -23,7 +23,9 @@ from lake_views import LakeView, LocalView, S3View
 from accounts import Account
 from commands import PROMISED, Ended, Shop, copy_of, count, execute
 from conftest import eventually, is_stopped
-from shopease_etl.contract.tables import CLEANED_TABLES, GENERATIONS, KEYS, QUARANTINE
+from lakes import KEYS
+from shopease_etl.contract.layout import GENERATIONS, QUARANTINE
+from shopease_etl.contract.tables import CLEANED_TABLES
 
 FORMER: Final = "the former"
 NEW: Final = "the new"
@@ -38,7 +40,7 @@ _REVENUE: Final = ("query", "SELECT SUM(total_revenue) AS revenue FROM shopease_
 _OURS: Final = "pg_stat_activity WHERE datname = current_database() AND application_name = 'shopease'"
 # how it is told that something could not be tidied up
 _UNTOLD: Final = "manifest could not be written"
-_TOLD_LEFT: Final = ("stays behind", "stay behind", "not given back")
+_TOLD_LEFT: Final = ("stays behind", "stay behind", "not released")
 # Of several sales with one id the latest counts, of those that tie the greatest record. The sample's text columns that
 # are numbers are numbers.
 _TRUE_REVENUE: Final = """

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts import Account
+from lakes import KEYS
 from memory_store import MemoryStore
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.lake.cleanup import (
     OwnedObjects,
@@ -27,7 +28,7 @@ from shopease_etl.lake.store import LakeStore, UnfinishedUpload, Upload, open_st
 MANIFEST: Final = "_runs/20260102T030405.000006Z-0abc.json"
 STRAYS: Final = ("bronze/customers/mine.csv", "gold/notes.txt", "silver/customers/customers_cleaned.csv.bak")
 OTHERS: Final = ("athena-results/1.csv", "_runs/old/x.json", "_runs/notes.txt", "bronze.csv", "mine/x", *STRAYS)
-ALL: Final = tables.LAYERS
+ALL: Final = layout.LAYERS
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -43,7 +44,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> LakeStore:
 
 def filled(store: LakeStore) -> LakeStore:
     """The store with a whole lake, manifests, and what others put beside it."""
-    for key in (*tables.KEYS, MANIFEST, *OTHERS):
+    for key in (*KEYS, MANIFEST, *OTHERS):
         put_stream(store, key, [key.encode()])
     return store
 
@@ -54,8 +55,8 @@ def keys(store: LakeStore) -> set[str]:
 
 def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
     found = owned_objects(filled(store), ALL, everything=True)
-    assert {item.key for item in found.objects} == {*tables.KEYS, MANIFEST}
-    assert found.bytes == sum(map(len, (*tables.KEYS, MANIFEST)))
+    assert {item.key for item in found.objects} == {*KEYS, MANIFEST}
+    assert found.bytes == sum(map(len, (*KEYS, MANIFEST)))
     assert found.strays == len(STRAYS) + 2
     assert json.loads(json.dumps(asdict(found)))["objects"][0]["key"].startswith("gold/")
     delete_objects(store, found.objects)
@@ -64,12 +65,12 @@ def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
 
 
 def test_layers_are_deleted_apart_and_keep_the_manifests(store: LakeStore) -> None:
-    found = owned_objects(filled(store), [tables.SILVER, tables.GOLD], everything=False)
-    assert {item.key for item in found.objects} == {key for key in tables.KEYS if key.startswith(("silver/", "gold/"))}
+    found = owned_objects(filled(store), [layout.SILVER, layout.GOLD], everything=False)
+    assert {item.key for item in found.objects} == {key for key in KEYS if key.startswith(("silver/", "gold/"))}
     assert found.strays == 2
     delete_objects(store, found.objects)
-    gone = {key for key in tables.KEYS if key.startswith(("silver/", "gold/"))}
-    assert keys(store) == {*tables.KEYS, MANIFEST, *OTHERS} - gone
+    gone = {key for key in KEYS if key.startswith(("silver/", "gold/"))}
+    assert keys(store) == {*KEYS, MANIFEST, *OTHERS} - gone
 
 
 def test_no_layer_is_nothing(store: LakeStore) -> None:
@@ -78,7 +79,7 @@ def test_no_layer_is_nothing(store: LakeStore) -> None:
 
 
 def test_a_layer_that_is_none_is_refused(store: LakeStore) -> None:
-    with pytest.raises(ConfigurationError, match="athena-results is no layer"):
+    with pytest.raises(ConfigurationError, match="athena-results is not a layer"):
         owned_objects(store, ["athena-results"], everything=False)
 
 
@@ -89,9 +90,9 @@ def test_the_lock_is_no_stray(tmp_path: Path) -> None:
 
 
 def test_the_lease_is_no_stray_and_stays(store: LakeStore) -> None:
-    put_stream(store, tables.LEASE, [b"{}"])
+    put_stream(store, layout.LEASE, [b"{}"])
     assert owned_objects(store, ALL, everything=True) == OwnedObjects((), 0, 0)
-    assert not is_own(tables.LEASE)
+    assert not is_own(layout.LEASE)
 
 
 @pytest.mark.parametrize("layer", ["gold", "silver", "quarantine", "bronze", "_runs"])
@@ -115,7 +116,7 @@ def test_what_is_made_of_another_goes_first_and_manifests_last(tmp_path: Path, l
 def test_what_is_not_the_lakes_own_is_never_deleted(store: LakeStore, key: str) -> None:
     put_stream(store, key, [b"mine"])
     put_stream(store, MANIFEST, [b"{}"])
-    with pytest.raises(ConfigurationError, match="stays"):
+    with pytest.raises(ConfigurationError, match="is not deleted"):
         delete_objects(store, store.list(""))
     assert keys(store) == {key, MANIFEST}
 
@@ -126,7 +127,7 @@ def test_only_datasets_and_manifests_are_own(key: str) -> None:
         key.startswith("_runs/") and key.endswith(".json") and key.count("/") == 1 and len(key) > len("_runs/.json")
     )
     assert is_own(key) == manifest
-    assert all(is_own(own) and not is_own(f"{own}/{key}") and not is_own(f"x{own}") for own in tables.KEYS)
+    assert all(is_own(own) and not is_own(f"{own}/{key}") and not is_own(f"x{own}") for own in KEYS)
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_an_upload_is_young_by_the_clock(store: LakeStore, begun: Callable[[str]
 def test_uploads_of_others_are_never_aborted(store: LakeStore, begun: Callable[[str], Upload]) -> None:
     begun("mine/x")
     begun(MANIFEST)
-    with pytest.raises(ConfigurationError, match="stays"):
+    with pytest.raises(ConfigurationError, match="is not deleted"):
         abort_uploads(store, store.unfinished_uploads())
     assert len(list(store.unfinished_uploads())) == 2
     abort_uploads(store, [UnfinishedUpload(MANIFEST, "gone", 0)])

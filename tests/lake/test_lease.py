@@ -11,7 +11,7 @@ import pytest
 
 from accounts import Account
 from leases import SHORT, holder, lease_in, refusal
-from shopease_etl.contract.tables import LEASE
+from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.lock.lease import SLACK, Lease, leased
 from shopease_etl.lake.s3 import S3Store
@@ -38,7 +38,7 @@ def test_one_holds_it_and_the_next_gets_it_when_it_is_given_back(server: str, re
     store = S3Store(new_bucket(), "lake")
     with leased(store, holder("first"), 60) as lease:
         error = refusal(store)
-        assert "first on somewhere, process 4711, since 2024-01-02T03:04:05+00:00; it is free in 6" in str(error)
+        assert "first on somewhere, process 4711, since 2024-01-02T03:04:05+00:00; its lock expires in 6" in str(error)
         assert (error.exit_code, error.hint) == (75, "wait until it has ended, then try again")
         lease.require()
         assert lease_in(store)["run_id"] == "first"
@@ -90,7 +90,7 @@ def test_a_dead_holders_runs_out_by_the_servers_clock(store: S3Store, caplog: py
     dead = Lease(store, holder("dead"), SHORT)
     with caplog.at_level(logging.INFO):
         dead._put(None)
-        assert "free in" in str(refusal(store))
+        assert "expires in" in str(refusal(store))
         until = time.monotonic() + 30
         while True:
             try:
@@ -114,7 +114,7 @@ def test_one_known_to_be_dead_is_not_waited_for(store: S3Store) -> None:
 
 def test_what_another_has_taken_is_lost_for_good_and_stays_his(store: S3Store) -> None:
     second = holder("second")
-    told = r"has lost the lake.*: another run holds the lake: second on"
+    told = r"has lost the lock.*: another run holds the lake: second on"
     with leased(store, holder("first"), 60) as lease:
         Lease(store, second, 60)._put(str(lease._etag))
         with pytest.raises(LakeLockedError, match=told):
@@ -137,7 +137,7 @@ def test_the_thread_that_renews_tells_of_a_loss(store: S3Store, caplog: pytest.L
     with leased(store, holder("first"), SHORT):
         write(store, b"{}")
         until = time.monotonic() + 30
-        while "has lost the lake" not in caplog.text:
+        while "has lost the lock" not in caplog.text:
             assert time.monotonic() < until
             time.sleep(0.02)
     assert lease_in(store) == {}
@@ -146,7 +146,7 @@ def test_the_thread_that_renews_tells_of_a_loss(store: S3Store, caplog: pytest.L
 def test_one_that_was_deleted_is_lost_for_another_may_have_had_the_lake(store: S3Store) -> None:
     with leased(store, holder("first"), 60) as lease:
         store.delete([LEASE])
-        with pytest.raises(LakeLockedError, match="has lost the lake"):
+        with pytest.raises(LakeLockedError, match="has lost the lock"):
             lease.require()
         assert lease_in(store) is None
 
@@ -172,7 +172,7 @@ def test_what_is_no_lease_is_told_and_left_alone(store: S3Store, garbage: bytes 
     body = garbage if isinstance(garbage, bytes) else json.dumps({**whole, **garbage}).encode()
     write(store, body)
     error = refusal(store)
-    assert str(error) == f"s3://{store.bucket}/lake/_runs/.lease is no lock that this version of shopease reads"
+    assert str(error) == f"this version of shopease cannot read the lock s3://{store.bucket}/lake/_runs/.lease"
     assert "delete it" in str(error.hint)
     found = store.tagged(LEASE)
     assert found

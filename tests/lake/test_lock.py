@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.lake.lock.file import held
+from shopease_etl.lake.lock.file import locked_file
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from shopease_etl.lake.lock.file import held
-with held(Path(sys.argv[1]), "first", "of the first"):
+from shopease_etl.lake.lock.file import locked_file
+with locked_file(Path(sys.argv[1]), "first", "of the first"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -30,13 +30,13 @@ def test_a_second_process_is_told_who_holds_it_and_gets_it_when_the_first_is_kil
         assert first.stdout.readline() == "held\n"
         with (
             pytest.raises(LakeLockedError, match=rf"first on .*, process {first.pid}, since") as caught,
-            held(path, "x"),
+            locked_file(path, "x"),
         ):
             pass
         assert caught.value.exit_code == 75
         first.kill()
         first.wait()
-        with held(path, "second", "of the second") as former:
+        with locked_file(path, "second", "of the second") as former:
             assert former
             assert (former.run_id, former.pid, former.token) == ("first", first.pid, "of the first")
             assert '"of the second"' in path.read_text()
@@ -44,9 +44,9 @@ def test_a_second_process_is_told_who_holds_it_and_gets_it_when_the_first_is_kil
 
 
 def test_it_is_given_back_after_an_error(path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), held(path, "x"):
+    with pytest.raises(ZeroDivisionError), locked_file(path, "x"):
         raise ZeroDivisionError
-    with held(path, "y") as former:
+    with locked_file(path, "y") as former:
         assert former is None
         assert '"y"' in path.read_text()
     assert not path.exists()
@@ -60,8 +60,8 @@ def test_it_is_given_back_after_an_error(path: Path) -> None:
 def test_what_tells_no_holder_is_passed_over(path: Path, garbage: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(garbage)
-    with held(path, "x") as former:
+    with locked_file(path, "x") as former:
         assert former is None
         path.write_bytes(garbage)
-        with pytest.raises(LakeLockedError, match=r"^another run holds the lake$"), held(path, "y"):
+        with pytest.raises(LakeLockedError, match=r"^another run holds the lake$"), locked_file(path, "y"):
             pytest.fail("two hold the lock")

@@ -1,7 +1,6 @@
 """What a run wrote is published all at once, or by the next command, or not at all."""
 
 import json
-import signal
 from pathlib import Path
 from typing import Final, cast
 
@@ -10,7 +9,8 @@ import pytest
 from accounts import Account
 from lakes import unfinished
 from memory_store import reopened
-from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, STORES
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import CUSTOMERS, STORES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.manifests import publication
@@ -18,9 +18,8 @@ from shopease_etl.lake.publish import publish_run, recover, sealed
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import LakeStore, open_store, put_stream
 from shopease_etl.operations.status import status
-from shopease_etl.signals import deliver
 
-BRONZE, SILVER, GOLD = CUSTOMERS.bronze_key, CUSTOMERS.silver_key, GOLD_TABLES[0].key
+BRONZE, SILVER, GOLD = CUSTOMERS.bronze_key, CUSTOMERS.silver_key, DAILY_SALES_SUMMARY.key
 OBJECTS = {BRONZE: b"a\n1\n", SILVER: b"b\n22\n", GOLD: b"PAR1"}
 MANIFEST = {"run_id": "20261123T000000.000000Z-0000", "status": "running", "stages": ["x"], "published": True}
 MANIFEST_KEY = f"_runs/{MANIFEST['run_id']}.json"
@@ -101,12 +100,12 @@ class Dies:
 
     def __init__(self, pending: PendingStore, published: int) -> None:
         self.waiting = pending.waiting
-        self.tickets = pending.tickets
-        self._sinks = list(pending._waiting.values())[:published]
+        self.pending_writes = pending.pending_writes
+        self._writers = list(pending._waiting.values())[:published]
 
     def publish(self) -> None:
-        for sink in self._sinks:
-            sink.publish()
+        for writer in self._writers:
+            writer.publish()
         raise SystemExit
 
 
@@ -148,22 +147,6 @@ def test_what_is_lost_of_a_publication_is_told_and_not_claimed(
     assert json.loads(store.read(MANIFEST_KEY))["published"] is False
 
 
-def test_an_interrupt_waits_until_all_is_published(store: LakeStore, pending: PendingStore) -> None:
-    write_all(pending)
-    publish = pending.publish
-
-    def interrupted() -> None:
-        signal.raise_signal(signal.SIGINT)
-        publish()
-
-    pending.publish = interrupted  # type: ignore[method-assign]
-    publish_run(store, pending, MANIFEST)
-    assert seen(store) == OBJECTS
-    with pytest.raises(KeyboardInterrupt):
-        deliver()
-    deliver()
-
-
 @pytest.mark.parametrize("blocked", OBJECTS)
 def test_one_that_is_refused_is_left_to_the_next_command(tmp_path: Path, blocked: str) -> None:
     store = LocalStore(tmp_path / "lake")
@@ -180,7 +163,7 @@ def test_one_that_is_refused_is_left_to_the_next_command(tmp_path: Path, blocked
         publish_run(store, pending, MANIFEST)
     assert pending.is_committed
     pending.discard()
-    with pytest.raises(UnreachableError, match="published in part") as raised:
+    with pytest.raises(UnreachableError, match="partly published") as raised:
         recover(store)
     assert "_runs/.publishing-" in str(raised.value.hint)
     in_the_way.rmdir()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from commands import Shop
-from shopease_etl.contract.tables import GENERATIONS, RUNS, STORES
+from shopease_etl.contract.layout import GENERATIONS, RUNS
+from shopease_etl.contract.tables import STORES
 from shopease_etl.lake.staging import PendingStore
 from shopease_etl.lake.store import open_store, put_stream
 

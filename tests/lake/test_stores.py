@@ -107,7 +107,7 @@ def test_datasets_are_read_with_the_credentials_of_a_profile(
     monkeypatch.setenv("AWS_PROFILE", "shop")
     fresh = open_store(store.location)
     file = CsvObject(fresh, KEY, {})
-    assert [file.frame(piece).rows() for piece in file.pieces()] == [[("1",)]]
+    assert [chunk.frame().rows() for chunk in file.chunks()] == [[("1",)]]
 
 
 def test_missing_objects(store: LakeStore) -> None:
@@ -147,9 +147,9 @@ def test_what_is_half_written_is_told_and_can_be_aborted(store: LakeStore) -> No
 def test_a_file_becomes_an_object_when_it_is_published(store: LakeStore, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"a\n1\n")
     put_stream(store, KEY, [b"old"])
-    sink = store.from_file(KEY, tmp_path / "file")
+    writer = store.from_file(KEY, tmp_path / "file")
     assert store.read(KEY) == b"old"
-    sink.publish()
+    writer.publish()
     assert store.read(KEY) == b"a\n1\n"
     assert unfinished(store) in ([], [Path(store.location) / "_staging"])
 
@@ -161,10 +161,10 @@ def test_what_was_kept_comes_back_until_it_is_pruned(store: LakeStore) -> None:
     assert set(kept) == {KEY}
     if name := kept[KEY]:  # a bucket without versions keeps nothing
         store.prune(iter(["run"]))
-        store.former(KEY, name).publish()
+        store.from_kept(KEY, name).publish()
         assert store.read(KEY) == b"old"
         store.prune([])
-        with pytest.raises(DataRefusedError, match="not kept"):
+        with pytest.raises(DataRefusedError, match="no longer kept"):
             store.require_kept(KEY, name)
 
 

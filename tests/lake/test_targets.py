@@ -11,7 +11,8 @@ from typing import Final
 import pytest
 
 from commands import Shop
-from shopease_etl.contract.tables import CUSTOMERS, KEYS, STORES
+from lakes import KEYS
+from shopease_etl.contract.tables import CUSTOMERS, STORES
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore

@@ -12,6 +12,7 @@ from replicated import Cluster, cluster, primary, standby
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.operations.check.database import database
 from shopease_etl.operations.check.past import Past
+from shopease_etl.pipeline.wiring import source
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source.postgres import CopyOut, snapshot
@@ -47,7 +48,7 @@ def reader(owner: str) -> Iterator[str]:
 def looked_over(url: str, past: Past | None = None, **more: object) -> dict[str, CheckLine]:
     """The lines by name."""
     settings: Settings = load(database_url=url, **more)
-    lines = database(settings, lambda: existing_source(settings), past or Past())
+    lines = database(settings, lambda: existing_source(source(settings)), past or Past())
     return {line.name: line for line in lines}
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from accounts import REGION, Account, running_emulator, set_environment
 from commands import Shop
-from shopease_etl.contract.tables import JOURNAL
+from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.lake.lock import file as lock
+from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.lake.lock.holder import Holder, this_process
 from shopease_etl.lake.lock.lease import leased
 from shopease_etl.lake.s3 import S3Store
@@ -115,10 +115,10 @@ def test_a_lease_on_s3_tells_who_is_at_work(new_bucket: Callable[[], str], tmp_p
 
 def test_a_lock_file_tells_who_is_at_work_and_who_has_died(tmp_path: Path) -> None:
     location, path = str(tmp_path / "lake"), tmp_path / "lake" / "_runs" / ".lock"
-    with lock.held(path, "the-run"):
+    with locked_file(path, "the-run"):
         line = looked_over(location, tmp_path)["lake lock"]
         assert ("the-run" in line.detail, line.warning) == (True, False)
-        with pytest.raises(LakeLockedError), lock.held(path, "another"):
+        with pytest.raises(LakeLockedError), locked_file(path, "another"):
             pass
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     dead = Holder("dead-run", socket.gethostname(), int(ended.stdout), "2026-01-01")
@@ -132,7 +132,7 @@ def test_a_lock_file_tells_who_is_at_work_and_who_has_died(tmp_path: Path) -> No
 
 def test_a_lock_held_on_another_machine_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "lake" / "_runs" / ".lock"
-    with lock.held(path, "the-run"):
+    with locked_file(path, "the-run"):
         path.write_text(json.dumps(asdict(Holder("the-run", "another-host", 1, "2026-01-01"))))
         assert "the-run" in looked_over(str(tmp_path / "lake"), tmp_path)["lake lock"].detail
 

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from commands import SHOPEASE, Shop, end
 from shopease_etl.operations.schedule import Request
 from shopease_etl.operations.schedule.cron import cron_schedule, merged
-from shopease_etl.operations.schedule.times import irregular
 from shopease_etl.settings import load
 
 TODAY = date(2027, 1, 1)
@@ -78,9 +77,8 @@ def is_time(command: str, moment: datetime) -> bool:
 def test_cron_runs_once_on_every_day_that_has_the_time_once(at: time, zone: str, machine: str) -> None:
     wanted = request(at, zone)
     fired = firings(cron_schedule(wanted, ZoneInfo(machine)).files[0].text, machine)
-    odd = irregular(at, wanted.zone, TODAY)
-    days = [TODAY + timedelta(days=number) for number in range(1, 364)]
-    regular = [day for day in days if day not in (*odd.skipped, *odd.repeated)]
+    odd = {*wanted.skipped_days(), *wanted.repeated_days()}
+    regular = [day for number in range(1, 364) if (day := TODAY + timedelta(days=number)) not in odd]
     expected = {datetime.combine(day, at, wanted.zone).astimezone(UTC) for day in regular}
     assert sorted(moment for moment in fired if moment.astimezone(wanted.zone).date() in regular) == sorted(expected)
 
@@ -197,8 +195,8 @@ def test_the_scheduled_command_carries_flags_and_no_secret(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--at", "24:00"), "no time of day"),
-        (("--timezone", "Europe/Bonn"), "no time zone"),
+        (("--at", "24:00"), "is not a valid time"),
+        (("--timezone", "Europe/Bonn"), "is not a time zone"),
         (("--install",), "cannot ask for confirmation"),
         (("--install", "--json"), "cannot ask for confirmation"),
     ],

@@ -12,7 +12,7 @@ import rich.console
 
 from commands import Shop, copy_of, execute
 from shopease_etl.cli.status_command import StatusView, sparkline
-from shopease_etl.lake.lock import file as lock
+from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.store import open_store
 from shopease_etl.operations.status import problem, status
@@ -101,7 +101,7 @@ def test_the_exit_code_is_1_when_the_last_run_failed_or_the_data_is_old(sales: s
         assert (told.code, told.document["runs"][0]["status"]) == (1, "failed")
         assert "stores is missing" in told.document["problem"]
         assert "stores is missing" in shop.run("status").stdout
-    shop.run("status", "--max-age", "26").failed(2, "'26' is not a length of time")
+    shop.run("status", "--max-age", "26").failed(2, "'26' is not a duration")
 
 
 def test_a_run_under_way_is_no_problem_and_one_that_died_is(shop: Shop, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_run_under_way_is_no_problem_and_one_that_died_is(shop: Shop, tmp_path
     (runs / f"{document['run_id']}.json").write_text(json.dumps(document))
     store, path = open_store(str(tmp_path / "lake")), runs / ".lock"
     assert "died" in str(status(store, store.lock(tmp_path).status()).problem)
-    with lock.held(path, str(document["run_id"])):
+    with locked_file(path, str(document["run_id"])):
         held = store.lock(tmp_path).status()
         found = status(store, held)
         assert (found.problem, str(document["run_id"]) in str(found.under_way)) == (None, True)

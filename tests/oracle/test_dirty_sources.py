@@ -20,11 +20,11 @@ from psycopg import sql
 from test_oracle import PARQUET_TYPES, SCHEMAS
 
 from commands import database
+from lakes import given_pipeline
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
 from shopease_etl.report import RunResult
-from shopease_etl.settings import load
 from shopease_etl.transform import memory
 from tally import Tally
 
@@ -68,8 +68,7 @@ def expected_of(bronze: dict[str, bytes], zone: str, run_id: str) -> Expected:
 
 
 def run(source: DirtySource, url: str, folder: Path) -> RunResult:
-    settings = load(home=folder, lake=str(folder / "lake"), database_url=url, business_timezone=source.zone)
-    return pipeline.run(plan.plan_all(skip_crawl=True), settings)
+    return pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(url, folder, business_timezone=source.zone))
 
 
 def assert_same_csv(found: bytes, expected: bytes) -> None:

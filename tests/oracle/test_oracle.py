@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
-from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES, GoldTable, Table
+from lakes import given_pipeline
+from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.tables import CLEANED_TABLES, TABLES, Table
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
 from shopease_etl.report import DatasetResult, RunResult
 from shopease_etl.sample import write_sample
-from shopease_etl.settings import load
 from shopease_etl.source import embedded
 
 HERE: Final = Path(__file__).parent
@@ -145,8 +146,8 @@ def outcome(
     folder = tmp_path_factory.mktemp(scenario.name)
     lake = folder / "lake"
     with filled(scenario, database_url, folder) as (url, database):
-        settings = load(home=folder, lake=str(lake), database_url=url, business_timezone=scenario.timezone)
-        run = pipeline.run(plan.plan_all(skip_crawl=True), settings, consent=plan.Consent(to_rejects=True))
+        shop = given_pipeline(url, folder, business_timezone=scenario.timezone)
+        run = pipeline.run(plan.plan_all(skip_crawl=True), shop, overrides=plan.Consent(to_rejects=True))
         database.execute(sql.SQL("SET TimeZone = {}").format(scenario.timezone))
         for script in SCRIPTS:
             execute(database, script)
@@ -220,16 +221,16 @@ def test_quarantine_equals_the_oracle(outcome: Outcome, cleaned: Table) -> None:
     assert_same(read_csv(outcome, cleaned.quarantine_key, names), expected, names)
 
 
-@pytest.mark.parametrize("gold", GOLD_TABLES, ids=lambda table: table.name)
-def test_gold_equals_the_oracle(outcome: Outcome, gold: GoldTable) -> None:
+@pytest.mark.parametrize("gold", GOLD, ids=lambda table: table.name)
+def test_gold_equals_the_oracle(outcome: Outcome, gold: GoldDataset) -> None:
     found = pq.read_table(outcome.lake / gold.key)
     expected = outcome.rows(sql.SQL("SELECT * FROM {}").format(sql.Identifier(gold.name)))
     columns = [column.to_pylist() for column in found.columns]
     assert_same(list(zip(*columns, strict=True)), expected, found.schema.names)
 
 
-@pytest.mark.parametrize("gold", GOLD_TABLES, ids=lambda table: table.name)
-def test_gold_has_the_types_of_the_contract(outcome: Outcome, gold: GoldTable) -> None:
+@pytest.mark.parametrize("gold", GOLD, ids=lambda table: table.name)
+def test_gold_has_the_types_of_the_contract(outcome: Outcome, gold: GoldDataset) -> None:
     file = pq.ParquetFile(outcome.lake / gold.key)
     columns = [file.schema.column(index) for index in range(len(file.schema))]
     types = [PARQUET_TYPES[column.physical_type, str(column.logical_type)] for column in columns]
@@ -237,8 +238,8 @@ def test_gold_has_the_types_of_the_contract(outcome: Outcome, gold: GoldTable) -
     assert found == SCHEMAS[gold.name].split()
 
 
-@pytest.mark.parametrize("gold", GOLD_TABLES, ids=lambda table: table.name)
-def test_gold_is_zstd_with_statistics(outcome: Outcome, gold: GoldTable) -> None:
+@pytest.mark.parametrize("gold", GOLD, ids=lambda table: table.name)
+def test_gold_is_zstd_with_statistics(outcome: Outcome, gold: GoldDataset) -> None:
     metadata = pq.ParquetFile(outcome.lake / gold.key).metadata
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     chunks = [group.column(index) for group in groups if group.num_rows for index in range(group.num_columns)]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shopease_etl.contract.tables import CUSTOMERS, DAILY_SALES_SUMMARY, PRODUCTS, STORES, TRANSACTIONS, Table
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS, Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import put_stream
@@ -26,7 +27,8 @@ from shopease_etl.pipeline.guards import (
     require_no_shrink,
 )
 from shopease_etl.pipeline.plan import Consent
-from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult
+from shopease_etl.pipeline.wiring import RunLimits
+from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult, Status
 from shopease_etl.source.postgres import SourceTable
 
 NO_SAMPLE: Mapping[str, str | None] = {}
@@ -204,7 +206,7 @@ def test_rejected_rows_are_told_first_and_are_not_missed_where_they_are_allowed(
         found = []
         for stage in stages:
             try:
-                require_consent(before, stage, stages, consent, max_shrink=0.2, max_rejected=0.5)
+                require_consent(before, stage, stages, consent, RunLimits(None, None, None, shrink=0.2, rejected=0.5))
             except DataRefusedError as error:
                 found.append(str(error).partition(":")[0])
         return found
@@ -265,7 +267,7 @@ class Lake(LocalStore):
         source = SourceInfo("h", "d", "16", "s", {}, columns) if columns is not None else None
         sums = stages[-1].reconciliation if stages else {}
         moment = "2024-01-01T00:00:00+00:00"
-        run = RunResult(run_id, "failed", moment, moment, "0", stages, sums, source, "crawl failed", published)
+        run = RunResult(run_id, Status.FAILED, moment, moment, "0", stages, sums, source, "crawl failed", published)
         document = {**asdict(run), "stages": [asdict(stage) for stage in stages]}
         put_stream(self, f"_runs/{run_id}.json", [json.dumps(document, default=str).encode()])
         for item in (item for stage in stages for item in stage.datasets):

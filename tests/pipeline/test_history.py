@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands import Shop, end, hashes
-from shopease_etl.contract.tables import CUSTOMERS, GENERATIONS, RUNS, STORES, TRANSACTIONS
+from shopease_etl.contract.layout import GENERATIONS, RUNS
+from shopease_etl.contract.tables import CUSTOMERS, STORES, TRANSACTIONS
 from shopease_etl.lake.manifests import next_run_id, recorded_datasets, run_keys
 from shopease_etl.lake.publish import write_manifest
 from shopease_etl.lake.store import LakeStore, open_store, put_stream
-from shopease_etl.pipeline.history import prune
-from shopease_etl.settings import load
+from shopease_etl.pipeline.recovery import prune
+from shopease_etl.pipeline.wiring import Retention
 
 TIME = "2026-11-28T00:00:00+00:00"
 
@@ -45,7 +46,7 @@ def run_of(store: LakeStore, *keys: str) -> str:
 
 
 def test_manifests_that_objects_or_former_lakes_need_stay(store: LakeStore) -> None:
-    chosen = load(keep_manifests=2, keep_generations=1)
+    kept = Retention(generations=1, manifests=2)
     everything = (STORES.bronze_key, CUSTOMERS.bronze_key, TRANSACTIONS.bronze_key)
     oldest = run_of(store, *everything)
     former = run_of(store, CUSTOMERS.bronze_key)  # what the last generation goes back to
@@ -54,12 +55,12 @@ def test_manifests_that_objects_or_former_lakes_need_stay(store: LakeStore) -> N
     failed = [run_of(store) for _ in range(4)]
     put_stream(store, f"{RUNS}/notes.json", [b"mine"])
     before = recorded_datasets(store)
-    prune(store, chosen)
+    prune(store, kept)
     left = [key.removeprefix(f"{RUNS}/").removesuffix(".json") for key in run_keys(store)]
     assert left == ["notes", oldest, former, last, *failed[-2:]]
     assert recorded_datasets(store) == before
     assert before[STORES.bronze_key].run_id == oldest
-    prune(store, chosen)
+    prune(store, kept)
     assert len(run_keys(store)) == len(left)
 
 

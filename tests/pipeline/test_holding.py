@@ -15,15 +15,15 @@ import pytest
 
 from accounts import Account
 from leases import lease_in
-from shopease_etl.contract.tables import LEASE
+from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.s3 import S3Store
-from shopease_etl.lake.store import private_path
 from shopease_etl.operations.status import status
-from shopease_etl.pipeline.housekeeping import find_garbage, holding, tidy
-from shopease_etl.pipeline.wiring import lake_store
-from shopease_etl.settings import Settings, load
+from shopease_etl.pipeline.cleanup import find_garbage
+from shopease_etl.pipeline.recovery import recover
+from shopease_etl.pipeline.wiring import Pipeline, lake_store
+from shopease_etl.settings import load
 
 BRONZE: Final = "bronze/customers/customers.csv"
 HOLDER: Final = """
@@ -33,14 +33,13 @@ from pathlib import Path
 import polars  # its handler of SIGINT restarts what Ctrl-C should end
 
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.pipeline.housekeeping import holding
-from shopease_etl.pipeline.wiring import lake_store
+from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 lake, home, who, seconds, wait = sys.argv[1:]
-settings = load(lake=lake, home=Path(home), lease_seconds=float(seconds))
+shop = Pipeline.from_settings(load(lake=lake, home=Path(home), lease_seconds=float(seconds)))
 try:
-    with holding(lake_store(settings), settings, who, wait=float(wait)) as hold:
+    with shop.lock(who, wait=float(wait)) as hold:
         print("held", flush=True)
         sys.stdin.readline()
         hold.require()
@@ -54,30 +53,28 @@ import os, signal, sys
 from pathlib import Path
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import PendingStore
-from shopease_etl.lake.store import private_path, put_stream
-from shopease_etl.pipeline.wiring import lake_store
+from shopease_etl.lake.store import put_stream
+from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 lake, home = sys.argv[1:]
-settings = load(lake=lake, home=Path(home))
-store = lake_store(settings)
-pending = PendingStore(store, private_path(settings.home, "spool", store.location))
+shop = Pipeline.from_settings(load(lake=lake, home=Path(home)))
+pending = PendingStore(shop.lake, shop.spool)
 put_stream(pending, "bronze/customers/customers.csv", [b"new"])
 begun = pending.upload("bronze/stores/stores.csv")
 begun.write(b"half")
 pending.publish = lambda: os.kill(os.getpid(), signal.SIGKILL)
-publish_run(store, pending, {"run_id": "r", "status": "running", "published": True})
+publish_run(shop.lake, pending, {"run_id": "r", "status": "running", "published": True})
 """
 CROWD: Final = """
 import sys, time
 from pathlib import Path
-from shopease_etl.pipeline.housekeeping import holding
-from shopease_etl.pipeline.wiring import lake_store
+from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 lake, home, who, diary = sys.argv[1:]
-settings = load(lake=lake, home=Path(home))
-with holding(lake_store(settings), settings, who, wait=120):
+shop = Pipeline.from_settings(load(lake=lake, home=Path(home)))
+with shop.lock(who, wait=120):
     for word in ("in", "out"):
         with open(diary, "a") as file:
             file.write(f"{who} {word}\\n")
@@ -91,8 +88,8 @@ def bucket(account: Account) -> str:
     return f"s3://{account.new_bucket()}/lake"
 
 
-def settings_of(lake: str, home: Path, seconds: float = 60) -> Settings:
-    return load(lake=lake, home=home, lease_seconds=seconds)
+def shop_of(lake: str, home: Path, seconds: float = 60) -> Pipeline:
+    return Pipeline.from_settings(load(lake=lake, home=home, lease_seconds=seconds))
 
 
 def opened(lake: str) -> S3Store:
@@ -136,7 +133,7 @@ def test_of_two_processes_one_has_the_lake(bucket: str, tmp_path: Path, homes: t
             refusal = line(second)
             told = f"another run holds the lake: first on {socket.gethostname()}, process {first.pid}, since"
             assert refusal.startswith(told)
-            assert ("it is free in" in refusal) == (homes[0] != homes[1])
+            assert ("its lock expires in" in refusal) == (homes[0] != homes[1])
             assert second.wait(30) == 75
         assert go_on(first) == "still held"
         assert first.wait(30) == 0
@@ -171,7 +168,7 @@ def test_a_suspended_holder_loses_it_and_does_not_take_it_from_the_next(bucket: 
             first.send_signal(signal.SIGCONT)
             told = f"another run holds the lake: second on {socket.gethostname()}, process {second.pid}, since"
             assert told in (lost := go_on(first))
-            assert lost.startswith("this run has lost the lake")
+            assert lost.startswith("this run has lost the lock")
             assert first.wait(30) == 75
             assert lease_in(opened(bucket))["token"] == before
             assert go_on(second) == "still held"
@@ -182,8 +179,8 @@ def test_a_killed_holder_is_known_at_once_where_it_ran_and_waited_for_elsewhere(
     with process(bucket, tmp_path / "a", "first", seconds=3) as first:
         assert line(first) == "held"
         first.kill()
-    settings = settings_of(bucket, tmp_path / "b")
-    with pytest.raises(LakeLockedError, match="first on"), holding(opened(bucket), settings, "too early"):
+    shop = shop_of(bucket, tmp_path / "b")
+    with pytest.raises(LakeLockedError, match="first on"), shop.lock("too early"):
         pytest.fail("two hold the lake")
     with process(bucket, tmp_path / "b", "elsewhere", seconds=600, wait=60) as second:
         assert line(second) == "held"
@@ -194,13 +191,13 @@ def test_a_killed_holder_is_known_at_once_where_it_ran_and_waited_for_elsewhere(
 
 
 def test_the_lock_of_another_machine_in_a_shared_home_proves_no_death(bucket: str, tmp_path: Path) -> None:
-    settings = settings_of(bucket, tmp_path, 600)
+    shop = shop_of(bucket, tmp_path, 600)
     with process(bucket, tmp_path, "first", seconds=600) as first:
         assert line(first) == "held"
         first.kill()
-    path = opened(bucket).lock(settings.home).path
+    path = opened(bucket).lock(shop.home).path
     path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere"}))
-    with pytest.raises(LakeLockedError, match="first on"), holding(opened(bucket), settings, "second"):
+    with pytest.raises(LakeLockedError, match="first on"), shop.lock("second"):
         pytest.fail("two hold the lake")
 
 
@@ -221,13 +218,12 @@ def test_who_waits_is_told_once_for_whom_and_gets_it(kind: str, tmp_path: Path, 
 
 
 def test_who_has_waited_long_enough_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    settings = settings_of(str(tmp_path / "lake"), tmp_path)
-    store = lake_store(settings)
+    shop = shop_of(str(tmp_path / "lake"), tmp_path)
     begun = time.monotonic()
     with (
-        holding(store, settings, "first"),
+        shop.lock("first"),
         pytest.raises(LakeLockedError, match="first on"),
-        holding(store, settings, "second", wait=0.7),
+        shop.lock("second", wait=0.7),
     ):
         pytest.fail("two hold the lake")
     assert time.monotonic() - begun >= 0.7
@@ -251,21 +247,21 @@ def test_who_looks_at_a_lake_does_not_stumble_over_its_lock(
     bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = opened(bucket)
-    with holding(store, settings_of(bucket, tmp_path), "run"):
+    with shop_of(bucket, tmp_path).lock("run"):
         assert store.find(LEASE)
         found = status(store)
     assert (found.datasets, found.runs, caplog.text) == ((), (), "")
 
 
 def test_uploads_of_dead_runs_are_aborted_and_others_stay(bucket: str, tmp_path: Path) -> None:
-    store, settings = opened(bucket), settings_of(bucket, tmp_path)
-    with holding(store, settings, "run"):
+    store, shop = opened(bucket), shop_of(bucket, tmp_path)
+    with shop.lock("run"):
         suspended = store.upload(BRONZE)
         suspended.write(b"half")
         suspended.complete()
         store.upload("mine/x").write(b"half")
         store.upload(LEASE).write(b"half")
-        tidy(store, settings, keep_outputs=True)
+        recover(shop, keep_outputs=True)
         assert sorted(upload.key for upload in store.unfinished_uploads()) == [LEASE, "mine/x"]
         with pytest.raises(Exception, match="NoSuchUpload"):
             suspended.publish()
@@ -277,26 +273,26 @@ def test_a_cleanup_that_finishes_a_publication_leaves_nothing_of_its_run(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     location = str(tmp_path / "lake") if kind == "local" else request.getfixturevalue("bucket")
-    settings = settings_of(location, tmp_path / "home")
+    shop = shop_of(location, tmp_path / "home")
     command = [sys.executable, "-c", PUBLISHER, location, str(tmp_path / "home")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    find_garbage(settings, uploads=True, older_than=3600, layers=(), everything=False, dry_run=False)
-    store = lake_store(settings)
+    find_garbage(shop, uploads=True, older_than=3600, layers=(), everything=False, dry_run=False)
+    store = shop.lake
     assert (store.read(BRONZE), publishing(store)) == (b"new", ())
     assert not list((tmp_path / "home").glob("spool/*"))
     assert not (tmp_path / "lake" / "_staging").exists()
 
 
 def test_a_retry_keeps_what_stages_wrote_and_a_run_does_not(tmp_path: Path) -> None:
-    settings = settings_of(str(tmp_path / "lake"), tmp_path / "home")
-    store = lake_store(settings)
+    shop = shop_of(str(tmp_path / "lake"), tmp_path / "home")
+    store = shop.lake
     store.upload(BRONZE).complete()
-    copy = private_path(settings.home, "spool", store.location) / "copy"
+    copy = shop.spool / "copy"
     copy.parent.mkdir(parents=True)
     copy.touch()
     for keep, left in ((True, 1), (False, 0)):
-        with holding(store, settings, "run") as hold:
-            tidy(store, settings, keep_outputs=keep)
+        with shop.lock("run") as hold:
+            recover(shop, keep_outputs=keep)
             hold.require()
         assert len(list(store.unfinished_uploads())) == left
         assert copy.exists() == keep

@@ -18,9 +18,9 @@ from shopease_etl import __version__
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.pipeline import lineage
 from shopease_etl.pipeline.events import Events
-from shopease_etl.pipeline.lineage import listeners
 from shopease_etl.pipeline.plan import Plan, plan_all, plan_tables
-from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult
+from shopease_etl.pipeline.wiring import Pipeline
+from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult, Status
 from shopease_etl.settings import Settings, load
 
 RUN_ID: Final = "20260101T000000.000000Z-ab12"
@@ -97,14 +97,14 @@ def in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def run_of(status: str = "succeeded", error: str | None = None, **changed: Any) -> RunResult:
     """A run of `PLAN`."""
     times = ("2026-01-01T00:00:00.000+00:00", "2026-01-01T00:00:04.200+00:00")
-    usual = RunResult(RUN_ID, status, *times, "1", (EXTRACTED, CLEANED), {}, SOURCE, error)
+    usual = RunResult(RUN_ID, Status(status), *times, "1", (EXTRACTED, CLEANED), {}, SOURCE, error)
     return replace(usual, **changed)
 
 
 def tell(settings: Settings, run: RunResult, *, open_stage: str | None = None, plan: Plan = PLAN) -> None:
     """Tell lineage of a run as the pipeline does; the open stage is one that did not come to its end."""
-    events = Events(RUN_ID, *listeners(plan, settings))
-    events.run_started(run.attempt)
+    events = Events(*Pipeline.from_settings(settings).listeners)
+    events.run_started(RUN_ID, plan, run.attempt)
     for stage in run.stages:
         events.stage_started(stage.name)
         events.stage_done(stage)
@@ -214,8 +214,9 @@ def test_a_run_of_one_stage_has_its_name_and_reads_what_is_there() -> None:
 def test_gold_reads_silver() -> None:
     plan = Plan(("aggregate",), datasets=PLAN.datasets[:1])
     start = told(run_of(stages=(), published=False, status="failed", error="x"), open_stage="aggregate", plan=plan)[1]
-    inputs = plan.datasets[0].inputs
-    assert [name.split("/silver/")[1].split("/")[0] for _, name in names(start["inputs"])] == list(inputs)
+    assert [name.partition("/silver/")[2] for _, name in names(start["inputs"])] == [
+        key.removeprefix("silver/") for key in plan.datasets[0].reads
+    ]
 
 
 @pytest.mark.parametrize(
@@ -263,8 +264,8 @@ def test_a_run_that_was_interrupted_is_aborted() -> None:
 
 
 def test_a_stage_that_a_retry_found_done_is_told_of_too() -> None:
-    events = Events(RUN_ID, *listeners(PLAN, load(lineage="lineage.jsonl")))
-    events.run_started(attempt=2)
+    events = Events(*Pipeline.from_settings(load(lineage="lineage.jsonl")).listeners)
+    events.run_started(RUN_ID, PLAN, attempt=2)
     events.stage_started("clean")
     events.stage_done(CLEANED)
     events.run_ended(run_of(attempt=2))
@@ -394,7 +395,7 @@ def test_a_file_is_appended_to() -> None:
 )
 def test_what_is_neither_file_nor_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError, match="SHOPEASE_LINEAGE is not valid") as caught:
-        listeners(PLAN, load(lineage=address))
+        lineage.check_target(address)
     assert "geheim" not in f"{caught.value} {caught.value.hint}"
 
 
@@ -403,9 +404,8 @@ def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatc
     for name in [name for name in sys.modules if name.split(".")[0] == "openlineage"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "openlineage", None)
-    assert listeners(PLAN, load()) == ()
     with pytest.raises(ConfigurationError) as caught:
-        listeners(PLAN, load(lineage="lineage.jsonl"))
+        lineage.check_target("lineage.jsonl")
     assert (caught.value.exit_code, caught.value.hint) == (2, "pip install 'shopease[lineage]'")
 
 

@@ -15,12 +15,14 @@ from psycopg.conninfo import conninfo_to_dict
 
 from accounts import Account
 from commands import Shop, count, execute, hashes, is_manifest
-from lakes import KEYS, given_settings, read
+from lakes import KEYS, given_pipeline, read
 from shopease_etl import __version__
-from shopease_etl.contract.tables import CLEANED_TABLES, CUSTOMERS, GOLD_TABLES, TABLES, TRANSACTIONS
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CLEANED_TABLES, CUSTOMERS, TABLES, TRANSACTIONS
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
+from shopease_etl.pipeline.preflight import check_plan
 
 PASSWORD: Final = "pa55-w0rd-nobody-may-see"
 
@@ -89,7 +91,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def test_silver_and_gold_do_not_depend_on_the_run(sales: str, tmp_path: Path) -> None:
-    chosen = given_settings(sales, tmp_path)
+    chosen = given_pipeline(sales, tmp_path)
     whole = pipeline.run(plan.plan_all(), chosen)
     first = hashes(tmp_path / "lake")
     assert set(first) == KEYS
@@ -137,7 +139,7 @@ def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
 
 
 def test_the_manifest_tells_the_bytes_and_every_row(sales: str, tmp_path: Path) -> None:
-    run = pipeline.run(plan.plan_all(skip_crawl=True), given_settings(sales, tmp_path))
+    run = pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, tmp_path))
     lake = tmp_path / "lake"
     by_key = {item.key: item for stage in run.stages for item in stage.datasets}
     assert set(by_key) == KEYS
@@ -154,14 +156,14 @@ def test_the_manifest_tells_the_bytes_and_every_row(sales: str, tmp_path: Path) 
 
 
 def test_the_sums_agree_to_the_cent(sales: str, tmp_path: Path) -> None:
-    run = pipeline.run(plan.plan_all(skip_crawl=True), given_settings(sales, tmp_path))
+    run = pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, tmp_path))
     silver = read(tmp_path, TRANSACTIONS.silver_key)
     revenue = sum(map(Decimal, silver["total_amount"]), Decimal(0))
     sums = run.reconciliation
     assert sums["agrees"] is True
     assert (sums["silver_transactions"], sums["silver_revenue"]) == (silver.height, revenue)
     for table, column, subject in zip(
-        GOLD_TABLES, ("total_revenue", "total_revenue", "total_spent"), (None, "product_id", "customer_id"), strict=True
+        GOLD, ("total_revenue", "total_revenue", "total_spent"), (None, "product_id", "customer_id"), strict=True
     ):
         found = Decimal(pl.read_parquet(tmp_path / "lake" / table.key)[column].sum())
         assert found == sums[f"{table.name}_revenue"]
@@ -179,7 +181,7 @@ def test_extra_columns_travel_and_order_does_not_matter(bare: str, tmp_path: Pat
         "(now(), E'two\\nlines', 'A@X.ORG', ' ann  lee ', 1, 'c', 's', 7, now(), ' kept ')",
         "INSERT INTO customers (customer_id, run_id) VALUES (2, 8)",
     )
-    run = pipeline.run(plan.plan_all(), given_settings(bare, tmp_path))
+    run = pipeline.run(plan.plan_all(), given_pipeline(bare, tmp_path))
     silver = read(tmp_path, CUSTOMERS.silver_key)
     bronze = read(tmp_path, CUSTOMERS.bronze_key)
     assert silver.columns == bronze.rename({"run_id": "source_run_id"}).columns
@@ -196,7 +198,7 @@ def test_an_empty_source_gives_a_whole_empty_lake(bare: str, tmp_path: Path) -> 
     run = shop.run("run-all", "--json").done().document
     assert run["reconciliation"]["agrees"] is True
     assert set(hashes(tmp_path / "lake")) == KEYS
-    for table in GOLD_TABLES:
+    for table in GOLD:
         found = pl.read_parquet(tmp_path / "lake" / table.key)
         assert (found.columns, found.height) == ([column.name for column in table.columns], 0)
     answer = shop.run("query", "SELECT count(*) AS n FROM shopease_catalog.transactions", "--json").done().document
@@ -210,7 +212,7 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
         "INSERT INTO sale_transactions VALUES (1, 1, 1, 1, 1, 1, 'x', 'y', '2024-03-01 03:00:00+00', now()), "
         "(2, 1, 1, 1, 1, 1, 'x', 'y', '2024-07-01 03:59:59.5+00', now())",
     )
-    pipeline.run(plan.plan_all(), given_settings(bare, tmp_path, business_timezone="America/New_York"))
+    pipeline.run(plan.plan_all(), given_pipeline(bare, tmp_path, business_timezone="America/New_York"))
     silver = read(tmp_path, TRANSACTIONS.silver_key)
     assert silver["transaction_date"].to_list() == ["2024-02-29", "2024-06-30"]
     assert silver.select("year", "month", "day").row(0) == ("2024", "2", "29")
@@ -222,6 +224,6 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
 def test_a_dry_run_tells_what_the_first_stage_would_lack(tmp_path: Path) -> None:
     for stage in ("clean", "aggregate"):
         with pytest.raises(ShopeaseError, match="is not in the lake"):
-            pipeline.check_plan(plan.plan_all(stage), given_settings("postgresql://nowhere/x", tmp_path))
+            check_plan(plan.plan_all(stage), given_pipeline("postgresql://nowhere/x", tmp_path))
     with pytest.raises(ConfigurationError, match="nothing to do"):
         plan.plan_all("crawl", skip_crawl=True)

@@ -13,13 +13,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands import copy_of, execute
-from lakes import extracted, given_settings
-from shopease_etl.contract import tables
-from shopease_etl.contract.tables import CUSTOMERS, DAILY_SALES_SUMMARY, PRODUCTS, STORES, TRANSACTIONS
+from lakes import extracted, given_pipeline
+from shopease_etl.contract import layout, tables
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import Store, Upload, put_stream
@@ -35,7 +36,7 @@ Stages = tuple[StageResult, ...]
 def made(sales: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stages]:
     """A whole lake, and what the stages recorded of it."""
     folder = tmp_path_factory.mktemp("made")
-    result = pipeline.run(plan.plan_all(skip_crawl=True), given_settings(sales, folder))
+    result = pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, folder))
     return folder / "lake", result.stages
 
 
@@ -88,7 +89,7 @@ def test_what_a_run_wrote_is_counted_and_summed_again(lake: LocalStore, stages: 
     assert told["daily_sales_summary_transactions"] == len(sales)
 
 
-@pytest.mark.parametrize("layer", tables.LAYERS)
+@pytest.mark.parametrize("layer", layout.LAYERS)
 def test_an_object_that_is_not_as_it_was_written_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
     item = next(item for stage in stages for item in stage.datasets if item.layer == layer)
     path = lake.root / item.key
@@ -101,7 +102,7 @@ def test_an_object_that_is_not_as_it_was_written_is_refused(lake: LocalStore, st
     reread(lake, stages)
 
 
-@pytest.mark.parametrize("layer", tables.LAYERS)
+@pytest.mark.parametrize("layer", layout.LAYERS)
 def test_another_count_of_rows_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
     item = next(item for stage in stages for item in stage.datasets if item.layer == layer)
     wrong = with_item(stages, item.key, lambda it: replace(it, rows_out=it.rows_out + 7))
@@ -196,6 +197,7 @@ def as_polars_writes(rows: Sequence[Sequence[str | None]]) -> bytes:
     return file.getvalue()
 
 
+@settings(deadline=None)
 @given(tables_of_text, st.sampled_from([as_copy_writes, as_polars_writes]), st.integers(1, 40))
 def test_every_record_is_counted_wherever_a_block_ends(
     tmp_path_factory: pytest.TempPathFactory,

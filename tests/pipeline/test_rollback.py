@@ -14,7 +14,8 @@ import pytest
 
 from accounts import Account
 from commands import Shop, copy_of, end, execute, hashes, leftovers
-from shopease_etl.contract.tables import GENERATIONS, KEYS, RUNS
+from lakes import KEYS
+from shopease_etl.contract.layout import GENERATIONS, RUNS
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.generations import runs_to_undo, undo
 from shopease_etl.lake.store import LakeStore, open_store, put_stream
@@ -105,7 +106,7 @@ def test_a_second_rollback_goes_further_back_as_far_as_generations_are_kept(sale
         for expected in (lakes[2], lakes[1]):
             shop.run(*BACK, "--skip-crawl").done()
             assert hashes(tmp_path / "lake") == expected
-        shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more")
+        shop.run(*BACK, "--skip-crawl").failed(3, "is no longer kept")
         assert hashes(tmp_path / "lake") == lakes[1]
         assert leftovers(tmp_path / "lake") == []
 
@@ -115,9 +116,9 @@ def test_nothing_is_kept_where_nothing_is_to_be_kept(sales: str, tmp_path: Path)
     for _ in range(2):
         shop.run("run-all", "--skip-crawl").done()
     assert not (tmp_path / "lake" / GENERATIONS).exists()
-    refused = shop.run(*BACK, "--skip-crawl").failed(3, "is not kept any more").stderr
+    refused = shop.run(*BACK, "--skip-crawl").failed(3, "is no longer kept").stderr
     assert f"{tmp_path / 'lake' / GENERATIONS} has what the last SHOPEASE_KEEP_GENERATIONS runs replaced" in refused
-    assert "unless that or their manifests were deleted" in refused
+    assert "unless it or their manifests were deleted" in refused
 
 
 def test_a_bucket_without_versions_cannot_go_back(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
@@ -148,7 +149,7 @@ def test_a_version_that_is_another_object_by_now_is_not_taken_for_the_former_one
     names[stores] = f"{now['VersionId']} {names[products].partition(' ')[2]}"
     put_stream(store, key, [json.dumps(manifest).encode()])
     before = content(shop)
-    shop.run(*BACK, "--skip-crawl").failed(3, f"the former {stores} is not kept any more")
+    shop.run(*BACK, "--skip-crawl").failed(3, f"the former {stores} is no longer kept")
     assert content(shop) == before
 
 
@@ -369,7 +370,7 @@ def test_objects_that_no_undone_run_wrote_are_looked_at_too(sales: str, tmp_path
     put_stream(store, key, [first[key]])
     tampered(store, key)
     hint = shop.run(*BACK, "--skip-crawl").failed(3, key, "is not as the run").stderr.splitlines()[-1]
-    assert "`shopease run-all` makes it again" in hint
+    assert "`shopease run-all` rebuilds it" in hint
     shop.run("cleanup", "--layer", "gold", "--yes").done()
     shop.run(*BACK, "--skip-crawl").done()
     assert content(shop) == {key: data for key, data in first.items() if not key.startswith("gold/")}

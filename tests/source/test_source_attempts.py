@@ -1,4 +1,4 @@
-"""The source of the settings: attempts, each on a moment of its own, and the settings' limits on every session."""
+"""The source: attempts, each on a moment of its own, and the limits on every session."""
 
 import logging
 import socket
@@ -12,20 +12,20 @@ import pytest
 
 from commands import execute
 from conftest import eventually
-from lakes import given_settings
+from lakes import given_source
 from replicated import cluster
+from shopease_etl import cancel
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
-from shopease_etl.settings import Settings
 from shopease_etl.source import session as source
 from shopease_etl.source.postgres import Snapshot
-from shopease_etl.source.session import attempted, source_snapshot
+from shopease_etl.source.session import Source, attempted, source_snapshot
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses between attempts, which are not made."""
     made: list[float] = []
-    monkeypatch.setattr(source, "_sleep", made.append)
+    monkeypatch.setattr(cancel, "wait", made.append)
     return made
 
 
@@ -46,7 +46,7 @@ def test_each_attempt_has_a_snapshot_of_its_own(
     sales: str, tmp_path: Path, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     given, work = failing(3, SourceFaultError("the line is dead"))
-    assert attempted(given_settings(sales, tmp_path, source_attempts="4"), [], work) == 42
+    assert attempted(given_source(sales, tmp_path, source_attempts="4"), [], work) == 42
     assert len(set(given)) == 4
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     wanted = [
@@ -57,7 +57,7 @@ def test_each_attempt_has_a_snapshot_of_its_own(
 
 def test_the_pauses_grow_and_differ(sales: str, tmp_path: Path, pauses: list[float]) -> None:
     _, work = failing(9, SourceFaultError("no"))
-    attempted(given_settings(sales, tmp_path, source_attempts="10"), [], work)
+    attempted(given_source(sales, tmp_path, source_attempts="10"), [], work)
     expected = [min(2.0**number, source.LONGEST_PAUSE) for number in range(9)]
     assert all(0.75 * middle <= pause <= 1.25 * middle for pause, middle in zip(pauses, expected, strict=True))
     assert len(set(pauses)) == 9
@@ -67,7 +67,7 @@ def test_the_pauses_grow_and_differ(sales: str, tmp_path: Path, pauses: list[flo
 def test_the_last_fault_is_the_result(sales: str, tmp_path: Path, pauses: list[float], attempts: int) -> None:
     given, work = failing(99, SourceFaultError("the line is dead"))
     with pytest.raises(SourceFaultError, match="the line is dead"):
-        attempted(given_settings(sales, tmp_path, source_attempts=str(attempts)), [], work)
+        attempted(given_source(sales, tmp_path, source_attempts=str(attempts)), [], work)
     assert (len(given), len(pauses)) == (attempts, attempts - 1)
 
 
@@ -79,13 +79,13 @@ def test_what_does_not_pass_is_not_tried_again(
 ) -> None:
     given, work = failing(1, error)
     with pytest.raises(type(error)):
-        attempted(given_settings(sales, tmp_path), [], work)
+        attempted(given_source(sales, tmp_path), [], work)
     assert (len(given), pauses) == (1, [])
 
 
 @pytest.fixture
-def down(tmp_path: Path) -> Iterator[tuple[Settings, Callable[[], AbstractContextManager[str]]]]:
-    """Settings that name a server which does not run yet, with one attempt, and how to start it."""
+def down(tmp_path: Path) -> Iterator[tuple[Source, Callable[[], AbstractContextManager[str]]]]:
+    """A source whose server does not run yet, with one attempt, and how to start it."""
     with cluster() as place, socket.socket() as probe:
         folder = place.account.make_folder(place.home, "data-")
         place.done("initdb", "-D", folder, "-U", "owner", "--auth=trust", "-N")
@@ -93,25 +93,25 @@ def down(tmp_path: Path) -> Iterator[tuple[Settings, Callable[[], AbstractContex
         port = probe.getsockname()[1]
         probe.close()
         url = f"postgresql://owner@127.0.0.1:{port}/postgres"
-        settings = given_settings(url, tmp_path, source_attempts="1", source_wait="30")
-        yield settings, lambda: place.server(folder, listen_addresses="127.0.0.1", port=str(port))
+        chosen = given_source(url, tmp_path, source_attempts="1", source_wait="30")
+        yield chosen, lambda: place.server(folder, listen_addresses="127.0.0.1", port=str(port))
 
 
 def test_a_server_that_starts_late_is_waited_for(
-    down: tuple[Settings, Callable[[], AbstractContextManager[str]]], caplog: pytest.LogCaptureFixture
+    down: tuple[Source, Callable[[], AbstractContextManager[str]]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings, start = down
+    chosen, start = down
     with ThreadPoolExecutor(1) as pool:
-        result = pool.submit(attempted, settings, [], lambda moment: moment.database)
+        result = pool.submit(attempted, chosen, [], lambda moment: moment.database)
         eventually(lambda: "the source takes no connections" in caplog.text)
         with start():
             assert result.result(30) == "postgres"
 
 
 def test_a_server_that_does_not_start_is_waited_for_only_so_long(tmp_path: Path, pauses: list[float]) -> None:
-    settings = given_settings("host=127.0.0.1 port=1 user=u", tmp_path, source_wait="0.2", source_attempts="1")
+    chosen = given_source("host=127.0.0.1 port=1 user=u", tmp_path, source_wait="0.2", source_attempts="1")
     with pytest.raises(SourceDownError, match="refused") as caught:
-        attempted(settings, [], lambda _: None)
+        attempted(chosen, [], lambda _: None)
     assert "SHOPEASE_SOURCE_WAIT" in str(caught.value.hint)
     assert max(pauses) <= 0.2
 
@@ -123,7 +123,7 @@ def test_a_wait_uses_up_no_attempt(sales: str, tmp_path: Path, pauses: list[floa
         raise errors.pop(0)
 
     with pytest.raises(SourceFaultError, match="d"):
-        attempted(given_settings(sales, tmp_path, source_attempts="3"), [], work)
+        attempted(given_source(sales, tmp_path, source_attempts="3"), [], work)
     assert len(pauses) == 7
 
 
@@ -164,7 +164,7 @@ def test_the_limits_hold_for_every_session(
 ) -> None:
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
     with role_with(bare, dict.fromkeys(names, "7min")):
-        with source_snapshot(given_settings(bare, tmp_path, **given)) as moment, moment.worker() as connection:
+        with source_snapshot(given_source(bare, tmp_path, **given)) as moment, moment.worker() as connection:
             assert tuple(shown(connection, name) for name in names) == expected
             assert tuple(shown(moment._leader, name) for name in names) == expected
         with psycopg.connect(bare) as connection:
@@ -174,7 +174,7 @@ def test_the_limits_hold_for_every_session(
 def test_a_limit_of_the_role_on_transactions_ends_no_extract(bare: str, tmp_path: Path) -> None:
     with (
         role_with(bare, {"transaction_timeout": "300ms"}),
-        source_snapshot(given_settings(bare, tmp_path), lock=["stores"]) as moment,
+        source_snapshot(given_source(bare, tmp_path), lock=["stores"]) as moment,
         moment.worker() as connection,
     ):
         connection.execute("SELECT pg_sleep(0.4)")
@@ -183,8 +183,8 @@ def test_a_limit_of_the_role_on_transactions_ends_no_extract(bare: str, tmp_path
 
 def test_the_settings_name_zone_and_schema(bare: str, tmp_path: Path) -> None:
     execute(bare, "CREATE SCHEMA shop", "CREATE TABLE shop.stores (store_id int)")
-    settings: Settings = given_settings(bare, tmp_path, source_schema="shop", business_timezone="Europe/Berlin")
-    with source_snapshot(settings) as moment, moment.worker() as connection:
+    chosen = given_source(bare, tmp_path, source_schema="shop", business_timezone="Europe/Berlin")
+    with source_snapshot(chosen) as moment, moment.worker() as connection:
         assert {name: table.columns for name, table in moment.tables(["stores", "products"]).items()} == {
             "stores": ("store_id",)
         }

@@ -1,11 +1,14 @@
-"""Aggregating refuses sums that gold's types do not hold."""
+"""Aggregating refuses sums that gold's types do not hold, and datasets that do not account for all they are made of."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from shopease_etl.contract.tables import GOLD_TABLES, TRANSACTIONS
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, GOLD, PRODUCT_PERFORMANCE, GoldDataset
+from shopease_etl.contract.gold.dataset import RowTotals, SalesTotals
+from shopease_etl.contract.tables import PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import open_store, put_stream
 from shopease_etl.stages.aggregate import aggregate
@@ -58,7 +61,7 @@ def store_with(folder: Path, sales: Sequence[Sale]) -> str:
 def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale], message: str) -> None:
     store = open_store(store_with(tmp_path, sales))
     with pytest.raises(DataRefusedError) as caught:
-        aggregate(store, GOLD_TABLES, recorded={})
+        aggregate(store, GOLD, recorded={})
     assert str(caught.value) == message
     assert not list(store.list("gold/"))
 
@@ -66,4 +69,28 @@ def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale],
 def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
     sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-01-02")]
     store = open_store(store_with(tmp_path, sales))
-    assert aggregate(store, GOLD_TABLES, recorded={}).reconciliation["agrees"]
+    assert aggregate(store, GOLD, recorded={}).reconciliation["agrees"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (PRODUCT_PERFORMANCE, "product_performance does not reconcile with silver: transactions 1 instead of 2"),
+        (
+            replace(DAILY_SALES_SUMMARY, reconciles=SalesTotals("total_revenue")),
+            "daily_sales_summary does not reconcile with silver: revenue 1.00 instead of 3.00",
+        ),
+        (
+            replace(DAILY_SALES_SUMMARY, reconciles=RowTotals(PRODUCTS), inputs={PRODUCTS: ("product_id",)}),
+            "daily_sales_summary does not reconcile with silver: rows 1 instead of 0",
+        ),
+    ],
+    ids=["sales", "revenue", "rows"],
+)
+def test_a_dataset_that_loses_rows_is_refused(tmp_path: Path, dataset: GoldDataset, message: str) -> None:
+    store = open_store(store_with(tmp_path, [(1, 1, 1, "1.00", "2024-01-01"), (2, 2, 1, "2.00", "2024-01-02")]))
+    lossy = replace(dataset, formula=lambda frames: dataset.formula(frames).sort("total_revenue").head(1))
+    with pytest.raises(DataRefusedError) as caught:
+        aggregate(store, [lossy], recorded={})
+    assert str(caught.value) == message
+    assert not list(store.list("gold/"))

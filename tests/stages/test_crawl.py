@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hand_made_lake import catalogue, make_lake
-from shopease_etl.contract.tables import CUSTOMERS, GOLD_TABLES, PRODUCTS, STORES
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.report import CatalogEntry, Recorded
 from shopease_etl.warehouse.local_catalog import load
@@ -56,8 +57,8 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path, folder: str) -> None:
 @pytest.mark.parametrize(
     ("key", "cut", "command"),
     [
-        (GOLD_TABLES[0].key, 30, "shopease aggregate"),
-        (GOLD_TABLES[1].key, 10**9, "shopease aggregate"),
+        (GOLD[0].key, 30, "shopease aggregate"),
+        (GOLD[1].key, 10**9, "shopease aggregate"),
         (CUSTOMERS.silver_key, 5, "shopease clean"),
         (CUSTOMERS.bronze_key, 5, "shopease extract"),
         (STORES.bronze_key, 170, "shopease extract"),

@@ -24,7 +24,8 @@ from hand_made_lake import (
     timestamp,
 )
 from shopease_etl.contract.column_names import catalogued
-from shopease_etl.contract.tables import GOLD_TABLES, STORES, TRANSACTIONS
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import STORES, TRANSACTIONS
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.stages.query import check_output
 from shopease_etl.warehouse.schema import quoted
@@ -156,7 +157,7 @@ def test_a_plan_is_printed_line_by_line(ask: Ask) -> None:
 def test_a_broken_file_fails_only_the_queries_that_read_it(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake")
     catalogue(lake, tmp_path / "catalog.json")
-    daily, products, customers = (lake / dataset.key for dataset in GOLD_TABLES)
+    daily, products, customers = (lake / dataset.key for dataset in GOLD)
     daily.write_bytes(daily.read_bytes()[:-20])
     products.unlink()
     with (lake / TRANSACTIONS.bronze_key).open("a") as stream:
@@ -197,7 +198,7 @@ def test_a_statement_that_names_larger_files_than_allowed_is_refused(lake: Path)
 def test_a_column_named_like_a_table_is_not_one(lake: Path) -> None:
     catalog = lake.parent / "catalog.json"
     sql = "SELECT COUNT(*) AS transactions FROM shopease_catalog.daily_sales_summary"
-    size = sum((lake / gold.key).stat().st_size for gold in GOLD_TABLES)
+    size = sum((lake / gold.key).stat().st_size for gold in GOLD)
     with asked(sql, lake, catalog, max_scan=size) as result:
         assert result.reader.read_all().num_rows == 1
 

@@ -103,12 +103,14 @@ def test_invalid_database_url(dumps: Path) -> None:
 
 SLOW = """
 import sys
+from shopease_etl import cancel
 from shopease_etl.stages.restore import restore
+cancel.install()
 restore(sys.argv[1], sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_interrupted_restore_changes_nothing(tmp_path: Path, empty_database: str, number: signal.Signals) -> None:
     fifo = tmp_path / "slow.sql"
     os.mkfifo(fifo)

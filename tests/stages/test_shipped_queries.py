@@ -27,10 +27,10 @@ from hand_made_lake import (
     put,
     warehouse,
 )
+from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.tables import (
     CLEANED_TABLES,
     CUSTOMERS,
-    GOLD_TABLES,
     INVENTORY,
     PRODUCTS,
     SALES_MANAGERS,
@@ -255,7 +255,7 @@ def dirty_lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     put(root, TRANSACTIONS.bronze_key, csv_text(SALE_COLUMNS, list(dirty_sales(*DIRTY[request.param]))))
     store = LocalStore(root)
     clean(store, CLEANED_TABLES, "run", recorded={})
-    made = aggregate(store, GOLD_TABLES, recorded={})
+    made = aggregate(store, GOLD, recorded={})
     catalogue(root, root.parent / "catalog.json")
     with closing(warehouse(root, root.parent / "catalog.json").engine()) as engine:
         yield engine, Decimal(str(made.reconciliation["silver_revenue"]))

@@ -209,14 +209,17 @@ def test_a_workgroup_that_forbids_another_place_is_sent_none(account: Account) -
     assert "give the workgroup strict a result location" in str(raised.value.hint)
 
 
-def test_ctrl_c_stops_the_statement(busy: Account) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_stops_the_statement(busy: Account, number: signal.Signals) -> None:
     code = (
+        "from shopease_etl import cancel\n"
         "from shopease_etl.warehouse.athena import Athena\n"
+        "cancel.install()\n"
         f"Athena({DATABASE!r}, {WORKGROUP!r}, 's3://b/x/', timeout=60).query({ENDLESS!r})"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, env=os.environ) as child:
         eventually(lambda: states(busy) == ["RUNNING"])
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         _, stderr = child.communicate(timeout=60)
     assert b"KeyboardInterrupt" in stderr
     assert states(busy) == ["CANCELLED"]

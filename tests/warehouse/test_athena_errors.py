@@ -248,7 +248,7 @@ def test_too_many_queries_are_tried_again_as_the_same_request(script: Script, at
 
 def test_too_many_queries_for_too_long(script: Script, athena: Athena) -> None:
     script.give("StartQueryExecution", error("TooManyRequestsException", "You have exceeded the limit"))
-    with pytest.raises(UnreachableError, match="takes no more queries now") as raised:
+    with pytest.raises(UnreachableError, match="accepts no more queries now") as raised:
         athena.query("SELECT 1")
     assert raised.value.hint == "try again later"
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 import pytest
 
 from accounts import Account
-from shopease_etl.contract.tables import GOLD_TABLES, REJECTION_COLUMNS, TABLES
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import REJECTION_COLUMNS, TABLES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.warehouse.formats import declared_tables, terraform_catalog
 from shopease_etl.warehouse.glue import GlueCatalog
@@ -73,7 +74,7 @@ def test_gold_has_its_types(catalog: GlueCatalog, glue: Any) -> None:
     put(catalog, days)
     storage = glue.get_table(DatabaseName=DATABASE, Name="daily_sales_summary")["Table"]["StorageDescriptor"]
     types = {column["Name"]: column["Type"] for column in storage["Columns"]}
-    assert types == {column.name: column.type for column in GOLD_TABLES[0].columns}
+    assert types == {column.name: column.type for column in GOLD[0].columns}
     assert "parquet" in storage["InputFormat"].lower()
 
 
@@ -228,7 +229,7 @@ def test_one_that_somebody_writes_again_and_again_is_told(catalog: GlueCatalog, 
     put(catalog, TABLE)
     calls = catalog._client.meta.events
     calls.register("before-call.glue.UpdateTable", lambda **_: change(glue, found(glue), Description="mine"))
-    with pytest.raises(UnreachableError, match=f"is writing {DATABASE}.bronze_stores") as raised:
+    with pytest.raises(UnreachableError, match=f"another process is changing {DATABASE}.bronze_stores") as raised:
         put(catalog, WIDER)
     assert "shopease crawl" in str(raised.value.hint)
 

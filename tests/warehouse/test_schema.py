@@ -8,13 +8,14 @@ import pytest
 import sqlglot
 
 from shopease_etl.contract import tables
-from shopease_etl.contract.tables import GOLD_TABLES, TRANSACTIONS
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.tables import TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.warehouse.duckdb import Engine
 from shopease_etl.warehouse.schema import DATASETS, Dataset, csv_table, parquet_table, quoted, typed_view
 
-GOLD = Dataset("daily_sales_summary", GOLD_TABLES[0].key)
+GOLD = Dataset("daily_sales_summary", DAILY_SALES_SUMMARY.key)
 CUSTOMERS = Dataset("silver_customers", tables.CUSTOMERS.silver_key)
 SILVER = Dataset("silver_transactions", TRANSACTIONS.silver_key)
 

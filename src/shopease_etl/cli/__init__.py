@@ -1,11 +1,14 @@
 """The command line: each command is a function in its own file, and listed in `COMMANDS`."""
 
+import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Final
 
 import typer
 
-from shopease_etl import __version__
+from shopease_etl import __version__, cancel
 from shopease_etl.cli.check_command import check
 from shopease_etl.cli.cleanup_command import cleanup
 from shopease_etl.cli.cost_command import cost
@@ -18,7 +21,6 @@ from shopease_etl.cli.sample_command import sample
 from shopease_etl.cli.schedule_command import schedule
 from shopease_etl.cli.status_command import status
 from shopease_etl.cli.streams import prepare_streams
-from shopease_etl.signals import end_process
 
 COMMANDS: Final[Mapping[str, tuple[Callable[..., None], ...]]] = {
     "Pipeline": (run_all, retry, extract, clean, aggregate, crawl),
@@ -64,4 +66,9 @@ for panel, functions in COMMANDS.items():
 def main() -> None:
     """The entry point of the program `shopease`."""
     prepare_streams()
-    end_process(run_program(app))
+    cancel.install()
+    code = run_program(app)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)  # threads left behind in a call that hangs would hold up any other end

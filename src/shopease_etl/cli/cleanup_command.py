@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.contract.tables import LAYERS
+from shopease_etl.contract.layout import LAYERS
 from shopease_etl.wording import counted
 
 if TYPE_CHECKING:
@@ -46,11 +46,10 @@ def cleanup(
 
     Example: shopease cleanup --uploads --dry-run
     """
-    from shopease_etl.pipeline import housekeeping
+    from shopease_etl.pipeline.cleanup import delete_garbage, find_garbage
 
-    settings = context.settings
-    garbage = housekeeping.find_garbage(
-        settings,
+    garbage = find_garbage(
+        context.pipeline,
         uploads=uploads,
         older_than=older_than * 3600,
         layers=layer or (),
@@ -60,7 +59,7 @@ def cleanup(
     )
     is_deleted = _show_and_ask(context, garbage, dry_run=dry_run, yes=yes)
     if is_deleted:
-        housekeeping.delete_garbage(settings, garbage, wait=wait)
+        delete_garbage(context.pipeline, garbage, wait=wait)
     _show_done(context, garbage, is_deleted=is_deleted, dry_run=dry_run)
 
 

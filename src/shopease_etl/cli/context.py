@@ -1,6 +1,7 @@
 """What every command is given: the settings and the console."""
 
 import logging
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,14 @@ from shopease_etl.cli.options import TEXT, GlobalOptions, flag_or_env
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from shopease_etl.pipeline.wiring import Pipeline
     from shopease_etl.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 class CommandContext:
-    """The console of one command, and the settings, which are read at first use."""
+    """The console of one command, its settings and their pipeline, each made at first use."""
 
     def __init__(self, options: GlobalOptions) -> None:
         self._options = options
@@ -37,6 +39,23 @@ class CommandContext:
         chosen = ("lake", "database_url", "home", "log_format", "log_file")
         return load(**{name: getattr(self._options, name) for name in chosen})
 
+    @cached_property
+    def pipeline(self) -> "Pipeline":
+        """The pipeline of the settings; its listeners include the pings and alerts that are set."""
+        from shopease_etl.pipeline.wiring import Pipeline
+
+        shop = Pipeline.from_settings(self.settings, self.console.progress)
+        listeners = list(shop.listeners)
+        if self.settings.ping_url:
+            from shopease_etl.operations.pings import Pings
+
+            listeners.append(Pings(self.settings.ping_url.get_secret_value(), shop.secrets))
+        if self.settings.alerts:
+            from shopease_etl.operations.alerts import Alerts
+
+            listeners.append(Alerts(self.settings.alerts, shop.lake, shop.home, shop.secrets))
+        return replace(shop, listeners=tuple(listeners))
+
     @property
     def flags(self) -> "Collection[str]":
         """The names of the settings that were given as flags."""
@@ -52,6 +71,6 @@ class CommandContext:
         file = flag_or_env(options.log_file, "LOG_FILE")
         console.log_to(flag_or_env(options.log_format, "LOG_FORMAT") or TEXT, Path(file) if file else None)
         for address in (self.settings.database_url, *self.settings.alerts):
-            console.secrets.learn(address)
+            console.secrets.learn(address.get_secret_value())
         console.log_to(self.settings.log_format, self.settings.log_file)
         log.debug("settings: lake %s, home %s", self.settings.lake, self.settings.home)

@@ -1,15 +1,14 @@
-"""Where the log goes: stderr, as text or as JSON, and a file as well, with rotation."""
+"""Where the log goes: to stderr as text or JSON, and to a rotated file."""
 
-import errno
 import fcntl
 import json
 import logging
 import os
-import stat
 import sys
 import threading
 from datetime import UTC, datetime
-from itertools import pairwise
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler, WatchedFileHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,14 +21,12 @@ log = logging.getLogger(__name__)
 
 JSON: Final = "json"
 LARGEST_BYTES: Final = 10_000_000
-FORMER_FILES: Final = 5
+OLD_FILES: Final = 5
 
-# What a person has been told on stderr already is for the file only; a log of JSON has it on stderr too.
+# A message that was already printed to stderr goes only to the file; a JSON log has it on stderr too.
 PRINTED: Final = {"printed": True}
 
-_OURS: Final = "shopease_etl"
 _EXTRA: Final = ("error", "hint", "exit_code")
-_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Logs:
@@ -48,7 +45,7 @@ class Logs:
         return self._goes_to is not None and self._goes_to[0] == JSON
 
     def send(self, form: str, file: Path | None) -> None:
-        """Write the log as `text` or as `json` from now on, and to the file as well.
+        """From now on, write the log as `text` or as `json`, also to the file.
 
         Raises:
             ConfigurationError: the file cannot be opened.
@@ -56,10 +53,10 @@ class Logs:
         if self._goes_to == (form, file):
             return
         self._goes_to = (form, None)
-        # other libraries' debugging shows every header of every request, session tokens among them
-        theirs = logging.INFO if self._debug else logging.WARNING
-        logging.basicConfig(level=theirs, handlers=[self._stderr(form)], force=True)
-        logging.getLogger(_OURS).setLevel(logging.DEBUG if self._debug else logging.INFO)
+        # debug messages of other libraries show the headers of requests, with session tokens
+        level = logging.INFO if self._debug else logging.WARNING
+        logging.basicConfig(level=level, handlers=[self._stderr(form)], force=True)
+        logging.getLogger("shopease_etl").setLevel(logging.DEBUG if self._debug else logging.INFO)
         if file:
             logging.getLogger().addHandler(self._file(form, file))
         self._goes_to = (form, file)
@@ -69,8 +66,8 @@ class Logs:
 
     def _stderr(self, form: str) -> logging.Handler:
         handler = logging.StreamHandler(sys.stderr)
-        usual = logging.INFO if self._verbose or form == JSON else logging.WARNING
-        handler.setLevel(logging.DEBUG if self._debug else logging.ERROR if self._quiet else usual)
+        default = logging.INFO if self._verbose or form == JSON else logging.WARNING
+        handler.setLevel(logging.DEBUG if self._debug else logging.ERROR if self._quiet else default)
         if form == JSON:
             handler.setFormatter(JsonFormatter(self._secrets))
         else:
@@ -81,19 +78,19 @@ class Logs:
     def _file(self, form: str, file: Path) -> logging.Handler:
         handler = LogFile(file)
         handler.setLevel(logging.DEBUG if self._debug else logging.INFO)
-        timed = TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", self._secrets)
-        handler.setFormatter(JsonFormatter(self._secrets) if form == JSON else timed)
+        text = TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", self._secrets)
+        handler.setFormatter(JsonFormatter(self._secrets) if form == JSON else text)
         return handler
 
     def _uncaught(self, failure: Any) -> None:
-        """Log what Python would print of an exception that nobody can catch any more, as that of a thread."""
+        """Log an uncaught exception, such as one of a thread, that Python would print."""
         error = failure.exc_value
         if not isinstance(error, SystemExit):
             log.error("%s: %s", type(error).__name__, error, exc_info=error if self._debug else None)
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people, without secrets and escaped, with its time in UTC where the format has it."""
+    """A line for people, escaped and without secrets; times are in UTC."""
 
     def __init__(self, form: str, secrets: Secrets) -> None:
         super().__init__(form)
@@ -111,18 +108,18 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, without secrets: what every record has, and what an event or an error has besides."""
+    """One JSON object per line, without secrets: fields of every record, and those of an event or an error."""
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__()
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object; it is in ASCII, whatever the stream's encoding."""
+        """The object, in ASCII."""
         level = record.levelname.lower()
-        usual = {"time": _time(record), "level": level, "logger": record.name, "message": record.getMessage()}
+        common = {"time": _time(record), "level": level, "logger": record.name, "message": record.getMessage()}
         event = getattr(record, "event", None)
-        fields: dict[str, object] = {**usual, **(event.fields if isinstance(event, Event) else {})}
+        fields: dict[str, object] = {**common, **(event.fields if isinstance(event, Event) else {})}
         extra = {name: getattr(record, name, None) for name in _EXTRA}
         fields |= {name: value for name, value in extra.items() if value is not None}
         if record.exc_info:
@@ -131,98 +128,68 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(shown, default=str)
 
 
-class LogFile(logging.Handler):
-    """A file that several processes may append to, each line in one write; one that is full is told of once.
+class LogFile(WatchedFileHandler):
+    """A file that several processes may append to; one that another process has rotated is opened again.
 
-    A file that has grown too large is put aside when it is opened, never while it is written to.
+    It is rotated only when it is opened: logging's `RotatingFileHandler` loses lines if two processes rotate at once.
+    A disk without space is reported once and does not end the command.
 
     Raises:
-        ConfigurationError: it cannot be opened.
+        ConfigurationError: the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path.expanduser()
-        self._is_torn = self._is_told = False
+        path = path.expanduser()
+        self._has_warned = False
         try:
-            # a link is followed, so that it is not the link that is put aside; /dev/stderr has no other name
-            self._file = _opened(self._path.resolve() if self._path.is_file() else self._path)
+            # rotate the file, not a link to it; /dev/stderr is not a file and keeps its name
+            target = path.resolve() if path.is_file() else path
+            if target.is_file():
+                _rotate_if_large(target)
+            super().__init__(target, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            message = f"cannot open the log file {self._path}: {error.strerror}"
             raise ConfigurationError(
-                message, hint="set --log-file or SHOPEASE_LOG_FILE to a file in a writable folder"
+                f"cannot open the log file {path}: {error.strerror}",
+                hint="set --log-file or SHOPEASE_LOG_FILE to a file in a writable folder",
             ) from error
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append the record."""
+        """Append the record, to a new file if this one was moved or deleted."""
         try:
-            self._append(self.format(record))
-        except OSError as error:
-            if not self._is_told:
-                self._is_told = True
-                log.warning("cannot write to the log file %s: %s", self._path, error.strerror)
-        except Exception:  # noqa: BLE001 - a record that cannot be formatted: logging tells, and goes on
+            super().emit(record)
+        except OSError:
             self.handleError(record)
 
-    def _append(self, line: str) -> None:
-        before = "\n" if self._is_torn else ""
-        data = f"{before}{line}\n".encode(errors="backslashreplace")
-        written = os.write(self._file, data)
-        self._is_torn = written < len(data)
-        if self._is_torn:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging names it
+        """Warn once if the file cannot be written."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._has_warned:
+            self._has_warned = True
+            log.warning("cannot write to the log file %s: %s", self.baseFilename, error.strerror)
 
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
-        super().close()
+    def _open(self) -> TextIOWrapper:
+        # mode 0600; without waiting for the reader of a named pipe
+        def private(name: str, flags: int) -> int:
+            return os.open(name, flags | os.O_NONBLOCK, 0o600)
 
-
-def _opened(path: Path) -> int:
-    """The file to append to, after the one that was too large has been put aside."""
-    while True:
-        file = os.open(path, _FLAGS, 0o600)
-        try:
-            is_put_aside = _is_large(file) and _is_ours_to_rotate(file, path) and _put_aside(path)
-        except OSError as error:
-            # to go on with a large file is better than to have none
-            log.warning("the log file %s cannot be put aside: %s", path, error.strerror)
-            return file
-        except BaseException:
-            os.close(file)
-            raise
-        if not is_put_aside and _is_at(file, path):
-            return file
-        os.close(file)
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=private)
 
 
-def _is_large(file: int) -> bool:
-    found = os.fstat(file)
-    return stat.S_ISREG(found.st_mode) and found.st_size >= LARGEST_BYTES
-
-
-def _is_ours_to_rotate(file: int, path: Path) -> bool:
-    """Whether no other process is putting the file aside at this moment, or has just done it."""
+def _rotate_if_large(path: Path) -> None:
+    """Rename the file, unless another process is renaming it or has just done so."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return _is_at(file, path)
-
-
-def _put_aside(path: Path) -> bool:
-    names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, FORMER_FILES + 1))]
-    for name, next_name in reversed(list(pairwise(names))):
-        if name.exists():
-            name.replace(next_name)
-    return True
-
-
-def _is_at(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(file.fileno())
+            if found.st_size >= LARGEST_BYTES and os.path.samestat(found, path.stat()):
+                RotatingFileHandler(path, backupCount=OLD_FILES, encoding="utf-8", delay=True).doRollover()
+    except (BlockingIOError, FileNotFoundError):
+        return
+    except OSError as error:
+        # a large log file is better than none
+        log.warning("cannot rotate the log file %s: %s", path, error.strerror)
 
 
 def _time(record: logging.LogRecord) -> str:

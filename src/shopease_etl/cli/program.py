@@ -11,13 +11,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.options import TEXT, GlobalOptions, add_global_options, flag_or_env
 from shopease_etl.cli.streams import discard
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
-from shopease_etl.wording import reason
+from shopease_etl.wording import one_line, reason
 
 # Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds,
 # longer than a stage takes, so that each stage would add to what the one before it used.
@@ -82,10 +82,9 @@ def run_program(app: typer.Typer) -> int:
     """Run the program and return the exit code; errors of usage are reported like all others."""
     os.environ.setdefault(*_ALLOCATOR)
     try:
-        with signals.guarded():
-            return int(app(standalone_mode=False) or 0)
+        return int(app(standalone_mode=False) or 0)
     except TyperException as error:
-        message = " ".join(error.format_message().replace("Value error, ", "").split())
+        message = one_line(error.format_message().replace("Value error, ", ""))
         context = getattr(error, "ctx", None)
         usage = ConfigurationError(
             message.rstrip("."), hint=f"{context.command_path if context else 'shopease'} --help"
@@ -140,4 +139,4 @@ def _guarded(context: CommandContext, work: Callable[[CommandContext], None]) ->
         context.console.failure(failure)
         raise typer.Exit(1) from error
     finally:
-        signals.conclude()
+        cancel.conclude()

@@ -24,11 +24,12 @@ def restore(
 
     Example: shopease restore sales_db.dump --clean
     """
+    from shopease_etl.pipeline import wiring
     from shopease_etl.source.session import source_url
     from shopease_etl.stages import restore as stage
 
     settings, console = context.settings, context.console
-    with source_url(settings) as url:
+    with source_url(wiring.source(settings)) as url:
         result = stage.restore(
             dump,
             url,

@@ -1,18 +1,19 @@
 """Query results as CSV, JSON and Parquet, written batch by batch, so that memory stays bounded."""
 
+import io
 import json
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shopease_etl.atomic import replacing
 from shopease_etl.errors import UnreachableError
 
 
@@ -83,27 +84,23 @@ def write_file(reader: pa.RecordBatchReader, path: Path, output_format: str) -> 
     Raises:
         UnreachableError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        if output_format == "parquet":
-            rows = _write_parquet(reader, part)
-        else:
-            with part.open("w", encoding="utf-8", newline="") as stream:
-                rows = TEXT_WRITERS[output_format](reader, stream)
-        part.replace(path)
+        with replacing(path) as file:
+            if output_format == "parquet":
+                return _write_parquet(reader, file)
+            stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            rows = TEXT_WRITERS[output_format](reader, stream)
+            stream.detach()
+            return rows
     except OSError as error:
         raise UnreachableError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-    return rows
 
 
-def _write_parquet(reader: pa.RecordBatchReader, path: Path) -> int:
+def _write_parquet(reader: pa.RecordBatchReader, file: BinaryIO) -> int:
     names = _distinct(reader.schema.names)
     schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
     rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in reader:
             writer.write_batch(batch.rename_columns(names))
             rows += batch.num_rows

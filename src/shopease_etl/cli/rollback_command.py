@@ -29,10 +29,10 @@ def rollback(
 
     Example: shopease rollback --dry-run
     """
-    from shopease_etl.pipeline import run as pipeline
+    from shopease_etl.pipeline import rollback as pipeline
 
-    settings, console = context.settings, context.console
-    plan = pipeline.find_rollback(settings, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
+    shop, console = context.pipeline, context.console
+    plan = pipeline.find_rollback(shop, to=to, to_nothing=to_nothing, is_dry_run=dry_run, wait=wait)
     if not console.json:
         console.result(plan, lambda: _plan(plan))
     hint = "add --yes to roll back without asking, or --dry-run to show the changes"
@@ -41,7 +41,7 @@ def rollback(
             console.result(plan, lambda: "")
         console.message("Nothing changed.")
         return
-    result = pipeline.rollback(settings, plan, console.progress, skip_crawl=skip_crawl, wait=wait)
+    result = pipeline.rollback(shop, plan, skip_crawl=skip_crawl, wait=wait)
     undone = f"{counted(len(result.undone), 'run')}: {', '.join(result.undone)}"
     if console.json:
         console.result(result, lambda: "", f"rolled back {undone}")

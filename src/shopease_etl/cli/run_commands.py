@@ -1,7 +1,5 @@
 """The commands that make runs: the whole pipeline, its stages, a retry."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Annotated, Literal
 
 import typer
@@ -10,7 +8,8 @@ from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.run_summary import next_steps, run_summary
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.contract.tables import CLEANED_TABLES, GOLD_TABLES, TABLES
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.tables import CLEANED_TABLES, TABLES
 from shopease_etl.pipeline.plan import Consent, Plan, plan_all, plan_datasets, plan_tables
 from shopease_etl.report import RunResult
 
@@ -50,11 +49,10 @@ def retry(
 
     Example: shopease run-all || shopease retry
     """
-    from shopease_etl.pipeline import run as pipeline
+    from shopease_etl.pipeline.resume import resume
 
-    settings, progress = context.settings, context.console.progress
-    consent = Consent(accept_drift, allow_shrink, allow_rejects)
-    _run_and_show(context, "retry", (), lambda: pipeline.retry(settings, progress, consent=consent, wait=wait))
+    overrides = Consent(accept_drift, allow_shrink, allow_rejects)
+    _show(context, resume(context.pipeline, overrides=overrides, wait=wait))
 
 
 def extract(
@@ -112,7 +110,7 @@ def aggregate(
             "--dataset",
             metavar="NAME",
             help="Only this dataset; repeatable.",
-            autocompletion=options.completion(dataset.name for dataset in GOLD_TABLES),
+            autocompletion=options.completion(dataset.name for dataset in GOLD),
         ),
     ] = None,
     allow_shrink: options.AllowShrink = False,
@@ -141,35 +139,28 @@ def crawl(
 
 def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> None:
     """Check what a run needs at its start, and show what it would read and write."""
-    from shopease_etl.pipeline import run as pipeline
+    from shopease_etl.pipeline.preflight import check_plan
 
-    pipeline.check_plan(plan, context.settings, consent)
+    check_plan(plan, context.pipeline, consent)
     steps = plan.steps()
     rows = [(step.stage, step.dataset, "\n".join(step.reads), "\n".join(step.writes)) for step in steps]
     context.console.result(steps, lambda: Grid(("stage", "dataset", "reads", "writes"), rows, droppable=("reads",)))
 
 
 def _run_plan(context: CommandContext, plan: Plan, consent: Consent, wait: float) -> None:
-    from shopease_etl.pipeline import run as pipeline
+    from shopease_etl.pipeline.run import run
 
-    settings, progress = context.settings, context.console.progress
-    command = "run-all" if len(plan.stages) > 1 else plan.stages[0]
-    _run_and_show(
-        context, command, plan.stages, lambda: pipeline.run(plan, settings, progress, consent=consent, wait=wait)
-    )
+    _show(context, run(plan, context.pipeline, overrides=consent, wait=wait))
 
 
-def _run_and_show(context: CommandContext, command: str, stages: Sequence[str], work: Callable[[], RunResult]) -> None:
-    """Make a run, send alerts and pings if the settings ask for them, and show the result.
+def _show(context: CommandContext, run: RunResult) -> None:
+    """Show what a run did, and what to do next.
 
     With `--quiet` a run that succeeds prints nothing: cron mails only failures.
     """
-    from shopease_etl.operations.alerts import watched
     from shopease_etl.pipeline import wiring
 
     settings, console = context.settings, context.console
-    with watched(settings, command, stages) if settings.alerts or settings.ping_url else nullcontext():
-        run = work()
     if console.json or not console.quiet:
         prices = wiring.prices(settings) if wiring.lake_store(settings).is_on_aws else None
         location = settings.lake.rstrip("/")

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from shopease_etl.cli.tabular import Grid, Paragraph
-from shopease_etl.contract.tables import DAILY_SALES_SUMMARY
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.pipeline.costs import Prices, dollars
 from shopease_etl.report import DatasetResult, RunResult, StageResult
 from shopease_etl.wording import counted

@@ -14,7 +14,7 @@ from shopease_etl import units
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid, verdict
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus
+from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus, Status
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _run(run: RunStatus) -> dict[str, object]:
 
 def _trend(runs: Sequence[RunStatus], *, ascii_only: bool) -> Iterator[str]:
     """Seconds and rows of the runs with the same stages as the last full run, oldest first; needs two such runs."""
-    succeeded = [run for run in reversed(runs) if run.status == "succeeded"]
+    succeeded = [run for run in reversed(runs) if run.status == Status.SUCCEEDED]
     whole = [run for run in succeeded if "extract" in run.stages] or succeeded
     alike = [run for run in whole if run.stages == whole[-1].stages]
     series: dict[str, list[float]] = {

@@ -3,7 +3,7 @@
 If a table is too wide, whole columns are hidden (and a line says so), or each record becomes a block of lines.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -15,18 +15,19 @@ from rich.table import Table
 from rich.text import Text
 
 from shopease_etl.escaping import escaped
+from shopease_etl.report import Status
 from shopease_etl.wording import counted
 
 NULL: Final = "NULL"
 GAP: Final = 2  # spaces between two columns
 _SHORT: Final = 40  # a text up to this width may be a key or a time and is never wrapped
 _NARROWEST_PROSE: Final = 16
-_COLOURS: Final = {
-    "succeeded": "green",
-    "failed": "red",
-    "died": "red",
-    "interrupted": "yellow",
-    "rolled back": "yellow",
+_COLOURS: Final[Mapping[str, str]] = {
+    Status.SUCCEEDED: "green",
+    Status.FAILED: "red",
+    Status.DIED: "red",
+    Status.INTERRUPTED: "yellow",
+    Status.ROLLED_BACK: "yellow",
     "ok": "green",
     "FAILED": "red",
     "warning": "yellow",

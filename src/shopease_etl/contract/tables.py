@@ -1,6 +1,6 @@
-"""The data contract as data: source tables, lake keys, columns, their types and rules.
+"""The data contract as data: source tables, their keys in the lake, columns, their types and rules.
 
-It imports nothing of ours but `values`, and no library: the command line's help needs the tables, too.
+It imports no library: the command line's help needs the tables, too.
 """
 
 from collections.abc import Callable
@@ -8,21 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from shopease_etl.contract import values
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
 
 if TYPE_CHECKING:
     import polars as pl
-
-BRONZE: Final = "bronze"
-SILVER: Final = "silver"
-GOLD: Final = "gold"
-QUARANTINE: Final = "quarantine"
-RUNS: Final = "_runs"
-JOURNAL: Final = f"{RUNS}/.publishing-"
-LEASE: Final = f"{RUNS}/.lease"
-GENERATIONS: Final = "_generations"
-RESULTS: Final = "athena-results"
-LAYERS: Final = (BRONZE, SILVER, QUARANTINE, GOLD)
-MADE_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", GOLD: "aggregate"}
 
 BIGINT: Final = "bigint"
 DATE: Final = "date"
@@ -43,7 +32,8 @@ class Rule:
 
     `keeps` is a condition on the standardised text of the column and on its parsed value, of which NULL breaks the
     rule. `pattern` saves the parsing of rows: text that matches it, and that silver has as it is, keeps the rule; ""
-    matches all. Without a pattern every row of the table is parsed.
+    matches all. Without a pattern every row of the table is parsed. A condition that is a function of a module, no
+    lambda, can be sent to other processes.
     """
 
     kind: str
@@ -51,15 +41,27 @@ class Rule:
     pattern: str | None = None
 
 
-MISSING: Final = Rule("missing", lambda text, _: text.is_not_null(), "")
-INVALID: Final = Rule("invalid", lambda _, value: value.is_not_null(), "")
-NONPOSITIVE_COUNT: Final = Rule("nonpositive", lambda _, count: count > 0, values.PLAIN_COUNT)
-NONPOSITIVE_PRICE: Final = Rule("nonpositive", lambda _, price: price > 0, values.PLAIN_MONEY)
+def _has_text(text: "pl.Expr", _: "pl.Expr") -> "pl.Expr":
+    return text.is_not_null()
+
+
+def _has_value(_: "pl.Expr", value: "pl.Expr") -> "pl.Expr":
+    return value.is_not_null()
+
+
+def _is_positive(_: "pl.Expr", value: "pl.Expr") -> "pl.Expr":
+    return value > 0
+
+
+MISSING: Final = Rule("missing", _has_text, "")
+INVALID: Final = Rule("invalid", _has_value, "")
+NONPOSITIVE_COUNT: Final = Rule("nonpositive", _is_positive, values.PLAIN_COUNT)
+NONPOSITIVE_PRICE: Final = Rule("nonpositive", _is_positive, values.PLAIN_MONEY)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A known column with its type in Athena's terms; `required` where a stage cannot do without it.
+    """A known column with its type in Athena's terms; `required` where a stage cannot do without it, as with rules.
 
     Silver has text in the `case`, if there is one. Rules are tried in the order of columns, and of rules in a column.
     """
@@ -73,7 +75,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A source table: its folder in the lake, its known columns, and its key where it has a silver form."""
+    """A source table: its folder in the lake, its known columns, and its key, a bigint, where it has a silver form.
+
+    A table that is not `required` may be missing in the source: then nothing is made of it, and gold can do without it.
+    """
 
     name: str
     source: str
@@ -81,6 +86,7 @@ class Table:
     key: str | None = None
     calculated: tuple[Column, ...] = ()
     silver_order: tuple[str, ...] = ()
+    required: bool = True
 
     @property
     def bronze_key(self) -> str:
@@ -98,6 +104,16 @@ class Table:
         return f"{QUARANTINE}/{self.name}/{self.name}_rejected.csv"
 
     @property
+    def best_key(self) -> str:
+        """The lake key of what is queried and what gold is made of: the cleaned CSV, or the raw one of other tables."""
+        return self.silver_key if self.key else self.bronze_key
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The lake keys of all that is made of the table."""
+        return (self.bronze_key, self.silver_key, self.quarantine_key) if self.key else (self.bronze_key,)
+
+    @property
     def known(self) -> frozenset[str]:
         """The names of the columns that are known to be in the source."""
         return frozenset(column.name for column in self.columns)
@@ -105,30 +121,16 @@ class Table:
     @property
     def required_columns(self) -> tuple[str, ...]:
         """The columns without which a stage cannot do its work."""
-        return tuple(column.name for column in self.columns if column.required)
+        return tuple(column.name for column in self.columns if column.required or column.rules)
 
 
-@dataclass(frozen=True)
-class GoldTable:
-    """A gold dataset: its inputs in silver and its columns in order."""
-
-    name: str
-    inputs: tuple[str, ...]
-    columns: tuple[Column, ...]
-    order_by: tuple[tuple[str, bool], ...]
-
-    @property
-    def key(self) -> str:
-        """The lake key of the Parquet file."""
-        return f"{GOLD}/{self.name}/data.parquet"
-
-
-def _columns(column_type: str, *names: str, required: bool = True) -> tuple[Column, ...]:
+def columns(column_type: str, *names: str, required: bool = True) -> tuple[Column, ...]:
+    """Columns of one type, without rules."""
     return tuple(Column(name, column_type, required) for name in names)
 
 
-_STAMPS = _columns(TIMESTAMP, "created_at", "updated_at")
-_OPTIONAL_STAMPS = _columns(TIMESTAMP, "created_at", "updated_at", required=False)
+_STAMPS = columns(TIMESTAMP, "created_at", "updated_at")
+_OPTIONAL_STAMPS = columns(TIMESTAMP, "created_at", "updated_at", required=False)
 
 CUSTOMERS = Table(
     name="customers",
@@ -138,8 +140,8 @@ CUSTOMERS = Table(
         Column("customer_id", BIGINT, rules=(MISSING, INVALID)),
         Column("customer_name", STRING, rules=(MISSING,), case="upper"),
         Column("email", STRING, rules=(MISSING,), case="lower"),
-        *_columns(STRING, "phone", "address", required=False),
-        *_columns(STRING, "city", "state"),
+        *columns(STRING, "phone", "address", required=False),
+        *columns(STRING, "city", "state"),
         Column("zip_code", STRING, required=False),
         *_STAMPS,
     ),
@@ -163,7 +165,7 @@ STORES = Table(
     columns=(
         Column("store_id", BIGINT),
         Column("store_name", STRING),
-        *_columns(STRING, "city", "state", required=False),
+        *columns(STRING, "city", "state", required=False),
         *_OPTIONAL_STAMPS,
     ),
 )
@@ -172,7 +174,7 @@ INVENTORY = Table(
     source="inventory",
     columns=(
         Column("inventory_id", BIGINT, required=False),
-        *_columns(BIGINT, "store_id", "product_id", "quantity", "reorder_level", required=False),
+        *columns(BIGINT, "store_id", "product_id", "quantity", "reorder_level", required=False),
         *_OPTIONAL_STAMPS,
     ),
 )
@@ -181,7 +183,7 @@ SALES_MANAGERS = Table(
     source="sales_managers",
     columns=(
         Column("manager_id", BIGINT, required=False),
-        *_columns(STRING, "manager_name", "email", "phone", required=False),
+        *columns(STRING, "manager_name", "email", "phone", required=False),
         Column("store_id", BIGINT, required=False),
         *_OPTIONAL_STAMPS,
     ),
@@ -192,17 +194,17 @@ TRANSACTIONS = Table(
     key="transaction_id",
     columns=(
         Column("transaction_id", BIGINT, rules=(MISSING, INVALID)),
-        *_columns(BIGINT, "store_id", "customer_id", "product_id"),
+        *columns(BIGINT, "store_id", "customer_id", "product_id"),
         Column("quantity", BIGINT, rules=(MISSING, INVALID, NONPOSITIVE_COUNT)),
         Column("unit_price", MONEY, rules=(MISSING, INVALID, NONPOSITIVE_PRICE)),
-        *_columns(STRING, "payment_method", "sales_channel"),
+        *columns(STRING, "payment_method", "sales_channel"),
         Column("created_at", TIMESTAMP, rules=(MISSING, INVALID)),
         Column("updated_at", TIMESTAMP),
     ),
     calculated=(
         Column("total_amount", MONEY, rules=(INVALID,)),
         Column("transaction_date", DATE),
-        *_columns(INT, "year", "month", "day"),
+        *columns(INT, "year", "month", "day"),
     ),
     silver_order=(
         *("transaction_id", "store_id", "customer_id", "product_id", "quantity", "unit_price", "total_amount"),
@@ -212,51 +214,3 @@ TRANSACTIONS = Table(
 
 TABLES: Final = (CUSTOMERS, PRODUCTS, STORES, INVENTORY, SALES_MANAGERS, TRANSACTIONS)
 CLEANED_TABLES: Final = tuple(table for table in TABLES if table.key)
-
-DAILY_SALES_SUMMARY = GoldTable(
-    name="daily_sales_summary",
-    inputs=("transactions",),
-    order_by=(("sales_date", False),),
-    columns=(
-        Column("sales_date", DATE),
-        *_columns(BIGINT, "total_transactions", "total_items_sold"),
-        *_columns(MONEY, "total_revenue", "avg_transaction_value"),
-        *_columns(BIGINT, "unique_customers", "unique_products"),
-    ),
-)
-PRODUCT_PERFORMANCE = GoldTable(
-    name="product_performance",
-    inputs=("transactions", "products"),
-    order_by=(("total_revenue", True), ("product_id", False)),
-    columns=(
-        Column("product_id", BIGINT),
-        *_columns(STRING, "product_name", "category"),
-        *_columns(BIGINT, "total_orders", "total_quantity_sold"),
-        *_columns(MONEY, "total_revenue", "avg_order_value", "avg_quantity_per_order"),
-    ),
-)
-CUSTOMER_ANALYTICS = GoldTable(
-    name="customer_analytics",
-    inputs=("transactions", "customers"),
-    order_by=(("total_spent", True), ("customer_id", False)),
-    columns=(
-        Column("customer_id", BIGINT),
-        *_columns(STRING, "customer_name", "city", "state"),
-        *_columns(BIGINT, "total_purchases", "total_items_bought"),
-        *_columns(MONEY, "total_spent", "avg_order_value"),
-        *_columns(DATE, "first_purchase_date", "last_purchase_date"),
-        *_columns(INT, "recency_days", "r_score", "f_score", "m_score"),
-        *_columns(STRING, "rfm_score", "rfm_segment"),
-    ),
-)
-
-GOLD_TABLES: Final = (DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, CUSTOMER_ANALYTICS)
-
-# Every object that the layers may hold.
-KEYS: Final = frozenset(
-    (
-        *(table.bronze_key for table in TABLES),
-        *(key for table in CLEANED_TABLES for key in (table.silver_key, table.quarantine_key)),
-        *(gold.key for gold in GOLD_TABLES),
-    )
-)

@@ -1,4 +1,4 @@
-"""What a lake's bucket is like: its region, its rules, and whether these credentials may do what a run does."""
+"""The configuration of a lake's bucket: region, rules, and whether the credentials allow what a run does."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from shopease_etl.aws import code_of, refusals
-from shopease_etl.contract.tables import RUNS
+from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _NEVER: Final = '"00000000000000000000000000000000"'
 
 @dataclass(frozen=True)
 class Reached:
-    """A bucket that answers: its region and the client's, None where they are not told; `clock_ahead` in seconds."""
+    """A bucket that answers: its region and the client's, None if unknown; `clock_ahead` in seconds."""
 
     region: str | None
     own_region: str | None
@@ -30,15 +30,15 @@ class Reached:
 
 
 class Bucket:
-    """Questions to the bucket of a lake on S3; what S3 refuses is UnreachableError."""
+    """Checks of a lake's bucket; each raises UnreachableError if S3 refuses."""
 
     def __init__(self, store: "S3Store") -> None:
         self.name = store.bucket
         self._store = store
 
     def reached(self) -> Reached:
-        """The bucket's region and S3's clock, as its answer to a HEAD tells them."""
-        with self._told("the bucket"):
+        """The bucket's region and S3's clock, from the answer to a HEAD."""
+        with self._named("the bucket"):
             answer = self._client.head_bucket(Bucket=self._store.bucket)["ResponseMetadata"]["HTTPHeaders"]
         ahead = None
         with suppress(ValueError, TypeError):
@@ -46,12 +46,12 @@ class Bucket:
         return Reached(answer.get("x-amz-bucket-region"), self._client.meta.region_name, ahead)
 
     def has_versions(self) -> bool:
-        """Whether the bucket keeps the former versions of its objects."""
-        with self._told("versioning"):
+        """Whether the bucket has versioning."""
+        with self._named("versioning"):
             return bool(self._client.get_bucket_versioning(Bucket=self._store.bucket).get("Status") == "Enabled")
 
     def aborts_uploads(self) -> bool:
-        """Whether a lifecycle rule that covers the lake deletes multipart uploads that nobody completes."""
+        """Whether a lifecycle rule for the lake's prefix aborts incomplete multipart uploads."""
         rules = self._rules(lambda: self._client.get_bucket_lifecycle_configuration(Bucket=self._store.bucket))
         return any(
             rule.get("Status") == "Enabled"
@@ -61,17 +61,17 @@ class Bucket:
         )
 
     def encryption(self) -> str | None:
-        """How the bucket encrypts what nobody asks to be encrypted otherwise."""
+        """The bucket's default encryption."""
         found = self._rules(lambda: self._client.get_bucket_encryption(Bucket=self._store.bucket))
         rules = found.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
         defaults = (rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in rules)
         return next((str(default["SSEAlgorithm"]) for default in defaults if "SSEAlgorithm" in default), None)
 
     def missing_rights(self) -> Iterator[UnreachableError]:
-        """What these credentials may not do below `_runs/` of all that a run does.
+        """The operations of a run that the credentials do not allow, tried below `_runs/`.
 
-        Nothing is left there: the object is begun and given up, and what is deleted is none. (A server that does not
-        know conditions marks that as deleted; the mark is taken away again where that is allowed.)
+        Nothing stays there: an upload is begun and aborted, and a delete is tried on a missing object. (A server that
+        ignores the condition of a request creates a delete marker, which is deleted again if that is allowed.)
         """
         key = f"{RUNS}/.check-{uuid4().hex}"
         for right in (self._list, self._read, self._write, self._abort, self._delete):
@@ -88,15 +88,15 @@ class Bucket:
         self._store.read(key)
 
     def _write(self, key: str) -> None:
-        sink = self._store.sink(key)
+        writer = self._store.raw_writer(key)
         try:
-            sink.write(b"shopease check")
-            sink.complete()
+            writer.write(b"shopease check")
+            writer.complete()
         finally:
-            sink.discard()
+            writer.discard()
 
     def _abort(self, key: str) -> None:
-        """A sink that is discarded only logs that it may not."""
+        """`_write` only logs an upload that it could not abort."""
         for upload in self._store.unfinished_uploads():
             if upload.key == key:
                 self._store.abort(upload)
@@ -111,20 +111,19 @@ class Bucket:
                 raise
             return
         if marker := answer.get("DeleteMarker") and answer.get("VersionId"):
-            # a server that deletes under no conditions marks as deleted what never was
             with suppress(UnreachableError), refusals(self._store.uri(key)):
                 self._client.delete_object(**target, VersionId=marker)
 
     def _rules(self, ask: Callable[[], Any]) -> Any:
         try:
-            with self._told("the rules"):
+            with self._named("the rules"):
                 return ask()
         except UnreachableError as error:
             if code_of(error.__cause__) not in _NO_RULES:
                 raise
             return {}
 
-    def _told(self, what: str) -> Any:
+    def _named(self, what: str) -> Any:
         return refusals(f"{what} of s3://{self._store.bucket}")
 
     @property
@@ -133,7 +132,7 @@ class Bucket:
 
 
 def _prefix(rule: Any) -> str:
-    """The keys that a lifecycle rule is for; one that asks for tags or sizes is for none of ours."""
+    """The prefix of keys that a lifecycle rule covers; one with conditions on tags or sizes covers none of ours."""
     conditions = rule.get("Filter") or {}
     if set(conditions) - {"Prefix"}:
         return "\0"

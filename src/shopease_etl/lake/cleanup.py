@@ -1,4 +1,4 @@
-"""What `cleanup` may delete: uploads that killed runs left behind, and the lake's own objects; nothing else."""
+"""What `cleanup` may delete: uploads that killed runs left behind, and the lake's own objects."""
 
 import re
 import time
@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.store import LakeStore, StoredObject, UnfinishedUpload
 from shopease_etl.wording import counted
 
-# What is made of another goes first, and last the manifests: those that are left tell what was there.
-DELETE_ORDER: Final = (tables.GOLD, tables.SILVER, tables.QUARANTINE, tables.BRONZE, tables.RUNS)
-_MANIFEST: Final = re.compile(rf"{tables.RUNS}/[^/]+\.json")
+# Derived layers first, manifests last: if a deletion is interrupted, they still describe what was there.
+DELETE_ORDER: Final = (layout.GOLD, layout.SILVER, layout.QUARANTINE, layout.BRONZE, layout.RUNS)
+_MANIFEST: Final = re.compile(rf"{layout.RUNS}/[^/]+\.json")
 
 
 @dataclass(frozen=True)
 class OrphanedUploads:
-    """Unfinished uploads to the lake's own keys: those old enough to abort, and how many younger and others stay."""
+    """Unfinished uploads to the lake's own keys that are old enough to abort; how many younger ones and others stay."""
 
     uploads: tuple[UnfinishedUpload, ...]
     younger: int
@@ -27,7 +27,7 @@ class OrphanedUploads:
 
 @dataclass(frozen=True)
 class OwnedObjects:
-    """The lake's own objects in the order of their deletion, and how many beside them are not its own and stay."""
+    """The lake's own objects in the order of their deletion, and how many foreign objects stay."""
 
     objects: tuple[StoredObject, ...]
     bytes: int
@@ -36,7 +36,7 @@ class OwnedObjects:
 
 @dataclass(frozen=True)
 class Garbage:
-    """What was chosen to be deleted from a lake."""
+    """What to delete from a lake."""
 
     location: str
     uploads: OrphanedUploads
@@ -49,7 +49,7 @@ class Garbage:
 
     @property
     def told(self) -> str:
-        """How much, in words."""
+        """The number and size of what is deleted, as text."""
         objects = f"{counted(len(self.datasets.objects), 'object')}, {self.datasets.bytes / 1e6:,.1f} MB"
         uploads = counted(len(self.uploads.uploads), "unfinished upload")
         chosen = [objects] * bool(self.datasets.objects) + [uploads] * bool(self.uploads.uploads)
@@ -57,14 +57,14 @@ class Garbage:
 
 
 def is_own(key: str) -> bool:
-    """Whether the lake's layout has this key: a dataset of the contract, or a run's manifest."""
-    return key in tables.KEYS or _MANIFEST.fullmatch(key) is not None or key.startswith(tables.JOURNAL)
+    """Whether a key belongs to the lake: a dataset of the contract, a run's manifest, or a journal."""
+    return layout.owns(key) or _MANIFEST.fullmatch(key) is not None or key.startswith(layout.JOURNAL)
 
 
 def orphaned_uploads(store: LakeStore, *, older_than: float, now: float | None = None) -> OrphanedUploads:
     """Uploads to the lake's own keys that began more than `older_than` seconds before `now`, in seconds since 1970.
 
-    The younger ones are left alone: a run may be writing them.
+    A run may still be writing the younger ones.
     """
     limit = (time.time() if now is None else now) - older_than
     found = list(store.unfinished_uploads())
@@ -74,11 +74,11 @@ def orphaned_uploads(store: LakeStore, *, older_than: float, now: float | None =
 
 
 def abort_uploads(store: LakeStore, uploads: Iterable[UnfinishedUpload]) -> None:
-    """Delete what `orphaned_uploads` found.
+    """Abort what `orphaned_uploads` found.
 
     Raises:
-        ConfigurationError: an upload is not to a key of the lake's own; nothing is aborted.
-        UnreachableError: the store refuses; uploads before the refused one are gone.
+        ConfigurationError: an upload is not to one of the lake's own keys; nothing is aborted.
+        UnreachableError: the store refuses; the uploads before are aborted.
     """
     chosen = tuple(uploads)
     _require_own(upload.key for upload in chosen)
@@ -87,22 +87,22 @@ def abort_uploads(store: LakeStore, uploads: Iterable[UnfinishedUpload]) -> None
 
 
 def owned_objects(store: LakeStore, layers: Sequence[str], *, everything: bool) -> OwnedObjects:
-    """The layers' datasets, and with `everything` the manifests of runs too, in the order of their deletion.
+    """The datasets of the layers, with `everything` also the manifests, in the order of their deletion.
 
-    Hidden files, such as the lock in `_runs`, are neither the lake's objects nor strays.
+    Hidden files, such as the lock in `_runs`, are not counted at all.
     """
     listed = [item for folder in _folders(layers, everything=everything) for item in store.list(f"{folder}/")]
     own = tuple(item for item in listed if is_own(item.key))
-    strays = sum(not is_own(item.key) and not _is_hidden(item.key) for item in listed)
+    strays = sum(not is_own(item.key) and not item.key.rpartition("/")[2].startswith(".") for item in listed)
     return OwnedObjects(own, sum(item.bytes for item in own), strays)
 
 
 def delete_objects(store: LakeStore, objects: Iterable[StoredObject]) -> None:
-    """Delete what `owned_objects` found, one layer after the other, so that an interruption leaves the manifests.
+    """Delete what `owned_objects` found, layer by layer, manifests last.
 
     Raises:
-        ConfigurationError: an object is not of the lake's own; nothing is deleted.
-        UnreachableError: the store refuses; the layers before the refused one are gone.
+        ConfigurationError: an object does not belong to the lake; nothing is deleted.
+        UnreachableError: the store refuses; the layers before are deleted.
     """
     keys = [item.key for item in objects]
     _require_own(keys)
@@ -113,20 +113,16 @@ def delete_objects(store: LakeStore, objects: Iterable[StoredObject]) -> None:
 
 
 def _folders(layers: Sequence[str], *, everything: bool) -> Iterator[str]:
-    unknown = sorted(set(layers) - set(tables.LAYERS))
+    unknown = sorted(set(layers) - set(layout.LAYERS))
     if unknown:
-        message = f"{unknown[0]} is no layer of the lake"
-        raise ConfigurationError(message, hint=f"the layers are {', '.join(tables.LAYERS)}")
-    wanted = {*layers, *([tables.RUNS] if everything else [])}
+        message = f"{unknown[0]} is not a layer of the lake"
+        raise ConfigurationError(message, hint=f"the layers are {', '.join(layout.LAYERS)}")
+    wanted = {*layers, *([layout.RUNS] if everything else [])}
     return (folder for folder in DELETE_ORDER if folder in wanted)
-
-
-def _is_hidden(key: str) -> bool:
-    return key.rpartition("/")[2].startswith(".")
 
 
 def _require_own(keys: Iterable[str]) -> None:
     for key in keys:
         if not is_own(key):
-            message = f"{key} is not of the lake's own layout, and stays"
+            message = f"{key} does not belong to the lake and is not deleted"
             raise ConfigurationError(message)

@@ -1,4 +1,4 @@
-"""CSV by its bytes: the names in a header, and records counted as they stream by."""
+"""CSV as bytes: the names in a header, and the number of records in a stream."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from shopease_etl.errors import DataRefusedError
 
 
 class RowCounter:
-    """Counts line ends outside quotes; a doubled quote inside a field opens and closes at once, so it does no harm."""
+    """Counts line ends outside quotes; a doubled quote in a field closes and opens it again, which changes nothing."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -24,7 +24,7 @@ class RowCounter:
 
 
 def csv_header(key: str, head: bytes, *, is_whole_file: bool = False) -> tuple[str, ...] | None:
-    """The names in a CSV's first record, quoted or not; None where `head`, the file's beginning, is too short."""
+    """The names in a CSV's first record, quoted or not; None if `head`, the file's beginning, is too short."""
     end = record_end(head)
     if end is None and not (is_whole_file and head.count(b'"') % 2 == 0):
         return None
@@ -35,7 +35,7 @@ def csv_header(key: str, head: bytes, *, is_whole_file: bool = False) -> tuple[s
 
 
 def record_end(head: bytes) -> int | None:
-    """Where the line end of the first record stands; None where `head` is too short."""
+    """The position of the first record's line end; None if `head` is too short."""
     end = head.find(b"\n")
     while end >= 0 and head.count(b'"', 0, end) % 2:
         end = head.find(b"\n", end + 1)
@@ -43,9 +43,9 @@ def record_end(head: bytes) -> int | None:
 
 
 def whole_records(data: bytes) -> int:
-    """The length of the records that end in `data`, which begins with a record."""
+    """The total length of the complete records in `data`, which begins with a record."""
     end = data.rfind(b"\n")
-    if b'"' not in data:  # to look is far quicker than to count
+    if b'"' not in data:  # searching is much faster than counting
         return end + 1
     quotes = data.count(b'"', 0, max(end, 0))
     while end >= 0 and quotes % 2:

@@ -1,4 +1,4 @@
-"""Files of a local lake: listed, linked, renamed into place, synced."""
+"""Files of a local lake: list, link, rename into place, delete."""
 
 import errno
 import os
@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from shopease_etl import atomic
 from shopease_etl.errors import UnreachableError
 from shopease_etl.wording import room_hint
 
@@ -16,14 +17,14 @@ HINT: Final = "set SHOPEASE_LAKE to a folder that can be written"
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The regular files below a folder, by path, also those behind symbolic links to folders; none where it is missing.
+    """The regular files below a folder by path, also through symbolic links to folders; none if it is missing.
 
     Raises:
-        OSError: it, or a folder below it, cannot be read, or it is no folder.
+        OSError: the folder, or one below it, cannot be read, or it is not a folder.
     """
 
     def refuse(error: OSError) -> None:
-        # what is deleted meanwhile is no file of the folder's; a link that leads nowhere is a fault
+        # a file that was deleted during the walk is ignored; a broken link is an error
         if not isinstance(error, FileNotFoundError) or Path(error.filename).is_symlink():
             raise error
 
@@ -32,14 +33,14 @@ def files_below(folder: Path) -> Iterator[Path]:
     for path, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         found += (Path(path, name) for name in names)
         status = Path(path).stat()
-        if (place := (status.st_dev, status.st_ino)) in seen:  # links can go round in a circle
+        if (place := (status.st_dev, status.st_ino)) in seen:  # links can form a circle
             folders.clear()
         seen.add(place)
     return iter(sorted(path for path in found if is_file(path)))
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file is there; unlike pathlib's it raises OSError where that cannot be seen."""
+    """Whether a regular file is there; unlike pathlib's it raises OSError if that cannot be determined."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
@@ -49,7 +50,7 @@ def is_file(path: Path) -> bool:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What is in a folder, by name; nothing where it is missing. OSError where it cannot be read."""
+    """What is in a folder, by name; nothing if it is missing. OSError if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except FileNotFoundError:
@@ -57,7 +58,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 def delete_all(path: Path) -> None:
-    """Delete a file, a link (not what it points to), or a folder with all that is in it."""
+    """Delete a file, a link (not its target), or a folder with its contents."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -65,58 +66,42 @@ def delete_all(path: Path) -> None:
 
 
 def link(path: Path, target: Path) -> None:
-    """A second name for a file; a copy, synced, on file systems that know no hard links."""
+    """A hard link to a file; a synced copy on file systems without hard links."""
     with translated("write", target):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         try:
             target.hardlink_to(path)
         except OSError:
-            with path.open("rb") as source, target.open("xb") as copy:
+            with path.open("rb") as source, atomic.replacing(target) as copy:
                 shutil.copyfileobj(source, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-        sync_folder(target.parent)
+        atomic.sync_folder(target.parent)
 
 
 def put_in_place(staged: Path, target: Path) -> None:
-    """Rename a staged file to where readers see it."""
+    """Rename a staged file to the path that readers see."""
     with translated("write", target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(target)
-        sync_folder(target.parent)
+        atomic.put_in_place(staged, target)
     remove(staged)
 
 
 def remove(staged: Path) -> None:
-    """Delete a staged file, and the staging folder with the last of them."""
+    """Delete a staged file, and the staging folder when it is empty."""
     with translated("delete", staged):
         staged.unlink(missing_ok=True)
     remove_if_empty(staged.parent)
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Delete a folder that holds nothing."""
+    """Delete a folder if it is empty."""
     with suppress(OSError):
         folder.rmdir()
 
 
-def sync_folder(folder: Path) -> None:
-    """Return when the names in the folder are on the disk."""
-    sync(os.open(folder, os.O_RDONLY))
-
-
-def sync(descriptor: int) -> None:
-    """Sync what a descriptor is of, and close the descriptor."""
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def translated(action: str, path: Path) -> Iterator[None]:
-    """Let what the operating system refuses in the block be an UnreachableError that names action and path."""
+    """Turn an OSError in the block into an UnreachableError that names action and path."""
     try:
         yield
     except OSError as error:

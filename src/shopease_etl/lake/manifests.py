@@ -1,4 +1,4 @@
-"""The lake's layers: datasets read as frames, written aside, published together, and the manifests of runs."""
+"""Manifests, which record what each run wrote, and objects checked against them."""
 
 import json
 import logging
@@ -12,22 +12,22 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.store import Store, Upload
 from shopease_etl.report import Recorded, RunSummary
 
 log = logging.getLogger(__name__)
 
-_RUN_KEY: Final = re.compile(rf"{tables.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
+_RUN_KEY: Final = re.compile(rf"{layout.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
 PIECE_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run's manifest tells: how it went, and by key what it recorded of the objects that readers see.
+    """A run's manifest: a summary, and by key what it recorded of the objects that it published.
 
-    `document` is the whole of it.
+    `document` is the complete manifest.
     """
 
     run: RunSummary
@@ -36,7 +36,7 @@ class Manifest:
 
 
 class Publication:
-    """Objects written by one stage, which are whole all together or not at all."""
+    """Objects of one stage, which are published together or not at all."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -49,27 +49,27 @@ class Publication:
         return upload
 
     def failure(self) -> ShopeaseError | None:
-        """What the first failed write raised."""
+        """The error of the first failed write, if one failed."""
         return next((upload.failure for upload in self._uploads if upload.failure), None)
 
     def publish(self) -> None:
-        """Wait until every object has arrived whole, then let the store's readers see them."""
+        """Wait until every object has arrived, then publish them to the store's readers."""
         for upload in self._uploads:
             upload.complete()
         for upload in self._uploads:
             upload.publish()
 
     def discard(self) -> None:
-        """Leave nothing of what is not published."""
+        """Delete what is not published."""
         for upload in self._uploads:
             upload.discard()
 
 
 @contextmanager
 def publication(store: Store) -> Iterator[Publication]:
-    """Publish to the store what the block wrote when it ends well; on any exception nothing is left of it.
+    """Publish to the store what the block wrote; an exception discards it.
 
-    In a run the store is a `PendingStore`, whose objects only the run itself sees, until `publishing.publish_run`.
+    In a run the store is a `PendingStore`, whose objects only the run sees until `publish.publish_run`.
     """
     written = Publication(store)
     try:
@@ -81,16 +81,16 @@ def publication(store: Store) -> Iterator[Publication]:
 
 
 def run_keys(store: Store) -> list[str]:
-    """The keys of all manifests in the order of the runs: the lake's own order, which no clock decides.
+    """The keys of all manifests in the order of the runs, which does not depend on clocks.
 
-    Each run's id is greater than those of all runs before it (`next_run_id`). Names that are not run ids come first.
+    Each run's id is greater than those of all earlier runs (`next_run_id`). Names that are not run ids come first.
     """
-    keys = [item.key for item in store.list(f"{tables.RUNS}/") if item.key.endswith(".json")]
+    keys = [item.key for item in store.list(f"{layout.RUNS}/") if item.key.endswith(".json")]
     return sorted(keys, key=lambda key: (moment_of(key) is not None, key))
 
 
 def moment_of(key: str) -> datetime | None:
-    """The time in a run's id, by the key of its manifest; None where that is not one."""
+    """The time in a run's id, given the key of its manifest; None if it is not a run id."""
     found = _RUN_KEY.fullmatch(key)
     try:
         moment = datetime.fromisoformat(found[1]) if found else None
@@ -100,12 +100,12 @@ def moment_of(key: str) -> datetime | None:
 
 
 def next_run_id(store: Store, wanted: str = "") -> str:
-    """The id of a new run: the time in UTC, or, where a clock was ahead of it, just after the last run's id.
+    """The id of a new run: the time in UTC, or just after the last run's id, if that is in the future.
 
-    `wanted` stays if it is still greater than all others. Only who holds the lake's lock can be sure of it.
+    `wanted` is returned if it is greater than all others. The id is reliable only while the lake's lock is held.
     """
     last = max(filter(None, map(moment_of, run_keys(store))), default=None)
-    moment = moment_of(f"{tables.RUNS}/{wanted}.json")
+    moment = moment_of(f"{layout.RUNS}/{wanted}.json")
     if moment and (last is None or last < moment):
         return wanted
     moment = max(datetime.now(UTC), last + timedelta(microseconds=1)) if last else datetime.now(UTC)
@@ -113,18 +113,18 @@ def next_run_id(store: Store, wanted: str = "") -> str:
 
 
 def manifests(store: Store) -> Iterator[Manifest]:
-    """The manifests of the lake's runs, the last run first; a file that is not one is passed over."""
+    """The manifests of the lake's runs, the last run first; skips files that are not manifests, with a warning."""
     for key in reversed(run_keys(store)):
         try:
             yield _manifest(key, json.loads(store.read(key)))
         except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            log.warning("%s is not a manifest of a run, and is passed over", key)
+            log.warning("%s is not a manifest of a run and is ignored", key)
 
 
 def _manifest(key: str, document: Any) -> Manifest:
     started, finished = (datetime.fromisoformat(document[name]) for name in ("started_at", "finished_at"))
     run_id = document["run_id"]
-    if key != f"{tables.RUNS}/{run_id}.json":
+    if key != f"{layout.RUNS}/{run_id}.json":
         raise ValueError(run_id)
     recorded = {
         str(item["key"]): Recorded(
@@ -146,10 +146,11 @@ def _manifest(key: str, document: Any) -> Manifest:
 def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict[str, Recorded]:
     """By key, what the latest run that wrote an object recorded of it.
 
-    No more manifests are read than tell of these `keys`, or, without them, of all objects that are there.
+    Reads manifests until all `keys` are found; without `keys`, all present objects.
     """
     if keys is None:
-        keys = {item.key for layer in tables.LAYERS for item in store.list(f"{layer}/")} & tables.KEYS
+        listed = (item.key for layer in layout.LAYERS for item in store.list(f"{layer}/"))
+        keys = {key for key in listed if layout.owns(key)}
     found: dict[str, Recorded] = {}
     for manifest in manifests(store):
         found = {**manifest.recorded, **found}
@@ -159,8 +160,8 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
 
 
 def lost(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
-    """What runs recorded and is not `there`, of the layers that have objects: `cleanup` deletes whole layers."""
-    layers = {key.partition("/")[0] for key in tables.KEYS.intersection(there)}
+    """Recorded objects that are not `there`, in layers that have others: `cleanup` deletes whole layers."""
+    layers = {key.partition("/")[0] for key in there if layout.owns(key)}
     return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
 
@@ -168,12 +169,12 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
     """The object's size in bytes.
 
     Raises:
-        ShopeaseError: it was never there.
-        DataRefusedError: it is missing, cut short, or not of the size that its run recorded.
+        ShopeaseError: no run has written it yet.
+        DataRefusedError: it is missing, cut short, or not of the recorded size.
     """
     found, expected = store.find(key), recorded.get(key)
     if found is None:
-        command = tables.MADE_BY.get(key.partition("/")[0], "run-all")
+        command = layout.PRODUCED_BY.get(key.partition("/")[0], "run-all")
         kind = DataRefusedError if expected else ShopeaseError
         raise kind(f"{key} is not in the lake {store.location}", hint=f"run `shopease {command}` first")
     if expected and found.bytes != expected.bytes:
@@ -186,13 +187,13 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
 
 
 def require_unchanged(store: Store, key: str, recorded: Recorded | None) -> None:
-    """Read an object whole, and raise DataRefusedError where it is not what its run recorded."""
+    """Read a whole object, and raise DataRefusedError if it is not what its run recorded."""
     if recorded and recorded.sha256:
         require_hash(key, sha256_of(partial(store.read, key)), recorded)
 
 
 def sha256_of(read: Callable[[int, int], bytes]) -> str:
-    """The SHA-256, in hex, of what is read piece by piece: `read` takes a start and how many bytes at most."""
+    """The SHA-256, in hex, of what `read` returns in pieces; it takes a start and a maximum number of bytes."""
     digest, place = sha256(), 0
     while True:
         piece = read(place, PIECE_BYTES)
@@ -203,12 +204,12 @@ def sha256_of(read: Callable[[int, int], bytes]) -> str:
 
 
 def require_hash(key: str, found: str, recorded: Recorded) -> None:
-    """Raise DataRefusedError unless the SHA-256 of an object's bytes, in hex, is the one that its run recorded."""
+    """Raise DataRefusedError unless `found`, a SHA-256 in hex, is the one that the object's run recorded."""
     if recorded.sha256 not in {None, found}:
-        message = f"{key} is not what the run {recorded.run_id} wrote: it was changed since, its SHA-256 is another"
+        message = f"{key} is not what the run {recorded.run_id} wrote: it was changed since, its SHA-256 differs"
         raise DataRefusedError(message, hint=remake(key))
 
 
 def remake(key: str) -> str:
-    """A hint that names the command which makes the object."""
-    return f"make it again: `shopease {tables.MADE_BY.get(key.partition('/')[0], 'run-all')}`"
+    """A hint that names the command which writes the object."""
+    return f"make it again: `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}`"

@@ -1,9 +1,9 @@
-"""An object on its way to S3: parts that nobody sees until the upload is completed, or aborted."""
+"""Multipart uploads to S3, which readers see only when they are completed."""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shopease_etl import cancel
 from shopease_etl.aws import code_of, refusals
 from shopease_etl.errors import UnreachableError
-from shopease_etl.lake.store import Ticket
+from shopease_etl.lake.store import PendingWrite
 
 log = logging.getLogger(__name__)
 
@@ -22,18 +23,19 @@ COPY_BYTES: Final = 512 * 1024 * 1024
 PARTS_BEFORE_GROWTH: Final = 1_000
 CONCURRENT_PARTS: Final = 4
 UPLOAD_ID: Final = "shopease-upload"
+LEAVE_SECONDS: Final = 2.0  # what parts on their way may take when the upload is given up
 
 
 def part_bytes(parts: int) -> int:
-    """The size of the part after so many: S3 takes 10,000, and doubling every thousand reaches its largest object."""
+    """The size of the next part after `parts`; it doubles every thousand, to reach S3's largest object in 10,000."""
     return PART_BYTES << (parts // PARTS_BEFORE_GROWTH)
 
 
 def is_from(client: Any, target: Mapping[str, str], identity: str) -> bool:
-    """Whether the object that is there is the one of an upload, by the id in its metadata.
+    """Whether the current object was written by an upload, by the id in its metadata.
 
     Raises:
-        ClientError, BotoCoreError: S3 does not tell; an object that is not there is no error.
+        ClientError, BotoCoreError: S3 refuses or does not answer; a missing object is no error.
     """
     try:
         head = client.head_object(**target)
@@ -44,10 +46,10 @@ def is_from(client: Any, target: Mapping[str, str], identity: str) -> bool:
     return bool(head.get("Metadata", {}).get(UPLOAD_ID) == identity)
 
 
-class MultipartSink:
-    """One multipart upload: parts go up from a bounded number of threads while the next bytes come in.
+class MultipartWriter:
+    """One multipart upload; a bounded number of threads send parts while the next bytes arrive.
 
-    Memory holds at most `CONCURRENT_PARTS` parts on their way and the next one as it fills.
+    Memory holds at most `CONCURRENT_PARTS` parts being sent, and the next part.
     """
 
     staged = None
@@ -75,7 +77,7 @@ class MultipartSink:
         self._upload = {**self._target, "UploadId": created["UploadId"]}
 
     def write(self, data: bytes | bytearray) -> None:
-        """Take the next bytes; waits while as many parts as may be are on their way."""
+        """Take the next bytes; waits while `CONCURRENT_PARTS` parts are being sent."""
         rest = memoryview(data)
         while self._waiting_bytes + len(rest) >= (size := part_bytes(len(self._parts))):
             missing = size - self._waiting_bytes
@@ -87,21 +89,21 @@ class MultipartSink:
             self._waiting_bytes += len(rest)
 
     def copy(self, source: Mapping[str, str], size: int) -> None:
-        """Take the bytes of an object that S3 has already, `size` of them; none of them comes here."""
+        """Copy `size` bytes of another object within S3."""
         for start in range(0, size, COPY_BYTES):
             span = f"bytes={start}-{min(start + COPY_BYTES, size) - 1}"
-            self._slots.acquire()
+            cancel.call(self._slots.acquire)
             self._parts.append(self._pool.submit(self._copy_part, len(self._parts) + 1, source, span))
         self._bytes = size
 
     def send(self, path: Path) -> None:
         """Take the bytes of a file."""
         with path.open("rb") as file:
-            while some := file.read(PART_BYTES):
-                self.write(some)
+            while data := file.read(PART_BYTES):
+                self.write(data)
 
-    def filled(self, fill: Callable[["MultipartSink"], None]) -> "MultipartSink":
-        """This upload, complete when `fill` has given it its bytes; aborted where that breaks off."""
+    def filled(self, fill: Callable[["MultipartWriter"], None]) -> "MultipartWriter":
+        """This upload, completed after `fill` has written its bytes; aborted if that fails."""
         try:
             fill(self)
             self.complete()
@@ -111,22 +113,22 @@ class MultipartSink:
         return self
 
     def complete(self) -> None:
-        """Return when all bytes have arrived; S3 has compared each part's checksum."""
+        """Wait until all bytes have arrived; S3 verifies the checksum of each part."""
         if self._waiting or not self._parts:
             self._send()
         with refusals(self._uri):
             for part in self._parts:
-                part.result()
+                cancel.result(part)
 
     def publish(self) -> None:
-        """Complete the upload; S3 compares the object's size with ours."""
+        """Complete the upload; S3 verifies the object's size."""
         with refusals(self._uri):
             try:
                 parts = [part.result() for part in self._parts]
                 request = {"MultipartUpload": {"Parts": parts}, "MpuObjectSize": self._bytes}
                 self._client.complete_multipart_upload(**self._upload, **request)
             except (ClientError, BotoCoreError):
-                # S3 may have completed it, and only the answer was lost
+                # S3 may have completed it, but its answer was lost
                 with suppress(ClientError, BotoCoreError):
                     if is_from(self._client, self._target, self._id):
                         self._published = True
@@ -135,14 +137,10 @@ class MultipartSink:
         self._published = True
 
     def discard(self) -> None:
-        """Abort the upload unless it is published; a warning tells of one that cannot be aborted now."""
+        """Abort the upload unless it is published; warns if it cannot be aborted now."""
         if self._published:
             return
-        for part in self._parts:
-            part.cancel()
-        for part in self._parts:
-            if not part.cancelled():
-                part.exception()
+        wait([part for part in self._parts if not part.cancel()], timeout=LEAVE_SECONDS)
         try:
             with refusals(self._uri):
                 self._client.abort_multipart_upload(**self._upload)
@@ -150,8 +148,8 @@ class MultipartSink:
             if code_of(error.__cause__) != "NoSuchUpload":
                 log.warning("an unfinished upload stays behind: %s", error)
 
-    def ticket(self) -> Ticket:
-        """What completes the upload, in another process too; `id` is in the object's metadata."""
+    def pending_write(self) -> PendingWrite:
+        """What any process needs to complete the upload; `id` is in the object's metadata."""
         parts = [part.result() for part in self._parts]
         return {
             "key": self._key,
@@ -162,7 +160,7 @@ class MultipartSink:
         }
 
     def _send(self) -> None:
-        self._slots.acquire()
+        cancel.call(self._slots.acquire)
         if self._failure:
             self._slots.release()
             with refusals(self._uri):
@@ -193,6 +191,6 @@ class MultipartSink:
 
 
 def _part(number: int, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What the completion needs to know of a part."""
+    """What the completion of the upload needs of a part."""
     checksum = {"ChecksumCRC32": answer["ChecksumCRC32"]} if "ChecksumCRC32" in answer else {}
     return {"PartNumber": number, "ETag": answer["ETag"], **checksum}

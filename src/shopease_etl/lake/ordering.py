@@ -1,4 +1,4 @@
-"""One object from parts that several threads bring at once."""
+"""One object from parts that several threads write at the same time."""
 
 import threading
 from collections import deque
@@ -11,13 +11,13 @@ MOST_AHEAD: Final = 32 * 1024 * 1024
 
 
 class StoppedError(ShopeaseError):
-    """What was under way ended because something else failed, or the run was interrupted."""
+    """The work was stopped because something else failed or the run was interrupted."""
 
 
 class OrderedParts:
-    """Parts by number, written one after the other; the first that is not yet whole is written as it comes.
+    """Writes numbered parts in their order; the first incomplete part is written as it arrives.
 
-    Those after it wait in memory, all of them together with at most `most_ahead` bytes and one more chunk a thread.
+    Later parts wait in memory: together at most `most_ahead` bytes, and one more chunk per thread.
     """
 
     def __init__(self, count: int, write: Callable[[bytearray], object], most_ahead: int = MOST_AHEAD) -> None:
@@ -32,10 +32,10 @@ class OrderedParts:
         self._changed = threading.Condition()
 
     def write(self, number: int, chunk: bytearray) -> None:
-        """Take the next bytes of a part, which are not changed any more; waits while too much is ahead.
+        """Take the next bytes of a part; waits while too many bytes are ahead. Do not change the chunk afterwards.
 
         Raises:
-            StoppedError: nothing is to be written any more.
+            StoppedError: `stop` was called.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._may_go_on(number))
@@ -48,7 +48,7 @@ class OrderedParts:
         self._write(chunk)
 
     def end(self, number: int) -> bool:
-        """A part is whole; whether all are, and are written."""
+        """Mark a part as complete; returns whether all parts are complete and written."""
         with self._changed:
             self._require_going_on()
             self._ended.add(number)
@@ -61,7 +61,7 @@ class OrderedParts:
         return number == self._count
 
     def stop(self) -> None:
-        """Let nobody wait or write any more."""
+        """Make all threads that wait or write raise StoppedError."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
@@ -75,7 +75,7 @@ class OrderedParts:
             raise StoppedError(message)
 
     def _write_what_waits(self, number: int) -> None:
-        """Write what came of a part before its turn; nobody else writes in it."""
+        """Write what arrived of a part before its turn; no other thread writes this part."""
         with self._changed:
             chunks = self._ahead.pop(number, deque())
         while chunks:
@@ -86,7 +86,7 @@ class OrderedParts:
                 self._changed.notify_all()
 
     def _pass_on(self) -> tuple[int, bool]:
-        """The next part's number, and whether its thread has left it to us to write."""
+        """The next part's number, and whether its own thread is done, so that we must write it."""
         with self._changed:
             self._turn += 1
             self._changed.notify_all()

@@ -19,8 +19,8 @@ from shopease_etl.lake.bucket import Bucket
 from shopease_etl.lake.cleanup import abort_uploads, is_own
 from shopease_etl.lake.lock.lease_store import TaggedObject
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartSink, is_from
-from shopease_etl.lake.store import Encryption, StoredObject, Ticket, UnfinishedUpload, Upload, private_path
+from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartWriter, is_from
+from shopease_etl.lake.store import Encryption, PendingWrite, StoredObject, UnfinishedUpload, Upload, private_path
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _OVERTAKEN: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuch
 
 
 class S3Store:
-    """Objects below a prefix of a bucket; credentials, region and endpoint come from AWS's own settings."""
+    """Objects below a prefix of a bucket; credentials, region and endpoint are from AWS's own settings."""
 
     is_on_aws = True
 
@@ -42,7 +42,7 @@ class S3Store:
 
     @cached_property
     def client(self) -> Any:
-        """The boto3 client, made at first use; safe to share between threads."""
+        """The boto3 client, created at first use; threads may share it."""
         return aws.client("s3", self.location)
 
     @cached_property
@@ -51,42 +51,42 @@ class S3Store:
 
     @property
     def folder(self) -> None:
-        """No folder of this machine."""
+        """None: the objects are not in a local folder."""
         return None
 
     @property
     def bucket_setup(self) -> Bucket:
-        """The bucket, to ask how it is set up."""
+        """The bucket, to check its configuration."""
         return Bucket(self)
 
     def lock(self, home: Path) -> LakeLock:
-        """A lease in the bucket, and a file in the home, which separates the commands of this machine."""
+        """A lease in the bucket, which excludes other machines, and a file in the home for commands of this machine."""
         return LakeLock(private_path(home, "locks", self.location).with_suffix(".lock"), self)
 
     def check(self) -> None:
-        """Raise UnreachableError unless the bucket is there and may be used."""
+        """Raise UnreachableError unless the bucket exists and may be used."""
         with refusals(self.location):
             try:
                 self.client.head_bucket(Bucket=self.bucket)
             except ClientError:
-                # The refusal of a HEAD has no body; this needs the same right, and is told the reason.
+                # S3 gives no reason for a refused HEAD; this call needs the same permission and gets one.
                 self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
                 raise
 
     def upload(self, key: str) -> Upload:
-        """Begin to write an object; it stays invisible until published."""
-        return Upload(key, self.sink(key))
+        """Begin to write an object, which is invisible until it is published."""
+        return Upload(key, self.raw_writer(key))
 
-    def sink(self, key: str) -> MultipartSink:
-        """Begin to write an object; it stays invisible until published."""
-        return MultipartSink(self.client, self._pool, key, self._target(key), self._encrypted())
+    def raw_writer(self, key: str) -> MultipartWriter:
+        """Begin to write an object, which is invisible until it is published."""
+        return MultipartWriter(self.client, self._pool, key, self._target(key), self._encrypted())
 
     def uri(self, key: str) -> str:
         """The object's s3:// address."""
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
     def find(self, key: str) -> StoredObject | None:
-        """The object with this key, or None."""
+        """The object with this key, if there is one."""
         head = self._head(key)
         return head and StoredObject(key, head["ContentLength"], head["LastModified"].timestamp())
 
@@ -119,7 +119,7 @@ class S3Store:
             body.close()
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects, every one that can be; UnreachableError names the first that cannot."""
+        """Delete as many of the objects as possible; UnreachableError names the first that cannot be deleted."""
         refused: list[Mapping[str, str]] = []
         for start in range(0, len(keys), KEYS_PER_DELETE):
             some = [{"Key": self.prefix + key} for key in keys[start : start + KEYS_PER_DELETE]]
@@ -130,7 +130,7 @@ class S3Store:
             raise self._undeleted(refused)
 
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
-        """Multipart uploads below the prefix that are neither completed nor aborted."""
+        """Multipart uploads below the prefix that are not completed or aborted."""
         with refusals(self.location):
             pages = self.client.get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
@@ -138,7 +138,7 @@ class S3Store:
                     yield UnfinishedUpload(self._own(item["Key"]), item["UploadId"], item["Initiated"].timestamp())
 
     def abort(self, upload: UnfinishedUpload) -> None:
-        """Delete what is half written; harmless where it is gone."""
+        """Delete a half-written object; a missing one is no error."""
         try:
             with refusals(self.uri(upload.key)):
                 self.client.abort_multipart_upload(**self._target(upload.key), UploadId=upload.upload_id)
@@ -147,7 +147,7 @@ class S3Store:
                 raise
 
     def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:  # noqa: ARG002 - S3 names versions
-        """The versions that the objects have now, which a bucket with versions keeps; each with its ETag."""
+        """The current versions of the objects, which a bucket with versioning keeps, each with its ETag."""
         heads = dict(zip(keys, self._pool.map(self._head, keys), strict=True))
         there = {key: head for key, head in heads.items() if head is not None}
         return {
@@ -155,73 +155,73 @@ class S3Store:
         }
 
     def require_kept(self, key: str, name: str) -> None:
-        """Raise DataRefusedError unless the former object is kept under this name."""
+        """Raise DataRefusedError unless the former object is still kept under this name."""
         self._former_bytes(key, name)
 
     def _former_bytes(self, key: str, name: str) -> int:
-        """The size of a former version; DataRefusedError where it is not kept."""
+        """The size of a former version; DataRefusedError if it is no longer kept."""
         version, _, etag = name.partition(" ")
         head = self._head(key, VersionId=version)
-        # in a bucket that keeps versions no more, the version "null" is that of every new object
+        # without versioning, every new object has the version "null"
         if head is None or head["ETag"] != etag:
-            message = f"the former {key} is not kept any more"
+            message = f"the former {key} is no longer kept"
             raise DataRefusedError(message, hint="the bucket's lifecycle rules say how long it keeps versions")
         return int(head["ContentLength"])
 
     def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+        """The bytes of the former object with this name, from `start`, at most `length`."""
         return self._read(key, start, length, VersionId=name.partition(" ")[0])
 
-    def former(self, key: str, name: str) -> MultipartSink:
-        """A sink to which S3 itself copies the bytes of an object's former version; not yet published."""
+    def from_kept(self, key: str, name: str) -> MultipartWriter:
+        """A complete, unpublished writer with the bytes of a former version, copied within S3."""
         size = self._former_bytes(key, name)
         source = {**self._target(key), "VersionId": name.partition(" ")[0]}
-        return self.sink(key).filled(lambda sink: sink.copy(source, size))
+        return self.raw_writer(key).filled(lambda writer: writer.copy(source, size))
 
     def prune(self, run_ids: Iterable[str]) -> None:
-        """Nothing to do: the bucket's lifecycle rules say how long it keeps versions."""
+        """Nothing to do: the bucket's lifecycle rules delete former versions."""
 
-    def finish(self, ticket: Ticket) -> bool:
-        """Complete an upload in its dead writer's place; an object that was completed is known by the upload's id."""
-        key = str(ticket["key"])
-        request = {"MultipartUpload": {"Parts": ticket["parts"]}, "MpuObjectSize": ticket["bytes"]}
+    def finish(self, pending: PendingWrite) -> bool:
+        """Complete an upload whose writer has died; a completed object is recognised by the upload's id."""
+        key = str(pending["key"])
+        request = {"MultipartUpload": {"Parts": pending["parts"]}, "MpuObjectSize": pending["bytes"]}
         try:
             with refusals(self.uri(key)):
-                self.client.complete_multipart_upload(**self._target(key), UploadId=ticket["upload"], **request)
+                self.client.complete_multipart_upload(**self._target(key), UploadId=pending["upload"], **request)
         except UnreachableError as error:
             if code_of(error.__cause__) != "NoSuchUpload":
                 raise
-            return is_from(self.client, self._target(key), str(ticket["id"]))
+            return is_from(self.client, self._target(key), str(pending["id"]))
         return True
 
     def abort_stale_uploads(self) -> None:
-        """Abort every upload to the lake's own keys: all are of runs that hold the lake no more.
+        """Abort every upload to the lake's own keys: their runs no longer hold the lock.
 
-        One that was only suspended, and comes back, can then publish nothing.
+        A stalled run that continues later cannot publish anything then.
         """
         try:
             abort_uploads(self, [upload for upload in self.unfinished_uploads() if is_own(upload.key)])
         except UnreachableError as error:
             if code_of(error.__cause__) not in {"AccessDenied", "403"}:
                 raise
-            log.warning("unfinished uploads of runs that died stay behind: %s", error)
+            log.warning("unfinished uploads of dead runs stay behind: %s", error)
 
-    def staged(self, key: str) -> Sequence[Path]:  # noqa: ARG002 - what is not completed on S3 cannot be read
+    def staged(self, key: str) -> Sequence[Path]:  # noqa: ARG002 - an incomplete upload cannot be read
         """No files."""
         return ()
 
-    def from_file(self, key: str, path: Path) -> MultipartSink:
-        """A sink to which a file's bytes are uploaded; not yet published."""
-        return self.sink(key).filled(lambda sink: sink.send(path))
+    def from_file(self, key: str, path: Path) -> MultipartWriter:
+        """A complete, unpublished writer with a file's bytes."""
+        return self.raw_writer(key).filled(lambda writer: writer.send(path))
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
-        """Nothing to do: what is not completed is no object. Who holds the lease aborts it, where it is the lake's."""
+        """Nothing to do: `abort_stale_uploads` deletes the lake's own incomplete uploads."""
 
     def check_targets(self, keys: Collection[str]) -> None:
-        """Nothing to do: an upload is completed with the right that it was begun with, and no object blocks another."""
+        """Nothing to do: whoever may begin an upload may complete it, and no object blocks another."""
 
     def tagged(self, key: str) -> TaggedObject | None:
-        """A small object with what `put_if` and `delete_if` ask for, or None."""
+        """A small object with the ETag that `put_if` and `delete_if` need, if there is one."""
         try:
             with refusals(self.uri(key)):
                 answer = self.client.get_object(**self._target(key))
@@ -235,10 +235,10 @@ class S3Store:
         return TaggedObject(body, answer["ETag"], (now - answer["LastModified"]).total_seconds())
 
     def put_if(self, key: str, body: bytes, etag: str | None) -> str | None:
-        """Write a small object in place of the one with this ETag, or, where that is None, if there is none.
+        """Write a small object in place of the one with this ETag, or, if that is None, only if there is none.
 
-        Returns its ETag; None where S3 refuses because somebody else was faster, or because it did it at the first
-        try, the answer was lost, and botocore tried again. `tagged` tells which.
+        Returns the new ETag, or None if S3 refuses: another process was faster, or botocore repeated a request that
+        had succeeded. Call `tagged` to find out.
         """
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
@@ -251,7 +251,7 @@ class S3Store:
         return str(made["ETag"])
 
     def delete_if(self, key: str, etag: str) -> None:
-        """Delete an object if it is still the one with this ETag."""
+        """Delete an object if it still has this ETag."""
         try:
             with refusals(self.uri(key)):
                 self.client.delete_object(**self._target(key), IfMatch=etag)
@@ -260,7 +260,7 @@ class S3Store:
                 raise
 
     def impatient(self, timeout: float) -> "S3Store":
-        """The same lake for calls that are of no use when late: each tries twice, and no longer than that."""
+        """The same lake, with a time limit in seconds for each call and at most two attempts."""
         made = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
         config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)
         with refusals(self.location):
@@ -276,7 +276,7 @@ class S3Store:
                 return None
             if version and code_of(error.__cause__) == "403":
                 message = f"AWS refuses a former version of {self.uri(key)}"
-                hint = "give the credentials s3:GetObjectVersion (terraform/ makes a policy with all that is needed)"
+                hint = "give the credentials s3:GetObjectVersion (terraform/ creates a policy with all permissions)"
                 raise UnreachableError(message, hint=hint) from error
             raise
 
@@ -294,6 +294,6 @@ class S3Store:
 
     def _undeleted(self, refused: Sequence[Mapping[str, str]]) -> UnreachableError:
         first = ClientError({"Error": dict(refused[0])}, "DeleteObjects")
-        told = refusal(f"s3://{self.bucket}/{refused[0]['Key']}", first)
+        error = refusal(f"s3://{self.bucket}/{refused[0]['Key']}", first)
         more = f" (and {len(refused) - 1:,} more)" if refused[1:] else ""
-        return UnreachableError(f"not deleted{more}: {told}", hint=told.hint)
+        return UnreachableError(f"not deleted{more}: {error}", hint=error.hint)

@@ -1,4 +1,4 @@
-"""A store as a run sees it that has published nothing yet: what it wrote is there for itself, and for nobody else."""
+"""A store as a run sees it before it publishes: it reads its own objects, which other readers do not see yet."""
 
 import hashlib
 import logging
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from shopease_etl import signals
+from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError, UnreachableError
-from shopease_etl.lake.store import LakeStore, Sink, StoredObject, Ticket, Upload
+from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Upload
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 log = logging.getLogger(__name__)
@@ -19,9 +19,9 @@ _PIECE: Final = 1024 * 1024
 
 
 class PendingStore:
-    """Objects written here wait until `publish`; until then only this store's own readers see them.
+    """Objects written here are visible only through this store until `publish`.
 
-    They are read where a local store has staged them, or else from a copy in the folder `spool`.
+    They are read from a local store's staged files, or else from a copy in the folder `spool`.
     """
 
     def __init__(self, base: LakeStore, spool: Path) -> None:
@@ -29,104 +29,104 @@ class PendingStore:
         self._base = base
         self._spool = spool
         self.is_committed = False
-        self._begun: list[Sink] = []
-        self._waiting: dict[str, Sink] = {}
+        self._begun: list[RawWriter] = []
+        self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """The keys of the objects that wait to be published."""
+        """The keys of the objects to publish."""
         return tuple(self._waiting)
 
-    def tickets(self) -> list[Ticket]:
+    def pending_writes(self) -> list[PendingWrite]:
         """What another process needs to publish the objects."""
-        return [sink.ticket() for sink in self._waiting.values()]
+        return [writer.pending_write() for writer in self._waiting.values()]
 
     def publish(self) -> None:
-        """Let everybody see what was written, one object right after the other; from now on nothing is discarded."""
+        """Publish all objects, one right after the other; from now on nothing is discarded."""
         self.is_committed = True
         # staged files are gone once they are published
         self._paths = {key: path for key, path in self._paths.items() if not self._waiting[key].staged}
-        for sink in self._waiting.values():
-            sink.publish()
+        for writer in self._waiting.values():
+            writer.publish()
 
     def discard(self, keep: Collection[str] = ()) -> None:
-        """Leave nothing of what was never to be published, and no copies; what cannot be deleted is told of.
+        """Delete what is not published, and all copies; warns of what cannot be deleted.
 
-        The bytes of objects whose keys are in `keep` stay, for `adopt`, but no part of them on S3.
+        The bytes of the objects in `keep` stay on this machine, for `adopt`.
         """
         kept = {self._paths[key] for key in keep if key in self._paths}
-        stay = {id(sink) for key, sink in self._waiting.items() if key in keep and sink.staged}
-        for sink in () if self.is_committed else self._begun:
-            if id(sink) in stay:
+        stay = {id(writer) for key, writer in self._waiting.items() if key in keep and writer.staged}
+        for writer in () if self.is_committed else self._begun:
+            if id(writer) in stay:
                 continue
             try:
-                sink.discard()
+                writer.discard()
             except (ShopeaseError, OSError) as error:
-                log.warning("what a run has not published stays behind: %s", error)
+                log.warning("unpublished objects of a run stay behind: %s", error)
         clear_spool(self._spool, kept)
 
     def adopt(self, key: str, sha256: str) -> bool:
-        """Take over an object that a run which ended had written, if its bytes are there and have this hash."""
+        """Take over an object that an ended run wrote, if its bytes are there and have this hash."""
         left = (*self._base.staged(key), self._spool / quote(key, safe=""))
         path = next((path for path in left if path.is_file() and _hash(path) == sha256), None)
         if path is None:
             return False
         with _spooled("read", path):
-            sink = self._base.from_file(key, path)
-        self._begun.append(sink)
-        self._hold(key, sink, sink.staged or path)
+            writer = self._base.from_file(key, path)
+        self._begun.append(writer)
+        self._stage(key, writer, writer.staged or path)
         return True
 
     def sweep(self) -> None:
-        """Delete what a run that ended left and `adopt` has not taken over."""
+        """Delete what an ended run left and `adopt` has not taken over."""
         adopted = frozenset(self._paths.values())
         self._base.sweep(adopted)
         clear_spool(self._spool, adopted)
 
-    def bring_back(self, key: str, name: str) -> None:
-        """Let the object that the store keeps under this name wait to be published.
+    def restore_version(self, key: str, name: str) -> None:
+        """Publish, with the other objects, the former object that the store keeps under this name.
 
         Raises:
-            DataRefusedError: it is not kept any more.
+            DataRefusedError: the object is no longer kept.
         """
-        sink = self._base.former(key, name)
-        self._begun.append(sink)
-        self._hold(key, sink, sink.staged)
+        writer = self._base.from_kept(key, name)
+        self._begun.append(writer)
+        self._stage(key, writer, writer.staged)
 
-    def sink(self, key: str) -> Sink:
-        """Begin to write an object; its `publish` lets this store's readers see it."""
-        with signals.held_back(None):  # or an upload could begin of which nobody here knows
-            sink: Sink = self._base.sink(key)
-            self._begun.append(sink)
-        signals.deliver()
-        path = sink.staged
+    def raw_writer(self, key: str) -> RawWriter:
+        """Begin to write an object; its `publish` makes it visible through this store."""
+        with cancel.deferred(None):  # or an upload could begin of which nobody here knows
+            writer: RawWriter = self._base.raw_writer(key)
+            self._begun.append(writer)
+        cancel.check()
+        path = writer.staged
         if path is None:
             path = self._spool / quote(key, safe="")
-            sink = _SpooledSink(sink, path)
-        return _HeldSink(sink, lambda: self._hold(key, sink, path))
+            writer = _SpooledWriter(writer, path)
+        return _StagedWriter(writer, lambda: self._stage(key, writer, path))
 
-    def _hold(self, key: str, sink: Sink, path: Path | None) -> None:
-        if former := self._waiting.get(key):  # adopted, but made again with the others of its stage
+    def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
+        if former := self._waiting.get(key):  # adopted, but written again with the other objects of its stage
             former.discard()
-        self._waiting[key] = sink
+        self._waiting[key] = writer
         if path:
             self._paths[key] = path
 
     def upload(self, key: str) -> Upload:
-        """Begin to write an object; when it is published, this store's readers see it."""
-        return Upload(key, self.sink(key))
+        """Begin to write an object; its `publish` makes it visible through this store."""
+        return Upload(key, self.raw_writer(key))
 
     def check(self) -> None:
-        """Raise UnreachableError where it is plain that objects cannot be written."""
+        """Raise UnreachableError if it is certain that objects cannot be written."""
         self._base.check()
 
     def uri(self, key: str) -> str:
-        """The address of the object as this store's readers see it."""
+        """The object's address: of its staged file or copy, if it is not published yet."""
         return str(self._paths[key]) if key in self._paths else self._base.uri(key)
 
     def find(self, key: str) -> StoredObject | None:
-        """The object with this key, or None."""
+        """The object with this key, if there is one."""
         if key not in self._paths:
             return self._base.find(key)
         with _spooled("read", self._paths[key]):
@@ -134,7 +134,7 @@ class PendingStore:
         return StoredObject(key, status.st_size, status.st_mtime)
 
     def list(self, prefix: str) -> Iterable[StoredObject]:
-        """The objects below a prefix, by key: those that everybody sees, and over them this run's own."""
+        """The objects below a prefix, by key: this run's own, and the published ones that it does not replace."""
         found = {item.key: item for item in self._base.list(prefix)}
         for key in self._paths:
             if key.startswith(prefix) and (own := self.find(key)):
@@ -152,7 +152,7 @@ class PendingStore:
 
 
 def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
-    """Delete the copies that a run made, but those to keep; what cannot be deleted is told of."""
+    """Delete the copies that a run made, except those to keep; warns of what cannot be deleted."""
     refuse_link(spool)
     try:
         for path in list(spool.iterdir()) if spool.is_dir() else ():
@@ -164,67 +164,67 @@ def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
         log.warning("copies of a run's objects stay behind in %s: %s", spool, error.strerror)
 
 
-class _HeldSink:
-    """A sink whose publication only the run itself is told of."""
+class _StagedWriter:
+    """A writer whose `publish` makes the object visible to its own run only."""
 
-    def __init__(self, sink: Sink, hold: Callable[[], None]) -> None:
-        self.staged = sink.staged
-        self._sink = sink
-        self._hold = hold
-        self._is_held = False
+    def __init__(self, writer: RawWriter, stage: Callable[[], None]) -> None:
+        self.staged = writer.staged
+        self._writer = writer
+        self._stage = stage
+        self._is_staged = False
 
     def write(self, data: bytes | bytearray) -> None:
-        self._sink.write(data)
+        self._writer.write(data)
 
     def complete(self) -> None:
-        self._sink.complete()
+        self._writer.complete()
 
     def publish(self) -> None:
-        self._hold()
-        self._is_held = True
+        self._stage()
+        self._is_staged = True
 
     def discard(self) -> None:
-        if not self._is_held:
-            self._sink.discard()
+        if not self._is_staged:
+            self._writer.discard()
 
-    def ticket(self) -> Ticket:
-        return self._sink.ticket()
+    def pending_write(self) -> PendingWrite:
+        return self._writer.pending_write()
 
 
-class _SpooledSink:
-    """A sink that keeps a copy of the bytes in a file."""
+class _SpooledWriter:
+    """A writer that keeps a copy of the bytes in a file."""
 
     staged = None
 
-    def __init__(self, sink: Sink, path: Path) -> None:
-        self._sink = sink
+    def __init__(self, writer: RawWriter, path: Path) -> None:
+        self._writer = writer
         self._path = path
         with _spooled("write", path):
-            # customers' data: only for the user
+            # customers' data: only this user may read it
             make_folder(path.parent, 0o700)
             self._file = open_file(path, "wb", 0o600)
 
     def write(self, data: bytes | bytearray) -> None:
-        self._sink.write(data)
+        self._writer.write(data)
         with _spooled("write", self._path):
             self._file.write(data)
 
     def complete(self) -> None:
         with _spooled("write", self._path):
             self._file.close()
-        self._sink.complete()
+        self._writer.complete()
 
     def publish(self) -> None:
-        self._sink.publish()
+        self._writer.publish()
 
     def discard(self) -> None:
-        # closing writes what is buffered, for which a full disk has no room
+        # closing writes the buffer, which fails on a full disk
         with suppress(OSError):
             self._file.close()
-        self._sink.discard()
+        self._writer.discard()
 
-    def ticket(self) -> Ticket:
-        return self._sink.ticket()
+    def pending_write(self) -> PendingWrite:
+        return self._writer.pending_write()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -245,7 +245,6 @@ def _spooled(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot {action} {path}, which a lake on S3 needs while a run is at work: {error.strerror}"
-        raise UnreachableError(
-            message, hint="set SHOPEASE_HOME to a folder on a disk with room for the lake"
-        ) from error
+        message = f"cannot {action} {path}, which a run on S3 needs: {error.strerror}"
+        hint = "set SHOPEASE_HOME to a folder on a disk with room for the lake"
+        raise UnreachableError(message, hint=hint) from error

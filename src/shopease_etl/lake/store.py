@@ -1,4 +1,4 @@
-"""Where the lake's objects live: one interface, a local folder or S3 behind it."""
+"""The interface of stores, which keep the lake's objects by key: in a local folder or on S3."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,36 +13,36 @@ from shopease_etl.lake.lock.lock import LakeLock
 if TYPE_CHECKING:
     from shopease_etl.lake.bucket import Bucket
 
-# What a store needs to publish an object whose writer has died, as JSON has it: its `key`, and more.
-Ticket = Mapping[str, Any]
+# What a store needs to publish an object after its writer has died, as JSON: its `key`, and more.
+PendingWrite = Mapping[str, Any]
 
 
-class Sink(Protocol):
-    """Where an object's bytes go; nobody sees the object before `publish`."""
+class RawWriter(Protocol):
+    """Takes an object's bytes; readers see the object after `publish`."""
 
     @property
     def staged(self) -> Path | None:
-        """The file that has the bytes and becomes the object, in a store whose objects are files."""
+        """The file that becomes the object, in a store whose objects are files."""
 
     def write(self, data: bytes | bytearray) -> None:
-        """Take the next bytes, which nobody changes any more."""
+        """Take the next bytes; the caller must not change them afterwards."""
 
     def complete(self) -> None:
-        """Return when all bytes have arrived and are safe."""
+        """Wait until all bytes are stored safely."""
 
     def publish(self) -> None:
-        """Let readers see the object in place of the former one."""
+        """Show readers this object in place of the former one."""
 
     def discard(self) -> None:
-        """Leave nothing behind; harmless after `publish`."""
+        """Delete what was written; does nothing after `publish`."""
 
-    def ticket(self) -> Ticket:
-        """What `LakeStore.finish` needs to publish the object, once it is complete, in this sink's place."""
+    def pending_write(self) -> PendingWrite:
+        """What `LakeStore.finish` needs to publish the object, once it is complete, without this writer."""
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object that is there: its key, size in bytes, and time of last change in seconds since 1970."""
+    """An object in the store: its key, size in bytes, and time of last change in seconds since 1970."""
 
     key: str
     bytes: int
@@ -51,7 +51,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class UnfinishedUpload:
-    """An object half written: its key, the store's own name of the upload, and its start in seconds since 1970."""
+    """A half-written object: its key, the store's name for the upload, and its start in seconds since 1970."""
 
     key: str
     upload_id: str
@@ -60,25 +60,25 @@ class UnfinishedUpload:
 
 @dataclass(frozen=True)
 class Encryption:
-    """What S3 is asked to encrypt each object with; without a key, aws:kms takes the account's own for S3."""
+    """How S3 encrypts each object; without a key, aws:kms takes the account's own key for S3."""
 
     algorithm: Literal["AES256", "aws:kms"]
     kms_key: str | None = None
 
 
 class Upload:
-    """A binary file to write an object's bytes to; counts and hashes them on the way.
+    """A binary file for an object's bytes, which it counts and hashes.
 
-    `failure` keeps what a write raised, for a caller whose writer (Polars) reports it in words of its own. Who has no
-    use for `csv_rows` sets `counts_rows` to False before the first write.
+    `failure` keeps the error of a write, as Polars reports such errors in its own words. Set `counts_rows` to False
+    before the first write if `csv_rows` is not needed.
     """
 
-    def __init__(self, key: str, sink: Sink) -> None:
+    def __init__(self, key: str, writer: RawWriter) -> None:
         self.key = key
         self.bytes = 0
         self.failure: ShopeaseError | None = None
         self.counts_rows = True
-        self._sink = sink
+        self._writer = writer
         self._hash = hashlib.sha256()
         self._rows = RowCounter()
 
@@ -89,14 +89,14 @@ class Upload:
 
     @property
     def csv_rows(self) -> int:
-        """The records of a CSV file with a header, counted from its bytes."""
+        """The number of records of a CSV file without its header, counted from its bytes."""
         return self._rows.records - 1
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Take the next bytes; returns how many, as a binary file does. A bytearray must not be changed any more."""
+        """Take the next bytes; returns how many, as a binary file does. Do not change a bytearray afterwards."""
         chunk = bytes(data) if isinstance(data, memoryview) else data
         try:
-            self._sink.write(chunk)
+            self._writer.write(chunk)
         except ShopeaseError as error:
             self.failure = error
             raise
@@ -107,37 +107,37 @@ class Upload:
         return len(chunk)
 
     def flush(self) -> None:
-        """Nothing waits here; `complete` is what makes bytes safe."""
+        """Does nothing: `complete` makes bytes safe."""
 
     def complete(self) -> None:
-        """Return when all bytes have arrived and are safe."""
-        self._sink.complete()
+        """Wait until all bytes are stored safely."""
+        self._writer.complete()
 
     def publish(self) -> None:
-        """Let readers see the object in place of the former one."""
-        self._sink.publish()
+        """Show readers this object in place of the former one."""
+        self._writer.publish()
 
     def discard(self) -> None:
-        """Leave nothing behind; harmless after `publish`."""
-        self._sink.discard()
+        """Delete what was written; does nothing after `publish`."""
+        self._writer.discard()
 
 
 class Store(Protocol):
-    """A place for objects by key; an object is visible only when whole."""
+    """Objects by key; an object is visible only when it is complete."""
 
     location: str
 
     def check(self) -> None:
-        """Raise UnreachableError where it is plain that objects cannot be written here; changes nothing."""
+        """Raise UnreachableError if it is certain that objects cannot be written; changes nothing."""
 
     def upload(self, key: str) -> Upload:
-        """Begin to write an object; it stays invisible until published."""
+        """Begin to write an object, which is invisible until it is published."""
 
     def uri(self, key: str) -> str:
         """The object's address: a path, or an s3:// address."""
 
     def find(self, key: str) -> StoredObject | None:
-        """The object with this key, or None."""
+        """The object with this key, if there is one."""
 
     def list(self, prefix: str) -> Iterable[StoredObject]:
         """The objects below a prefix, by key."""
@@ -147,88 +147,85 @@ class Store(Protocol):
 
 
 class LakeStore(Store, Protocol):
-    """A lake's store: its lock, and what only those need who hold it."""
+    """A lake's store: its lock, and the methods for the holder of the lock."""
 
     @property
     def is_on_aws(self) -> bool:
-        """Whether AWS keeps the objects: Glue and Athena read them there, and room and requests cost money."""
+        """Whether the objects are on AWS, where Glue and Athena read them, and storage and requests cost money."""
 
     def lock(self, home: Path) -> LakeLock:
-        """The lake's lock; where it is no folder of this machine, a file in shopease's home is a part of it."""
+        """The lake's lock; for a lake that is not a local folder, it includes a file in shopease's home."""
 
     def impatient(self, timeout: float) -> "LakeStore":
-        """The same lake for calls that are of no use after so many seconds."""
+        """The same lake, with a time limit in seconds for each call."""
 
     @property
     def bucket_setup(self) -> "Bucket | None":
-        """The bucket that has the objects, to ask how it is set up, if one has."""
+        """The bucket of the objects, to check its configuration, if they are in one."""
 
     @property
     def folder(self) -> Path | None:
-        """The folder on this machine that has the objects as files, if there is one."""
+        """The local folder with the objects as files, if there is one."""
 
-    def sink(self, key: str) -> Sink:
-        """Begin to write an object; it stays invisible until published."""
+    def raw_writer(self, key: str) -> RawWriter:
+        """Begin to write an object, which is invisible until it is published."""
 
     def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
         """Keep the objects that a run is about to replace.
 
-        Returns by key, for those that are there, the name by which `former` finds them again; None where this store
-        keeps no former objects.
+        Returns for each key that exists the name under which `from_kept` finds the object, or None if this store does
+        not keep former objects.
         """
 
     def require_kept(self, key: str, name: str) -> None:
-        """Raise DataRefusedError unless the former object is kept under this name."""
+        """Raise DataRefusedError unless the former object is still kept under this name."""
 
     def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes of the former object that is kept under this name, from `start`, at most `length`."""
+        """The bytes of the former object with this name, from `start`, at most `length`."""
 
-    def former(self, key: str, name: str) -> Sink:
-        """A sink that has the bytes of a kept object already, complete and not yet published.
+    def from_kept(self, key: str, name: str) -> RawWriter:
+        """A complete, unpublished writer with the bytes of a former object.
 
         Raises:
-            DataRefusedError: it is not kept any more.
+            DataRefusedError: the object is no longer kept.
         """
 
     def prune(self, run_ids: Iterable[str]) -> None:
-        """Keep no former objects but those that these runs replaced; unasked where a store's own rules do that."""
+        """Delete former objects, except those that these runs replaced; S3 does this by the bucket's own rules."""
 
-    def finish(self, ticket: Ticket) -> bool:
-        """Publish an object in its dead writer's place; True also where that was done, False where it is lost."""
+    def finish(self, pending: PendingWrite) -> bool:
+        """Publish an object whose writer has died; False if its bytes are lost, True if it is (or was) published."""
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects, every one that can be; one that is not there is no error."""
+        """Delete as many of the objects as possible; a missing one is no error."""
 
     def unfinished_uploads(self) -> Iterable[UnfinishedUpload]:
-        """What is half written, be it by a run that is at work or by one that was killed."""
+        """Half-written objects, of a run in progress or of one that was killed."""
 
     def abort(self, upload: UnfinishedUpload) -> None:
-        """Delete what is half written; harmless where it is gone."""
+        """Delete a half-written object; a missing one is no error."""
 
     def abort_stale_uploads(self) -> None:
-        """Abort the lake's own unfinished uploads, so that a former holder of the lock who wakes up publishes nothing.
+        """Abort the lake's own unfinished uploads, so that a stalled run that lost the lock cannot publish anything.
 
         A file that a run left for a retry stays.
         """
 
     def staged(self, key: str) -> Sequence[Path]:
-        """Files in the lake's folder that a run which has ended left for this key."""
+        """Files in the lake's folder that an ended run left for this key."""
 
-    def from_file(self, key: str, path: Path) -> Sink:
-        """A sink that has a file's bytes already, complete and not yet published; what `staged` named is moved."""
+    def from_file(self, key: str, path: Path) -> RawWriter:
+        """A complete, unpublished writer with a file's bytes; a file from `staged` is moved."""
 
     def sweep(self, kept: Collection[Path] = ()) -> None:
-        """Delete what a killed run left half written, but not the files to keep; a publication is finished before."""
+        """Delete half-written files of killed runs, except those to keep; call it after `recover`."""
 
     def check_targets(self, keys: Collection[str]) -> None:
-        """Raise UnreachableError where it can be foreseen that objects or manifests cannot be written.
-
-        It is tried without changing anything.
-        """
+        """Raise UnreachableError if objects or manifests could not be written; tries it without changing anything."""
 
 
 def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
-    """Write an object from a stream and publish it; on any exception nothing is left and nothing changed."""
+    """Write an object from a stream and publish it; an exception leaves the lake unchanged."""
     upload = store.upload(key)
     try:
         for chunk in chunks:
@@ -242,12 +239,12 @@ def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
 
 
 def private_path(home: Path, folder: str, location: str) -> Path:
-    """A lake's own path in a folder of shopease's home."""
+    """The path for a lake's private files in a folder of shopease's home."""
     return home / folder / hashlib.sha256(location.encode()).hexdigest()[:16]
 
 
 def open_store(lake: str, encryption: Encryption | None = None) -> LakeStore:
-    """The store that a lake setting names: `s3://BUCKET[/PREFIX]`, or a local folder, which is never encrypted."""
+    """The store for a lake setting: `s3://BUCKET[/PREFIX]`, or a local folder, which is never encrypted."""
     if lake.startswith("s3://"):
         from shopease_etl.lake.s3 import S3Store
 
@@ -258,5 +255,5 @@ def open_store(lake: str, encryption: Encryption | None = None) -> LakeStore:
     try:
         return LocalStore(Path(lake))
     except RuntimeError as error:  # of expanduser
-        message = f"the lake {lake!r} begins with the home folder of a user who is not known"
-        raise ConfigurationError(message, hint="write the folder's whole path") from error
+        message = f"the lake {lake!r} is in the home folder of an unknown user"
+        raise ConfigurationError(message, hint="write the full path of the folder") from error

@@ -1,4 +1,4 @@
-"""Whether objects of a local lake could be replaced, tried before any of them is."""
+"""Checks that objects of a local lake can be replaced, before any of them is."""
 
 import errno
 import os
@@ -11,15 +11,15 @@ from uuid import uuid4
 from shopease_etl.errors import UnreachableError
 from shopease_etl.nofollow import in_its_place
 
-# A killed command leaves at most an empty file of this name, which the next one sweeps up.
+# A killed command leaves at most an empty file of this name, which the next command deletes.
 PROBE: Final = ".shopease-probe"
 
 
 def require_replaceable(root: Path, targets: Iterable[Path], folders: Iterable[Path]) -> None:
-    """Try whether files in `root` could be renamed to the targets and into the folders; no target is touched.
+    """Check that files in `root` can be renamed to the targets and into the folders; no target is changed.
 
     Raises:
-        UnreachableError: one could not; the message names it, the hint what to do.
+        UnreachableError: one cannot; the message names it, the hint says what to do.
     """
     source = _existing(root)
     paths = list(targets)
@@ -31,26 +31,26 @@ def require_replaceable(root: Path, targets: Iterable[Path], folders: Iterable[P
 
 
 def require_no_links(root: Path, targets: Iterable[Path]) -> None:
-    """Raise UnreachableError where a target, or a folder above it in `root`, is a symbolic link.
+    """Raise UnreachableError if a target, or a folder above it in `root`, is a symbolic link.
 
-    What a link leads to is not in the lake's folder, and a query reads nothing outside of that.
+    The target of a link may be outside of the lake's folder, where queries cannot read.
     """
     within = {path for target in targets for path in (target, *target.parents) if root in path.parents}
     for path in sorted(within):
-        if os.path.islink(path):  # noqa: PTH114 - where it may not be looked up, pathlib's raises
-            message = f"{path} is a symbolic link; what is in the lake's folder may not be one"
-            there = f"put what it points to in its place: {in_its_place(path)}"
-            raise UnreachableError(message, hint=there if path.exists() else f"move it away: mv {path} {path}.old")
+        if os.path.islink(path):  # noqa: PTH114 - pathlib's raises if it may not look
+            message = f"{path} is a symbolic link, which is not allowed in the lake's folder"
+            replace = f"replace it with its target: {in_its_place(path)}"
+            raise UnreachableError(message, hint=replace if path.exists() else f"move it away: mv {path} {path}.old")
 
 
 def require_creatable(folder: Path) -> None:
-    """Raise UnreachableError where nothing can be written into the folder, which may be on a disk of its own."""
+    """Raise UnreachableError if the folder, which may be on another disk, cannot be written."""
     there = _existing(folder)
     _try_folder(there, there)
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or the nearest existing one above it."""
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not there.is_dir():
         what = "a symbolic link to nothing" if there.is_symlink() else "not a folder"
@@ -72,7 +72,7 @@ def _try_folder(source: Path, folder: Path) -> None:
 
 
 def _try_object(source: Path, path: Path) -> None:
-    """A folder cannot replace a file, but before the system says so it looks at all rights and flags of the file."""
+    """Try to replace a file by a folder: that fails, but only after the system has checked the file's permissions."""
     if path.is_dir() and not path.is_symlink():
         message = f"cannot replace {path}: it is a folder, and a file must be there"
         raise UnreachableError(message, hint=f"move it away: mv {path} {path}.old")
@@ -83,14 +83,14 @@ def _try_object(source: Path, path: Path) -> None:
             probe.mkdir()
             with suppress(NotADirectoryError):
                 probe.replace(path)
-                path.rmdir()  # the file has gone meanwhile
+                path.rmdir()  # the file was deleted in between
     finally:
         with suppress(OSError):
             probe.rmdir()
 
 
 def _require_same_mount(path: Path, probe: Path) -> None:
-    """A single file can be a mount of its own, to which nothing can be renamed."""
+    """A single file can be a mount point, which cannot be replaced."""
     try:
         os.link(path, probe, follow_symlinks=False)
         probe.unlink()
@@ -104,7 +104,7 @@ def _refused(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        return  # a run that begins has swept the probe away, or a folder has gone: nothing is known
+        return  # another run deleted the probe, or a folder was deleted: this proves nothing
     except OSError as error:
         message = f"cannot {'write to' if path.is_dir() else 'replace'} {path}: {error.strerror}"
         raise UnreachableError(message, hint=_hint(error, path)) from error

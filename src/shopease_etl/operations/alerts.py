@@ -1,53 +1,52 @@
-"""Alerts: who is named in the settings is told when runs begin to fail, and when they are well again.
+"""Alerts: a listener that sends word when commands begin to fail, and when they are well again.
 
-A failure is told once, until another one comes or what failed is done well. What was told is remembered below
-`SHOPEASE_HOME`, and where that is new, the lake's last manifest tells how the last run ended. Nothing that goes wrong
-here is a failure of the run.
+A failure is sent once, until another one comes or what failed is done well. What was sent is remembered below
+`SHOPEASE_HOME`; where nothing is remembered, the lake's last manifest says how the last run ended.
 """
 
-import fcntl
 import json
 import logging
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from shopease_etl import extras, signals
+from shopease_etl import cancel, extras, file_locks
+from shopease_etl.atomic import replacing
 from shopease_etl.errors import (
     ConfigurationError,
     DataRefusedError,
     LakeLockedError,
-    NothingToRetryError,
     ShopeaseError,
     UnreachableError,
 )
 from shopease_etl.lake.manifests import Manifest, manifests
+from shopease_etl.lake.store import LakeStore, private_path
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.operations import alerts_sending
 from shopease_etl.operations.alerts_sending import Alert
-from shopease_etl.operations.pings import Pings
 from shopease_etl.operations.status import brought_data
-from shopease_etl.pipeline.wiring import lake_store
+from shopease_etl.pipeline.events import Event, described
 from shopease_etl.redaction import Secrets
-from shopease_etl.settings import Settings
+from shopease_etl.report import Status
 from shopease_etl.wording import counted
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 log = logging.getLogger(__name__)
 
-SUCCEEDED: Final = "succeeded"
-_UNHURT: Final = {SUCCEEDED, "rolled back", "running"}
+_UNHURT: Final[Set[str]] = {Status.SUCCEEDED, Status.ROLLED_BACK, Status.RUNNING}
 _VARYING: Final = re.compile(r"\b\d{8}T\S+|\d+")  # ids of runs, and numbers
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How a command that was to do these stages failed, since when, and whether anybody was told."""
+    """How a command of these stages failed, since when, and whether an alert of it has arrived."""
 
     kind: str
     message: str
@@ -58,92 +57,65 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, stages: Sequence[str]) -> Self:
-        """What there is to tell of an error that ended a command.
+        """What an alert says of an error that ended a command.
 
-        Its details are not among it: they may show a row of the source, which is nobody's who reads alerts.
+        Its details are left out: they may show a row of the source, which readers of alerts must not see.
         """
-        message = "it was interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+        message = described(error)
         hint = error.hint if isinstance(error, ShopeaseError) else None
         return cls(f"{type(error).__name__}: {_VARYING.sub('#', message)}", message, _now(), tuple(stages), hint)
 
     def is_over(self, stages: Sequence[str]) -> bool:
-        """Whether a command that did these stages well has done what failed; none stands for all."""
+        """Whether a command that did these stages well has done what failed; none means all."""
         return not stages or set(self.stages) <= set(stages)
 
 
-@contextmanager
-def watched(settings: Settings, command: str, stages: Sequence[str] = ()) -> Iterator[None]:
-    """Tell whom the settings name how the block ends: by alerts if that has changed, by a ping each time.
+class Alerts:
+    """Sends an alert to `addresses` when the commands on a lake begin to fail, and when they are well again.
 
-    `stages` are those that the command does; none stands for all that is left, as of a retry.
-
-    Raises:
-        ConfigurationError: alerts are set and their packages are not installed; the block has not begun.
+    What was sent is remembered below `home`; no alert has one of the `secrets`.
     """
-    if settings.alerts:
+
+    def __init__(self, addresses: Sequence["SecretStr"], lake: LakeStore, home: Path, secrets: Secrets) -> None:
+        self._addresses = addresses
+        self._lake = lake
+        self._place = lake.location if "://" in lake.location else str(Path(lake.location).absolute())
+        self._memory = private_path(home, "alerts", self._place).with_suffix(".json")
+        self._secrets = secrets
+
+    def check(self) -> None:
+        """Raise ConfigurationError where the packages for alerts are not installed."""
         extras.require("alerts", "SHOPEASE_ALERTS")
-    watch = _Watch(settings, command, stages)
-    try:
-        yield
-    except NothingToRetryError:
-        raise
-    except BaseException as error:
-        watch.end(error)
-        raise
-    watch.end(None)
 
-
-class _Watch:
-    """One command from its start to its end."""
-
-    def __init__(self, settings: Settings, command: str, stages: Sequence[str]) -> None:
-        self._settings = settings
-        self._command = command
-        self._stages = stages
-        self._began = _now()
-        self._secrets = Secrets()
-        for address in (settings.database_url, *settings.alerts):
-            self._secrets.learn(address)
-        self._pings = Pings(settings.ping_url) if settings.ping_url else None
-        if self._pings and stages:  # whether there is anything to retry is not known yet
-            self._pings.start()
-        self._memory = _memory(settings)
-        self._before = next(self._manifests(), None) if settings.alerts else None
-        self._at_start = self._last_run()
-
-    def end(self, error: BaseException | None) -> None:
-        """Tell how it ended, and remember that; takes seconds where somebody does not answer."""
-        failure = Failure.of(error, self._stages) if error else None
-        with signals.held_back("telling how it ended"):
-            try:
-                if self._pings:
-                    self._pings.end(self._secrets.redacted(failure.message) if failure else None)
-                # who presses Ctrl-C at a terminal knows
-                if self._settings.alerts and not (isinstance(error, KeyboardInterrupt) and signals.is_by_hand()):
-                    with self._alone():
-                        self._tell(failure, error)
-            except Exception as problem:  # noqa: BLE001 - an alert that fails is no failure of the run
-                log.error("alerts failed: %s", self._secrets.redacted(f"{type(problem).__name__}: {problem}"))
-            if self._pings:
-                self._pings.wait()
+    def __call__(self, event: Event) -> None:
+        """Hear of a command's start and end; takes seconds where a service does not answer."""
+        if event.kind == "command_started":
+            self._start = event
+            self._before = next(self._manifests(), None)
+        elif event.kind == "command_ended":
+            # who presses Ctrl-C at a terminal knows
+            if isinstance(event.failure, KeyboardInterrupt) and cancel.is_by_hand():
+                return
+            with self._alone():
+                self._tell(Failure.of(event.failure, event.stages) if event.failure else None, event.failure)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Commands that end at the same time tell one after the other, each knowing what the others told."""
+        """Commands that end at the same time send one after the other, each knowing what the others have sent."""
         try:
             make_folder(self._memory.parent)
             lock = open_file(self._memory.with_suffix(".lock"), "wb")
-        except (OSError, UnreachableError):  # what cannot be remembered is told of later
+        except (OSError, UnreachableError):  # `_remember` says that nothing can be remembered
             yield
             return
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            file_locks.lock(lock, wait=True)
             yield
 
     def _tell(self, failure: Failure | None, error: BaseException | None) -> None:
         former = self._recalled()
         if failure is None:
-            if former is None or not former.is_over(self._stages):
+            if former is None or not former.is_over(self._start.stages):
                 return
             if self._send(self._recovery(former)):  # or else the next success tries again
                 self._remember(None)
@@ -156,7 +128,7 @@ class _Watch:
 
     def _send(self, alert: Alert) -> bool:
         redacted = Alert(self._secrets.redacted(alert.title), self._secrets.redacted(alert.text), alert.is_failure)
-        return alerts_sending.send(self._settings.alerts, redacted)
+        return alerts_sending.send(self._addresses, redacted)
 
     def _failure(self, failure: Failure, error: BaseException | None) -> Alert:
         verb = "was refused" if isinstance(error, DataRefusedError) else "failed"
@@ -169,7 +141,7 @@ class _Watch:
         else:
             lines.append("Last success: none is recorded")
         lines += ["", "Look: shopease status", *(["Then: shopease retry, or shopease run-all"] if has_run else [])]
-        return Alert(f"shopease: {self._command} {verb}: {_place(self._settings)}", "\n".join(lines), is_failure=True)
+        return Alert(f"shopease: {self._start.command} {verb}: {self._place}", "\n".join(lines), is_failure=True)
 
     def _recovery(self, former: Failure) -> Alert:
         latest = self._own()
@@ -177,16 +149,16 @@ class _Watch:
         if latest:
             rows = {item["key"]: item["rows_out"] for stage in latest.document["stages"] for item in stage["datasets"]}
             lines += [f"{key}: {counted(number, 'row')}" for key, number in rows.items()]
-        title = f"shopease: {self._command} is well again: {_place(self._settings)}"
+        title = f"shopease: {self._start.command} is well again: {self._place}"
         return Alert(title, "\n".join(lines), is_failure=False)
 
     def _conditions(self, own: Manifest | None) -> Iterator[str]:
-        yield f"Command: shopease {self._command}"
-        yield f"Lake: {_place(self._settings)}"
+        yield f"Command: shopease {self._start.command}"
+        yield f"Lake: {self._place}"
         if own:
             yield f"Run: {own.run.run_id}"
         yield f"Machine: {socket.gethostname()}"
-        yield f"Time: {self._began} to {_now()}"
+        yield f"Time: {self._start.time.isoformat(timespec='seconds')} to {_now()}"
 
     def _own(self) -> Manifest | None:
         """The manifest that this command has written, if it could."""
@@ -195,14 +167,14 @@ class _Watch:
 
     def _manifests(self) -> Iterator[Manifest]:
         with suppress(ShopeaseError):
-            yield from manifests(lake_store(self._settings))
+            yield from manifests(self._lake)
 
     def _recalled(self) -> Failure | None:
         """How the last command on the lake failed, if it did."""
         with suppress(OSError, ValueError, TypeError):
             found = json.loads(self._memory.read_text(encoding="utf-8"))
             return Failure(**{**found, "stages": tuple(found["stages"])}) if found else None
-        return self._at_start
+        return self._last_run()
 
     def _last_run(self) -> Failure | None:
         """How the lake's last run failed, if it did; for where nothing is remembered."""
@@ -213,23 +185,13 @@ class _Watch:
         return Failure("", str(last.run.error), str(last.document["finished_at"]), stages)
 
     def _remember(self, failure: Failure | None) -> None:
-        fresh = self._memory.with_suffix(".new")
         try:
-            with open_file(fresh, "wb") as file:
+            make_folder(self._memory.parent)
+            with replacing(self._memory) as file:
                 file.write(json.dumps(failure and asdict(failure)).encode())
-            fresh.replace(self._memory)
         except (OSError, UnreachableError) as error:
-            told = "what was told cannot be remembered in %s, and will be told again: %s; see SHOPEASE_HOME"
-            log.error(told, self._memory.parent, error)
-
-
-def _memory(settings: Settings) -> Path:
-    """Where it is remembered how the last command on the lake ended."""
-    return settings.home / "alerts" / f"{sha256(_place(settings).encode()).hexdigest()[:16]}.json"
-
-
-def _place(settings: Settings) -> str:
-    return settings.lake if "://" in settings.lake else str(Path(settings.lake).absolute())
+            text = "alerts cannot be remembered in %s, and will be sent again: %s; see SHOPEASE_HOME"
+            log.error(text, self._memory.parent, error)
 
 
 def _now() -> str:

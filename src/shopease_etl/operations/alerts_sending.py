@@ -11,9 +11,11 @@ from urllib.parse import unquote
 
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.redaction import HIDDEN
+from shopease_etl.wording import one_line
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
+    from pydantic import SecretStr
 
 log = logging.getLogger(__name__)
 
@@ -24,31 +26,31 @@ HINT: Final = "https://appriseit.com/services/ lists how each service is written
 
 @dataclass(frozen=True)
 class Alert:
-    """What is told: a line, and a text of several."""
+    """A message: a title, and a text of several lines."""
 
     title: str
     text: str
     is_failure: bool
 
 
-def send(addresses: Sequence[str], alert: Alert) -> bool:
-    """Send the alert to every address, all at the same time; True if one at least has taken it.
+def send(addresses: Sequence["SecretStr"], alert: Alert) -> bool:
+    """Send the alert to every address, all at the same time; True if at least one has taken it.
 
-    What does not is told as an error, also with `--quiet`, without the address, which may hold secrets.
+    Each that has not is logged as an error, so also with `--quiet`, without its address, which may hold secrets.
     """
     try:
         named = services(addresses)
     except ConfigurationError as error:
-        log.error("nobody could be alerted: %s; %s", error, error.hint)
+        log.error("could not send alerts: %s; %s", error, error.hint)
         return False
     sendings = _sent(named, alert)
     for sending in sendings:
         if sending.reason:
-            log.error("%s was not alerted: %s", sending.name, sending.reason)
+            log.error("could not send an alert by %s: %s", sending.name, sending.reason)
     return any(not sending.reason for sending in sendings)
 
 
-def send_test(addresses: Sequence[str], place: str) -> None:
+def send_test(addresses: Sequence["SecretStr"], place: str) -> None:
     """Send a test to every address.
 
     Raises:
@@ -62,7 +64,7 @@ def send_test(addresses: Sequence[str], place: str) -> None:
         raise UnreachableError(message, hint="correct SHOPEASE_ALERTS, then `shopease check --test-alert`")
 
 
-def services(addresses: Sequence[str]) -> list["NotifyBase"]:
+def services(addresses: Sequence["SecretStr"]) -> list["NotifyBase"]:
     """What apprise makes of the addresses.
 
     Raises:
@@ -75,10 +77,10 @@ def services(addresses: Sequence[str]) -> list["NotifyBase"]:
     apprise.logger.propagate = False  # what it logs may have addresses in it, which are secrets
     if _SAID not in apprise.logger.handlers:
         apprise.logger.addHandler(_SAID)
-    found = [apprise.Apprise.instantiate(address, suppress_exceptions=True) for address in addresses]
+    found = [apprise.Apprise.instantiate(address.get_secret_value(), suppress_exceptions=True) for address in addresses]
     unknown = [str(place) for place, service in enumerate(found, 1) if service is None]
     if unknown:
-        scheme = addresses[int(unknown[0]) - 1].partition("://")[0]
+        scheme = addresses[int(unknown[0]) - 1].get_secret_value().partition("://")[0]
         message = f"address {', '.join(unknown)} of SHOPEASE_ALERTS is not understood ({scheme}://...)"
         raise ConfigurationError(message, hint=HINT)
     return [service for service in found if service is not None]
@@ -102,7 +104,7 @@ class _Said(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep it in one line."""
-        self.last = " ".join(record.getMessage().split())
+        self.last = one_line(record.getMessage())
 
 
 _SAID: Final = _Said()
@@ -116,7 +118,7 @@ class _Sending:
         self.reason = f"no answer in {PATIENCE_SECONDS:g} s"
         self._service = service
         self._alert = alert
-        self._is_alone = is_alone  # among several nobody could tell whose words apprise's are
+        self._is_alone = is_alone  # among several it is not known whose words apprise's are
         self.thread = threading.Thread(target=self._send, name="alert", daemon=True)
         self.thread.start()
 

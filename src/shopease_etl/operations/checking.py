@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.operations.status import status
-from shopease_etl.pipeline.wiring import lake_store, warehouse
+from shopease_etl.pipeline.wiring import lake_store, source, warehouse
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CheckLine, LakeStatus
 from shopease_etl.settings import Settings
@@ -43,7 +43,7 @@ def check_lines(
             flags,
             store,
             warehouse(settings, store),
-            lambda: existing_source(brief),
+            lambda: existing_source(source(brief)),
             _listeners(settings, test_alert=test_alert),
             verify,
             progress,
@@ -60,21 +60,21 @@ def lake_status(settings: Settings, *, runs: int, max_age: float | None) -> Lake
 def _listeners(settings: Settings, *, test_alert: bool) -> Mapping[str, Callable[[], str]]:
     """By name how to look at what is told of runs, where that is set."""
     listeners: dict[str, Callable[[], str]] = {}
-    if settings.lineage:
-        listeners["lineage"] = lambda: _lineage(settings)
+    if target := settings.lineage:
+        listeners["lineage"] = lambda: _lineage(target)
     if settings.alerts or test_alert:
         listeners["alerts"] = lambda: _alerts(settings, is_test=test_alert)
     if settings.ping_url:
-        listeners["ping"] = lambda: f"{urlsplit(settings.ping_url or '').hostname} is told of each run"
+        host = urlsplit(settings.ping_url.get_secret_value()).hostname
+        listeners["ping"] = lambda: f"{host} is told of each run"
     return listeners
 
 
-def _lineage(settings: Settings) -> str:
-    from shopease_etl.pipeline import lineage
-    from shopease_etl.pipeline.plan import STAGES, Plan
+def _lineage(target: str) -> str:
+    from shopease_etl.pipeline.lineage import check_target
 
-    lineage.listeners(Plan(STAGES), settings)
-    return f"events go to {settings.lineage}"
+    check_target(target)
+    return f"events go to {target}"
 
 
 def _alerts(settings: Settings, *, is_test: bool) -> str:

@@ -1,10 +1,10 @@
 """What the lake costs a month on AWS, at the sizes that it has now."""
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.lake.store import Store
 from shopease_etl.pipeline.costs import MonthlyCost, Prices, monthly
 
-_FOLDERS = (*tables.LAYERS, tables.RUNS, tables.RESULTS)
+_FOLDERS = (*layout.LAYERS, layout.RUNS, layout.RESULTS)
 
 
 def cost(store: Store, prices: Prices, *, runs: int, crawlers: int, crawls: int, queries: int) -> MonthlyCost:
@@ -17,7 +17,7 @@ def cost(store: Store, prices: Prices, *, runs: int, crawlers: int, crawls: int,
         store.location,
         sizes,
         prices,
-        layers=tables.LAYERS,
+        layers=layout.LAYERS,
         runs=runs,
         crawlers=crawlers,
         crawls=crawls,

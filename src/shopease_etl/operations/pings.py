@@ -9,6 +9,9 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
+from shopease_etl.pipeline.events import Event, described
+from shopease_etl.redaction import Secrets
+
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS: Final = 5.0
@@ -18,27 +21,31 @@ MOST_BYTES: Final = 10_000
 
 
 class Pings:
-    """The pings of one command: `/start`, then the address itself or `/fail` with the reason; `rid` links them."""
+    """Pings `/start` when a command begins, then the address itself, or `/fail` with the reason; `rid` links them.
 
-    def __init__(self, address: str) -> None:
+    A retry pings no start: whether there is anything to retry is not known yet.
+    """
+
+    def __init__(self, address: str, secrets: Secrets) -> None:
         self._address = urlsplit(address)
-        self._id = str(uuid4())
-        self._until = 0.0
-        self._threads: list[threading.Thread] = []
+        self._secrets = secrets
 
-    def start(self) -> None:
-        """Tell that the command begins; it is not waited for."""
-        self._begin("/start", None)
+    def check(self) -> None:
+        """Nothing keeps it."""
 
-    def end(self, failure: str | None) -> None:
-        """Tell how it ended; it is not waited for."""
-        self._begin("/fail" if failure else "", failure)
-        self._until = time.monotonic() + PATIENCE_SECONDS
-
-    def wait(self) -> None:
-        """Wait a moment until the pings have arrived, counted from the end."""
-        for thread in self._threads:
-            thread.join(max(0.0, self._until - time.monotonic()))
+    def __call__(self, event: Event) -> None:
+        """Hear of a command's start, which is not waited for, and of its end, which is for a moment."""
+        if event.kind == "command_started":
+            self._id = str(uuid4())
+            self._threads: list[threading.Thread] = []
+            if event.stages:
+                self._begin("/start", None)
+        elif event.kind == "command_ended":
+            failure = event.failure
+            self._begin("/fail" if failure else "", self._secrets.redacted(described(failure)) if failure else None)
+            until = time.monotonic() + PATIENCE_SECONDS
+            for thread in self._threads:
+                thread.join(max(0.0, until - time.monotonic()))
 
     def _begin(self, suffix: str, text: str | None) -> None:
         former = self._threads[-1] if self._threads else None

@@ -8,21 +8,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from shopease_etl import units
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.publish import warn_of_publishing
 from shopease_etl.lake.store import Store, StoredObject
-from shopease_etl.pipeline.history import DIED
-from shopease_etl.report import DatasetStatus, LakeStatus, Recorded, RunStatus
+from shopease_etl.report import DatasetStatus, LakeStatus, Recorded, RunStatus, Status
+from shopease_etl.wording import one_line
 
 log = logging.getLogger(__name__)
 
 RUNS: Final = 10
 FUTURE_SECONDS: Final = 300.0  # by which clocks may differ before it is worth a warning
-_RUNNING: Final = "running"
-_SUCCEEDED: Final = "succeeded"
-_ROLLED_BACK: Final = "rolled back"
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,10 @@ def status(
     held = occupied.holder.told if occupied and occupied.is_alive else None
     time_now = time.time() if now is None else now
     begun = warn_of_publishing(store)
-    objects = [item for layer in tables.LAYERS for item in store.list(f"{layer}/")]
-    past = _past(store, {item.key for item in objects} & tables.KEYS, runs, time_now - max_age if max_age else None)
+    objects = [item for layer in layout.LAYERS for item in store.list(f"{layer}/")]
+    past = _past(
+        store, {item.key for item in objects if layout.owns(item.key)}, runs, time_now - max_age if max_age else None
+    )
     known = [run_status(manifest) for manifest in past.manifests[: max(runs, 2)]]
     shown = tuple(_as_it_is(run, is_under_way=held is not None and run is known[0]) for run in known)
     from_future = tuple(run.run_id for run in shown if is_from_future(run.finished_at, time_now))
@@ -78,10 +77,10 @@ def problem(
     A run under way is passed over for the one before it. A rollback is somebody's decision, and no failure; what it
     took back is no success.
     """
-    ended = runs[1:] if is_held and runs and runs[0].status == _RUNNING else runs
-    if ended and ended[0].status not in {_SUCCEEDED, _ROLLED_BACK}:
+    ended = runs[1:] if is_held and runs and runs[0].status == Status.RUNNING else runs
+    if ended and ended[0].status not in {Status.SUCCEEDED, Status.ROLLED_BACK}:
         last = ended[0]
-        how = DIED if last.status == _RUNNING else last.status
+        how = Status.DIED if last.status == Status.RUNNING else last.status
         return f"the last run, {last.run_id}, {how}" + (f": {last.error}" if last.error else "")
     if max_age is None:
         return None
@@ -102,7 +101,7 @@ def is_from_future(time: str, now: float) -> bool:
 
 def _as_it_is(run: RunStatus, *, is_under_way: bool) -> RunStatus:
     """A run that its manifest leaves running has died, unless it holds the lake."""
-    return replace(run, status=DIED) if run.status == _RUNNING and not is_under_way else run
+    return replace(run, status=Status.DIED) if run.status == Status.RUNNING and not is_under_way else run
 
 
 def run_status(manifest: Manifest) -> RunStatus:
@@ -116,7 +115,7 @@ def run_status(manifest: Manifest) -> RunStatus:
         run.status,
         run.stages,
         run.seconds,
-        None if run.error is None else " ".join(str(run.error).split()),
+        None if run.error is None else one_line(run.error),
         str(document["started_at"]),
         str(document["finished_at"]),
         {name: float(value) for name, value in seconds.items() if isinstance(value, int | float)},
@@ -143,7 +142,7 @@ def _past(store: Store, keys: Set[str], runs: int, oldest: float | None) -> _Pas
 
 def brought_data(manifest: Manifest) -> bool:
     """Whether the run read the source; a crawl after a rollback, say, makes nothing newer."""
-    return manifest.run.status == _SUCCEEDED and "extract" in manifest.run.stages
+    return manifest.run.status == Status.SUCCEEDED and "extract" in manifest.run.stages
 
 
 def _ended(manifest: Manifest) -> float:

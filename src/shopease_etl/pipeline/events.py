@@ -1,18 +1,28 @@
-"""What happens in a run, told to whoever listens: the log, lineage."""
+"""The stream of events: what commands do that make runs; the log, lineage, alerts and pings listen to it.
+
+Progress, which moves many times a second, has a protocol of its own (`progress.py`).
+"""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from shopease_etl.report import DatasetResult, RunResult, StageResult
+from shopease_etl import cancel
+from shopease_etl.errors import NothingToRetryError
+from shopease_etl.report import DatasetResult, RunResult, StageResult, Status
 from shopease_etl.wording import counted
+
+if TYPE_CHECKING:
+    from shopease_etl.pipeline.plan import Plan
 
 log = logging.getLogger(__name__)
 
 Kind = Literal[
+    "command_started",
     "run_started",
     "stage_started",
     "dataset_done",
@@ -20,25 +30,28 @@ Kind = Literal[
     "run_succeeded",
     "run_failed",
     "run_interrupted",
+    "command_ended",
 ]
 
 _ENDS: Final[Mapping[str, Kind]] = {
-    "succeeded": "run_succeeded",
-    "failed": "run_failed",
-    "interrupted": "run_interrupted",
+    Status.SUCCEEDED: "run_succeeded",
+    Status.FAILED: "run_failed",
+    Status.INTERRUPTED: "run_interrupted",
 }
 _WRITTEN: Final = ("run_id", "stage", "dataset", "layer", "rows", "rejected", "bytes", "seconds", "error")
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run, which a retry takes up in another attempt; what does not apply is None.
+    """Something that happened; what does not apply is None.
 
-    `result` is of a stage that is done, `run` of a run that has ended.
+    A command begins before its run does, and may fail before that: `failure` is the exception that ended it. `stages`
+    are those that it does; none means all that is left, as of a retry, which is another `attempt` of a run. A run
+    that begins has its `plan`, one that has ended its result in `run`, and a stage that is done in `result`.
     """
 
     kind: Kind
-    run_id: str
+    run_id: str = ""
     stage: str | None = None
     dataset: str | None = None
     layer: str | None = None
@@ -48,8 +61,12 @@ class Event:
     seconds: float | None = None
     error: str | None = None
     attempt: int = 1
+    plan: "Plan | None" = None
     result: StageResult | None = None
     run: RunResult | None = None
+    command: str = ""
+    stages: tuple[str, ...] = ()
+    failure: BaseException | None = None
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -59,7 +76,7 @@ class Event:
         return {"event": self.kind, **{name: value for name, value in named.items() if value is not None}}
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """The event as a person reads it."""
         if self.kind == "dataset_done":
             return (
@@ -79,41 +96,65 @@ class Event:
         return ", ".join(parts)
 
 
-Listener = Callable[[Event], None]
+class Listener(Protocol):
+    """Hears of every event. It may take seconds over the end of a command, and should be quick before."""
+
+    def check(self) -> None:
+        """Raise, before a run begins, what would keep it from listening."""
+
+    def __call__(self, event: Event) -> None:
+        """Hear of an event; if this raises, it hears no more of this command."""
 
 
-def log_event(event: Event) -> None:
-    """Tell the log; a run's failure is told there by the command that ends with it, as an error."""
-    log.info(event.told, extra={"event": event})
+class LogListener:
+    """Writes what a run does to the log; how a command ends is printed and logged by the command line."""
+
+    def check(self) -> None:
+        """Nothing keeps it."""
+
+    def __call__(self, event: Event) -> None:
+        """Write the event, unless it is a command's."""
+        if not event.command:
+            log.info(event.text, extra={"event": event})
 
 
 class Events:
-    """Tells a run's listeners what happens; one that raises is told no more, and the run goes on."""
+    """One command's part of the stream; a listener that raises hears no more of it, and the command goes on."""
 
-    def __init__(self, run_id: str, *listeners: Listener) -> None:
-        self._new = partial(Event, run_id=run_id)
+    def __init__(self, *listeners: Callable[[Event], None]) -> None:
+        self._new = partial(Event)
         self._listeners = list(listeners)
 
-    def run_started(self, attempt: int = 1) -> None:
+    def publish(self, event: Event) -> None:
+        """Let every listener hear of it."""
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a run does not end because a listener fails
+                self._listeners.remove(listener)
+                name = getattr(listener, "__name__", type(listener).__name__)
+                log.error("%s hears no more of this run: %s: %s", name, type(error).__name__, error)
+
+    def run_started(self, run_id: str, plan: "Plan", attempt: int = 1) -> None:
         """A run begins, or is taken up in another attempt."""
-        self._new = partial(self._new, attempt=attempt)
-        self._tell(self._new("run_started"))
+        self._new = partial(Event, run_id=run_id, attempt=attempt)
+        self.publish(self._new("run_started", plan=plan))
 
     def stage_started(self, name: str) -> None:
         """A stage begins."""
-        self._tell(self._new("stage_started", stage=name))
+        self.publish(self._new("stage_started", stage=name))
 
     def stage_done(self, result: StageResult) -> None:
         """A stage is done, and all of its datasets."""
         for dataset in result.datasets:
-            self._tell(self._done(result.name, dataset))
-        self._tell(self._new("stage_done", stage=result.name, seconds=result.seconds, result=result))
+            self.publish(self._done(result.name, dataset))
+        self.publish(self._new("stage_done", stage=result.name, seconds=result.seconds, result=result))
 
     def run_ended(self, run: RunResult) -> None:
         """A run has ended, well or not."""
         lasted = datetime.fromisoformat(run.finished_at) - datetime.fromisoformat(run.started_at)
         kind = _ENDS[run.status]
-        self._tell(self._new(kind, seconds=lasted.total_seconds(), error=run.error, run=run))
+        self.publish(self._new(kind, seconds=lasted.total_seconds(), error=run.error, run=run))
 
     def _done(self, stage: str, dataset: DatasetResult) -> Event:
         return self._new(
@@ -127,14 +168,31 @@ class Events:
             seconds=dataset.seconds,
         )
 
-    def _tell(self, event: Event) -> None:
-        for listener in tuple(self._listeners):
-            try:
-                listener(event)
-            except Exception as error:  # noqa: BLE001 - a run does not end because somebody cannot listen
-                self._listeners.remove(listener)
-                name = getattr(listener, "__name__", type(listener).__name__)
-                log.warning("%s is told no more of this run: %s: %s", name, type(error).__name__, error)
+
+@contextmanager
+def announced(command: str, stages: Sequence[str], listeners: Sequence[Listener]) -> Iterator[Events]:
+    """Let the listeners hear of a command from its start to its end, and of what it publishes between.
+
+    A retry that has nothing to do has failed at nothing, and has no end.
+    """
+    events = Events(*listeners)
+    event = partial(Event, command=command, stages=tuple(stages))
+    events.publish(event("command_started"))
+    try:
+        yield events
+    except NothingToRetryError:
+        raise
+    except BaseException as error:
+        with cancel.deferred("telling how it ended"):
+            events.publish(event("command_ended", failure=error))
+        raise
+    with cancel.deferred("telling how it ended"):
+        events.publish(event("command_ended"))
+
+
+def described(failure: BaseException) -> str:
+    """What ended a command, in one line."""
+    return "it was interrupted" if isinstance(failure, KeyboardInterrupt) else str(failure) or type(failure).__name__
 
 
 def readable_bytes(size: int) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from shopease_etl.contract.tables import BRONZE, GOLD, KEYS, LAYERS, SILVER, TABLES, TRANSACTIONS
+from shopease_etl.contract.layout import BRONZE, GOLD, LAYERS, SILVER, owns
+from shopease_etl.contract.tables import TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.store import Store
@@ -19,6 +20,9 @@ from shopease_etl.pipeline.plan import Consent
 from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.source.postgres import SourceTable
 from shopease_etl.wording import counted
+
+if TYPE_CHECKING:
+    from shopease_etl.pipeline.wiring import RunLimits
 
 T = TypeVar("T")
 Columns = Mapping[str, str]
@@ -84,7 +88,7 @@ def previous(store: Store, *, without: Collection[str] = ()) -> Previous:
 
     Runs whose ids are in `without` are passed over, as if they were rolled back.
     """
-    keys = {item.key for layer in LAYERS for item in store.list(f"{layer}/")} & KEYS
+    keys = {item.key for layer in LAYERS for item in store.list(f"{layer}/") if owns(item.key)}
     sources = {name for name, key in _BRONZE_KEYS.items() if key in keys}
     columns: dict[str, Known[Columns]] = {}
     rows: dict[str, Known[int]] = {}
@@ -99,7 +103,7 @@ def previous(store: Store, *, without: Collection[str] = ()) -> Previous:
 
 
 def _recorded(manifest: Manifest, keys: Collection[str]) -> Previous:
-    """What one run says of those objects that it published: of the others nobody has accepted it."""
+    """What one run says of those objects that it published; what it says of others was never accepted."""
     run_id = manifest.run.run_id
     seen = {key: found.rows for key, found in manifest.recorded.items() if key in keys}
     columns = {name: found for name, found in _columns(manifest.document) if _BRONZE_KEYS.get(name) in seen}
@@ -166,17 +170,15 @@ def require_consent(
     before: Previous,
     stage: StageResult,
     stages: Sequence[StageResult],
-    consent: Consent,
-    *,
-    max_shrink: float,
-    max_rejected: float,
+    overrides: Consent,
+    limits: "RunLimits",
 ) -> None:
     """Raise DataRefusedError if one of a run's `stages` rejects or loses more than may be, and that is not allowed."""
-    if not consent.to_rejects:
-        require_few_rejected(stage, max_rejected)
-    if not consent.to_shrink:
-        rejected = [item for each in stages for item in many_rejected(each, max_rejected)]
-        require_no_shrink(before, stage, max_shrink, allowed=rejected if consent.to_rejects else None)
+    if not overrides.to_rejects:
+        require_few_rejected(stage, limits.rejected)
+    if not overrides.to_shrink:
+        rejected = [item for each in stages for item in many_rejected(each, limits.rejected)]
+        require_no_shrink(before, stage, limits.shrink, allowed=rejected if overrides.to_rejects else None)
 
 
 def require_no_shrink(
@@ -261,5 +263,5 @@ def _shortened(value: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Names of columns and what stands in a manifest may hold anything."""
+    """Names of columns and texts of a manifest may hold anything."""
     return text if text.isprintable() else repr(text)[1:-1]

@@ -1,4 +1,4 @@
-"""Lineage: a run's events sent to an OpenLineage receiver, which can neither fail nor hold up the run."""
+"""Lineage: a listener that sends runs' events to an OpenLineage receiver, which can neither fail nor delay a run."""
 
 import logging
 import os
@@ -7,15 +7,20 @@ import threading
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from shopease_etl import extras
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.pipeline.events import Event, Listener
-from shopease_etl.pipeline.plan import Plan
-from shopease_etl.settings import Settings
+from shopease_etl.lake.store import Store
+from shopease_etl.pipeline.events import Event
+from shopease_etl.redaction import Secrets
+from shopease_etl.wording import one_line
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
     from openlineage.client.transport import Transport
     from requests import Session
+
+    from shopease_etl.pipeline.lineage_events import Translation
+    from shopease_etl.source.session import Source
 
 log = logging.getLogger(__name__)
 
@@ -25,32 +30,43 @@ ANSWER_SECONDS: Final = 5.0
 END_SECONDS: Final = 5.0
 
 
-def listeners(plan: Plan, settings: Settings) -> tuple[Listener, ...]:
-    """Who is to be told of a run of the plan, for lineage: nobody where no lineage is set.
+class Lineage:
+    """Sends the events of runs to `target`, a file or an address."""
+
+    def __init__(self, target: str, lake: Store, source: "Source", secrets: Secrets) -> None:
+        self._target = target
+        self._lake = lake
+        self._source = source
+        self._secrets = secrets
+        self._translation: Translation | None = None
+
+    def check(self) -> None:
+        """Raise what would keep the events of a run from being sent, as far as that is known before."""
+        check_target(self._target)
+
+    def __call__(self, event: Event) -> None:
+        """Send what a run does."""
+        if event.plan:
+            from shopease_etl.pipeline.lineage_events import Translation  # slow to import
+
+            self._translation = Translation(event.plan, self._lake, self._source, self._secrets)
+            self._sender = _Sender(_transport(self._target), self._target)
+        if self._translation is None or event.command:
+            return
+        for translated in self._translation.of(event):
+            self._sender.send(translated)
+        if event.run:
+            self._sender.finish()
+
+
+def check_target(target: str) -> None:
+    """See that events can be sent to the target, without sending one.
 
     Raises:
-        ConfigurationError: the setting names no file or address, or the library is not installed.
+        ConfigurationError: it is neither a file nor an address, or the library is not installed.
     """
-    return (_listener(plan, settings, settings.lineage),) if settings.lineage else ()
-
-
-def _listener(plan: Plan, settings: Settings, target: str) -> Listener:
-    try:
-        # slow to import, and of an extra
-        from shopease_etl.pipeline.lineage_events import Translation
-    except ModuleNotFoundError as missing:
-        raise ConfigurationError(
-            "lineage needs openlineage-python", hint="pip install 'shopease[lineage]'"
-        ) from missing
-    translation, sender = Translation(plan, settings), _Sender(_transport(target), target)
-
-    def lineage(event: Event) -> None:
-        for translated in translation.of(event):
-            sender.send(translated)
-        if event.run:
-            sender.finish()
-
-    return lineage
+    extras.require("lineage", "SHOPEASE_LINEAGE")
+    _transport(target)
 
 
 def _transport(target: str) -> "Transport":
@@ -127,7 +143,8 @@ class _Sender:
             for event in iter(self._waiting.get, None):
                 self._transport.emit(event)
         except Exception as error:  # noqa: BLE001 - whatever a receiver does, it is not the run's failure
-            reason = " ".join(str(error).split())
-            log.warning("%s takes no lineage events, and is sent no more of this run: %s", self._target, reason)
+            log.warning(
+                "%s takes no lineage events, and is sent no more of this run: %s", self._target, one_line(error)
+            )
         finally:
             self._transport.close()

@@ -1,6 +1,6 @@
 """A run's events in OpenLineage's words: the run, its stages as runs below it, what they read and wrote.
 
-A stage is told of as complete when the run has ended, for only then is it known whether readers see what it wrote.
+A stage is reported complete when the run has ended: only then is it known whether readers see what it wrote.
 """
 
 import os
@@ -27,13 +27,13 @@ from openlineage.client.facet_v2 import (
 )
 
 from shopease_etl import __version__
+from shopease_etl.lake.store import Store
 from shopease_etl.pipeline.events import Event
 from shopease_etl.pipeline.plan import Plan
-from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.redaction import Secrets
 from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult
-from shopease_etl.settings import EMBEDDED, Settings
 from shopease_etl.source.postgres import parameters
+from shopease_etl.source.session import Source
 
 NAMESPACE: Final = "shopease"
 PRODUCER: Final = f"urn:shopease:etl:{__version__}"
@@ -48,20 +48,19 @@ _ENDS: Final = {
 class Translation:
     """Tells of one run of a plan."""
 
-    def __init__(self, plan: Plan, settings: Settings) -> None:
+    def __init__(self, plan: Plan, lake: Store, source: Source, secrets: Secrets) -> None:
         set_producer(PRODUCER)
         self._plan = plan
-        self._settings = settings
-        self._store = lake_store(settings)
-        self._secrets = Secrets()
-        self._secrets.learn(settings.database_url)
-        self._job = plan.stages[0] if len(plan.stages) == 1 else "run-all"
+        self._lake = lake
+        self._source = source
+        self._secrets = secrets
+        self._job = plan.command
         self._run = UUID(int=0)
         self._begun: dict[str, str] = {}
         self._done: dict[str, str] = {}
 
     def of(self, event: Event) -> Iterator[RunEvent]:
-        """What OpenLineage is told of an event; a dataset is told of with its stage."""
+        """The event as OpenLineage has it; a dataset is part of its stage."""
         time = _time(event.time)
         # a retry goes on under the same run id; to OpenLineage, whose runs end once, it is another run
         self._run = uuid5(NAMESPACE_OID, f"{NAMESPACE}/{event.run_id}/{event.attempt}")
@@ -144,7 +143,7 @@ class Translation:
 
     def _named(self, key: str) -> tuple[str, str]:
         """Namespace and name of an object of the lake, as OpenLineage's naming has them."""
-        scheme, _, place = (uri := self._store.uri(key)).partition("://")
+        scheme, _, place = (uri := self._lake.uri(key)).partition("://")
         if not place:
             return "file", uri
         authority, _, path = place.partition("/")
@@ -157,8 +156,8 @@ class Translation:
             facets["schema"] = schema_dataset.SchemaDatasetFacet(fields)
         statistics = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=rows)
         return InputDataset(
-            f"postgres://{_host_and_port(self._settings.database_url, source)}",
-            f"{source.database}.{self._settings.source_schema}.{name}",
+            f"postgres://{_host_and_port(self._source.url, source)}",
+            f"{source.database}.{self._source.schema}.{name}",
             facets=facets,
             inputFacets={"inputStatistics": statistics},
         )
@@ -205,9 +204,9 @@ def _job_type(kind: str) -> job_type_job.JobTypeJobFacet:
     return job_type_job.JobTypeJobFacet(processingType="BATCH", integration="SHOPEASE", jobType=kind)
 
 
-def _host_and_port(url: str, source: SourceInfo) -> str:
+def _host_and_port(url: str | None, source: SourceInfo) -> str:
     """Where the database answered; of several ports that of its host, of a socket this machine."""
-    named = {} if url == EMBEDDED else parameters(url)
+    named = parameters(url) if url else {}
     hosts, ports = (
         (named.get(name) or os.environ.get(variable, default)).split(",")
         for name, variable, default in (("host", "PGHOST", ""), ("port", "PGPORT", "5432"))

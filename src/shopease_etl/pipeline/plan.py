@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from shopease_etl.contract import tables
-from shopease_etl.contract.tables import GOLD_TABLES, GoldTable, Table
+from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.layout import owns
+from shopease_etl.contract.tables import Table
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 
 STAGES: Final = ("extract", "clean", "aggregate", "crawl")
@@ -35,13 +37,16 @@ class Consent:
     to_rejects: bool = False
 
 
+NO_OVERRIDES: Final = Consent()
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run will do: the stages in order, on which tables and gold datasets."""
 
     stages: tuple[str, ...]
     tables: tuple[Table, ...] = tables.TABLES
-    datasets: tuple[GoldTable, ...] = GOLD_TABLES
+    datasets: tuple[GoldDataset, ...] = GOLD
     fail_fast: bool = False
     crawlers: bool = False
 
@@ -57,15 +62,19 @@ class Plan:
                 Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key)) for t in self.cleaned_tables
             )
         elif stage == "aggregate":
-            silver = {table.name: table.silver_key for table in tables.CLEANED_TABLES}
-            yield from (Step(stage, d.name, tuple(silver[name] for name in d.inputs), (d.key,)) for d in self.datasets)
+            yield from (Step(stage, d.name, d.reads, (d.key,)) for d in self.datasets)
         else:
             yield Step(stage, "catalog", (), ("tables and views",))
 
     @property
+    def command(self) -> str:
+        """The command that makes such a run."""
+        return self.stages[0] if len(self.stages) == 1 else "run-all"
+
+    @property
     def keys(self) -> frozenset[str]:
         """The objects that the plan writes."""
-        return tables.KEYS.intersection(key for step in self.steps() for key in step.writes)
+        return frozenset(key for step in self.steps() for key in step.writes if owns(key))
 
     def document(self) -> dict[str, object]:
         """The plan as a manifest tells it."""
@@ -100,9 +109,9 @@ def plan_datasets(names: Sequence[str]) -> Plan:
     Raises:
         ConfigurationError: a name is no gold dataset.
     """
-    by_name = {dataset.name: dataset for dataset in GOLD_TABLES}
-    chosen = [_named(name, by_name, "dataset") for name in names] or GOLD_TABLES
-    return Plan(("aggregate",), datasets=tuple(dataset for dataset in GOLD_TABLES if dataset in chosen))
+    by_name = {dataset.name: dataset for dataset in GOLD}
+    chosen = [_named(name, by_name, "dataset") for name in names] or GOLD
+    return Plan(("aggregate",), datasets=tuple(dataset for dataset in GOLD if dataset in chosen))
 
 
 def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
@@ -125,7 +134,7 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
         ShopeaseError: it tells none that this version knows.
     """
     known = {table.name: table for table in tables.TABLES}
-    built = {dataset.name: dataset for dataset in GOLD_TABLES}
+    built = {dataset.name: dataset for dataset in GOLD}
     try:
         plan = document["plan"]
         if not set(plan["stages"]) <= set(STAGES):

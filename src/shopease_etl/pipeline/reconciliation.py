@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.report import DatasetResult, StageResult
 
 
@@ -19,9 +19,9 @@ def reconciled(stages: Sequence[StageResult], reread: Mapping[str, object]) -> d
 
 
 def _row_counts(item: DatasetResult) -> dict[str, int]:
-    if item.layer == tables.BRONZE:
+    if item.layer == layout.BRONZE:
         return {"source": item.rows_in, "bronze": item.rows_out}
-    if item.layer == tables.SILVER:
+    if item.layer == layout.SILVER:
         return {"bronze": item.rows_in, "silver": item.rows_out}
     return {"quarantine": item.rows_out}
 

@@ -15,30 +15,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from shopease_etl.contract import gold
-from shopease_etl.contract.tables import BRONZE, GOLD, QUARANTINE, SILVER, TRANSACTIONS
+from shopease_etl import cancel
+from shopease_etl.contract import layout
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
-from shopease_etl.transform.chunks import awaited
-from shopease_etl.wording import counted
+from shopease_etl.wording import counted, one_line
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
 BLOCK_BYTES: Final = 1 << 20
 LARGEST_BLOCK_BYTES: Final = 1 << 30
 EXACT_DIGITS: Final = 76
 _MONEY: Final = pa.decimal128(38, 2)
-_AMOUNT: Final = "total_amount"
-# By key: the columns that are added up, and the sums that aggregate recorded.
-_SUMMED: Final[Mapping[str, Mapping[str, str]]] = {
-    TRANSACTIONS.silver_key: {_AMOUNT: "silver_revenue"},
-    **{
-        item.table.key: {item.revenue: f"{item.table.name}_revenue", item.sales: f"{item.table.name}_transactions"}
-        for item in gold.GOLD
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -109,7 +101,7 @@ class Rereading:
         sums: dict[str, Decimal | int] = {}
         progress.start("reread", sum(item.bytes for item in items))
         for item, future in self._contents:
-            content = awaited(future)
+            content = cancel.result(future)
             _require_recorded(item, content)
             rows[item.key] = content.rows
             sums |= content.sums
@@ -137,9 +129,9 @@ def reread(store: Store, stages: Sequence[StageResult], *, progress: Progress = 
 
 
 def _content(store: Store, stopped: threading.Event, item: DatasetResult) -> _Content:
-    summed = _SUMMED.get(item.key, {})
+    summed = _summed(item.key)
     with _reading(item.key), localcontext(prec=EXACT_DIGITS):
-        if item.layer == GOLD:
+        if item.layer == layout.GOLD:
             return _parquet(store, item.key, summed)
         block = BLOCK_BYTES
         while True:
@@ -157,8 +149,7 @@ def _reading(key: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, LookupError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        message = f"{key} cannot be read again: {reason}"
+        message = f"{key} cannot be read again: {one_line(error)}"
         raise DataRefusedError(message) from error
 
 
@@ -221,15 +212,20 @@ def _require_every_row(items: Sequence[DatasetResult], rows: Mapping[str, int]) 
 
 
 def _require_sums(stages: Sequence[StageResult], rows: Mapping[str, int], sums: Mapping[str, Decimal | int]) -> None:
-    """What gold was made of is what silver holds, and what gold holds is what was reconciled."""
-    for recorded in (stage.reconciliation for stage in stages if stage.name == "aggregate"):
-        if TRANSACTIONS.silver_key in rows:
-            _require(
-                TRANSACTIONS.silver_key, "sales", rows[TRANSACTIONS.silver_key], recorded.get("silver_transactions")
-            )
-        for key in rows.keys() & _SUMMED.keys():
-            for column, name in _SUMMED[key].items():
-                _require(key, column, sums[name], recorded.get(name))
+    """What gold was made of is what the lake holds, and what gold holds is what was reconciled."""
+    for stage in (stage for stage in stages if stage.name == "aggregate"):
+        built = {item.key for item in stage.datasets}
+        for dataset in (dataset for dataset in GOLD if dataset.key in built):
+            for key, column, name in dataset.recorded:
+                if key in rows:
+                    found = sums[name] if column else rows[key]
+                    _require(key, column or "rows", found, stage.reconciliation.get(name))
+
+
+def _summed(key: str) -> dict[str, str]:
+    """The columns of an object that are added up, with the names of their sums."""
+    recorded = (of_key for dataset in GOLD for of_key in dataset.recorded if of_key[0] == key)
+    return {column: name for _, column, name in recorded if column}
 
 
 def _require(key: str, what: str, found: object, expected: object) -> None:

@@ -1,20 +1,140 @@
-"""What the settings name: the lake's store, its warehouse, AWS's prices; light, for commands that only look."""
+"""What the settings name, made of them: source, lake, warehouse and limits; light, for commands that only look."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
 
-from shopease_etl.lake.store import Encryption, LakeStore, Store, open_store
+from shopease_etl.lake.lock.lock import Held
+from shopease_etl.lake.store import Encryption, LakeStore, Store, open_store, private_path
 from shopease_etl.pipeline.costs import Prices
+from shopease_etl.pipeline.events import Listener, LogListener
+from shopease_etl.pipeline.lineage import Lineage
+from shopease_etl.progress import SILENT, Progress
+from shopease_etl.redaction import Secrets
 from shopease_etl.settings import Settings
 
 if TYPE_CHECKING:
+    from shopease_etl.source.session import Source
     from shopease_etl.warehouse import Warehouse
     from shopease_etl.warehouse.crawlers import Crawlers
+
+
+class WarehouseFactory(Protocol):
+    """Makes the lake's warehouse."""
+
+    def __call__(self, *, unpublished: Store | None = None) -> "Warehouse":
+        """The warehouse; `unpublished` is the lake as a run sees it that has published nothing yet."""
+
+
+@dataclass(frozen=True)
+class RunLimits:
+    """What a run may take and do.
+
+    The seconds of the whole and of each stage, None for no limit; the bytes of memory to plan with, None for the
+    default; the share of rows or revenue that may be gone, and that of a table's rows that may be rejected.
+    """
+
+    run: float | None
+    stage: float | None
+    memory: int | None
+    shrink: float
+    rejected: float
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many former lakes and how many manifests are kept."""
+
+    generations: int
+    manifests: int
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A shop's pipeline: its source, its lake and its warehouse, and who hears of its runs.
+
+    `home` is the folder of what is no part of the lake; `secrets` are to be in nothing that is written.
+    """
+
+    source: "Source"
+    lake: LakeStore
+    home: Path
+    warehouse: WarehouseFactory
+    crawlers: Callable[[], "Crawlers"]
+    limits: RunLimits
+    retention: Retention
+    lease_seconds: float
+    secrets: Secrets
+    listeners: tuple[Listener, ...]
+    progress: Progress
+
+    @classmethod
+    def from_settings(cls, settings: Settings, progress: Progress = SILENT) -> Self:
+        """The pipeline that the settings name; the log and lineage are its listeners, but not yet alerts and pings."""
+        lake, database, secrets = lake_store(settings), source(settings), Secrets()
+        for address in (settings.database_url, *settings.alerts):
+            secrets.learn(address.get_secret_value())
+        lineage = [Lineage(settings.lineage, lake, database, secrets)] if settings.lineage else []
+        return cls(
+            source=database,
+            lake=lake,
+            home=settings.home,
+            warehouse=partial(warehouse, settings, lake),
+            crawlers=partial(crawlers, settings),
+            limits=RunLimits(
+                settings.run_timeout,
+                settings.stage_timeout,
+                settings.max_memory,
+                settings.max_shrink,
+                settings.max_rejected,
+            ),
+            retention=Retention(settings.keep_generations, settings.keep_manifests),
+            lease_seconds=settings.lease_seconds,
+            secrets=secrets,
+            listeners=(LogListener(), *lineage),
+            progress=progress,
+        )
+
+    def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[Held]:
+        """Hold the lake's lock, on S3 among all machines, as `LakeLock.hold` has it."""
+        return self.lake.lock(self.home).hold(who, lease_seconds=self.lease_seconds, wait=wait)
+
+    @property
+    def spool(self) -> Path:
+        """The folder of copies of what a run has written and not published, where a lake needs them."""
+        return private_path(self.home, "spool", self.lake.location)
+
+    @property
+    def aside(self) -> Path:
+        """The folder of copies of former objects that are restored, where a lake needs them."""
+        return private_path(self.home, "undoing", self.lake.location)
 
 
 def lake_store(settings: Settings) -> LakeStore:
     """The settings' lake, encrypted as they say."""
     algorithm = settings.s3_encryption
     return open_store(settings.lake, Encryption(algorithm, settings.s3_kms_key) if algorithm else None)
+
+
+def source(settings: Settings) -> "Source":
+    """The source database, within the settings' limits."""
+    # psycopg is slow to import: only who asks for the source pays
+    from shopease_etl.source.postgres import Limits
+    from shopease_etl.source.session import Source
+
+    return Source(
+        None if settings.is_embedded else settings.database_url.get_secret_value(),
+        settings.source_schema,
+        settings.business_timezone,
+        settings.home,
+        Limits(settings.source_statement_timeout, settings.source_lock_timeout, settings.source_idle_timeout),
+        settings.source_attempts,
+        settings.source_wait,
+        settings.source_connections,
+    )
 
 
 def warehouse(

@@ -2,15 +2,15 @@
 
 import gzip
 import math
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 import polars as pl
 
+from shopease_etl.atomic import replacing
 from shopease_etl.contract import tables
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
@@ -86,17 +86,11 @@ def _written_at_once(path: Path) -> Iterator[BinaryIO]:
     try:
         if path.exists() and not path.is_file():
             raise ConfigurationError(f"cannot write the sample to {path}: it exists and is not a file")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                if path.suffix == ".gz":
-                    with gzip.GzipFile("", "wb", 3, file, mtime=0) as packed:
-                        yield cast("BinaryIO", packed)
-                else:
-                    yield file
-            partial.replace(path)
-        finally:
-            with suppress(OSError):
-                partial.unlink()
+        with replacing(path) as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile("", "wb", 3, file, mtime=0) as packed:
+                    yield cast("BinaryIO", packed)
+            else:
+                yield file
     except OSError as error:
         raise UnreachableError(f"cannot write the sample to {path}: {error.strerror or error}") from error

@@ -1,142 +1,140 @@
 """Silver to gold: the business datasets as Parquet, reconciled to the cent before they are published."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
+from contextlib import closing
 from functools import partial
-from typing import IO, Any, Final, cast
+from typing import IO, Final, cast
 
 import polars as pl
 
-from shopease_etl.contract import gold, tables
+from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GoldDataset
-from shopease_etl.contract.tables import GoldTable, Table
+from shopease_etl.contract.gold.dataset import TOTALS, Frames
+from shopease_etl.contract.gold.formulas import finished
+from shopease_etl.contract.tables import MONEY, Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Publication, publication
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, Recorded, StageResult
-from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
+from shopease_etl.transform.chunks import Chunk, CsvObject, reading
+from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts
+from shopease_etl.transform.partials import SilverParts, partial_sums
 from shopease_etl.wording import counted
 
-Totals = Mapping[str, Any]
 MOST_NAMED: Final = 5
-THREADS: Final = min(4, os.cpu_count() or 1)
 MEMORY: Final = Memory()
+_TOO_LARGE: Final = 10**16
 
 
 def aggregate(
     store: Store,
-    chosen: Sequence[GoldTable],
+    datasets: Sequence[GoldDataset],
     *,
     recorded: Mapping[str, Recorded],
     memory: Memory = MEMORY,
     made: SilverParts | None = None,
     progress: Progress = SILENT,
+    executor: Executor = LOCAL,
 ) -> StageResult:
-    """Build the chosen datasets; gold changes when all of them are built and reconcile with silver.
+    """Build the datasets; gold changes when all of them are built and reconcile with what they are made of.
 
     `recorded` holds by key what earlier stages wrote. `made` is what `clean` fed of the same silver: what it has is
     not read again.
 
     Raises:
-        DataRefusedError: silver is missing or cut short, or a sum of revenue or sales does not agree.
+        DataRefusedError: what a dataset is made of is missing or cut short, or a sum does not agree or does not fit.
         ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    datasets = [dataset for dataset in gold.GOLD if dataset.table in chosen]
-    with publication(store) as written, made or SilverParts(memory) as silver:
+    with publication(store) as written, made or SilverParts(memory, datasets) as parts:
         progress.start("gold")
-        _read_missing(store, datasets, silver, recorded, memory)
-        found = silver.frames()
-        _require_sums_fit(found, datasets)
-        totals, frames = _build(found, datasets, written)
-        reconciliation = reconcile(totals, datasets, frames)
-        results = tuple(
-            _write(dataset, frames[dataset.table.name], written, rows_in=totals["transactions"]) for dataset in datasets
-        )
-        progress.finish("gold", f"{counted(len(results), 'dataset')}, revenue {totals['revenue']:,}")
+        _read_missing(store, parts, recorded, memory, executor)
+        found = parts.frames()
+        built = _built(datasets, found, written)
+        reconciliation = reconcile(datasets, found, built)
+        results = tuple(_write(dataset, found, built[dataset.name], written) for dataset in datasets)
+        revenue = f", revenue {found[TOTALS]['revenue'].item():,}" if TOTALS in found else ""
+        progress.finish("gold", counted(len(results), "dataset") + revenue)
     return StageResult("aggregate", round(time.monotonic() - started, 3), results, reconciliation)
 
 
-def reconcile(totals: Totals, datasets: Sequence[GoldDataset], frames: Mapping[str, pl.DataFrame]) -> dict[str, object]:
-    """The sums by which gold and silver agree, to the cent and to the row.
+def reconcile(datasets: Sequence[GoldDataset], frames: Frames, built: Frames) -> dict[str, object]:
+    """The sums by which gold and what it is made of agree, to the cent and to the row.
+
+    `frames` is what the datasets are made of, `built` what they are, by their names.
 
     Raises:
         DataRefusedError: they do not; the message names the sums.
     """
-    sums: dict[str, object] = {"silver_transactions": totals["transactions"], "silver_revenue": totals["revenue"]}
+    totals = frames[TOTALS].row(0, named=True) if TOTALS in frames else {}
+    sums: dict[str, object] = {f"silver_{what}": totals[what] for what in ("transactions", "revenue") if totals}
     for dataset in datasets:
-        name, frame = dataset.table.name, frames[dataset.table.name]
-        revenue, sales = Decimal(frame[dataset.revenue].sum()), int(frame[dataset.sales].sum())
-        sums |= {f"{name}_transactions": sales, f"{name}_revenue": revenue}
-        if dataset.subject:
-            lacks_sales, lacks_revenue = f"transactions_without_{dataset.subject}", f"revenue_without_{dataset.subject}"
-            sums |= {lacks_sales: totals[lacks_sales], lacks_revenue: totals[lacks_revenue]}
-            sales, revenue = sales + totals[lacks_sales], revenue + totals[lacks_revenue]
-        if (sales, revenue) != (totals["transactions"], totals["revenue"]):
-            message = (
-                f"{name} does not reconcile with silver: {sales:,} sales for {revenue:,} "
-                f"against {totals['transactions']:,} for {totals['revenue']:,}"
-            )
-            raise DataRefusedError(message)
+        law, frame = dataset.reconciles, built[dataset.name]
+        whole, apart = law.whole(frames), law.apart(frames)
+        for what, column in law.columns.items():
+            total = frame.height if column is None else frame[column].sum()
+            found = total + apart.get(f"{what}_without_{law.subject}", 0)
+            if found != whole[what]:
+                message = f"{dataset.name} does not reconcile with silver: {what} {found:,} instead of {whole[what]:,}"
+                raise DataRefusedError(message)
+            sums[f"{dataset.name}_{what}"] = total
+        sums |= apart
     return sums | {"agrees": True}
 
 
 def _read_missing(
-    store: Store,
-    datasets: Sequence[GoldDataset],
-    silver: SilverParts,
-    recorded: Mapping[str, Recorded],
-    memory: Memory,
+    store: Store, parts: SilverParts, recorded: Mapping[str, Recorded], memory: Memory, executor: Executor
 ) -> None:
-    """Add from the lake what the datasets need and nobody has added."""
-    needed = {"transactions"} | {name for dataset in datasets for name in dataset.table.inputs}
-    missing = [table for table in tables.CLEANED_TABLES if table.name in needed and not silver.has(table)]
-    size, used = memory.batch_bytes, gold.USED
+    """Add from the lake what is needed and was not added yet."""
     files = [
-        (table, CsvObject(store, table.silver_key, recorded, batch_bytes=size, known=used[table.name]))
-        for table in missing
+        (table, columns, CsvObject(store, table.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
+        for table, columns in parts.missing().items()
     ]
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="aggregate") as pool:
-        for table, file in files:
-            file.require_columns(table)
-            with reading(file.key):
-                for _ in in_order(pool, partial(_add, silver, table, file, memory), file.pieces(), THREADS + 1):
-                    pass
+    for table, columns, file in files:
+        file.require_columns(table)
+        work = partial(_partial_sums, table, columns, parts.datasets)
+        with reading(file.key), closing(executor.map(work, file.chunks())) as found:
+            for sums in found:
+                memory.require_room()
+                parts.add(table, sums)
 
 
-def _add(silver: SilverParts, table: Table, file: CsvObject, memory: Memory, piece: Piece) -> None:
-    memory.require_room()
-    silver.add(table, file.frame(piece, gold.USED[table.name]))
+def _partial_sums(table: Table, columns: Sequence[str], datasets: Sequence[GoldDataset], chunk: Chunk) -> Frames:
+    return partial_sums(chunk.frame(columns), table, datasets)
 
 
-def _require_sums_fit(silver: gold.Frames, datasets: Sequence[GoldDataset]) -> None:
+def _built(datasets: Sequence[GoldDataset], frames: Frames, written: Publication) -> dict[str, pl.DataFrame]:
+    """The datasets by name; what their types do not hold is refused, with the first of its keys."""
     for dataset in datasets:
-        for column, keys in dataset.too_large(silver).items():
-            found = keys.to_series().sort()
-            if len(found):
-                key, named = dataset.table.columns[0].name, ", ".join(map(str, found.head(MOST_NAMED)))
-                more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
-                message = f"{dataset.table.name}: {column} does not fit decimal(18,2) for {key} {named}{more}"
-                raise DataRefusedError(message, hint="correct quantity or unit_price of these sales in the source")
+        for sums in dataset.sums:
+            money = [name for name, measure in sums.measures.items() if measure.column == "total_amount"]
+            _require_fit(dataset, frames[sums.name], sums.keys[0], money)
+    built = {}
+    for dataset in datasets:
+        with reading(dataset.reads[0], written):
+            frame = dataset.build(frames)
+            money = [column.name for column in dataset.columns if column.type == MONEY]
+            _require_fit(dataset, frame, dataset.columns[0].name, money)
+            built[dataset.name] = finished(frame, dataset).rechunk()
+    return built
 
 
-def _build(
-    silver: gold.Frames, datasets: Sequence[GoldDataset], written: Publication
-) -> tuple[Totals, dict[str, pl.DataFrame]]:
-    with reading(tables.TRANSACTIONS.silver_key, written):
-        frames = {item.table.name: gold.finished(item.compose(silver), item.table).rechunk() for item in datasets}
-    return silver["totals"].row(0, named=True), frames
+def _require_fit(dataset: GoldDataset, frame: pl.DataFrame, key: str, columns: Sequence[str]) -> None:
+    for column in columns:
+        found = frame.filter(pl.col(column) >= _TOO_LARGE)[key].sort()
+        if len(found):
+            named = ", ".join(map(str, found.head(MOST_NAMED)))
+            more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
+            message = f"{dataset.name}: {column} does not fit {MONEY} for {dataset.columns[0].name} {named}{more}"
+            raise DataRefusedError(message, hint="correct quantity or unit_price of these sales in the source")
 
 
-def _write(dataset: GoldDataset, frame: pl.DataFrame, written: Publication, *, rows_in: int) -> DatasetResult:
-    upload = written.upload(dataset.table.key)
-    with reading(dataset.table.key, written):
+def _write(dataset: GoldDataset, frames: Frames, frame: pl.DataFrame, written: Publication) -> DatasetResult:
+    upload = written.upload(dataset.key)
+    with reading(dataset.key, written):
         frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
-    name = dataset.table.name
-    return DatasetResult(tables.GOLD, name, dataset.table.key, rows_in, frame.height, upload.bytes, upload.sha256)
+    rows_in = next(iter(dataset.reconciles.whole(frames).values()))
+    return DatasetResult(layout.GOLD, dataset.name, dataset.key, rows_in, frame.height, upload.bytes, upload.sha256)

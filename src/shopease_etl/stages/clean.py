@@ -1,45 +1,32 @@
 """Bronze to silver and quarantine: every row ends in one of the two."""
 
-import logging
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
-from typing import Final, Literal, Protocol
+from typing import Final
 
 import polars as pl
 
 from shopease_etl.contract import column_names
-from shopease_etl.contract.tables import BRONZE, QUARANTINE, ROW, SILVER, Table
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Publication, publication
 from shopease_etl.lake.store import Store, Upload
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, Recorded, StageResult
-from shopease_etl.transform import rules as cleaning
-from shopease_etl.transform.chunks import CsvObject, Piece, in_order, reading
-from shopease_etl.transform.deduplicate import Deduplicated, deduplicated
+from shopease_etl.transform.chunks import CsvObject, reading
+from shopease_etl.transform.clean import CleanedChunk, clean_chunk
+from shopease_etl.transform.deduplicate import find_duplicates
+from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.rules import DUPLICATE, RULE
+from shopease_etl.transform.partials import SilverParts, partial_sums
 from shopease_etl.wording import counted
 
-log = logging.getLogger(__name__)
-
-THREADS: Final = min(4, os.cpu_count() or 1)
 MEMORY: Final = Memory()
-_NO_RULE: Final = pl.lit(None, pl.String).alias(RULE)
-_Quotes = Literal["necessary", "never"]
-
-
-class Feed(Protocol):
-    """Who wants the rows of silver as they are made; called by several threads."""
-
-    def add(self, table: Table, silver: pl.DataFrame) -> None:
-        """Take some rows of a table, in any order."""
 
 
 def clean(
@@ -50,21 +37,24 @@ def clean(
     recorded: Mapping[str, Recorded],
     zone: str = "UTC",
     memory: Memory = MEMORY,
-    feed: Feed | None = None,
+    feed: SilverParts | None = None,
     progress: Progress = SILENT,
+    executor: Executor = LOCAL,
 ) -> StageResult:
     """Clean the tables; silver and quarantine change together, when every table is done.
 
-    `recorded` holds by key what earlier stages wrote. Timestamps without an offset are of the time zone `zone`.
+    `recorded` has by key what earlier stages wrote. Timestamps without an offset are in the time zone `zone`. `feed`
+    gets what gold is made of, so that `aggregate` need not read silver again.
 
     Raises:
         DataRefusedError: bronze is missing, cut short or lacks a column, or rows in ≠ rows out + rejected.
         ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in tables]
-    with publication(store) as written, ThreadPoolExecutor(THREADS, thread_name_prefix="clean") as pool:
-        job = _Cleaning(run_id, zone, written, pool, memory, feed, progress)
+    present = [table for table in tables if table.required or store.find(table.bronze_key)]
+    files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in present]
+    with publication(store) as written:
+        job = _Cleaning(run_id, zone, written, executor, memory, feed, progress)
         results = [job.clean(table, file, recorded.get(table.bronze_key)) for table, file in files]
     datasets = tuple(dataset for pair in results for dataset in pair)
     return StageResult("clean", round(time.monotonic() - started, 3), datasets)
@@ -86,65 +76,15 @@ def _require_usable_names(source: Sequence[str], table: Table) -> None:
 
 
 @dataclass(frozen=True)
-class Split:
-    """Rows of bronze in their two halves, in bronze's order."""
-
-    silver: pl.DataFrame
-    quarantine: pl.DataFrame
-
-
-class RowSplitter:
-    """Splits rows of a table into those for silver and those for quarantine, piece by piece; several threads may call
-    it. `source` are the labels of bronze's columns.
-
-    Most rows are in bronze as silver has them. Only the others are parsed, and put back in their places: joining,
-    sorting or gathering rows costs more than all the rest.
-    """
-
-    def __init__(self, table: Table, source: Sequence[str], run_id: str) -> None:
-        self._table = table
-        self._source = source
-        self._run_id = run_id
-
-    def split(self, bronze: pl.DataFrame, duplicates: pl.Series) -> Split:
-        """Split rows of bronze, numbered in the column `ROW`; `duplicates` has the numbers of duplicates to reject."""
-        known = bronze.with_columns(pl.col(ROW).is_in(duplicates.implode()).alias(DUPLICATE))
-        is_clean = cleaning.already_clean(known, self._table)
-        if is_clean.all():
-            return self._halves(known, known.clear().with_columns(_NO_RULE))
-        others = known.filter(~is_clean)
-        ruled = cleaning.apply_rules(others, self._table)
-        is_good = ruled[RULE].is_null()
-        good, places = ruled.filter(is_good), (~is_clean).arg_true()
-        mended = known.with_columns(known[name].scatter(places.filter(is_good), good[name]) for name in self._source)
-        bad = others.with_columns(ruled[RULE]).filter(~is_good)
-        is_kept = is_clean.scatter(places, is_good)
-        return self._halves(mended.filter(is_kept), bad)
-
-    def _halves(self, valid: pl.DataFrame, rejected: pl.DataFrame) -> Split:
-        return Split(cleaning.silver(valid, self._table), cleaning.quarantine(rejected, self._run_id))
-
-
-@dataclass(frozen=True)
-class _Cleaned:
-    """A piece of a table as silver's and quarantine's bytes have it; its rows by layer."""
-
-    rows: Mapping[str, int]
-    silver: BytesIO
-    quarantine: BytesIO
-    rules: Mapping[str, int]
-
-
-@dataclass(frozen=True)
 class _Cleaning:
-    """The tables on their way, a few pieces at a time; only their bytes are put in order."""
+    """What cleaning a table takes, besides the table."""
 
     run_id: str
     zone: str
     written: Publication
-    pool: Executor
+    executor: Executor
     memory: Memory
-    feed: Feed | None
+    feed: SilverParts | None
     progress: Progress
 
     def clean(self, table: Table, file: CsvObject, recorded: Recorded | None) -> tuple[DatasetResult, DatasetResult]:
@@ -156,51 +96,34 @@ class _Cleaning:
         silver.counts_rows = quarantine.counts_rows = False
         silver.write(_header(column_names.silver_columns(table, file.names)))
         quarantine.write(_header(column_names.quarantine_columns(table, file.names)))
-        rules: Counter[str] = Counter()
         rows: Counter[str] = Counter()
-        with reading(file.key, self.written):
-            for piece, cleaned in self._pieces(table, file):
-                silver.write(cleaned.silver.getvalue())
-                quarantine.write(cleaned.quarantine.getvalue())
-                rules.update(cleaned.rules)
-                rows.update(cleaned.rows)
-                self.progress.advance(table.name, size=piece.length)
+        rejected: Counter[str] = Counter()
+        with reading(file.key, self.written), closing(self._cleaned(table, file)) as chunks:
+            for chunk in chunks:
+                self.memory.require_room()
+                silver.write(chunk.silver)
+                quarantine.write(chunk.quarantine)
+                rows.update({BRONZE: chunk.bronze_rows, SILVER: chunk.silver_rows, QUARANTINE: chunk.quarantine_rows})
+                rejected.update(chunk.rejected)
+                if self.feed and chunk.sums is not None:
+                    self.feed.add(table, chunk.sums)
+                self.progress.advance(table.name, size=chunk.bronze_bytes)
         seconds = round(time.monotonic() - started, 3)
-        kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rules.items())), seconds)
-        rejects = _result(quarantine, table.name, rules.total(), rows[QUARANTINE])
+        kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rejected.items())), seconds)
+        rejects = _result(quarantine, table.name, rejected.total(), rows[QUARANTINE])
         _require_every_row(kept, rejects, recorded)
         self.progress.finish(table.name, f"{counted(kept.rows_out, 'row')}, {kept.rows_rejected:,} rejected")
         return kept, rejects
 
-    def _pieces(self, table: Table, file: CsvObject) -> Iterator[tuple[Piece, _Cleaned]]:
-        found = deduplicated(file, table, self.pool, self.memory.spill, THREADS + 1, zone=self.zone)
-        splitter = RowSplitter(table, file.labels, self.run_id)
-        return in_order(self.pool, partial(self._cleaned, table, file, found, splitter), found.pieces, THREADS + 1)
-
-    def _cleaned(
-        self, table: Table, file: CsvObject, found: Deduplicated, splitter: RowSplitter, piece: Piece
-    ) -> _Cleaned:
-        self.memory.require_room()
-        bronze = file.frame(piece).with_row_index(ROW, piece.first)
-        halves = splitter.split(bronze, found.duplicates_in(piece))
-        if self.feed:
-            self.feed.add(table, halves.silver)
-        rules = halves.quarantine["rejected_rule"].value_counts()
-        style: _Quotes = "necessary" if piece.may_need_quotes else "never"
-        silver, quarantine = _csv(halves.silver, style), _csv(halves.quarantine, style)
-        rows = {BRONZE: bronze.height, SILVER: halves.silver.height, QUARANTINE: halves.quarantine.height}
-        return _Cleaned(rows, silver, quarantine, dict(rules.iter_rows()))
+    def _cleaned(self, table: Table, file: CsvObject) -> Generator[CleanedChunk]:
+        chunks = find_duplicates(file.chunks(), table, self.executor, self.memory.spill, zone=self.zone)
+        sum_up = partial(partial_sums, datasets=self.feed.datasets) if self.feed else None
+        work = partial(clean_chunk, table=table, run_id=self.run_id, sum_up=sum_up)
+        return self.executor.map(work, chunks)
 
 
 def _header(names: Sequence[str]) -> bytes:
     return pl.DataFrame(schema=dict.fromkeys(names, pl.String)).write_csv().encode()
-
-
-def _csv(frame: pl.DataFrame, quotes: _Quotes) -> BytesIO:
-    """Looking whether values need quotes takes half of the time that writing takes."""
-    rows = BytesIO()
-    frame.write_csv(rows, include_header=False, quote_style=quotes)
-    return rows
 
 
 def _result(

@@ -49,13 +49,13 @@ def crawl(
     *,
     recorded: Mapping[str, Recorded] = NOTHING_RECORDED,
     run_crawlers: Callable[[], tuple[CrawlerRun, ...]] = no_crawlers,
-    publish: Callable[[], None] = already_published,
+    commit: Callable[[], None] = already_published,
     progress: Progress = SILENT,
 ) -> CrawlResult:
     """Register the lake's tables and views, run the crawlers, if any, and see that every table and view answers.
 
-    `publish` lets others see what `store` holds, if they do not yet: it is called when everything has answered, where
-    the warehouse can ask before, and else when it is known what is to be registered.
+    `commit` lets readers see what `store` holds, if they do not yet. The warehouse calls it when it can: once
+    everything has answered, or, if it cannot query before, when it is known what to register.
 
     Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted. What it
     knows and is missing is told in the log.
@@ -73,14 +73,10 @@ def crawl(
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start(_TASK)
     _require_unchanged(store, found, recorded, is_whole=warehouse.reads_unpublished)
-    if not warehouse.reads_unpublished:
-        publish()
-    with warehouse.registering(found.tables, found.views) as registration:
+    with warehouse.registering(found.tables, found.views, commit) as registration:
         crawlers = run_crawlers()
         _refuse_drift(registration, crawled=bool(crawlers))
         catalogued = _verified(registration, found, recorded, warehouse.concurrency)
-        if warehouse.reads_unpublished:
-            publish()
         registration.keep()
         scan = registration.engine.scan()
     progress.finish(_TASK, counted(len(catalogued), "table or view", "tables and views"))

@@ -1,14 +1,16 @@
 """Copies the source's tables to bronze as COPY gives them, all from one snapshot, and publishes them together."""
 
+import logging
 import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
+from shopease_etl import cancel
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceFaultError, UnreachableError
 from shopease_etl.lake.manifests import publication
@@ -18,6 +20,8 @@ from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.source.postgres import Snapshot, SourceTable
 from shopease_etl.stages.table_copy import TableCopy
+
+log = logging.getLogger(__name__)
 
 _CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 CONNECTIONS: Final = min(4, _CORES)
@@ -51,18 +55,25 @@ def extract(
     """
     started = time.monotonic()
     found = sources or resolve(snapshot, tables)
-    names = [table.source for table in tables]
+    present = [table for table in tables if table.required or table.source in found]
+    names = [table.source for table in present]
     snapshot.require_locked(names)
     size = range_bytes if connections > 1 else sys.maxsize
     with publication(store) as written:
-        copies = [TableCopy(table, found[table.source], size, written, progress) for table in tables]
+        copies = [TableCopy(table, found[table.source], size, written, progress) for table in present]
         results = _Extraction(snapshot, copies, connections, fail_fast).run()
         snapshot.require_locked(names)
+    for table in (table for table in tables if table not in present):
+        stays = f"; {table.bronze_key} stays as it was" if store.find(table.bronze_key) else ""
+        level = logging.WARNING if stays else logging.INFO
+        log.log(level, "%s, which is optional, is missing in the source%s", table.source, stays)
     return StageResult("extract", round(time.monotonic() - started, 3), results)
 
 
 def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTable]:
-    """The source's tables by name, all of them there, readable, and with the columns that later stages need."""
+    """The source's tables by name, all that are required there, all readable, and with the columns that later stages
+    need.
+    """
     sources = snapshot.tables([table.source for table in tables])
     unreadable = [source.name for source in sources.values() if not source.readable]
     if unreadable:
@@ -89,7 +100,7 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
 
 def _problems(table: Table, source: SourceTable | None) -> list[str]:
     if source is None:
-        return [f"table {table.source} is missing"]
+        return [f"table {table.source} is missing"] if table.required else []
     return [f"{table.source} lacks the column {name}" for name in table.required_columns if name not in source.columns]
 
 
@@ -100,7 +111,7 @@ class _Extraction:
         self._snapshot = snapshot
         self._copies = copies
         self._largest_first = sorted(copies, key=lambda copy: -copy.source.bytes)
-        self._connections = min(connections, sum(len(copy.ranges) for copy in copies))
+        self._connections = max(1, min(connections, sum(len(copy.ranges) for copy in copies)))
         self._fail_fast = fail_fast
         self._is_stopped = False
         self._guard = threading.Lock()
@@ -112,9 +123,7 @@ class _Extraction:
             try:
                 while not self._is_over(results.values()):
                     self._snapshot.keep_alive()
-                    # Polars' handler restarts a wait that SIGINT breaks off: this thread must wake to see the signal.
-                    under_way = [result for result in results.values() if not result.done()]
-                    wait(under_way, timeout=WAKE_SECONDS, return_when=FIRST_EXCEPTION)
+                    cancel.wait(WAKE_SECONDS, *(result for result in results.values() if not result.done()))
             finally:
                 self._stop(readers)
         _raise_all(results)

@@ -7,7 +7,8 @@ from concurrent.futures import Future
 
 import psycopg
 
-from shopease_etl.contract.tables import BRONZE, Table
+from shopease_etl.contract.layout import BRONZE
+from shopease_etl.contract.tables import Table
 from shopease_etl.errors import ShopeaseError, SourceFaultError
 from shopease_etl.lake.manifests import Publication
 from shopease_etl.lake.ordering import OrderedParts, StoppedError

@@ -1,13 +1,11 @@
-"""A CSV dataset of the lake in pieces of whole records, so that memory does not grow with it."""
+"""A CSV dataset of the lake in chunks of whole records, so that memory does not grow with it."""
 
 import re
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final
 
 import polars as pl
 
@@ -19,37 +17,77 @@ from shopease_etl.lake.manifests import Publication, remake, require_hash, requi
 from shopease_etl.lake.store import Store
 from shopease_etl.report import Recorded
 
-HEADER_BYTES: Final = 65_536
 BATCH_BYTES: Final = 4 * 1024 * 1024
 LONGEST_RECORD: Final = 1024 * 1024 * 1024
-WAKE_SECONDS: Final = 0.2
-_NO_SEPARATOR: Final = "\x01"
-_BYTE_ORDER_MARK: Final = "\ufeff"
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
+BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Whole records of an object: where they start, how long they are in bytes, and they themselves while at hand.
+class Chunk:
+    """Whole records of a CSV object, every column as text; NULL and the empty string stay apart.
 
-    `may_need_quotes` is false where no value has a character that CSV quotes. `first` is the number of the first row
-    in the object and `rows` how many there are, once that is known.
+    `labels` name the columns in frames. The records have `length` bytes from `start` on; without `data` they are read
+    from the `store` whenever they are needed. `may_need_quotes` is false where no value has a character that CSV
+    quotes. `first_row` is the number of the first row in the object and `rows` how many there are, once that is known.
     """
 
+    key: str
+    labels: tuple[str, ...]
     start: int
     length: int
     data: bytes | None = None
+    store: Store | None = None
     may_need_quotes: bool = True
-    first: int = 0
+    first_row: int = 0
     rows: int = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is pickled: the bytes instead of the store, which another process cannot use."""
+        return {**vars(self), "data": self._bytes(), "store": None}
+
+    def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The rows; `columns` are those to read, where not all.
+
+        Raises:
+            DataRefusedError, PolarsError: they are no CSV of the header's columns.
+        """
+        wanted = None if columns is None else [self.labels.index(name) for name in columns if name in self.labels]
+        return self._parsed(self._bytes(), wanted)
+
+    def take(self, row_numbers: pl.Series) -> pl.DataFrame:
+        """The rows with these numbers, counted in the chunk and ascending; only they are parsed where that can be."""
+        data, no_separator = self._bytes(), "\x01"
+        if not self.may_need_quotes and no_separator.encode() not in data:
+            whole = dict.fromkeys(("line",), pl.String)
+            lines = pl.read_csv(
+                _keep_mark(data), has_header=False, schema=whole, separator=no_separator, quote_char=None
+            ).to_series()
+            if len(lines) == self.rows and not lines.has_nulls():
+                return self._parsed("".join(f"{line}\n" for line in lines.gather(row_numbers)).encode(), None)
+        return self._parsed(data, None)[row_numbers]
+
+    def _bytes(self) -> bytes:
+        if self.data is not None or self.store is None:
+            return self.data or b""
+        return self.store.read(self.key, self.start, self.length)
+
+    def _parsed(self, data: bytes, columns: Sequence[int] | None) -> pl.DataFrame:
+        schema = dict.fromkeys(self.labels, pl.String)
+        if not data:
+            return pl.DataFrame(schema=schema)[:, columns or slice(None)]
+        try:
+            return pl.read_csv(
+                _keep_mark(data), has_header=False, schema=schema, columns=columns, missing_columns="insert"
+            )
+        except pl.exceptions.SchemaError as error:
+            message = f"{self.key} cannot be read: a record has more fields than the header"
+            raise DataRefusedError(message, hint=remake(self.key)) from error
 
 
 class CsvObject:
-    """A CSV dataset with every column as text; NULL and the empty string stay apart.
+    """A CSV dataset in the lake; `names` are those in its header.
 
-    `names` are those in the header; frames have `labels`, which are names of ours where it is given which are `known`.
+    `labels` are what frames call the columns: names of ours where it is given which are `known`.
 
     Raises:
         DataRefusedError: the object is missing, cut short, not the size in bytes that its run recorded, or its header
@@ -74,23 +112,23 @@ class CsvObject:
         self.names, self._header = _header(store, key)
         self.labels = self.names if known is None else labels(self.names, known)
 
-    def pieces(self) -> Iterator[Piece]:
-        """The records in pieces of about the batch's size, in order; one without rows where there are none.
+    def chunks(self) -> Iterator[Chunk]:
+        """The records in chunks of about the batch's size, in order; one without rows where there are none.
 
         Raises:
             DataRefusedError: at the end, where the bytes were not those that the object's run recorded.
         """
         start, size, digest = len(self._header), self._batch_bytes, sha256(self._header)
         if start >= self.bytes:
-            yield Piece(start, 0, b"")
+            yield self._chunk(start, b"")
         while start < self.bytes:
             data = self._store.read(self.key, start, size)
             length = len(data) if start + len(data) >= self.bytes else whole_records(data)
             if length:
-                piece = data[:length]
+                records = data[:length]
                 if self._expected:
-                    digest.update(piece)
-                yield Piece(start, length, piece, b'"' in data or b"\r" in data)
+                    digest.update(records)
+                yield self._chunk(start, records, may_need_quotes=b'"' in data or b"\r" in data)
                 start, size = start + length, self._batch_bytes
             elif size >= LONGEST_RECORD or not data:
                 row = f"row {self._rows_before(start) + 1:,} of {self.key}"
@@ -103,47 +141,14 @@ class CsvObject:
         if self._expected:
             require_hash(self.key, digest.hexdigest(), self._expected)
 
-    def _rows_before(self, place: int) -> int:
+    def _chunk(self, start: int, data: bytes, *, may_need_quotes: bool = False) -> Chunk:
+        return Chunk(self.key, self.labels, start, len(data), data, self._store, may_need_quotes)
+
+    def _rows_before(self, end: int) -> int:
         rows = RowCounter()
-        for start in range(len(self._header), place, self._batch_bytes):
-            rows.update(self._store.read(self.key, start, min(self._batch_bytes, place - start)))
+        for start in range(len(self._header), end, self._batch_bytes):
+            rows.update(self._store.read(self.key, start, min(self._batch_bytes, end - start)))
         return rows.records
-
-    def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The piece's rows; `columns` are those to read, where not all.
-
-        Raises:
-            DataRefusedError, PolarsError: they are no CSV of the header's columns.
-        """
-        places = None if columns is None else [self.labels.index(name) for name in columns if name in self.labels]
-        return self._parsed(self._data(piece), places)
-
-    def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
-        """Those of the piece's rows that stand at these places, which rise; only they are parsed where that can be."""
-        data = self._data(piece)
-        if not piece.may_need_quotes and _NO_SEPARATOR.encode() not in data:
-            whole = dict.fromkeys(("line",), pl.String)
-            lines = pl.read_csv(
-                _kept(data), has_header=False, schema=whole, separator=_NO_SEPARATOR, quote_char=None
-            ).to_series()
-            if len(lines) == piece.rows and not lines.has_nulls():
-                return self._parsed("".join(f"{line}\n" for line in lines.gather(places)).encode(), None)
-        return self._parsed(data, None)[places]
-
-    def _data(self, piece: Piece) -> bytes:
-        if piece.data is not None or not piece.length:
-            return piece.data or b""
-        return self._store.read(self.key, piece.start, piece.length)
-
-    def _parsed(self, data: bytes, places: Sequence[int] | None) -> pl.DataFrame:
-        schema = dict.fromkeys(self.labels, pl.String)
-        if not data:
-            return pl.DataFrame(schema=schema)[:, places or slice(None)]
-        try:
-            return pl.read_csv(_kept(data), has_header=False, schema=schema, columns=places, missing_columns="insert")
-        except pl.exceptions.SchemaError as error:
-            message = f"{self.key} cannot be read: a record has more fields than the header"
-            raise DataRefusedError(message, hint=remake(self.key)) from error
 
     def require_columns(self, table: Table) -> None:
         """Raise DataRefusedError that names every column which the table needs and the dataset lacks."""
@@ -153,19 +158,19 @@ class CsvObject:
             raise DataRefusedError(message, hint=f"the table {table.source} must have it; see the data contract")
 
 
-def _kept(data: bytes) -> bytes:
+def _keep_mark(data: bytes) -> bytes:
     """The bytes such that Polars drops none: it takes U+FEFF in the first value for a byte order mark."""
-    mark = _BYTE_ORDER_MARK.encode()
+    mark = BYTE_ORDER_MARK.encode()
     return mark + data if data.startswith(mark) else data
 
 
 def _header(store: Store, key: str) -> tuple[tuple[str, ...], bytes]:
     """The names of the columns, and the header's bytes."""
-    length = HEADER_BYTES
+    length = 65_536
     while (names := csv_header(key, head := store.read(key, length=length))) is None and len(head) == length:
         length *= 8
     if names:
-        names = (names[0].removeprefix(_BYTE_ORDER_MARK), *names[1:])
+        names = (names[0].removeprefix(BYTE_ORDER_MARK), *names[1:])
     if not names or len(set(names)) < len(names):
         message = f"the header of {key} " + ("names a column twice" if names else "cannot be read")
         raise DataRefusedError(message, hint=remake(key))
@@ -182,49 +187,12 @@ def reading(key: str, written: Publication | None = None) -> Iterator[None]:
 
 
 def _refusal(key: str, error: Exception) -> ShopeaseError:
-    reason = _first_line(error)
+    lines = str(error).strip().splitlines()
+    reason = re.sub(r"shopease:\w+:", "", lines[0]) if lines else type(error).__name__
     if isinstance(error, OSError):
         return UnreachableError(f"cannot read {key}: {reason}")
     if isinstance(error, pl.exceptions.InvalidOperationError):
         return DataRefusedError(
-            f"{key} holds a value too large for what is made of it (decimal(18,2) or bigint): {reason}"
+            f"{key} has a value too large for what is made of it (decimal(18,2) or bigint): {reason}"
         )
     return DataRefusedError(f"{key} cannot be read: {reason}", hint=remake(key))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return re.sub(r"shopease:\w+:", "", lines[0]) if lines else type(error).__name__
-
-
-def in_order(
-    pool: Executor, work: Callable[[_Item], _Result], items: Iterable[_Item], ahead: int
-) -> Iterator[tuple[_Item, _Result]]:
-    """Each item with what `work` makes of it in the pool, in the items' order; at most `ahead` wait or are at work."""
-    under_way: deque[tuple[_Item, Future[_Result]]] = deque()
-    try:
-        for item in items:
-            under_way.append((item, pool.submit(work, item)))
-            if len(under_way) >= ahead:
-                yield _first(under_way)
-        while under_way:
-            yield _first(under_way)
-    finally:
-        for _, future in under_way:
-            future.cancel()
-        wait([future for _, future in under_way])
-
-
-def _first(under_way: deque[tuple[_Item, Future[_Result]]]) -> tuple[_Item, _Result]:
-    item, future = under_way.popleft()
-    return item, awaited(future)
-
-
-def awaited(future: Future[_Result]) -> _Result:
-    """The future's result; the thread that waits wakes now and then.
-
-    Polars' handler restarts a wait that SIGINT breaks off: the main thread must wake to see the signal.
-    """
-    while not future.done():
-        wait([future], timeout=WAKE_SECONDS)
-    return future.result()

@@ -1,94 +1,78 @@
-"""Which rows of bronze lose their key to another row; memory holds their numbers, never the rows."""
+"""Which rows of bronze lose their key to another row; memory has their numbers, not the rows."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol
 
 import polars as pl
 
 from shopease_etl.contract.tables import ROW, Table
 from shopease_etl.transform import rules
-from shopease_etl.transform.chunks import Piece, in_order
+from shopease_etl.transform.chunks import Chunk
+from shopease_etl.transform.executor import Executor
 from shopease_etl.transform.instants import instant
 from shopease_etl.transform.rules import KEY, RECORD
 from shopease_etl.transform.spill import Spill
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 100_000
-_EARLIEST: Final = -(2**63)
+ChunkRows = tuple[Chunk, pl.Series]
+"""A chunk and the numbers of some of its rows, counted in the object and ascending."""
 
 
-class Rows(Protocol):
-    """A table's rows in pieces, which can be read again and again; every column as text."""
+def find_duplicates(
+    chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Callable[[str], Spill], *, zone: str
+) -> list[ChunkRows]:
+    """All chunks, numbered and without their bytes, each with the rows that lose their key to another.
 
-    def pieces(self) -> Iterator[Piece]:
-        """The pieces in order."""
-
-    def frame(self, piece: Piece, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """A piece's rows; `columns` are those to read, where not all."""
-
-    def some(self, piece: Piece, places: pl.Series) -> pl.DataFrame:
-        """Those of a piece's rows that stand at these places, which rise."""
-
-
-@dataclass(frozen=True)
-class Deduplicated:
-    """A table's pieces, numbered, and the numbers of the rows that lost their key to another, in ascending order."""
-
-    pieces: tuple[Piece, ...]
-    duplicates: pl.Series
-
-    def duplicates_in(self, piece: Piece) -> pl.Series:
-        """The numbers of the piece's rows that lost their key to another."""
-        return _within(self.duplicates, piece)
-
-
-def deduplicated(
-    rows: Rows, table: Table, pool: Executor, spill: Callable[[str], Spill], ahead: int, *, zone: str
-) -> Deduplicated:
-    """Find out which rows lose their key: all rows are read once, but only their keys, then those that share one, and
-    once more those that tie in both of their instants and are no copies of each other.
-
-    `spill` makes a place for rows by the values of a column; at most `ahead` pieces are in memory. Timestamps without
-    an offset are read in the time zone `zone`.
+    Every chunk is read once, but only its keys; then the rows that share a key, and once more those that tie in both
+    of their timestamps and are no copies of each other. `spill` makes a place for rows by the values of a column.
+    Timestamps without an offset are read in the time zone `zone`.
 
     Raises:
         DataRefusedError, PolarsError: the rows cannot be read.
     """
     with spill(KEY) as keys:
-        pieces = tuple(_numbered(rows, table, pool, keys, ahead))
-        sharing = _sharing_keys(keys)
+        numbered = _number(chunks, table, executor, keys)
+        sharing = _rows_sharing_keys(keys)
     if sharing.is_empty():
-        return Deduplicated(pieces, sharing)
-    found = (frame for _, frame in in_order(pool, partial(_found, rows), _near(pieces, sharing), ahead))
-    candidates = pl.concat([_candidates(frame, table, zone) for frame in _gathered(found)])
-    duplicates, tied = _ranked(candidates)
+        return _by_chunk(sharing, numbered)
+    found = _in_larger_frames(_read_rows(sharing, numbered, executor))
+    candidates = pl.concat([_candidates(frame, table, zone) for frame in found])
+    duplicates, tied = _rank(candidates)
     if not tied.is_empty():
-        near = _near(pieces, tied[ROW])
-        records = (frame for _, frame in in_order(pool, partial(_found, rows), near, ahead))
-        with spill(KEY) as together:
-            for frame in records:
-                together.add(frame.join(tied, on=ROW, maintain_order="left"))
-            duplicates = pl.concat([duplicates, *(_all_but_greatest(records) for records in together.buckets())])
+        with spill(KEY) as records, closing(_read_rows(tied[ROW], numbered, executor)) as frames:
+            for frame in frames:
+                records.add(frame.join(tied, on=ROW, maintain_order="left"))
+            duplicates = pl.concat([duplicates, *(_all_but_greatest(bucket) for bucket in records.buckets())])
     log.info("%s: %s rows share their key, %s lose it", table.name, f"{candidates.height:,}", f"{len(duplicates):,}")
-    return Deduplicated(pieces, duplicates.sort())
+    return _by_chunk(duplicates.sort(), numbered)
 
 
-def _numbered(rows: Rows, table: Table, pool: Executor, spill: Spill, ahead: int) -> Iterator[Piece]:
-    """The pieces without their bytes; the keys that parse go into the spill."""
-    first = 0
-    for piece, keys in in_order(pool, partial(_keys, rows, table), rows.pieces(), ahead):
-        yield replace(piece, data=None, first=first, rows=len(keys))
-        spill.add(keys.to_frame().with_row_index(ROW, first).drop_nulls(KEY))
-        first += len(keys)
+def _number(chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Spill) -> list[Chunk]:
+    """The chunks without their bytes; the keys that parse go into the spill."""
+    waiting: deque[Chunk] = deque()
+
+    def taken() -> Iterator[Chunk]:
+        for chunk in chunks:
+            waiting.append(replace(chunk, data=None))
+            yield chunk
+
+    numbered: list[Chunk] = []
+    first_row = 0
+    with closing(executor.map(partial(_read_keys, table), taken())) as keys_of_chunks:
+        for keys in keys_of_chunks:
+            numbered.append(replace(waiting.popleft(), first_row=first_row, rows=len(keys)))
+            spill.add(keys.to_frame().with_row_index(ROW, first_row).drop_nulls(KEY))
+            first_row += len(keys)
+    return numbered
 
 
-def _keys(rows: Rows, table: Table, piece: Piece) -> pl.Series:
-    text = rows.frame(piece, [str(table.key)])
+def _read_keys(table: Table, chunk: Chunk) -> pl.Series:
+    text = chunk.frame([str(table.key)])
     try:
         # what Polars takes for an integer is one in the contract's grammar, too
         return text.to_series().cast(pl.Int64).alias(KEY)
@@ -96,38 +80,39 @@ def _keys(rows: Rows, table: Table, piece: Piece) -> pl.Series:
         return rules.keys(text, table)
 
 
-def _sharing_keys(spill: Spill) -> pl.Series:
-    """The numbers of the rows whose key stands more than once."""
-    sharing = [keys.filter(pl.col(KEY).is_in(_repeated(keys[KEY]).implode()))[ROW] for keys in spill.buckets()]
-    return pl.concat(sharing).sort() if sharing else pl.Series(ROW, [], pl.UInt32)
+def _rows_sharing_keys(spill: Spill) -> pl.Series:
+    """The numbers of the rows whose key occurs more than once; sorting takes less memory than hashing."""
+    sharing = [pl.Series(ROW, [], pl.UInt32)]
+    for keys in spill.buckets():
+        ordered = keys[KEY].sort()
+        repeated = ordered.filter(ordered == ordered.shift(1)).unique()
+        sharing.append(keys.filter(pl.col(KEY).is_in(repeated.implode()))[ROW])
+    return pl.concat(sharing).sort()
 
 
-def _repeated(keys: pl.Series) -> pl.Series:
-    """The values that stand more than once; sorting takes less memory than hashing."""
-    ordered = keys.sort()
-    return ordered.filter(ordered == ordered.shift(1)).unique()
+def _by_chunk(row_numbers: pl.Series, chunks: Sequence[Chunk]) -> list[ChunkRows]:
+    """The row numbers, which ascend, by the chunks that have them."""
+    ends = pl.Series([chunk.first_row + chunk.rows for chunk in chunks], dtype=row_numbers.dtype)
+    cuts = [0, *row_numbers.search_sorted(ends)]
+    return [(chunk, row_numbers[cuts[place] : cuts[place + 1]]) for place, chunk in enumerate(chunks)]
 
 
-def _within(rows: pl.Series, piece: Piece) -> pl.Series:
-    return rows.filter(rows.is_between(piece.first, piece.first + piece.rows, closed="left"))
+def _read_rows(row_numbers: pl.Series, chunks: Sequence[Chunk], executor: Executor) -> Generator[pl.DataFrame]:
+    """The rows with these numbers, chunk by chunk."""
+    return executor.map(_take, [part for part in _by_chunk(row_numbers, chunks) if len(part[1])])
 
 
-def _near(pieces: Iterable[Piece], numbers: pl.Series) -> list[tuple[Piece, pl.Series]]:
-    """The pieces that have any of these rows, each with their numbers."""
-    return [(piece, within) for piece in pieces if len(within := _within(numbers, piece))]
+def _take(rows: ChunkRows) -> pl.DataFrame:
+    chunk, row_numbers = rows
+    return chunk.take(row_numbers - chunk.first_row).with_columns(row_numbers.alias(ROW))
 
 
-def _found(rows: Rows, near: tuple[Piece, pl.Series]) -> pl.DataFrame:
-    piece, sharing = near
-    return rows.some(piece, sharing - piece.first).with_columns(sharing.alias(ROW))
-
-
-def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The rows in larger frames: small ones take more time to plan than to work on."""
+def _in_larger_frames(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The rows in frames of 100,000 or more: small ones take more time to plan than to work on."""
     waiting: list[pl.DataFrame] = []
     for frame in frames:
         waiting.append(frame)
-        if sum(waits.height for waits in waiting) >= _AT_ONCE:
+        if sum(waits.height for waits in waiting) >= 100_000:
             yield pl.concat(waiting)
             waiting.clear()
     if waiting:
@@ -136,11 +121,12 @@ def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _candidates(found: pl.DataFrame, table: Table, zone: str) -> pl.DataFrame:
     hashed = found.with_columns(found.drop(ROW).hash_rows().alias(RECORD))
-    instants = (instant(pl.col(name), zone).fill_null(_EARLIEST).alias(name) for name in ("updated", "created"))
+    earliest = -(2**63)
+    instants = (instant(pl.col(name), zone).fill_null(earliest).alias(name) for name in ("updated", "created"))
     return rules.duplicate_candidates(hashed, table).with_columns(instants)
 
 
-def _ranked(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+def _rank(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """The numbers of the rows that are earlier than another of their key, or come after a copy of them; and the rows
     that tie with others for the latest of their key, in order.
     """
@@ -155,6 +141,6 @@ def _ranked(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
 def _all_but_greatest(records: pl.DataFrame) -> pl.Series:
     """The numbers of all rows but the greatest of each key: columns in their order, by bytes, NULL before any text."""
     columns = [name for name in records.columns if name not in {ROW, KEY}]
-    falls = [False, *(True for _ in columns), False]
-    ordered = records.sort(KEY, *columns, ROW, descending=falls, nulls_last=True)
+    descending = [False, *(True for _ in columns), False]
+    ordered = records.sort(KEY, *columns, ROW, descending=descending, nulls_last=True)
     return ordered[ROW].filter(ordered[KEY] == ordered[KEY].shift(1))

@@ -2,8 +2,6 @@
 
 import polars as pl
 
-_BEFORE = "-1d"
-
 
 def instant(text: pl.Expr, zone: str) -> pl.Expr:
     """Microseconds since 1970 in UTC, of text that is a timestamp by the grammar; NULL of NULL.
@@ -16,18 +14,18 @@ def instant(text: pl.Expr, zone: str) -> pl.Expr:
         "%Y-%m-%d %H:%M:%S%.f", time_unit="us"
     )
     offset = text.str.slice(19).str.extract(r"(Z|[+-].*)$").str.replace_all(":|Z", "")
-    seconds = sum((_digits(offset, place) * size for place, size in ((1, 3600), (3, 60), (5, 1))), pl.lit(0))
+    digits = offset.str.pad_end(7, "0")  # sign, hours, minutes, seconds
+    seconds = sum(
+        (digits.str.slice(at, 2).cast(pl.Int64) * size for at, size in ((1, 3600), (3, 60), (5, 1))), pl.lit(0)
+    )
     east = pl.when(offset.str.starts_with("-")).then(-seconds).otherwise(seconds)
     return pl.when(offset.is_null()).then(_in_zone(local, zone)).otherwise(local.dt.timestamp("us") - east * 1_000_000)
 
 
 def _in_zone(local: pl.Expr, zone: str) -> pl.Expr:
-    shown = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.timestamp("us")
-    day_before = local.dt.offset_by(_BEFORE)
-    there = day_before.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.timestamp("us")
-    return pl.coalesce(shown, there - day_before.dt.timestamp("us") + local.dt.timestamp("us"))
+    def utc(time: pl.Expr) -> pl.Expr:
+        return time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.timestamp("us")
 
-
-def _digits(offset: pl.Expr, place: int) -> pl.Expr:
-    """Two digits of an offset as a number, 0 where they are not written."""
-    return offset.str.pad_end(7, "0").str.slice(place, 2).cast(pl.Int64)
+    day_before = local.dt.offset_by("-1d")
+    offset_before = utc(day_before) - day_before.dt.timestamp("us")
+    return pl.coalesce(utc(local), offset_before + local.dt.timestamp("us"))

@@ -1,30 +1,36 @@
 """What gold is made of, put together from pieces of silver as they come."""
 
-import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final, Self
 
 import polars as pl
 
-from shopease_etl.contract import gold
-from shopease_etl.contract.gold import DISTINCTS, PARTS
-from shopease_etl.contract.tables import TRANSACTIONS, Table
+from shopease_etl.contract import values
+from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold.dataset import Frames, Measure, SalesSums, needed, sums_of
+from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, STRING, TRANSACTIONS, Table
 from shopease_etl.transform.memory import Memory
 
 _MOST_PIECES: Final = 16
+_TYPES: Final = {column.name: column.type for column in (*TRANSACTIONS.columns, *TRANSACTIONS.calculated)}
 
 
 class SilverParts:
-    """Sums and counts of the sales, and the columns of the other tables that gold needs; several threads may add.
+    """What the datasets need: sums of the sales, and columns of other tables.
 
     Memory grows with days, products and customers, not with sales.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, datasets: Sequence[GoldDataset] = GOLD) -> None:
+        self.datasets = datasets
+        self._needed = needed(datasets)
+        self._sums = sums_of(datasets)
         self._tables: dict[str, list[pl.DataFrame]] = defaultdict(list)
-        self._parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
-        self._pairs = {distinct.name: memory.spill(gold.DAY) for distinct in DISTINCTS}
-        self._guard = threading.Lock()
+        self._pieces: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        self._pairs = {
+            _pairs(sums, name): memory.spill(sums.keys[0]) for sums in self._sums for name in _distinct(sums)
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -33,41 +39,119 @@ class SilverParts:
         for spill in self._pairs.values():
             spill.__exit__(*error)
 
-    def has(self, table: Table) -> bool:
-        """Whether anything of the table was added."""
-        return table.name in self._tables
+    def missing(self) -> dict[Table, tuple[str, ...]]:
+        """The tables that are needed and of which nothing was added, each with the columns that are needed."""
+        return {table: columns for table, columns in self._needed.items() if table.name not in self._tables}
 
-    def add(self, table: Table, silver: pl.DataFrame) -> None:
-        """Take some rows of a table of silver, in any order."""
-        typed = _typed(silver, table)
-        if table != TRANSACTIONS:
-            with self._guard:
-                self._tables[table.name].append(typed)
+    def add(self, table: Table, found: Frames) -> None:
+        """Take what `partial_sums` made of some rows of a table, in any order."""
+        if table not in self._needed:
             return
-        for distinct in DISTINCTS:
-            self._pairs[distinct.name].add(distinct.of(typed))
-        sums = [(part, part.of(typed)) for part in PARTS]
-        with self._guard:
-            self._tables[table.name] = []
-            for part, frame in sums:
-                pieces = self._parts[part.name]
-                pieces.append(frame)
-                if len(pieces) >= _MOST_PIECES:
-                    pieces[:] = [part.together(pl.concat(pieces))]
+        self._tables.setdefault(table.name, [])
+        if table != TRANSACTIONS:
+            self._tables[table.name].append(found[table.name])
+            return
+        for sums in self._sums:
+            for name in _distinct(sums):
+                self._pairs[_pairs(sums, name)].add(found[_pairs(sums, name)])
+            pieces = self._pieces[sums.name]
+            pieces.append(found[sums.name])
+            if len(pieces) >= _MOST_PIECES:
+                pieces[:] = [_measured(sums, pl.concat(pieces), of_pieces=True)]
 
-    def frames(self) -> gold.Frames:
-        """The parts of all sales by name, and the other tables by theirs."""
-        found = {part.name: part.together(pl.concat(self._parts[part.name])) for part in PARTS}
-        found |= {name: pl.concat(frames) for name, frames in self._tables.items() if frames}
-        for distinct in DISTINCTS:
-            buckets = self._pairs[distinct.name].buckets()
-            found[distinct.name] = pl.concat([distinct.counted(pairs) for pairs in buckets])
+    def frames(self) -> Frames:
+        """The sums of all sales by their names, and the other tables by theirs."""
+        found = {name: pl.concat(frames) for name, frames in self._tables.items() if frames}
+        for sums in self._sums:
+            whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
+            for name, column in _distinct(sums).items():
+                counted = pl.col(column).n_unique().cast(pl.Int64).alias(name)
+                buckets = self._pairs[_pairs(sums, name)].buckets()
+                counts = pl.concat([pairs.group_by(*sums.keys).agg(counted) for pairs in buckets])
+                whole = whole.join(counts, on=sums.keys, how="left").with_columns(pl.col(name).fill_null(0))
+            found[sums.name] = whole
         return found
 
 
-def _typed(silver: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Silver's text in its types; first as if all of it parsed, which is quicker."""
+def partial_sums(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
+    """What the datasets are made of, by name, of some rows of a table as text: sums and pairs of sales, or the columns
+    of another table; nothing where no dataset needs the table. It may run in another process.
+    """
+    names = needed(datasets).get(table)
+    if names is None:
+        return {}
+    typed = _typed(rows, table, names)
+    if table != TRANSACTIONS:
+        return {table.name: typed}
+    found = {sums.name: _measured(sums, typed) for sums in sums_of(datasets)}
+    for sums in sums_of(datasets):
+        for name, column in _distinct(sums).items():
+            found[_pairs(sums, name)] = typed.select(*sums.keys, column).drop_nulls()
+    return found
+
+
+def _pairs(sums: SalesSums, name: str) -> str:
+    return f"{sums.name}.{name}"
+
+
+def _distinct(sums: SalesSums) -> dict[str, str]:
+    """The columns whose different values are counted, by the counts' names: pairs with the keys are kept for them."""
+    return {name: measure.column for name, measure in sums.measures.items() if measure.how == "distinct"}
+
+
+def _measured(sums: SalesSums, sales: pl.DataFrame, *, of_pieces: bool = False) -> pl.DataFrame:
+    """The measures of some sales without distinct counts; or of all, from those of pieces one below the other."""
+    measures = {name: measure for name, measure in sums.measures.items() if measure.how != "distinct"}
+    figures = [(_together(name, m) if of_pieces else _figure(m)).alias(name) for name, m in measures.items()]
+    if not sums.keys:
+        return sales.select(*figures)
+    return sales.group_by(*sums.keys).agg(*figures).drop_nulls(sums.keys)
+
+
+def _figure(measure: Measure) -> pl.Expr:
+    lacks = pl.col(measure.lacking).is_null() if measure.lacking else None
+    if measure.how == "count":
+        return (pl.len() if lacks is None else lacks.sum()).cast(pl.Int64)
+    value = pl.col(measure.column) if lacks is None else pl.col(measure.column).filter(lacks)
+    if measure.how == "sum" and _TYPES[measure.column] != MONEY:
+        value = value.cast(pl.Decimal(38, 0))  # a sum of bigints may not be one
+    figure: pl.Expr = getattr(value, measure.how)()
+    return figure
+
+
+def _together(name: str, measure: Measure) -> pl.Expr:
+    figure: pl.Expr = getattr(pl.col(name), "sum" if measure.how == "count" else measure.how)()
+    return figure
+
+
+def _typed(rows: pl.DataFrame, table: Table, names: Sequence[str]) -> pl.DataFrame:
+    """Text in its types; first as if all of it parsed, which is quicker.
+
+    A whole number that is none, such as a foreign key, is NULL.
+    """
+    types = {column.name: column.type for column in (*table.columns, *table.calculated)}
+    texts = rows.select(pl.col(name) if table.key else _trimmed(name, types[name]) for name in names)
     try:
-        return gold.typed(silver, table, all_parse=True)
+        return texts.select(_value(name, types[name], all_parse=True) for name in names)
     except pl.exceptions.InvalidOperationError:
-        return gold.typed(silver, table)
+        return texts.select(_value(name, types[name]) for name in names)
+
+
+def _trimmed(name: str, column_type: str) -> pl.Expr:
+    """Bronze's text as silver would have it."""
+    text = pl.col(name)
+    if column_type == STRING:
+        text = text.str.replace_all(values.WHITESPACE, " ")
+    text = text.str.strip_chars(values.WHITESPACE_CHARACTERS)
+    return pl.when(text != "").then(text).alias(name)
+
+
+def _value(name: str, column_type: str, *, all_parse: bool = False) -> pl.Expr:
+    text = pl.col(name)
+    if column_type == MONEY:
+        return text.cast(pl.Decimal(38, 2))
+    if column_type == DATE:
+        return text.str.to_date(format="%Y-%m-%d")
+    if column_type in {BIGINT, INT}:
+        return (text if all_parse else pl.when(text.str.contains(values.INTEGER)).then(text)).cast(pl.Int64)
+    return text

@@ -1,6 +1,6 @@
-"""Where the lake's tables are registered and SQL is run: Glue and Athena, or a file and DuckDB on this machine."""
+"""Registers the lake's tables and runs SQL: Glue and Athena, or a file and DuckDB on this machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -11,43 +11,43 @@ from shopease_etl.warehouse.schema import CatalogTable, CatalogView
 
 
 class SqlEngine(Protocol):
-    """Answers reading statements in Athena's SQL; to be closed."""
+    """Runs read-only statements in Athena's SQL; the caller closes it."""
 
     def query(self, sql: str) -> pa.RecordBatchReader:
-        """Run one statement; its rows can be read once, as they come."""
+        """Run one statement; its rows can be read once."""
 
     def answer(self, sql: str) -> pa.RecordBatchReader:
-        """Run one statement of our own, which needs no check."""
+        """Run one statement of shopease's own, without checks."""
 
     def bytes_named(self, sql: str) -> int:
-        """The size of all files that a statement names: the most that it reads."""
+        """The size of all files of the tables in a statement: the most that it can read."""
 
     def scan_limit(self) -> int | None:
-        """The bytes at which the engine itself stops a statement, if it does."""
+        """The bytes at which the engine itself stops a statement; None if it does not."""
 
     def scan(self) -> Scan | None:
-        """What the statements so far have scanned, where that is paid for."""
+        """What the statements have scanned so far, if that is charged for."""
 
     def close(self) -> None:
-        """Stop what is running and free what is held."""
+        """Stop running statements and free all resources."""
 
 
 class Registration(Protocol):
-    """Tables and views that were made queryable, to be verified before they are kept."""
+    """Tables and views that can be queried, to verify before they are kept."""
 
     @property
     def engine(self) -> SqlEngine:
-        """Answers on what was made queryable."""
+        """Runs SQL on these tables and views."""
 
     @property
     def changes(self) -> Mapping[str, str]:
-        """By name what was done to a table or view, where somebody else could have it otherwise."""
+        """What was done to each table or view, by name, if the catalog is shared with others."""
 
     def drifts(self) -> Sequence[str]:
-        """What is registered by now otherwise than it was asked for, told for a person."""
+        """What others have changed in the registered tables, for a person."""
 
     def keep(self) -> None:
-        """Everything answers: let others see it, where they do not yet."""
+        """Make the tables and views visible to others, if they are not yet."""
 
 
 class Warehouse(Protocol):
@@ -59,26 +59,30 @@ class Warehouse(Protocol):
 
     @property
     def place(self) -> str:
-        """Where the catalog is, told for a person."""
+        """The place of the catalog, for a person."""
 
     @property
     def reads_unpublished(self) -> bool:
-        """Whether its SQL reads what a run has written and not published yet."""
+        """Whether its SQL reads what a run has written but not published yet."""
 
     @property
     def concurrency(self) -> int:
-        """How many statements may run at a time."""
+        """How many statements can run at a time."""
 
     def check(self) -> None:
-        """Raise what a registration would raise at its start; changes nothing."""
+        """Raise the errors that a registration would raise at its start, without changes."""
 
     def clear(self) -> None:
-        """See to it that no query returns what an empty lake once held."""
+        """Make sure that queries return nothing from a lake that is now empty."""
 
     def registering(
-        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], commit: Callable[[], None]
     ) -> AbstractContextManager[Registration]:
-        """Make the tables and views queryable; what was registered before comes back when the context fails."""
+        """Make the tables and views queryable; what was registered before comes back when the context fails.
+
+        `commit` publishes the files. It is called before anything is registered, or, where SQL reads what is not
+        published, when the registration is kept: everything has answered by then.
+        """
 
     def engine(self) -> SqlEngine:
-        """An engine on what is registered."""
+        """An engine on the registered tables."""

@@ -1,13 +1,16 @@
-"""SQL on Athena: a statement is started, waited for, and its result read page by page."""
+"""SQL on Athena: starts a statement, waits for it, and reads its result page by page."""
 
 import logging
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import pyarrow as pa
 
+from shopease_etl import cancel
 from shopease_etl.aws import client, refusals
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.warehouse.athena_errors import Statement, disabled, failure, submission_refusal, workgroup_refusal
@@ -28,9 +31,9 @@ _log = logging.getLogger(__name__)
 class Athena:
     """SQL on Athena: one workgroup, one database.
 
-    `results` is an s3:// folder for results, used only where the workgroup names none of its own; `timeout` is the
-    most seconds that a statement may take, those in Athena's queue and of reading its rows included. Several threads
-    may run statements at a time. `scanned` and `charged` are the bytes of all statements so far.
+    `results` is an s3:// folder for results, used only if the workgroup has none of its own. `timeout` limits the
+    seconds of a statement, with its time in Athena's queue and the reading of its rows. Several threads may run
+    statements at a time. `scanned` and `charged` are the bytes of all statements so far.
     """
 
     def __init__(self, database: str, workgroup: str, results: str, *, timeout: float) -> None:
@@ -41,7 +44,7 @@ class Athena:
         self._client = client("athena")
         self._told = f"the Athena workgroup {workgroup}"
         self._configuration: Mapping[str, Any] | None = None
-        self._closed = threading.Event()
+        self._closed: Future[None] = Future()
         self._counting = threading.Lock()
         self.scanned = 0
         self.charged = 0
@@ -54,11 +57,12 @@ class Athena:
 
     def close(self) -> None:
         """Starts nothing more; each thread that waits for a statement stops it and ends with an error."""
-        self._closed.set()
+        if not self._closed.done():
+            self._closed.set_result(None)
         self._client.close()
 
     def check(self) -> None:
-        """UnreachableError where the workgroup is not there, is disabled or cannot be asked for."""
+        """Raise UnreachableError if the workgroup does not exist, is disabled or may not be read."""
         try:
             with refusals(self._told):
                 found = self._client.get_work_group(WorkGroup=self._workgroup)["WorkGroup"]
@@ -70,28 +74,28 @@ class Athena:
 
     @property
     def cutoff(self) -> int | None:
-        """The most bytes that the workgroup lets a statement scan; None where it sets no limit."""
+        """The most bytes that the workgroup lets a statement scan; None if there is no limit."""
         limit = self._settings().get("BytesScannedCutoffPerQuery")
         return None if limit is None else int(limit)
 
     def query(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one reading statement to its end, then gives its rows, a batch a page as Athena answers them.
+        """Run one read-only statement to its end; its rows follow, one batch per page of Athena's.
 
-        What goes wrong does so here, not while the rows are read: ConfigurationError for wrong SQL with its place,
-        DataRefusedError for bad data or the workgroup's limit, UnreachableError for AWS.
+        Errors occur here, not while the rows are read: ConfigurationError for wrong SQL with its place,
+        DataRefusedError for bad data, ShopeaseError for the workgroup's limit, UnreachableError for AWS.
         """
-        # sqlglot is an extra, which views need not
+        # sqlglot is an extra, which views do not need
         from shopease_etl.warehouse.dialect import reading_statement
 
         text, start = reading_statement(sql)
         return self._reader(Statement(text, sql, start))
 
     def answer(self, sql: str) -> pa.RecordBatchReader:
-        """Runs one statement of our own, as it is, and gives its rows as `query` does."""
+        """Run one statement of shopease's own, without checks, otherwise like `query`."""
         return self._reader(Statement(sql, sql))
 
     def execute(self, sql: str) -> None:
-        """Runs one statement of our own that has no rows, such as CREATE OR REPLACE VIEW, to its end."""
+        """Run one statement of shopease's own without rows, such as CREATE OR REPLACE VIEW, to its end."""
         self._run(Statement(sql, sql), TimeLimit(self._timeout))
 
     def _settings(self) -> Mapping[str, Any]:
@@ -104,7 +108,7 @@ class Athena:
         try:
             execution = self._ended(identity, limit)
         except BaseException:
-            # Ctrl-C, the time limit, a close, a lost connection: what nobody waits for would run on and be charged
+            # Ctrl-C, the time limit, a close, a lost connection: the statement would continue and be charged
             self._stop(identity)
             raise
         self._count(execution)
@@ -113,9 +117,11 @@ class Athena:
         return execution
 
     def _start(self, statement: Statement) -> str:
-        """The statement's id. boto3 tries again, also where there are too many queries at once; the token makes
-        Athena take these for one. Ctrl-C between the request and its answer leaves a query that no id is known of: it
-        runs to its end or the workgroup's limit."""
+        """The statement's id. boto3 retries, also after too many queries at once; by the token Athena runs only one.
+
+        Ctrl-C between the request and its answer leaves a query whose id is not known: it runs to its end or the
+        workgroup's limit.
+        """
         request = {
             "QueryString": statement.text,
             "ClientRequestToken": str(uuid.uuid4()),
@@ -135,13 +141,13 @@ class Athena:
         pause = _FIRST_PAUSE
         while (execution := self._execution(identity))["Status"]["State"] not in _ENDED:
             limit.check()
-            self._closed.wait(min(pause, limit.left))
+            cancel.wait(min(pause, limit.left), self._closed)
             self._refuse_if_closed()
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         return execution
 
     def _refuse_if_closed(self) -> None:
-        if self._closed.is_set():
+        if self._closed.done():
             raise ShopeaseError(f"{self._told} was closed before the statement came to its end")
 
     def _execution(self, identity: str) -> Mapping[str, Any]:
@@ -150,13 +156,13 @@ class Athena:
         return execution
 
     def _stop(self, identity: str) -> None:
-        """Stops what runs; where that fails it is only logged, for why it is stopped matters more."""
+        """Stop a statement; a failure is only logged, as the reason for the stop matters more."""
         try:
             with refusals(self._told):
                 self._client.stop_query_execution(QueryExecutionId=identity)
             self._count(self._execution(identity))
         except UnreachableError as error:
-            _log.warning("Athena's query %s may run on: %s", identity, error)
+            _log.warning("Athena's query %s may still be running: %s", identity, error)
 
     def _count(self, execution: Mapping[str, Any]) -> None:
         with self._counting:
@@ -167,7 +173,7 @@ class Athena:
         limit = TimeLimit(self._timeout)
         execution = self._run(statement, limit)
         identity = execution["QueryExecutionId"]
-        # a row of data may equal the names: only the kind of statement tells whether the names come first
+        # a row may equal the names: only the kind of statement decides whether the first row has the names
         is_headed = execution.get("StatementType") == "DML"
         page = self._page(identity)
         infos = (page["ResultSet"].get("ResultSetMetadata") or {}).get("ColumnInfo", [])
@@ -185,7 +191,7 @@ class Athena:
             limit.check()
             page = self._page(identity, NextToken=token)
             token = page.get("NextToken")
-            # after a page that is just full Athena gives an empty one
+            # after a full last page Athena returns an empty one
             if rows := rows_of(page["ResultSet"], len(first.schema), is_metadata=is_metadata):
                 yield next_batch(first.schema, rows)
 
@@ -198,7 +204,7 @@ class Athena:
 
 
 def charge(execution: Mapping[str, Any]) -> int:
-    """The bytes that AWS charges for: what was scanned in whole megabytes, at least 10; failures and DDL are free.
+    """The bytes that AWS charges: scanned bytes in whole megabytes, at least 10; failures and DDL are free.
 
     https://aws.amazon.com/athena/pricing
     """
@@ -213,10 +219,41 @@ def _scanned(execution: Mapping[str, Any]) -> int:
 
 
 def _result_configuration(workgroup: Mapping[str, Any], results: str) -> Mapping[str, Any]:
-    """Where results go, if the workgroup does not say so or forbids that another does."""
-    is_told = (
+    """The result location, unless the workgroup defines or enforces its own."""
+    has_own = (
         workgroup.get("EnforceWorkGroupConfiguration")
         or workgroup.get("ResultConfiguration", {}).get("OutputLocation")
         or workgroup.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     )
-    return {} if is_told else {"ResultConfiguration": {"OutputLocation": results}}
+    return {} if has_own else {"ResultConfiguration": {"OutputLocation": results}}
+
+
+@dataclass(frozen=True)
+class Workgroup:
+    """The settings of a workgroup: where its results go (None: the client decides), whether clients must use these
+    settings, and the bytes at which it stops a statement.
+    """
+
+    results: str | None
+    is_enforced: bool
+    cutoff: int | None
+
+
+def workgroup(name: str) -> Workgroup:
+    """The workgroup's settings.
+
+    Raises:
+        UnreachableError: it does not exist, or the credentials may not read it.
+    """
+    try:
+        with refusals(f"the Athena workgroup {name}"):
+            found = client("athena").get_work_group(WorkGroup=name)["WorkGroup"].get("Configuration") or {}
+    except UnreachableError as error:
+        raise workgroup_refusal(error, name) from error
+    is_managed = found.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
+    location = found.get("ResultConfiguration", {}).get("OutputLocation")
+    return Workgroup(
+        "Athena's own storage" if is_managed else location,
+        bool(found.get("EnforceWorkGroupConfiguration")),
+        found.get("BytesScannedCutoffPerQuery"),
+    )

@@ -1,4 +1,4 @@
-"""Why Athena did not run a statement, in our exceptions, with the place in the SQL."""
+"""Translates Athena's errors into our exceptions, with the place in the SQL."""
 
 import itertools
 import re
@@ -10,23 +10,18 @@ from botocore.exceptions import ClientError
 
 from shopease_etl.aws import code_of
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
+from shopease_etl.wording import one_line
 
 _REASON_LENGTH: Final = 500
 _PLACE: Final = re.compile(r"^(?P<code>(?:FAILED: )?(?:\w+:? )?)line (?P<line>\d+):(?P<column>\d+):?\s*")
-_NO_WORKGROUP: Final = "run `make deploy` to make it, or set SHOPEASE_ATHENA_WORKGROUP to one that exists"
 _AGAIN: Final = "try again later"
-_NEEDS_RIGHT: Final = "give the credentials in use {right} (terraform/ makes a policy with all that shopease needs)"
-_BAD_DATA: Final = "run `shopease run-all` to make the lake's files again"
-_TOO_MUCH: Final = "ask for fewer columns or days, or ask gold, which is smaller than silver"
-_NO_TABLE: Final = "`SHOW TABLES` tells those that there are; `shopease crawl` makes them"
-_NAMED_RIGHT: Final = re.compile(r"not authorized to perform:? ([\w-]+:\w+)")
-_CUTOFF: Final = re.compile(r"bytes scanned limit", re.IGNORECASE)
-_SYSTEM: Final = 1
+_BAD_DATA: Final = "run `shopease run-all` to rebuild the lake's files"
+_TOO_MUCH: Final = "query fewer columns or days, or query gold, which is smaller than silver"
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of failure: Athena's numbers for it, what its text looks like where no number tells, and our error."""
+    """A kind of failure: Athena's numbers for it, a pattern of its text if there is no number, and our error."""
 
     numbers: Container[int]
     text: re.Pattern[str]
@@ -41,7 +36,6 @@ _INTERNAL: Final = _Kind(
     UnreachableError,
     _AGAIN,
 )
-_UNKNOWN: Final = _Kind((), re.compile(""), ShopeaseError)
 _BY_CODE: Final = (
     _Kind(
         {1001, 1002, 1004, 1005, 1007},
@@ -53,7 +47,7 @@ _BY_CODE: Final = (
         {1110},
         re.compile("^(?:TABLE_NOT_FOUND|SCHEMA_NOT_FOUND|Entity Not Found)"),
         ConfigurationError,
-        _NO_TABLE,
+        "`SHOW TABLES` lists the tables; `shopease crawl` creates them",
     ),
     _Kind(
         {1006, 1107, 1200, 1201, 1202, 1300, 1301, 1303},
@@ -75,7 +69,7 @@ _BY_WORDS: Final = (
         {1500, 1501},
         re.compile("access ?denied|permission|not authorized to perform", re.IGNORECASE),
         UnreachableError,
-        _NEEDS_RIGHT,
+        "grant the credentials in use {right} (terraform/ has a policy with everything that shopease needs)",
     ),
     _Kind(
         range(9),
@@ -90,79 +84,81 @@ _BY_WORDS: Final = (
 
 @dataclass(frozen=True)
 class Statement:
-    """What is sent to Athena, and where it begins in the text that it was written in."""
+    """A statement for Athena, and its offset in the text that the user wrote."""
 
     text: str
     written: str
     start: int = 0
 
     def place(self, line: int, column: int) -> str:
-        """Athena's place as one in the written text: `line 2, column 8: the line`."""
+        """Athena's place in terms of the user's text: `line 2, column 8: the line`."""
         before = self.written[: self.start]
         if line == 1:
             column += self.start - (before.rfind("\n") + 1)
         line += before.count("\n")
         lines = self.written.split("\n")
-        told = f": {lines[line - 1].strip()[:120]}" if line <= len(lines) else ""
-        return f"line {line}, column {column}{told}"
+        shown = f": {lines[line - 1].strip()[:120]}" if line <= len(lines) else ""
+        return f"line {line}, column {column}{shown}"
 
 
 def workgroup_refusal(error: UnreachableError, workgroup: str) -> ShopeaseError:
-    """Why GetWorkGroup gave none: AWS's one code for a workgroup that is not there is InvalidRequestException."""
+    """Why GetWorkGroup failed; for a workgroup that does not exist AWS's code is InvalidRequestException."""
     if code_of(error.__cause__) != "InvalidRequestException":
         return error
-    return UnreachableError(f"Athena has no workgroup {workgroup}: {_message_of(error)}", hint=_NO_WORKGROUP)
+    hint = "run `make deploy` to create it, or set SHOPEASE_ATHENA_WORKGROUP to one that exists"
+    return UnreachableError(f"Athena has no workgroup {workgroup}: {_message_of(error)}", hint=hint)
 
 
 def disabled(workgroup: str) -> ShopeaseError:
-    """What a workgroup that is turned off answers to."""
+    """The error for a workgroup that is turned off."""
     hint = "turn it on in Athena, or set SHOPEASE_ATHENA_WORKGROUP to one that is"
     return UnreachableError(f"the Athena workgroup {workgroup} is disabled", hint=hint)
 
 
 def submission_refusal(error: UnreachableError, statement: Statement, workgroup: str) -> ShopeaseError:
-    """Why StartQueryExecution took no statement."""
+    """Why StartQueryExecution refused a statement."""
     code, reason = code_of(error.__cause__), _message_of(error)
     if code == "TooManyRequestsException":
-        told = f"Athena takes no more queries now, and still did not after several tries: {reason}"
-        return UnreachableError(told, hint=_AGAIN)
+        message = f"Athena accepts no more queries now, after several attempts: {reason}"
+        return UnreachableError(message, hint=_AGAIN)
     if code != "InvalidRequestException":
         return error
     if re.search(r"workgroup .*not found", reason, re.IGNORECASE):
         return workgroup_refusal(error, workgroup)
     if re.search(r"output (?:location|bucket)", reason, re.IGNORECASE):
         hint = f"give the workgroup {workgroup} a result location that the credentials may write to"
-        return UnreachableError(f"Athena cannot keep the result: {_one_line(reason)}", hint=hint)
+        return UnreachableError(f"Athena cannot keep the result: {one_line(reason)[:_REASON_LENGTH]}", hint=hint)
     return ConfigurationError(_with_place(reason, statement), hint=_kind_of(reason, {}).hint)
 
 
 def failure(
     execution: Mapping[str, Any], statement: Statement, workgroup: str, cutoff: int | None = None
 ) -> ShopeaseError:
-    """Why a statement FAILED or was CANCELLED; the exit code is the one that the local engine has for the like."""
+    """Why a statement FAILED or was CANCELLED, with the exit code that the local engine has in such a case."""
     status = execution["Status"]
     error = status.get("AthenaError") or {}
     reasons = [text for text in (status.get("StateChangeReason"), error.get("ErrorMessage")) if text]
     reason = next((text for text in reasons if _PLACE.search(text)), reasons[0] if reasons else status["State"])
-    told = _with_place(reason, statement)
-    if _CUTOFF.search(reason):
+    message = _with_place(reason, statement)
+    if "bytes scanned limit" in reason.lower():
         limit = "" if cutoff is None else f" of {cutoff:,} bytes"
         hint = f"{_TOO_MUCH}; the limit{limit} is BytesScannedCutoffPerQuery of the workgroup {workgroup}"
-        return ShopeaseError(told, hint=hint)
+        return ShopeaseError(message, hint=hint)
     if status["State"] == "CANCELLED":
-        return ShopeaseError(told, hint="someone else or Athena stopped it; run it again")
+        return ShopeaseError(message, hint="someone else or Athena stopped it; run it again")
     kind = _kind_of(reason, error)
-    right = _NAMED_RIGHT.search(reason)
+    right = re.search(r"not authorized to perform:? ([\w-]+:\w+)", reason)
     needed = right[1] if right else "what it names"
-    return kind.error(told, hint=None if kind.hint is None else kind.hint.format(right=needed))
+    return kind.error(message, hint=None if kind.hint is None else kind.hint.format(right=needed))
 
 
 def _kind_of(reason: str, error: Mapping[str, Any]) -> _Kind:
-    """The code that a text begins with is sure; other words may be the data's or a column's, so a number beats them."""
+    """By the code at the start of the text, else by number, else by words, which may come from data or column names."""
     by_code = (kind for kind in _BY_CODE if kind.text.search(reason))
     by_number = (kind for kind in (*_BY_CODE, *_BY_WORDS) if error.get("ErrorType") in kind.numbers)
     by_words = (kind for kind in _BY_WORDS if kind.text.search(reason))
-    unknown = _INTERNAL if error.get("ErrorCategory") == _SYSTEM else _UNKNOWN
+    is_of_system = error.get("ErrorCategory") == 1
+    unknown = _INTERNAL if is_of_system else _Kind((), re.compile(""), ShopeaseError)
     return next(itertools.chain(by_code, by_number, by_words), unknown)
 
 
@@ -174,10 +170,6 @@ def _message_of(error: UnreachableError) -> str:
 def _with_place(reason: str, statement: Statement) -> str:
     found = _PLACE.search(reason)
     if found is None:
-        return f"Athena: {_one_line(reason)}"
+        return f"Athena: {one_line(reason)[:_REASON_LENGTH]}"
     place = statement.place(int(found["line"]), int(found["column"]))
-    return f"Athena: {_one_line(found['code'] + reason[found.end() :])} at {place}"
-
-
-def _one_line(reason: str) -> str:
-    return " ".join(reason.split())[:_REASON_LENGTH]
+    return f"Athena: {one_line(found['code'] + reason[found.end() :])[:_REASON_LENGTH]} at {place}"

@@ -1,4 +1,4 @@
-"""What Athena refuses and DuckDB would accept, as far as the statement itself shows it."""
+"""Refuses statements that Athena would refuse but DuckDB would run, as far as their text shows it."""
 
 import difflib
 import itertools
@@ -11,14 +11,12 @@ from sqlglot.dialects import Trino
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.warehouse.trino_functions import ATHENA, LOCAL
 
-# The columns of a table or view by its name; None where there is no such table.
+# The columns of a table or view by its name; None if it does not exist.
 ColumnsOf = Callable[[str], Sequence[str] | None]
-# A place in the statement, in words, by its offset.
+# A place in the statement for a person, by its offset.
 Place = Callable[[int], str]
 
 _QUOTED: Final = {TokenType.STRING, TokenType.IDENTIFIER}
-_BEFORE_ALIASES: Final = {TokenType.R_PAREN, TokenType.VAR, TokenType.ALIAS, TokenType.WITH, TokenType.ORDINALITY}
-_REGISTERED: Final = {*Trino.Parser.FUNCTIONS, *Trino.Parser.FUNCTION_PARSERS}
 _DOCUMENT: Final = "docs/SQL.md lists the functions of a local lake"
 _INSTEAD: Final = {
     "format_number": "format('%,.2f', x)",
@@ -42,8 +40,7 @@ _TOKENS: Final = {
     "^": ("the operator ^", "power(x, y) or bitwise_xor(x, y)"),
     "{": ("a struct in braces", "ROW(x, y)"),
 }
-_NO_LOCAL_VALUES: Final = (exp.CurrentUser, exp.CurrentTime, exp.Localtime, exp.CurrentCatalog)
-# by the class of a node: an argument that Athena's SQL never has, what it is, and what to write in its place
+# by class of node: an argument that Athena's SQL never has, what it is called, and what to write instead
 _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
     exp.ILike: {"this": ("ILIKE", "lower(x) LIKE 'text%'")},
     exp.SimilarTo: {"this": ("SIMILAR TO", "regexp_like(x, 'pattern')")},
@@ -57,7 +54,7 @@ _FOREIGN_ARGUMENTS: Final[dict[type[exp.Expr], dict[str, tuple[str, str]]]] = {
 
 
 def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns_of: ColumnsOf, place: Place) -> None:
-    """ConfigurationError, with the place, for what would not run on Athena, and for functions of Athena's alone."""
+    """ConfigurationError, with the place, for what would not run on Athena, and for functions that only Athena has."""
     refuse_missing_functions(tokens, place)
     _refuse_foreign_functions(query, tokens, place)
     for token, following in itertools.pairwise([*tokens, tokens[-1]]):
@@ -67,7 +64,7 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
         if found:
             raise _not_athenas(found[0], found[1], place(token.start))
     for node in query.walk():
-        if isinstance(node, _NO_LOCAL_VALUES):
+        if isinstance(node, exp.CurrentUser | exp.CurrentTime | exp.Localtime | exp.CurrentCatalog):
             name = node.sql_name().lower()
             start = next((token.start for token in tokens if token.text.lower() == name), 0)
             raise ConfigurationError(f"{name} is not available on a local lake, at {place(start)}", hint=_DOCUMENT)
@@ -79,7 +76,7 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
 
 
 def _foreign_syntax(node: exp.Expr) -> tuple[str, str] | None:
-    """What DuckDB has and Athena has not, and what to write in its place."""
+    """Syntax that DuckDB has but Athena does not, and what to write instead."""
     for argument, found in _FOREIGN_ARGUMENTS.get(type(node), {}).items():
         if node.args.get(argument):
             return found
@@ -98,7 +95,7 @@ def _not_athenas(what: str, instead: str, place: str = "") -> ConfigurationError
 
 
 def refuse_missing_functions(tokens: Sequence[Token], place: Place) -> None:
-    """ConfigurationError, with the place, for a function that Athena has and a local lake has not."""
+    """ConfigurationError, with the place, for a function that Athena has but a local lake does not."""
     for token in _called(tokens):
         name = token.text.lower()
         if (name in ATHENA or name.startswith("st_")) and name not in LOCAL:
@@ -108,9 +105,10 @@ def refuse_missing_functions(tokens: Sequence[Token], place: Place) -> None:
 
 def _refuse_foreign_functions(query: exp.Expr, tokens: Sequence[Token], place: Place) -> None:
     functions = {function.name.lower() for function in query.find_all(exp.Anonymous)}
+    registered = {*Trino.Parser.FUNCTIONS, *Trino.Parser.FUNCTION_PARSERS}
     for token in _called(tokens):
         name = token.text.lower()
-        if name in ATHENA or (name not in functions and name.upper() not in _REGISTERED):
+        if name in ATHENA or (name not in functions and name.upper() not in registered):
             continue
         if token.token_type == TokenType.VAR or name in _INSTEAD:
             close = difflib.get_close_matches(name, ATHENA, 1, 0.8)
@@ -119,11 +117,12 @@ def _refuse_foreign_functions(query: exp.Expr, tokens: Sequence[Token], place: P
 
 
 def _called(tokens: Sequence[Token]) -> Iterator[Token]:
-    """The names before an opening parenthesis that do not name a table, which a closing one or a name comes before."""
+    """The names before an opening parenthesis, but not aliases of tables: these follow a parenthesis or a name."""
+    aliased = {TokenType.R_PAREN, TokenType.VAR, TokenType.ALIAS, TokenType.WITH, TokenType.ORDINALITY}
     before: Token | None = None
     for token, following in itertools.pairwise(tokens):
         is_name = token.token_type not in _QUOTED
-        names_table = before is not None and before.token_type in _BEFORE_ALIASES
+        names_table = before is not None and before.token_type in aliased
         if is_name and following.token_type == TokenType.L_PAREN and not names_table:
             yield token
         before = token
@@ -134,7 +133,7 @@ def _instead(name: str) -> str:
 
 
 def _check_offset(tokens: Sequence[Token], place: Place) -> None:
-    """Trino wants OFFSET before LIMIT."""
+    """Trino requires OFFSET before LIMIT."""
     depths: dict[int, bool] = {}
     depth = 0
     for token in tokens:
@@ -146,7 +145,7 @@ def _check_offset(tokens: Sequence[Token], place: Place) -> None:
 
 
 def _check_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
-    """An alias of SELECT is known in ORDER BY only."""
+    """An alias of SELECT can be used only in ORDER BY."""
     aliases = {item.alias.lower() for item in select.expressions if isinstance(item, exp.Alias)}
     trees = [("SELECT", item) for item in select.expressions]
     clauses = {"where": "WHERE", "group": "GROUP BY", "having": "HAVING"}
@@ -161,7 +160,7 @@ def _check_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
 
 
 def _source_columns(select: exp.Select, columns_of: ColumnsOf) -> set[str] | None:
-    """The columns of all that a SELECT reads from; None where they cannot be told, or it may read from an outer one."""
+    """The columns of all sources of a SELECT; None if they are not known, or it may read from an outer query."""
     parent = select.parent
     while isinstance(parent, (exp.SetOperation, exp.Subquery)):
         parent = parent.parent

@@ -1,6 +1,6 @@
-"""What GetQueryResults answers, all of it text, as Arrow values: exact, NULL apart from ''.
+"""Converts the texts of GetQueryResults to Arrow values: exact, with NULL different from ''.
 
-Text stays text for what Arrow has no like of: times, zoned timestamps (each value names its zone), arrays, maps, rows.
+Types that Arrow does not have stay text: times, zoned timestamps (each value has its own zone), arrays, maps, rows.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shopease_etl.errors import DataRefusedError
+from shopease_etl.wording import one_line
 
 Row = Sequence[str | None]
 
@@ -24,27 +25,26 @@ _TYPES: Final[Mapping[str, Any]] = {
     "real": pa.float32(),
     "double": pa.float64(),
     "date": pa.date32(),
-    # Athena prints milliseconds mostly; microseconds hold them too, and are what the local engine gives
+    # mostly printed with milliseconds; microseconds hold them too, as with the local engine
     "timestamp": pa.timestamp("us"),
     "varbinary": pa.binary(),
     "binary": pa.binary(),
 }
 _DECIMAL: Final = re.compile(r"decimal(?:\((\d+),\s*(\d+)\))?")
-_DIGITS: Final = 38
 
 
 def arrow_type(info: Mapping[str, Any]) -> pa.DataType:
-    """The type of a column by its ColumnInfo; string for all that is not known."""
+    """The type of a column by its ColumnInfo; string for unknown types."""
     kind = str(info["Type"]).lower()
     if (size := _DECIMAL.fullmatch(kind)) is not None:
         precision = int(size[1] or info.get("Precision") or 0)
         scale = int(size[2] or info.get("Scale") or 0)
-        return pa.decimal128(precision, scale) if 0 < precision <= _DIGITS and scale <= precision else pa.string()
+        return pa.decimal128(precision, scale) if 0 < precision <= 38 and scale <= precision else pa.string()
     return _TYPES.get(kind, pa.string())
 
 
 def rows_of(result_set: Mapping[str, Any], width: int, *, is_metadata: bool) -> list[Row]:
-    """The rows of a page; those of SHOW and DESCRIBE as columns, where Hive answers padded lines with tabs."""
+    """The rows of a page; for SHOW and DESCRIBE, Hive's padded lines with tabs are split into columns."""
     rows: list[Row] = []
     for row in result_set.get("Rows", ()):
         values = [datum.get("VarCharValue") for datum in row.get("Data", ())]
@@ -57,8 +57,10 @@ def rows_of(result_set: Mapping[str, Any], width: int, *, is_metadata: bool) -> 
 
 
 def first_batch(infos: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> pa.RecordBatch:
-    """The first page; its types are the result's. A column that does not read as its type, such as a year 10000,
-    is text, as Athena prints it: nothing is rounded or lost."""
+    """The first page, which decides the types of the result.
+
+    A column whose values do not fit its type, such as the year 10000, is text as Athena prints it: nothing is rounded.
+    """
     columns = _columns(rows, len(infos))
     arrays = [_read_or_text(values, arrow_type(info)) for info, values in zip(infos, columns, strict=True)]
     fields = [pa.field(info["Name"], array.type) for info, array in zip(infos, arrays, strict=True)]
@@ -66,15 +68,14 @@ def first_batch(infos: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> pa.R
 
 
 def next_batch(schema: pa.Schema, rows: Sequence[Row]) -> pa.RecordBatch:
-    """A later page in the types of the first; DataRefusedError for a value that does not read as its type."""
+    """A later page in the types of the first; DataRefusedError for a value that does not fit its type."""
     arrays = []
     for field, values in zip(schema, _columns(rows, len(schema)), strict=True):
         try:
             arrays.append(_read(values, field.type))
         except ValueError as error:
-            reason = " ".join(str(error).split())
             raise DataRefusedError(
-                f"Athena's column {field.name} holds what is no {field.type}, unlike its first rows: {reason}",
+                f"Athena's column {field.name} holds what is no {field.type}, unlike its first rows: {one_line(error)}",
                 hint=f"have it as text: CAST({field.name} AS varchar)",
             ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -92,7 +93,7 @@ def _read_or_text(values: Sequence[str | None], kind: pa.DataType) -> "pa.Array[
 
 
 def _read(values: Sequence[str | None], kind: pa.DataType) -> "pa.Array[Any]":
-    """ValueError (Arrow's are such) where a value is out of the type's range or would lose a digit."""
+    """ValueError (or Arrow's, a subclass) if a value is out of range or would lose a digit."""
     if pa.types.is_binary(kind):
         return pa.array([None if value is None else bytes.fromhex(value) for value in values], kind)
     return pa.array(values, pa.string()).cast(kind)

@@ -1,6 +1,6 @@
 """A lake's warehouse on AWS: its tables in Glue, its views and SQL in Athena."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -8,7 +8,8 @@ from typing import Final, Self
 
 import pyarrow as pa
 
-from shopease_etl.contract.tables import RESULTS, TABLES
+from shopease_etl.contract.layout import RESULTS
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.report import Scan
@@ -20,7 +21,7 @@ from shopease_etl.warehouse.statements import run_together
 
 # Athena lets an account run 20 statements at a time or more; these are short.
 CONCURRENCY: Final = 5
-_VIEW_KEYS: Final = {table.name: table.silver_key if table.key else table.bronze_key for table in TABLES}
+_VIEW_KEYS: Final = {table.name: table.best_key for table in TABLES}
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,11 @@ class AwsWarehouse:
         """Leave the tables of a lake that is empty now: without objects they return no rows."""
 
     @contextmanager
-    def registering(self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]) -> Iterator["AwsRegistration"]:
-        """Bring the tables in Glue to what the files are, and create or replace the views through Athena."""
+    def registering(
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], commit: Callable[[], None]
+    ) -> Iterator["AwsRegistration"]:
+        """Publish, bring the tables in Glue to what the files are, and create or replace the views through Athena."""
+        commit()
         catalog = self._catalog
         catalog.check()
         former = catalog.tables()

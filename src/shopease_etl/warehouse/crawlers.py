@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shopease_etl import cancel
 from shopease_etl.aws import client, code_of, refusals
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
@@ -66,7 +67,7 @@ class Crawlers:
                 self._start(name, watched)
                 progress.start(f"crawler {name}")
             self._wait(watched, progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, cancel.TimeLimitError):
             for one in watched:
                 if not one.attached and not one.run:
                     self._stop(one.name)
@@ -131,7 +132,7 @@ class Crawlers:
                 f"still running after {self._timeout:g} s: {names}",
                 hint="`shopease crawl --crawlers` waits on for them; SHOPEASE_CRAWLER_TIMEOUT sets how long",
             )
-        time.sleep(self._poll)
+        cancel.wait(self._poll)
 
     def _get(self, name: str) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""A CSV file looked over before it is read: whether it is there to its end, and how long its records are."""
+"""Checks a CSV file before it is read: is it complete, and how long are its records?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,14 +9,13 @@ from shopease_etl.lake.csv_bytes import RowCounter
 
 USUAL_RECORD: Final = 16 << 20
 _PIECE: Final = 1 << 20
-_LINE_END: Final = 16  # DuckDB counts it
 _WINDOW: Final = 1 << 16
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one sees that the file was cut off, else None; a length in bytes that no record exceeds, and where the
-    longest of more than `USUAL_RECORD` begins.
+    """Why the file seems to be cut off, or None; the most bytes of a record, and where the longest one begins if it has
+    more than `USUAL_RECORD`.
     """
 
     cut_off: str | None = None
@@ -26,20 +25,20 @@ class Look:
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A CSV file: the beginning of DuckDB's call that reads it, and what was seen of it."""
+    """A CSV file: the start of the DuckDB call that reads it, and the result of its check."""
 
     call: str
     has_line_breaks: bool
     look: Look = field(default_factory=Look)
 
     def source(self, longest: int) -> str:
-        """The call, where no record is longer than this."""
-        room = longest + _LINE_END
+        """The call for records of at most this length."""
+        room = longest + 16  # DuckDB counts the line end
         return f"{self.call}, max_line_size = {room}, buffer_size = {2 * room})"
 
 
 def look_over(path: Path, *, has_line_breaks: bool) -> Look:
-    """Look at a file in which values may have line breaks, which reads it whole (about 1 GB a second), or may not."""
+    """Check a file; if values may have line breaks, all of it is read (about 1 GB a second)."""
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -55,7 +54,7 @@ def look_over(path: Path, *, has_line_breaks: bool) -> Look:
 
 
 def row_at(path: Path, place: int) -> int:
-    """The number of the row that begins at this byte; the header has none."""
+    """The number of the row that begins at this byte, without the header."""
     rows = RowCounter()
     for start, piece in _pieces(path):
         rows.update(piece[: max(place - start, 0)])
@@ -63,7 +62,7 @@ def row_at(path: Path, place: int) -> int:
 
 
 def _has_short_lines(path: Path, size: int) -> bool:
-    """Whether no line is longer than `USUAL_RECORD`: it would fill one of these windows."""
+    """Whether no line is longer than `USUAL_RECORD`; a longer one would fill one of these windows."""
     with path.open("rb") as stream:
         for place in range(0, size - _WINDOW, USUAL_RECORD - _WINDOW):
             stream.seek(place)
@@ -96,7 +95,7 @@ def _pieces(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _first_end(piece: bytes, *, is_quoted: bool) -> int:
-    """Where the first line end outside quotes stands, -1 where there is none; the piece begins inside quotes or not."""
+    """The position of the first line end outside quotes, or -1; `is_quoted` tells how the piece begins."""
     place = 0
     while True:
         quote = piece.find(b'"', place)
@@ -108,7 +107,7 @@ def _first_end(piece: bytes, *, is_quoted: bool) -> int:
 
 
 def _last_end(piece: bytes, *, is_quoted: bool) -> int:
-    """Where the last line end outside quotes stands, -1 where there is none; the piece ends inside quotes or not."""
+    """The position of the last line end outside quotes, or -1; `is_quoted` tells how the piece ends."""
     place = len(piece)
     while True:
         quote = piece.rfind(b'"', 0, place)

@@ -1,4 +1,4 @@
-"""Athena's SQL for DuckDB: only read-only statements pass, and where the two differ the answer is Athena's."""
+"""Translates Athena's SQL for DuckDB: only read-only statements, with Athena's results where the two differ."""
 
 import difflib
 import itertools
@@ -19,25 +19,23 @@ except ModuleNotFoundError as missing:
 
 from shopease_etl.warehouse.athena_refusals import ColumnsOf, refuse_missing_functions, refuse_what_athena_refuses
 from shopease_etl.warehouse.trino_semantics import as_trino_computes
+from shopease_etl.wording import one_line
 
-# it warns of every statement that it does not parse, which is no news to who wrote one
+# its warnings about statements that it cannot parse add nothing to our errors
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 _READING: Final = "SELECT, WITH, VALUES, TABLE, SHOW, DESCRIBE and EXPLAIN"
 _FIRST_WORDS: Final = {"SELECT", "WITH", "VALUES", "TABLE", "(", "SHOW", "DESCRIBE", "DESC", "EXPLAIN"}
 _WRITING: Final = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Copy, exp.Drop, exp.Set, exp.Pragma, exp.Use)
 _UNITS: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|(?P<unclosed>['"]|/\*)""", re.DOTALL)
-_CLOSING: Final = {"'": "'", '"': '"', "/*": "*/"}
 _METADATA: Final = {"SHOW", "DESCRIBE", "DESC"}
-_ARGUMENTS: Final = re.compile(r"(?P<many>The number of provided arguments)|Required keyword")
-_EXPECTED: Final = re.compile(r"Expect(?:ing|ed) (?P<what>[A-Z]+(?= |$)|\S$|table name)")
 _EXPLAIN_OPTIONS: Final = re.compile(r"\s*\(\s*(?:FORMAT|TYPE)\b[^()]*\)", re.IGNORECASE)
 
 
 def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
-    """One query, or the EXPLAIN of one, in DuckDB's SQL; `columns_of` helps to see what Athena would refuse.
+    """One query, or EXPLAIN of one, in DuckDB's SQL; `columns_of` helps to find what Athena would refuse.
 
-    ConfigurationError, with the place, for what writes, does not parse, or is not available on a local lake.
+    ConfigurationError, with the place, for statements that write, do not parse, or are not available on a local lake.
     """
     first, _ = _only_statement(sql)
     if _keyword(sql, first) == "EXPLAIN":
@@ -46,35 +44,36 @@ def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
     try:
         parsed = _parsed(sql)
     except ConfigurationError:
-        # a function that the parser knows with other arguments is not wrong SQL
+        # not a syntax error if the parser knows the function with other arguments
         refuse_missing_functions(_tokens(sql), partial(_place, sql))
         raise
     refuse_what_athena_refuses(parsed, _tokens(sql), columns_of, partial(_place, sql))
     try:
         return as_trino_computes(parsed).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
     except UnsupportedError as error:
-        reason = " ".join(str(error).replace("when targeting DuckDB", "").split())
+        reason = one_line(str(error).replace("when targeting DuckDB", ""))
         hint = "docs/SQL.md lists what a local lake can do"
         raise ConfigurationError(f"not available on a local lake: {reason}", hint=hint) from error
 
 
 def metadata_statement(sql: str) -> str | None:
-    """A SHOW or DESCRIBE without comments around it, None for another statement; ConfigurationError for what writes."""
+    """A SHOW or DESCRIBE without comments, None for another statement; ConfigurationError for one that writes."""
     first, last = _only_statement(sql)
     if _keyword(sql, first) not in _METADATA:
         return None
-    # to the tokenizer all that follows SHOW is one text, comments included
-    return _UNITS.sub(_without_comment, sql[first.start : last.end + 1]).strip().rstrip(";").rstrip()
-
-
-def _without_comment(unit: re.Match[str]) -> str:
-    return " " if unit[0].startswith(("--", "/*")) else unit[0]
+    # the tokenizer takes everything after SHOW for one text, comments included
+    return (
+        _UNITS.sub(lambda unit: " " if unit[0].startswith(("--", "/*")) else unit[0], sql[first.start : last.end + 1])
+        .strip()
+        .rstrip(";")
+        .rstrip()
+    )
 
 
 def reading_statement(sql: str) -> tuple[str, int]:
-    """The one read-only statement as it stands, without comments around it, and where it begins.
+    """The one read-only statement, without comments around it, and its offset.
 
-    ConfigurationError for what writes; whether the rest is right is Athena's to say.
+    ConfigurationError for one that writes; Athena checks everything else.
     """
     first, last = _only_statement(sql)
     _refuse_writing(sql)
@@ -82,7 +81,7 @@ def reading_statement(sql: str) -> tuple[str, int]:
 
 
 def _keyword(sql: str, first: Token) -> str:
-    """The word that a statement begins with, in capitals; ConfigurationError for those that do not only read."""
+    """The first word of a statement, in capitals; ConfigurationError if it is not read-only."""
     keyword = first.text.upper()
     if keyword in _FIRST_WORDS:
         return keyword
@@ -106,14 +105,14 @@ def _refuse_writing(sql: str) -> None:
 
 
 def tables_in(sql: str) -> set[str]:
-    """The names, in lower case, of the tables and views that a statement reads."""
+    """The names of the tables and views that a statement reads, in lower case."""
     return {name for _, name in table_references(sql) or ()}
 
 
 def table_references(sql: str) -> list[tuple[str, str]] | None:
-    """Database (empty where not named) and name, in lower case, of a table or view for each time that it is read.
+    """Database (empty if not given) and name of each table or view, in lower case, once for each time it is read.
 
-    Names of the statement's own WITH are left out. None where the statement cannot be parsed.
+    Without names from the statement's own WITH. None if the statement cannot be parsed.
     """
     words = sql.split(None, 1)
     if words and words[0].upper() in _METADATA:
@@ -129,7 +128,7 @@ def table_references(sql: str) -> list[tuple[str, str]] | None:
 
 
 def place_of(sql: str, name: str) -> str | None:
-    """Where a name first stands in the SQL, as `line 2, column 8: the line`; None where it does not."""
+    """The first place of a name in the SQL, as `line 2, column 8: the line`; None if it does not occur."""
     wanted = name.rpartition(".")[2].casefold()
     for token in _tokens(sql):
         if token.text.casefold() == wanted:
@@ -138,7 +137,7 @@ def place_of(sql: str, name: str) -> str | None:
 
 
 def _only_statement(sql: str) -> tuple[Token, Token]:
-    """The first and last token of the one statement that there must be."""
+    """The first and last token of the one statement."""
     tokens = _tokens(sql)
     while tokens and _ends_statement(tokens[-1]):
         tokens.pop()
@@ -156,7 +155,7 @@ def _only_statement(sql: str) -> tuple[Token, Token]:
 
 
 def _ends_statement(token: Token) -> bool:
-    """A semicolon, not a string that holds one."""
+    """Whether it is a semicolon, not a string with one."""
     return token.text == ";" and token.token_type == sqlglot.TokenType.SEMICOLON
 
 
@@ -170,7 +169,7 @@ def _tokens(sql: str) -> list[Token]:
         what = {"'": "string", '"': "quoted name"}.get(unclosed[0], "comment")
         raise ConfigurationError(
             f"SQL syntax error: {what} is not closed, at {_place(sql, unclosed.start())}",
-            hint=f"add the closing {_CLOSING[unclosed[0]]}",
+            hint=f"add the closing {'*/' if unclosed[0] == '/*' else unclosed[0]}",
         ) from error
 
 
@@ -189,21 +188,22 @@ def _parsed(sql: str) -> exp.Query | exp.Values:
 
 
 def _syntax_error(sql: str, error: ParseError) -> ConfigurationError:
-    """The token at which the parser stopped, and what it expected there, if it says so in words of SQL."""
+    """The token at which the parser stopped, and what it expected there, if it is a word of SQL."""
     found = error.errors[0]
     tokens = _tokens(sql)
     end = sum(len(line) + 1 for line in sql.split("\n")[: found["line"] - 1]) + found["col"]
     number = next((number for number, token in enumerate(tokens) if token.end + 1 >= end), len(tokens) - 1)
     description = str(found["description"])
-    if found["highlight"] == ")" and (counted := _ARGUMENTS.match(description)):
-        amount = "many" if counted["many"] else "few"
+    is_many = description.startswith("The number of provided arguments")
+    if found["highlight"] == ")" and (is_many or description.startswith("Required keyword")):
+        amount = "many" if is_many else "few"
         return ConfigurationError(f"SQL syntax error: too {amount} arguments, at {_place(sql, tokens[number].start)}")
-    # where something is missing, the parser may name the token before it
+    # if something is missing, the parser may name the token before it
     is_missing = description.startswith(("Required", "Expected END"))
     if is_missing or (description.startswith("Expect") and number == len(tokens) - 1):
         number += 1
-    missing = _EXPECTED.match(description)
-    expected = f", expected {missing['what']}" if missing else ""
+    missing = re.match(r"Expect(?:ing|ed) ([A-Z]+(?= |$)|\S$|table name)", description)
+    expected = f", expected {missing[1]}" if missing else ""
     what = tokens[number].text if number < len(tokens) else "end of the statement"
     start = tokens[min(number, len(tokens) - 1)].start
     return ConfigurationError(f"SQL syntax error: unexpected {what}{expected}, at {_place(sql, start)}")
@@ -211,11 +211,11 @@ def _syntax_error(sql: str, error: ParseError) -> ConfigurationError:
 
 def _refusal(reason: str, sql: str, offset: int | None, hint: str | None = None) -> ConfigurationError:
     place = "" if offset is None else f" at {_place(sql, offset)}"
-    message = " ".join(f"{reason}{place}".split())
+    message = one_line(f"{reason}{place}")
     return ConfigurationError(f"only read-only statements are allowed ({_READING}); {message}", hint=hint)
 
 
 def _place(sql: str, offset: int) -> str:
     before = sql[:offset]
     line, column = before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
-    return f"line {line}, column {column}: {' '.join(sql.split(chr(10))[line - 1].split())[:120]}"
+    return f"line {line}, column {column}: {one_line(sql.split(chr(10))[line - 1])[:120]}"

@@ -7,7 +7,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shopease_etl.contract.tables import LAYERS, TABLES
+from shopease_etl.contract.layout import LAYERS
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.csv_bytes import csv_header
 from shopease_etl.lake.store import Store, StoredObject
@@ -21,6 +22,7 @@ from shopease_etl.warehouse.schema import (
     parquet_table,
     typed_view,
 )
+from shopease_etl.wording import one_line
 
 _HEADER_PIECE: Final = 1 << 16
 _FOOTER_PIECE: Final = 1 << 16
@@ -87,9 +89,8 @@ def read_table(store: Store, dataset: Dataset) -> CatalogTable:
     try:
         return parquet_table(dataset, _parquet_schema(store, dataset.key))
     except (pa.ArrowException, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise ShopeaseError(
-            f"{store.uri(dataset.key)} cannot be read: {reason}", hint=f"run `{dataset.made_by}`"
+            f"{store.uri(dataset.key)} cannot be read: {one_line(error)}", hint=f"run `{dataset.made_by}`"
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Final, Self, TypeVar
 
 import pyarrow as pa
 
+from shopease_etl import cancel
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvFile, Look, look_over, row_at
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
@@ -16,6 +17,7 @@ from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason
 from shopease_etl.warehouse.intervals import interval_texts
 from shopease_etl.warehouse.limits import TimeLimit
 from shopease_etl.warehouse.metadata_statements import Tables, plan
+from shopease_etl.warehouse.schema import quoted
 from shopease_etl.warehouse.scratch import ScratchFolder
 from shopease_etl.warehouse.trino_macros import MACROS
 
@@ -70,10 +72,10 @@ class Engine:
             },
         )
         # in the main thread DuckDB would make an error of its own of Ctrl-C
-        self._worker.submit(self._set_up, lake.resolve()).result()
+        cancel.result(self._worker.submit(self._set_up, lake.resolve()))
 
     def _set_up(self, lake: Path) -> None:
-        schema = _quoted(self._database)
+        schema = quoted(self._database)
         for macro in MACROS:
             self._connection.execute(f"CREATE MACRO main.{macro}")
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -128,8 +130,8 @@ class Engine:
 
     def _create_view(self, name: str, select: str) -> None:
         try:
-            view = f"CREATE OR REPLACE VIEW {_quoted(self._database)}.{_quoted(name)} AS {select}"
-            self._worker.submit(self._connection.execute, view).result()
+            view = f"CREATE OR REPLACE VIEW {quoted(self._database)}.{quoted(name)} AS {select}"
+            cancel.result(self._worker.submit(self._connection.execute, view))
         except duckdb.Error as error:
             self.mark_broken(name, self._refused(error, select))
 
@@ -217,8 +219,8 @@ class Engine:
         self._limit.check()
         future: Future[_Result] = self._worker.submit(work)
         try:
-            # a signal may have come to another thread: this one must wake now and then to see it
-            while not wait([future], timeout=min(0.1, self._limit.left)).done:
+            cancel.wait(self._limit.left, future)
+            if not future.done():
                 self._limit.check()
             return future.result()
         except (duckdb.Error, pa.ArrowException, OSError) as error:
@@ -271,7 +273,7 @@ class Engine:
             return None
 
     def _described(self, table: str) -> list[tuple[str, str]]:
-        rows = self._connection.sql(f"DESCRIBE {_quoted(self._database)}.{_quoted(table)}").fetchall()
+        rows = self._connection.sql(f"DESCRIBE {quoted(self._database)}.{quoted(table)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in rows]
 
 
@@ -285,10 +287,6 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
     return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to make it again")
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:

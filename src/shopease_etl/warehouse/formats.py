@@ -6,18 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from shopease_etl.contract.tables import (
-    BRONZE,
-    CLEANED_TABLES,
-    GOLD_TABLES,
-    QUARANTINE,
-    REJECTION_COLUMNS,
-    SILVER,
-    STRING,
-    TABLES,
-    Column,
-    Table,
-)
+from shopease_etl.contract import gold
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.tables import CLEANED_TABLES, REJECTION_COLUMNS, STRING, TABLES, Column, Table
 from shopease_etl.warehouse.schema import DATASETS, CatalogTable
 
 
@@ -64,7 +55,7 @@ def declared_tables() -> tuple[CatalogTable, ...]:
         **{f"{BRONZE}_{table.name}": _texts(_names(table)) for table in TABLES},
         **{f"{SILVER}_{table.name}": _texts(table.silver_order or _names(table)) for table in CLEANED_TABLES},
         **{f"{QUARANTINE}_{table.name}": _texts((*_names(table), *REJECTION_COLUMNS)) for table in CLEANED_TABLES},
-        **{gold.name: gold.columns for gold in GOLD_TABLES},
+        **{dataset.name: dataset.columns for dataset in gold.GOLD},
     }
     return tuple(CatalogTable(dataset.name, dataset.key, tuple(columns[dataset.name])) for dataset in DATASETS)
 

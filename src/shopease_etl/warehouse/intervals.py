@@ -4,8 +4,6 @@ from typing import Any
 
 import pyarrow as pa
 
-_NANOSECONDS_A_DAY = 86_400_000_000_000
-
 
 def interval_texts(column: "pa.Array[Any]") -> "pa.Array[Any]":
     """An Arrow column of intervals as text: `2-7` for years and months, `4 01:30:00.000` for days and less."""
@@ -16,7 +14,7 @@ def _text(months: int, days: int, nanoseconds: int) -> str:
     if months:
         years, rest = divmod(abs(months), 12)
         return f"{'-' if months < 0 else ''}{years}-{rest}"
-    total = days * _NANOSECONDS_A_DAY + nanoseconds
+    total = days * 86_400_000_000_000 + nanoseconds
     milliseconds = abs(total) // 1_000_000
     seconds, fraction = divmod(milliseconds, 1000)
     minutes, second = divmod(seconds, 60)

@@ -1,13 +1,13 @@
 """A local lake's warehouse: its catalog in a file, DuckDB for SQL."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shopease_etl import extras
-from shopease_etl.contract.tables import SILVER
+from shopease_etl.contract.layout import SILVER
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.warehouse.discovery import read_table
@@ -50,13 +50,13 @@ class LocalWarehouse:
 
     @contextmanager
     def registering(
-        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView]
+        self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], commit: Callable[[], None]
     ) -> Iterator["LocalRegistration"]:
         """Open an engine on the tables and views; the former catalog stays until they are kept."""
         catalog = LocalCatalog(self.database, self.store.location, tuple(tables), tuple(views))
         engine = self._engine(catalog)
         try:
-            yield LocalRegistration(engine, catalog, self.catalog_file)
+            yield LocalRegistration(engine, catalog, self.catalog_file, commit)
         finally:
             engine.close()
 
@@ -103,6 +103,7 @@ class LocalRegistration:
     engine: "Engine"
     catalog: LocalCatalog
     catalog_file: Path
+    commit: Callable[[], None]
     changes: Mapping[str, str] = field(default_factory=dict)
 
     def drifts(self) -> Sequence[str]:
@@ -110,5 +111,6 @@ class LocalRegistration:
         return ()
 
     def keep(self) -> None:
-        """Write the catalog in place of the former one."""
+        """Publish the files, and write the catalog in place of the former one."""
+        self.commit()
         save(self.catalog, self.catalog_file)

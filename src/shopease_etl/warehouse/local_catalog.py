@@ -8,9 +8,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from shopease_etl.contract.tables import MADE_BY, Column
+from shopease_etl.atomic import replacing
+from shopease_etl.contract.layout import PRODUCED_BY
+from shopease_etl.contract.tables import Column
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
-from shopease_etl.nofollow import make_folder, open_file
+from shopease_etl.nofollow import make_folder
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView
 from shopease_etl.wording import room_hint
 
@@ -40,7 +42,8 @@ def save(catalog: LocalCatalog, path: Path) -> None:
     """Writes the catalog so that readers see the former file or the whole new one."""
     try:
         make_folder(path.parent)
-        _replace(path, json.dumps(_as_json(catalog), indent=2, ensure_ascii=False) + "\n")
+        with replacing(path, 0o600) as file:
+            file.write(f"{json.dumps(_as_json(catalog), indent=2, ensure_ascii=False)}\n".encode())
     except OSError as error:
         hint = room_hint(error, path.parent) or "set SHOPEASE_HOME to a folder that can be written"
         raise UnreachableError(f"the catalog {path} cannot be written: {error.strerror}", hint=hint) from error
@@ -53,20 +56,6 @@ def forget(path: Path) -> None:
     except OSError as error:
         hint = f"let the user of this command write {path.parent}, or set SHOPEASE_HOME to another folder"
         raise UnreachableError(f"the catalog {path} cannot be deleted: {error.strerror}", hint=hint) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    # always the same name: who writes has the lake's lock, and writes over what a killed command left
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with open_file(temporary, "wb", 0o600) as stream:
-            stream.write(text.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def load(path: Path) -> LocalCatalog:
@@ -118,7 +107,7 @@ def _from_json(document: Any) -> LocalCatalog:
 
 def _table(entry: dict[str, Any]) -> CatalogTable:
     table = CatalogTable(_text(entry["name"]), _text(entry["key"]), _columns(entry))
-    if table.layer not in MADE_BY or ".." in table.key.split("/"):
+    if table.layer not in PRODUCED_BY or ".." in table.key.split("/"):
         raise ValueError(f"{table.key} is no key of the lake")
     return table
 

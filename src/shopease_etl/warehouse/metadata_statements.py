@@ -1,4 +1,4 @@
-"""SHOW, DESCRIBE and EXPLAIN on a local lake, with the columns that Athena gives them."""
+"""SHOW, DESCRIBE and EXPLAIN on a local lake, with Athena's columns."""
 
 import difflib
 import re
@@ -39,14 +39,11 @@ _KINDS: Final = {
         "create view": rf"SHOW\s+CREATE\s+VIEW\s+{_NAME}",
     }.items()
 }
-_TYPES: Final = {"varchar": "string", "integer": "int", "float": "float", "blob": "binary"}
-_CSV_FORM: Final = ("ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'", "STORED AS TEXTFILE")
-_MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What one database has: the file of each table, the SELECT of each view, and the columns and types of one."""
+    """One database: the file of each table, the SELECT of each view, and the columns with types of a table or view."""
 
     database: str
     tables: Mapping[str, Path]
@@ -54,7 +51,7 @@ class Tables:
     columns: Callable[[str], Sequence[tuple[str, str]]]
 
     def answer(self, statement: str) -> pa.Table:
-        """The rows of a SHOW or DESCRIBE, written without comments around it.
+        """The rows of a SHOW or DESCRIBE without comments.
 
         Raises:
             ConfigurationError: a local lake does not have this form, or has no such database, table or view.
@@ -77,7 +74,8 @@ class Tables:
         return pa.table({"col_name": list(columns), "data_type": list(columns.values())})
 
     def _typed(self, table: str) -> dict[str, str]:
-        return {name: _TYPES.get(kind.lower(), kind.lower()) for name, kind in self.columns(table)}
+        types = {"varchar": "string", "integer": "int", "blob": "binary"}
+        return {name: types.get(kind.lower(), kind.lower()) for name, kind in self.columns(table)}
 
     def _check_database(self, name: str) -> None:
         if name.lower() != self.database.lower():
@@ -99,7 +97,8 @@ class Tables:
     def _table_definition(self, name: str) -> list[str]:
         path = self.tables[name]
         *columns, last = [f"  `{column}` {kind}" for column, kind in self._typed(name).items()]
-        form = ["STORED AS PARQUET"] if path.suffix == ".parquet" else _CSV_FORM
+        csv = ("ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'", "STORED AS TEXTFILE")
+        form = ("STORED AS PARQUET",) if path.suffix == ".parquet" else csv
         return [
             f"CREATE EXTERNAL TABLE `{self.database}.{name}`(",
             *(f"{column}," for column in columns),
@@ -110,13 +109,13 @@ class Tables:
 
 
 def plan(text: str) -> pa.Table:
-    """DuckDB's plan as Athena gives its own: one row a line."""
+    """DuckDB's plan, one row per line as in Athena."""
     return _column("Query Plan", text.rstrip().splitlines())
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """A hint: the names that are most like one that does not exist, else all of them."""
-    close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], _MOST_NAMED)
+    """A hint for a name that does not exist: similar names, and all names."""
+    close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], 3)
     everything = f"there are: {', '.join(sorted(known)) or 'none'}"
     return f"did you mean {' or '.join(close)}? ({everything})" if close else everything
 
@@ -132,7 +131,7 @@ def _parsed(statement: str) -> tuple[str, re.Match[str]]:
 
 
 def _matching(names: Iterable[str], pattern: str | None) -> list[str]:
-    """The names in order; * in a pattern of Athena's stands for any text, | parts two patterns."""
+    """The sorted names that match; in Athena's patterns * is any text and | separates two patterns."""
     wanted = ".*" if pattern is None else "|".join(re.escape(part).replace(r"\*", ".*") for part in pattern.split("|"))
     return sorted(name for name in names if re.fullmatch(wanted, name, re.IGNORECASE))
 

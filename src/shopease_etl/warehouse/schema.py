@@ -6,20 +6,15 @@ from typing import Final
 
 import pyarrow as pa
 
-from shopease_etl.contract import values
+from shopease_etl.contract import gold, values
 from shopease_etl.contract.column_names import catalogued
+from shopease_etl.contract.layout import BRONZE, GOLD, PRODUCED_BY, QUARANTINE, SILVER
 from shopease_etl.contract.tables import (
     BIGINT,
-    BRONZE,
     CLEANED_TABLES,
     DATE,
-    GOLD,
-    GOLD_TABLES,
     INT,
-    MADE_BY,
     MONEY,
-    QUARANTINE,
-    SILVER,
     STRING,
     TABLES,
     TIMESTAMP,
@@ -71,7 +66,7 @@ class CatalogTable:
     @property
     def made_by(self) -> str:
         """The command that makes the file."""
-        return f"shopease {MADE_BY[self.layer]}"
+        return f"shopease {PRODUCED_BY[self.layer]}"
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -109,14 +104,14 @@ class Dataset:
     @property
     def made_by(self) -> str:
         """The command that makes the file."""
-        return f"shopease {MADE_BY[self.key.partition('/')[0]]}"
+        return f"shopease {PRODUCED_BY[self.key.partition('/')[0]]}"
 
 
 DATASETS: Final = (
     *(Dataset(f"{BRONZE}_{table.name}", table.bronze_key) for table in TABLES),
     *(Dataset(f"{SILVER}_{table.name}", table.silver_key) for table in CLEANED_TABLES),
     *(Dataset(f"{QUARANTINE}_{table.name}", table.quarantine_key) for table in CLEANED_TABLES),
-    *(Dataset(gold.name, gold.key) for gold in GOLD_TABLES),
+    *(Dataset(dataset.name, dataset.key) for dataset in gold.GOLD),
 )
 
 

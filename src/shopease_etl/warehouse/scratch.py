@@ -1,12 +1,13 @@
 """A temporary folder that its process holds locked, so that the next one can delete it if that process was killed."""
 
-import fcntl
 import os
 import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from shopease_etl import file_locks
 
 PREFIX: Final = "shopease-query-"
 
@@ -20,8 +21,8 @@ class ScratchFolder:
             _delete_if_dead(folder)
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-            with suppress(FileNotFoundError, BlockingIOError):  # another process takes it for dead: not locked yet
-                self._lock: int | None = _locked(self.path)
+            self._lock = _locked(self.path)
+            if self._lock is not None:  # else another process took it for dead, as it was not locked yet
                 return
 
     def delete(self) -> None:
@@ -33,8 +34,9 @@ class ScratchFolder:
 
 
 def _delete_if_dead(folder: Path) -> None:
-    with suppress(OSError):  # it is held, or another user's, or gone
-        lock = _locked(folder)
+    with suppress(OSError):  # another user's
+        if (lock := _locked(folder)) is None:
+            return
         try:
             if os.fstat(lock).st_uid == os.geteuid():
                 shutil.rmtree(folder)
@@ -42,13 +44,17 @@ def _delete_if_dead(folder: Path) -> None:
             os.close(lock)
 
 
-def _locked(folder: Path) -> int:
-    """The folder, open and locked for as long as that descriptor is; OSError where it is gone or another holds it."""
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def _locked(folder: Path) -> int | None:
+    """The folder, open and locked for as long as that descriptor is; None if it is gone or another holds it."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder.stat()
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        if file_locks.lock(lock) and folder.exists():
+            return lock
     except BaseException:
         os.close(lock)
         raise
-    return lock
+    os.close(lock)
+    return None

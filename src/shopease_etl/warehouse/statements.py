@@ -1,9 +1,10 @@
 """Several statements at a time on one engine."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from shopease_etl import cancel
 from shopease_etl.warehouse import SqlEngine
 
 _T = TypeVar("_T")
@@ -19,10 +20,10 @@ def run_together(engine: SqlEngine, jobs: Sequence[Callable[[], _T]], concurrenc
             futures += (pool.submit(job) for job in jobs)
             pending = set(futures)
             while pending:
-                # waiting wakes now and then, so that a signal is seen
-                done, pending = wait(pending, timeout=0.1, return_when=FIRST_EXCEPTION)
-                for future in done:
+                cancel.wait(None, *pending)
+                for future in {future for future in pending if future.done()}:
                     future.result()
+                    pending.remove(future)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             engine.close()

@@ -1,7 +1,7 @@
-"""The functions of Athena's SQL (https://trino.io/docs/current/functions.html), and those that a local lake has too.
+"""The functions of Athena's SQL (https://trino.io/docs/current/functions.html), and which of them a local lake has.
 
-Each of `LOCAL` is compared with Trino's documentation by a test. The rest of `ATHENA` is refused on a local lake, even
-where DuckDB has a function of that name: it may mean something else.
+A test compares each of `LOCAL` with Trino's documentation. The rest of `ATHENA` is refused on a local lake, even if
+DuckDB has a function of that name: it may mean something else.
 """
 
 from typing import Final

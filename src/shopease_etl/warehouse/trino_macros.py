@@ -1,13 +1,13 @@
-"""DuckDB macros that compute as Trino (Athena's engine) does; the rewrites of a query call them."""
+"""DuckDB macros that compute the same as Trino (Athena's engine); rewritten queries call them."""
 
 from typing import Final
 
-# Types are known to DuckDB's binder only, not to the parser: the macros ask for them by typeof(), cast_to_type() and by
-# the types of their parameters, of which the last form, without types, takes all the rest. DuckDB does not know the
-# type of an aggregate or a subquery when it chooses the form, but that of a lambda's parameter: so there are `…_once`.
-# Trino divides decimals at the larger scale of the two, half away from zero; DuckDB would go through a double.
+# Only DuckDB's binder knows types, not the parser: the macros use typeof(), cast_to_type() and the types of parameters;
+# the last variant of a macro, without types, is for all others. When DuckDB chooses a variant, it does not know the
+# type of an aggregate or a subquery, but that of a lambda's parameter: hence the `…_once` macros.
+# Trino divides decimals at the larger of the two scales, half away from zero; DuckDB would use a double.
 _NUMBERS: Final = (
-    # the type of a quotient, as a NULL: integers and doubles as they are, decimals with 20 digits more
+    # a NULL of the type of a quotient: decimals get 20 more digits, other types stay
     "shopease_type(a, b) AS CASE WHEN true THEN NULL ELSE (a + b) * 1::integer * 1::integer END",
     r"shopease_scale(x) AS coalesce(try_cast(regexp_extract(typeof(x), ',\s*(\d+)', 1) AS integer), 0)",
     "shopease_power(n) AS CAST(rpad('1', CAST(n + 1 AS integer), '0') AS decimal(38, 0))",
@@ -30,7 +30,7 @@ _NUMBERS: Final = (
        WHEN x > low THEN 0 WHEN x <= high THEN n + 1
        ELSE CAST(floor(CAST(low - x AS double) / CAST(low - high AS double) * n) AS bigint) + 1 END,
        (x, bins) AS len(list_filter(bins, LAMBDA b: b <= x))""",
-    # TRY() refuses error(): what is not a whole number, or too long, becomes a text that no cast takes
+    # TRY() does not catch error(): an invalid value becomes a text that no cast accepts
     """shopease_whole(x VARCHAR) AS CASE WHEN regexp_full_match(x, '[+-]?[0-9]+') THEN x
          ELSE x || ' is not a whole number' END,
        (x DOUBLE) AS round(x), (x FLOAT) AS round(x), (x) AS x""",
@@ -59,7 +59,7 @@ _DATES: Final = (
          list_transform(generate_series(a::TIMESTAMP, b::TIMESTAMP, step), LAMBDA v: v::DATE),
        (a, b) AS generate_series(a, b, CASE WHEN a <= b THEN 1 ELSE -1 END),
        (a, b, step) AS generate_series(a, b, step)""",
-    # a timestamp of the views has milliseconds, a literal without a fraction has seconds
+    # timestamps of the views have milliseconds, literals without a fraction have seconds
     """shopease_text(x TIMESTAMP) AS strftime(x, '%Y-%m-%d %H:%M:%S.%g'),
        (x TIMESTAMP_S) AS strftime(x, '%Y-%m-%d %H:%M:%S'),
        (x TIMESTAMPTZ) AS strftime(x, '%Y-%m-%d %H:%M:%S.%g UTC'),

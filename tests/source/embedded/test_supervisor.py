@@ -90,7 +90,7 @@ def test_killed_while_it_initialises(home: Path) -> None:
 
 def test_folder_that_is_not_whole_is_named(home: Path) -> None:
     (home / "postgres" / "data" / "base").mkdir(parents=True)
-    with pytest.raises(UnreachableError, match="not a whole data folder"), embedded.running(home):
+    with pytest.raises(UnreachableError, match="not a complete data folder"), embedded.running(home):
         pass
 
 

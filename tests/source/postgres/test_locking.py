@@ -10,7 +10,7 @@ import pytest
 
 from commands import count, execute
 from conftest import eventually
-from lakes import given_settings, read
+from lakes import given_source, read
 from shopease_etl.contract.tables import STORES
 from shopease_etl.errors import SourceFaultError
 from shopease_etl.lake.local import LocalStore
@@ -72,8 +72,8 @@ CASES = {
 
 def copied(url: str, folder: Path) -> int:
     store = LocalStore(folder / "lake")
-    settings = given_settings(url, folder)
-    attempted(settings, [STORES.source], lambda moment: extract(moment, store, (STORES,)))
+    chosen = given_source(url, folder)
+    attempted(chosen, [STORES.source], lambda moment: extract(moment, store, (STORES,)))
     return read(folder, STORES.bronze_key).height
 
 
@@ -125,7 +125,7 @@ def beside(url: str, folder: Path, change: Callable[[], None]) -> int:
             change()
         extract(moment, store, (STORES,))
 
-    attempted(given_settings(url, folder), [STORES.source], work)
+    attempted(given_source(url, folder), [STORES.source], work)
     assert read(folder, STORES.bronze_key).height == ROWS
     return next(attempts)
 

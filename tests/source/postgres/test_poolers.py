@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from commands import execute
-from lakes import given_settings, read
+from lakes import given_source, read
 from poolers import needs_pgbouncer, pooler, value
 from replicated import Cluster, cluster, primary
 from shopease_etl.contract.tables import CUSTOMERS, TABLES
@@ -77,8 +77,8 @@ def traffic(url: str) -> Iterator[None]:
 
 def rows_copied(url: str, folder: Path, connections: int) -> int:
     store = LocalStore(folder / "lake")
-    settings = given_settings(url, folder, business_timezone="Asia/Tokyo", source_attempts="1")
-    attempted(settings, NAMES, lambda moment: extract(moment, store, TABLES, connections=connections))
+    chosen = given_source(url, folder, business_timezone="Asia/Tokyo", source_attempts="1")
+    attempted(chosen, NAMES, lambda moment: extract(moment, store, TABLES, connections=connections))
     return read(folder, CUSTOMERS.bronze_key).height
 
 

@@ -1,6 +1,5 @@
-"""One run at a time per lake: an operating-system lock, which dies with its holder."""
+"""One run at a time per lake: a locked file, which the operating system unlocks when its holder dies."""
 
-import fcntl
 import json
 import os
 import socket
@@ -10,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
+from shopease_etl import file_locks
 from shopease_etl.errors import LakeLockedError, UnreachableError
 from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in, this_process
 from shopease_etl.nofollow import make_folder, open_file
@@ -17,14 +17,14 @@ from shopease_etl.wording import room_hint
 
 
 @contextmanager
-def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
-    """Hold the lock file for as long as the context lasts; the file tells who holds it, and goes with it.
+def locked_file(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
+    """Hold the lock file during the block; the file names its holder, and is deleted at the end.
 
-    Yields the former holder if it was killed: else it would have taken the file with it.
+    Yields the former holder if it was killed and so could not delete the file.
 
     Raises:
         LakeLockedError: another process holds it; the message names it.
-        UnreachableError: the file cannot be made, or it or its folder is a symbolic link.
+        UnreachableError: the file cannot be created, or it or its folder is a symbolic link.
     """
     with _acquired(path) as file:
         try:
@@ -35,8 +35,8 @@ def held(path: Path, run_id: str, token: str = "") -> Iterator[Holder | None]:
             path.unlink(missing_ok=True)
 
 
-def status(path: Path) -> LockStatus | None:
-    """Who holds the lock file, looked up without taking it; None where nobody took it, or it cannot be read.
+def file_lock_status(path: Path) -> LockStatus | None:
+    """The holder of the lock file, without locking it; None if there is none, or it cannot be read.
 
     Raises:
         UnreachableError: it or its folder is a symbolic link.
@@ -50,7 +50,7 @@ def status(path: Path) -> LockStatus | None:
 
 
 def _is_alive(holder: Holder, path: Path) -> bool:
-    """On this machine its process tells, for to try the lock would keep out a run that begins in that moment."""
+    """On this machine, look for the process: to try the lock would block a run that begins at that moment."""
     if holder.host != socket.gethostname():
         return _is_locked(path)
     try:
@@ -65,12 +65,11 @@ def _is_alive(holder: Holder, path: Path) -> bool:
 def _is_locked(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return not file_locks.lock(file, shared=True)
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    return False
 
 
 def _write_holder(file: BinaryIO, path: Path, holder: Holder) -> None:
@@ -84,13 +83,13 @@ def _write_holder(file: BinaryIO, path: Path, holder: Holder) -> None:
 
 @contextmanager
 def _acquired(path: Path) -> Iterator[BinaryIO]:
-    """The open, locked file that is at the path now; one unlinked by its former holder is tried again."""
+    """The open, locked file at the path; if its former holder has just deleted it, a new one."""
     while True:
         try:
             make_folder(path.parent)
             file = open_file(path, "a+b")
         except OSError as error:
-            message = f"cannot make the lock {path}: {error.strerror}"
+            message = f"cannot create the lock {path}: {error.strerror}"
             hint = room_hint(error, path.parent) or "set SHOPEASE_HOME to a folder that can be written"
             raise UnreachableError(message, hint=hint) from error
         with file:
@@ -102,13 +101,13 @@ def _acquired(path: Path) -> Iterator[BinaryIO]:
 
 def _lock(file: BinaryIO, path: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = _holder(file)
-        raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT) from None
+        is_ours = file_locks.lock(file)
     except OSError as error:
         message = f"cannot lock {path}: {error.strerror}"
-        raise UnreachableError(message, hint="it must be on a file system that knows locks") from error
+        raise UnreachableError(message, hint="it must be on a file system that supports locks") from error
+    if not is_ours:
+        holder = _holder(file)
+        raise LakeLockedError(holder.told if holder else "another run holds the lake", hint=LOCKED_HINT)
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

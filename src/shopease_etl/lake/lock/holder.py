@@ -1,4 +1,4 @@
-"""Who holds a lake: what the lock file and the lease on S3 tell of it."""
+"""The holder of a lake's lock, as the lock file and the lease on S3 record it."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ LOCKED_HINT: Final = "wait until it has ended, then try again"
 
 @dataclass(frozen=True)
 class Holder:
-    """A run or command that holds a lake; nobody else ever has its `token`."""
+    """A run or command that holds a lake's lock; its `token` is unique."""
 
     run_id: str
     host: str
@@ -22,26 +22,26 @@ class Holder:
 
     @property
     def told(self) -> str:
-        """Who it is, for another that wants the lake."""
+        """The message for another run that wants the lock."""
         return f"another run holds the lake: {self.run_id} on {self.host}, process {self.pid}, since {self.since}"
 
 
 @dataclass(frozen=True)
 class LockStatus:
-    """A lock that is there: who took it, and whether that holder is still at work."""
+    """A lock that exists: its holder, and whether the holder is still running."""
 
     holder: Holder
     is_alive: bool
 
 
 def this_process(run_id: str, token: str) -> Holder:
-    """This process as the holder from now on."""
+    """This process as a holder, from now on."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return Holder(run_id, socket.gethostname(), os.getpid(), since, token)
 
 
 def holder_in(document: object) -> Holder | None:
-    """The holder that a JSON document tells of; None where it tells none that can be shown."""
+    """The holder in a JSON document; None if there is none that can be shown."""
     if not isinstance(document, Mapping):
         return None
     texts = [document.get(name) for name in ("run_id", "host", "since")] + [document.get("token", "")]

@@ -1,8 +1,8 @@
-"""Who holds a lake on S3 among all machines: an object that its holder renews, and that runs out when he is gone.
+"""The lock of a lake on S3 among all machines: an object that its holder renews, and that expires if it does not.
 
-Only the server's clock tells how old a lease is. Every change is a conditional request, so that of several who try one
-succeeds. A refusal is never taken for the truth: the answer to a request that was done may have been lost, so the
-object is read, and its token tells whose it is.
+Only the server's clock measures the age of a lease. Every change is a conditional request, so that only one of several
+machines succeeds. A refused request may have succeeded before, with its answer lost: so the object is read after a
+refusal, and its token shows who holds it.
 """
 
 import json
@@ -10,12 +10,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from shopease_etl.contract.tables import LEASE
+from shopease_etl import cancel
+from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.lock.holder import LOCKED_HINT, Holder, LockStatus, holder_in
 from shopease_etl.lake.lock.lease_store import LeaseStore, TaggedObject
@@ -24,37 +25,37 @@ log = logging.getLogger(__name__)
 
 VERSION: Final = 1
 RENEWALS: Final = 3  # in the time that a lease lasts
-SLACK: Final = 2.0  # seconds: both of the server's times are cut to whole ones
+SLACK: Final = 2.0  # seconds: the server's two times are rounded down to seconds
 TRIES: Final = 10
 _PAUSE: Final = 0.1
 _LEAST_TIMEOUT: Final = 3.0
-_LOST_HINT: Final = "run it again when the other has ended"
+_LOST_HINT: Final = "run it again when the other run has ended"
 
 
 @contextmanager
 def leased(store: LeaseStore, holder: Holder, seconds: float, dead: str = "") -> Iterator["Lease"]:
-    """Hold the lake's lease for as long as the block lasts.
+    """Hold the lake's lease during the block.
 
-    `seconds` is how long it lasts when it is not renewed any more, `dead` the token of a holder that is known to have
-    died: its lease is taken over at once.
+    `seconds` is how long it is valid after its last renewal, `dead` the token of a holder that is known to be dead,
+    whose lease is taken over at once.
 
     Raises:
-        LakeLockedError: another holds it; the message names it.
-        UnreachableError: S3 cannot be asked.
+        LakeLockedError: another run holds it; the message names it.
+        UnreachableError: S3 refuses or does not answer.
     """
     lease = Lease(store, holder, seconds)
     try:
         lease.take(dead)
         yield lease
     finally:
-        lease.give_back()
+        lease.release()
 
 
-def status(store: LeaseStore) -> LockStatus | None:
-    """Who holds the lease, looked up without taking it; None where nobody does, or it cannot be read.
+def lease_status(store: LeaseStore) -> LockStatus | None:
+    """The holder of the lease, without taking it; None if there is none, or it cannot be read.
 
     Raises:
-        UnreachableError: the store cannot be asked.
+        UnreachableError: the store refuses or does not answer.
     """
     there = store.tagged(LEASE)
     document = _parsed(there.body) if there else None
@@ -73,7 +74,7 @@ def _parsed(body: bytes) -> object:
 
 @dataclass(frozen=True)
 class _Found:
-    """The lease that is there; without `holder` it is none that this version reads."""
+    """The present lease; `holder` is None if this version cannot read it."""
 
     etag: str
     age: float
@@ -82,16 +83,16 @@ class _Found:
 
     @property
     def is_over(self) -> bool:
-        """Whether anybody may take it; one that lasts no time was given back."""
+        """Whether it has expired; one of 0 seconds was released."""
         return not self.seconds or self.age > self.seconds + SLACK
 
     @property
     def left(self) -> int:
-        """The seconds until it is over."""
+        """The seconds until it expires."""
         return max(0, math.ceil(self.seconds + SLACK - self.age)) + 1
 
     def is_of(self, *tokens: str) -> bool:
-        """Whether it is the lease of one of these."""
+        """Whether its holder has one of these tokens."""
         return self.holder is not None and self.holder.token in tokens
 
 
@@ -115,8 +116,8 @@ class Lease:
         """Take the lease, and renew it from now on.
 
         Raises:
-            LakeLockedError: another holds it.
-            UnreachableError: S3 cannot be asked.
+            LakeLockedError: another run holds it.
+            UnreachableError: S3 refuses or does not answer.
         """
         self._is_ours = True
         try:
@@ -125,16 +126,16 @@ class Lease:
             self._is_ours = False
             raise
         self._require_conditions()
-        # a call that hangs must not outlast the lease
+        # a call that hangs must end before the lease does
         self._store = self._store.impatient(max(_LEAST_TIMEOUT, self._seconds / 12))
         threading.Thread(target=self._keep_renewing, name="lease", daemon=True).start()
 
     def require(self) -> None:
-        """Renew the lease now; where S3 cannot be asked it is held for as long as it lasts.
+        """Renew the lease now; if S3 does not answer, it stays valid until it expires.
 
         Raises:
             LakeLockedError: it was lost; the message names the new holder.
-            UnreachableError: it could not be renewed for longer than it lasts.
+            UnreachableError: it has expired without a renewal.
         """
         with self._lock:
             try:
@@ -145,69 +146,77 @@ class Lease:
                     raise UnreachableError(message, hint=error.hint) from error
                 log.info("the lock of the lake was not renewed: %s", error)
 
-    def give_back(self) -> None:
-        """Let others have the lake; a failure is only logged, for the lease runs out by itself."""
+    def release(self) -> None:
+        """Release the lease; a failure is only logged, as the lease expires by itself."""
         self._ended.set()
         if not self._lock.acquire(timeout=self._seconds):
-            log.warning("the lock of the lake is not given back: S3 does not answer; it runs out by itself")
+            log.warning("the lock of the lake is not released: S3 does not answer; it expires by itself")
             return
         try:
-            # one that may have run out may be another's now, and is free in any case
+            # an expired lease may belong to another run now
             if self._is_ours and self._idle < self._seconds:
                 self._delete()
         except ShopeaseError as error:
-            log.warning("the lock of the lake is not given back, and is free in %.0f s: %s", self._seconds, error)
+            log.warning("the lock of the lake is not released, and expires in %.0f s: %s", self._seconds, error)
         finally:
             self._is_ours = False
             self._lock.release()
 
     @property
     def _idle(self) -> float:
-        """The seconds since the last renewal was begun."""
+        """The seconds since the last renewal began."""
         return time.monotonic() - self._renewed
 
     def _take(self, ours: set[str]) -> None:
-        etag = None
-        for attempt in range(TRIES):
-            time.sleep(_PAUSE if attempt else 0)
-            if self._put(etag):
-                return
-            found = self._look()
+        def check(found: _Found | None) -> None:
             if found and not (found.is_over or found.is_of(*ours)):
                 raise self._refusal(found)
             if found and found.holder and not found.is_of(self._holder.token):
-                log.info("taking the lock of the lake over: %s has died or given it up", found.holder.run_id)
-            etag = found.etag if found else None
-        message = f"others are taking the lake at this moment: {self._uri} changes all the time"
-        raise LakeLockedError(message, hint=LOCKED_HINT)
+                log.info("taking over the lock of the lake: %s has died or released it", found.holder.run_id)
+
+        if not self._write(None, check):
+            message = f"other runs are taking the lock of the lake at this moment: {self._uri} keeps changing"
+            raise LakeLockedError(message, hint=LOCKED_HINT)
 
     def _require_conditions(self) -> None:
-        """Warn of a server that writes what it was told to write only if nothing is there: it keeps nobody out."""
+        """Warn of a server that ignores the conditions of requests: on it a lease excludes no other run."""
         made = None
         with suppress(UnreachableError):
             made = self._store.put_if(LEASE, self._document(self._seconds), None)
         if made:
             self._etag = made
-            log.warning("%s knows no conditional writes: see to it that one run at a time is at work", self._uri)
+            log.warning("%s does not support conditional writes: make sure that only one run is at work", self._uri)
 
     def _renew(self) -> None:
         """Renew it once; the lock is held."""
-        if self._loss:
-            raise LakeLockedError(self._loss, hint=_LOST_HINT)
-        for attempt in range(TRIES):
-            time.sleep(_PAUSE if attempt else 0)
-            if self._put(self._etag):
-                return
-            found = self._look()
+
+        def check(found: _Found | None) -> None:
             if found is None or not found.is_of(self._holder.token):
                 self._is_ours = False
                 self._loss = _lost(found)
                 raise LakeLockedError(self._loss, hint=_LOST_HINT)
-            self._etag = found.etag
-        raise UnreachableError(f"S3 refuses to replace {self._uri}, though it is as it was told to be")
+
+        if self._loss:
+            raise LakeLockedError(self._loss, hint=_LOST_HINT)
+        if not self._write(self._etag, check):
+            raise UnreachableError(f"S3 refuses to replace {self._uri}, although its ETag is right")
+
+    def _write(self, etag: str | None, check: Callable[[_Found | None], None]) -> bool:
+        """Write the lease in place of the one with this ETag; False if that keeps changing.
+
+        After each refusal `check` gets the present lease, and raises if it must not be replaced.
+        """
+        for attempt in range(TRIES):
+            cancel.wait(_PAUSE if attempt else 0)
+            if self._put(etag):
+                return True
+            found = self._look()
+            check(found)
+            etag = found.etag if found else None
+        return False
 
     def _keep_renewing(self) -> None:
-        """Renew it in time until it is given back or lost; after a failure sooner."""
+        """Renew it in time until it is released or lost; after a failure, try again sooner."""
         interval = self._seconds / RENEWALS
         pause = interval - self._idle
         while not self._ended.wait(max(0, pause)):
@@ -232,10 +241,10 @@ class Lease:
         return made is not None
 
     def _document(self, seconds: float) -> bytes:
-        """What the lease says; never the same twice, so that its ETag changes."""
+        """The lease's bytes; they differ each time, so that the ETag changes."""
         self._changes += 1
-        told = {"version": VERSION, **asdict(self._holder), "seconds": seconds, "changes": self._changes}
-        return json.dumps(told).encode()
+        document = {"version": VERSION, **asdict(self._holder), "seconds": seconds, "changes": self._changes}
+        return json.dumps(document).encode()
 
     def _look(self) -> _Found | None:
         there = self._store.tagged(LEASE)
@@ -243,7 +252,7 @@ class Lease:
 
     def _delete(self) -> None:
         etag = self._etag
-        # who may not read it can still delete the version that he has written
+        # without permission to read, try to delete the version that we wrote last
         with suppress(UnreachableError):
             found = self._look()
             if not found or not found.is_of(self._holder.token):
@@ -254,21 +263,21 @@ class Lease:
         try:
             self._store.delete_if(LEASE, etag)
         except UnreachableError as error:
-            # a server that deletes under no conditions, or one that does not let us delete
+            # a server without conditional deletes, or without permission to delete
             log.info("the lock of the lake is marked as free: %s", error)
             self._store.put_if(LEASE, self._document(0), etag)
 
     def _refusal(self, found: _Found) -> LakeLockedError:
         if found.holder is None:
-            message = f"{self._uri} is no lock that this version of shopease reads"
-            hint = f"if no other version is at work, delete it; left alone it is free in {found.left} s"
+            message = f"this version of shopease cannot read the lock {self._uri}"
+            hint = f"if no other version is at work, delete it; otherwise it expires in {found.left} s"
             return LakeLockedError(message, hint=hint)
-        message = f"{found.holder.told}; it is free in {found.left} s unless that renews its lock"
+        message = f"{found.holder.told}; its lock expires in {found.left} s unless it is renewed"
         return LakeLockedError(message, hint=LOCKED_HINT)
 
 
 def _found(there: TaggedObject, default: float) -> _Found:
-    """What is there, as far as it can be read; what cannot lasts as long as a lease of ours."""
+    """The present lease; one that cannot be read is taken to be valid for `default` seconds."""
     try:
         document = json.loads(there.body)
         holder = holder_in(document)
@@ -281,5 +290,5 @@ def _found(there: TaggedObject, default: float) -> _Found:
 
 def _lost(found: _Found | None) -> str:
     if found and found.holder:
-        return f"this run has lost the lake, for it did not renew its lock in time: {found.holder.told}"
-    return "this run has lost the lake: another had it meanwhile, or somebody deleted or replaced its lock"
+        return f"this run has lost the lock of the lake, as it did not renew it in time: {found.holder.told}"
+    return "this run has lost the lock of the lake: another run took it, or it was deleted or replaced"

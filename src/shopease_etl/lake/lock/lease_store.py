@@ -1,4 +1,4 @@
-"""What a lease asks of a store."""
+"""What a lease needs of a store."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class TaggedObject:
-    """A small object: its bytes, its ETag, and the seconds since it was written, by the server's clock alone."""
+    """A small object: its bytes, its ETag, and the seconds since it was written, by the server's clock."""
 
     body: bytes
     etag: str
@@ -14,25 +14,26 @@ class TaggedObject:
 
 
 class LeaseStore(Protocol):
-    """What a lease asks of a store: small objects that change only if nobody else changed them meanwhile.
+    """What a lease needs of a store: small objects that are changed only if they still have a known ETag.
 
-    Each call raises UnreachableError where the store cannot be asked.
+    Each call raises UnreachableError if the store refuses or does not answer.
     """
 
     def uri(self, key: str) -> str:
         """The object's address."""
 
     def tagged(self, key: str) -> TaggedObject | None:
-        """A small object with what `put_if` and `delete_if` ask for, or None."""
+        """A small object with the ETag that `put_if` and `delete_if` need, if there is one."""
 
     def put_if(self, key: str, body: bytes, etag: str | None) -> str | None:
-        """Write an object in place of the one with this ETag, or, where that is None, if there is none.
+        """Write an object in place of the one with this ETag, or, if that is None, only if there is none.
 
-        Returns its ETag; None where the store refuses, be it only because the answer to a first try was lost.
+        Returns the new ETag, or None if the store refuses, which can also mean that the answer to a first, successful
+        request was lost.
         """
 
     def delete_if(self, key: str, etag: str) -> None:
-        """Delete an object if it is still the one with this ETag."""
+        """Delete an object if it still has this ETag."""
 
     def impatient(self, timeout: float) -> "LeaseStore":
-        """The same store for calls that are of no use after so many seconds."""
+        """The same store, with a time limit in seconds for each call."""

@@ -1,4 +1,4 @@
-"""A lake's lock: a file that one command of this machine holds, and a lease where other machines reach the lake."""
+"""A lake's lock: a file for the commands of this machine, and a lease if other machines reach the lake."""
 
 import logging
 import time
@@ -9,9 +9,11 @@ from random import SystemRandom
 from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
+from shopease_etl import cancel
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.lake.lock import file, lease
+from shopease_etl.lake.lock.file import file_lock_status, locked_file
 from shopease_etl.lake.lock.holder import LockStatus, this_process
+from shopease_etl.lake.lock.lease import lease_status, leased
 from shopease_etl.lake.lock.lease_store import LeaseStore
 
 log = logging.getLogger(__name__)
@@ -23,19 +25,19 @@ LEASE_PAUSE: Final = 2.0
 
 
 class Held(Protocol):
-    """The lake's lock, as its holder sees it."""
+    """The lake's lock while it is held."""
 
     def require(self) -> None:
         """Raise unless it is still held.
 
         Raises:
-            LakeLockedError: another machine has taken the lake over, because this one did not answer.
-            UnreachableError: the store could not be asked for longer than the lease lasts.
+            LakeLockedError: another machine has taken the lock, because this one did not renew it.
+            UnreachableError: the store did not answer for longer than the lease lasts.
         """
 
 
 class LakeLock:
-    """The lock of a lake; `leases` is the store that keeps its lease, None where only this machine reaches the lake."""
+    """The lock of a lake; `leases` is the store of its lease, None if only this machine reaches the lake."""
 
     def __init__(self, path: Path, leases: LeaseStore | None = None) -> None:
         self.path = path
@@ -43,44 +45,44 @@ class LakeLock:
 
     @contextmanager
     def hold(self, who: str, *, lease_seconds: float, wait: float = 0) -> Iterator[Held]:
-        """Hold the lock for as long as the block lasts; `who` is a run's id or a command's name.
+        """Hold the lock during the block; `who` is a run's id or a command's name.
 
-        `wait` is how many seconds to go on trying while another holds it, `lease_seconds` how long a lease lasts that
-        is not renewed any more.
+        `wait` is how many seconds to try while another run holds it, `lease_seconds` how long a lease is valid after
+        its last renewal.
 
         Raises:
-            LakeLockedError: another run holds the lake; the message names it.
-            UnreachableError: the lock cannot be made, or the store not be asked.
+            LakeLockedError: another run holds the lock; the message names it.
+            UnreachableError: the lock cannot be created, or the store does not answer.
         """
         token, patience = uuid4().hex, _Patience(wait)
-        with ExitStack() as stack:
-            former = patience.enter(stack, lambda: file.held(self.path, who, token), FILE_PAUSE)
+        with cancel.cooperating(), ExitStack() as stack:
+            former = patience.enter(stack, lambda: locked_file(self.path, who, token), FILE_PAUSE)
             if not (leases := self._leases):
                 yield _FileHeld()
                 return
             me = this_process(who, token)
-            # on this machine only the file's lock tells that its holder has died
+            # we have its lock file, so a former holder on this machine is dead
             dead = former.token if former and former.host == me.host else ""
-            yield patience.enter(stack, lambda: lease.leased(leases, me, lease_seconds, dead), LEASE_PAUSE)
+            yield patience.enter(stack, lambda: leased(leases, me, lease_seconds, dead), LEASE_PAUSE)
 
     def status(self) -> LockStatus | None:
-        """Who holds the lake, looked up without taking the lock; None where nobody does, or it cannot be read.
+        """The holder of the lock, without taking it; None if there is none, or it cannot be read.
 
         Raises:
-            UnreachableError: the store cannot be asked, or the lock's file or its folder is a symbolic link.
+            UnreachableError: the store does not answer, or the lock's file or its folder is a symbolic link.
         """
-        return lease.status(self._leases) if self._leases else file.status(self.path)
+        return lease_status(self._leases) if self._leases else file_lock_status(self.path)
 
 
 class _FileHeld:
-    """A lock of this machine alone, which cannot be lost."""
+    """A lock file without a lease, which cannot be lost."""
 
     def require(self) -> None:
         pass
 
 
 class _Patience:
-    """Tries again until the time is over; a person is told once what it waits for."""
+    """Tries to take a lock until the time is over; logs once what it waits for."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -103,7 +105,5 @@ class _Patience:
         self._has_told = True
 
     def _rest(self, pause: float) -> None:
-        """Wait, not always as long, so that waiters do not collide; in slices, because Ctrl-C does not end a sleep."""
-        end = min(time.monotonic() + SystemRandom().uniform(pause / 2, pause), self._until)
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, FILE_PAUSE))
+        """Wait, not always as long, so that waiters do not collide."""
+        cancel.wait(min(SystemRandom().uniform(pause / 2, pause), self._until - time.monotonic()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Set
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.manifests import lost, recorded_datasets, remake, require_unchanged
 from shopease_etl.lake.publish import publishing
@@ -18,8 +18,8 @@ _TASK = "verify"
 def contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
     """A line for each object that is missing, cannot be read or has another SHA-256 than recorded, and one on all."""
     try:
-        recorded = recorded_datasets(store, tables.KEYS)
-        found = [item for layer in tables.LAYERS for item in store.list(f"{layer}/") if item.key in tables.KEYS]
+        recorded = recorded_datasets(store, layout.all_keys())
+        found = [item for layer in layout.LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)]
     except ShopeaseError as error:
         yield failed("lake contents", error)
         return
@@ -49,7 +49,7 @@ def _missing(store: Store, recorded: Mapping[str, Recorded], there: Set[str]) ->
     for key, known in lost(recorded, there).items():
         message = f"{store.uri(key)}, which the run {known.run_id} wrote, is missing"
         yield failed(f"object {key}", DataRefusedError(message, hint=remake(key)))
-    for layer in tables.LAYERS:
+    for layer in layout.LAYERS:
         keys = [key for key in recorded if key.startswith(f"{layer}/")]
         if keys and not any(key.startswith(f"{layer}/") for key in there):
             told = f"it is empty, and {recorded[keys[0]].run_id} wrote {counted(len(keys), 'object')}"

@@ -137,11 +137,11 @@ def _replica(replica: Replica, extract: float | None) -> CheckLine:
 
 
 def _table(snapshot: Snapshot, table: tables.Table, server: Server | None) -> str:
-    found = snapshot.tables([table.source]).get(table.source)
-    if found and not found.readable:
+    there = snapshot.tables([table.source]).get(table.source)
+    if there and not there.readable:
         raise UnreachableError(f"{snapshot.user} may not read it", hint=snapshot.grant([table.source]))
     if server and server.policies.get(table.source):
         message = f"row-level security would hide rows from {snapshot.user}, so that the extract is refused"
         raise UnreachableError(message, hint=f"ALTER ROLE {snapshot.user} BYPASSRLS")
-    found = resolve(snapshot, [table])[table.source]
-    return f"{len(found.columns)} columns, {found.bytes / 1e6:,.1f} MB, readable"
+    found = resolve(snapshot, [table]).get(table.source)
+    return f"{len(found.columns)} columns, {found.bytes / 1e6:,.1f} MB, readable" if found else "missing; optional"

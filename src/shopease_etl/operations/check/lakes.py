@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from shopease_etl.contract import tables
+from shopease_etl.contract import layout
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.publish import publishing
@@ -13,8 +13,7 @@ from shopease_etl.operations.check.lines import asked, failed, skewed, tried, wa
 from shopease_etl.operations.check.machine import disks
 from shopease_etl.operations.check.past import Past
 from shopease_etl.operations.status import is_from_future, problem
-from shopease_etl.pipeline.history import DIED
-from shopease_etl.report import CheckLine, RunStatus
+from shopease_etl.report import CheckLine, RunStatus, Status
 from shopease_etl.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def _asked(settings: Settings, store: LakeStore, past: Past) -> Iterator[CheckLi
 
 
 def _replaceable(store: LakeStore) -> str:
-    store.check_targets(tables.KEYS)
+    store.check_targets(layout.all_keys())
     return f"{store.location} can be written, and each of its objects replaced"
 
 
@@ -76,13 +75,13 @@ def _lock(held: LockStatus | None) -> CheckLine:
 
 def _last_run(last: RunStatus, *, is_held: bool) -> CheckLine:
     """How the last run went, as `status` shows it and `retry` takes it."""
-    if last.status == "running" and is_held:
+    if last.status == Status.RUNNING and is_held:
         return CheckLine("last run", f"{last.run_id} is under way")
     if is_from_future(last.finished_at, time.time()):
         fix = "check the clocks of the machines that run shopease"
         return warned("last run", f"{last.run_id} ended at {last.finished_at}, which is in the future", fix)
     is_bad = problem([last], None, is_held=False, max_age=None, now=time.time()) is not None
-    how = DIED if last.status == "running" else last.status
+    how = Status.DIED if last.status == Status.RUNNING else last.status
     fix = "`shopease retry` goes on with the data already copied, `shopease run-all` reads the source again"
     return warned("last run", f"{last.run_id} {how}", fix, is_bad=is_bad)
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.report import CheckLine
 from shopease_etl.wording import reason
 
-_WAKE_SECONDS: Final = 0.1
 _DEBUG: Final = "run it again with --debug"
 
 
@@ -64,11 +64,8 @@ class Questions:
         """Each line as it is there; when the time is over, one that says so."""
         while True:
             try:
-                # in slices, for a signal may reach another thread than this one, which must wake to see it
-                line = self._found.get(timeout=_WAKE_SECONDS)
+                line = cancel.call(lambda: self._found.get(timeout=max(0, self._until - time.monotonic())))
             except queue.Empty:
-                if time.monotonic() < self._until:
-                    continue
                 message = f"no answer within {self._seconds:g} s"
                 line = CheckLine(self._name, message, UnreachableError.exit_code, "see the network and the address")
                 yield line

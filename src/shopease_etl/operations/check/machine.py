@@ -13,7 +13,7 @@ from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableEr
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.operations.check.lines import warned
 from shopease_etl.report import CheckLine
-from shopease_etl.settings import EMBEDDED, Settings
+from shopease_etl.settings import Settings
 from shopease_etl.transform.memory import USUAL, available_bytes
 
 LOW_DISK_BYTES: Final = 1_000_000_000
@@ -26,7 +26,7 @@ def machine(settings: Settings) -> Iterator[CheckLine]:
     libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
     yield CheckLine("versions", f"shopease {__version__}, python {platform.python_version()}, {libraries}")
     needed = {
-        "embedded": settings.database_url == EMBEDDED,
+        "embedded": settings.is_embedded,
         "lineage": bool(settings.lineage),
         "alerts": bool(settings.alerts),
     }

@@ -4,6 +4,8 @@ import os
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from shopease_etl.redaction import HIDDEN, Secrets
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
@@ -15,7 +17,7 @@ _SECRET: Final = ("alerts", "ping_url")
 def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[CheckLine]:
     """A line for each setting that a flag, the environment or `.env` gives, and what it is over; no secrets."""
     secrets = Secrets()
-    secrets.learn(settings.database_url)
+    secrets.learn(settings.database_url.get_secret_value())
     environment = {name.upper() for name in os.environ}
     dotenv = {name.upper() for name in dotenv_variables()}
     count = 0
@@ -34,6 +36,8 @@ def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[Check
 
 
 def _told(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     if value is None:
         return "unset"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -7,7 +7,7 @@ from typing import Final
 from shopease_etl.lake.manifests import manifests
 from shopease_etl.lake.store import Store
 from shopease_etl.operations.status import run_status
-from shopease_etl.report import RunStatus
+from shopease_etl.report import RunStatus, Status
 
 _RUNS: Final = 20
 
@@ -27,7 +27,7 @@ class Past:
         """Read it from the last run that extracted and succeeded; UnreachableError where the lake cannot be read."""
         for manifest in itertools.islice(manifests(store), _RUNS):
             self.last = self.last or run_status(manifest)
-            if manifest.run.status == "succeeded" and "extract" in manifest.run.stages:
+            if manifest.run.status == Status.SUCCEEDED and "extract" in manifest.run.stages:
                 stages = manifest.document["stages"]
                 seconds = next(stage.get("seconds") for stage in stages if stage["name"] == "extract")
                 self.extract_seconds = seconds if isinstance(seconds, int | float) else None

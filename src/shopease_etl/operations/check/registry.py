@@ -22,7 +22,7 @@ def _checked(warehouse: Warehouse) -> str:
 
 def _workgroup(name: str) -> CheckLine:
     # boto3 is slow to import: only lakes on S3 pay
-    from shopease_etl.warehouse.athena_workgroup import workgroup
+    from shopease_etl.warehouse.athena import workgroup
 
     found = workgroup(name)
     told = f"{name}: results to {found.results or 'athena-results/ of the lake'}"

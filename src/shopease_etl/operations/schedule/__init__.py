@@ -1,4 +1,4 @@
-"""What runs the pipeline every day: text for cron, systemd or Airflow, and its installation."""
+"""A daily schedule for cron, systemd or Airflow, and its installation."""
 
 from shopease_etl.operations.schedule.airflow import airflow_schedule
 from shopease_etl.operations.schedule.cron import cron_schedule
@@ -10,7 +10,7 @@ __all__ = ["Kind", "Request", "Schedule", "ScheduledFile", "install", "requested
 
 
 def schedule(kind: Kind, request: Request) -> Schedule:
-    """The pipeline as what this orchestrator reads; nothing is installed."""
+    """The schedule for this orchestrator; nothing is installed."""
     if kind == "cron":
         return cron_schedule(request)
     return systemd_schedule(request) if kind == "systemd" else airflow_schedule(request)

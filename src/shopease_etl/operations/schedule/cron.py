@@ -1,42 +1,48 @@
-"""The pipeline as lines of a crontab that mean the same to every cron, in whatever zone the machine is."""
+"""The pipeline as lines of a crontab that mean the same to every cron, whatever the machine's time zone is."""
 
-from datetime import time, tzinfo
-from typing import Final
+from datetime import UTC, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from shopease_etl.operations.schedule.request import RETRY_SECONDS, Request, Schedule, ScheduledFile, shell
-from shopease_etl.operations.schedule.times import agree, irregular, is_fixed, machine_zone, seen_from
-
-CRONTAB: Final = "crontab"
-EVERY_HOUR: Final = "*"  # hours by name are skipped or held back by cron when the machine's own clock changes
 
 
 def cron_schedule(request: Request, machine: tzinfo | None = None) -> Schedule:
-    """The lines between two markers, by which a later installation finds them."""
-    zone = machine or machine_zone()
-    said, line, notes = _in_own_zone(request) if _is_own(request, zone) else _in_another(request, zone)
-    begin, end = markers(request.folder)
+    """The lines between two markers, which a later installation replaces; `machine` is the time zone of cron."""
+    zone = machine or _machine_zone()
+    is_own = all(run.utcoffset() == run.astimezone(zone).utcoffset() for run in request.runs())
+    minutes, hours, guard = str(request.at.minute), str(request.at.hour), ""
+    comment = "This is the machine's own time zone; cron handles the change to summer time."
+    if not is_own:
+        # cron skips or repeats jobs with a fixed hour when the machine's own clock changes
+        (minutes, guard), hours = _guard(request, zone), "*"
+        comment = "cron starts this every hour; `date` decides whether it is time."
+    begin = f"# BEGIN shopease {request.folder}"
     lines = (
         begin,
-        f"# shopease, {request.told}",
-        f"# {said}",
-        "# A run that goes well says nothing, so that cron mails only what went wrong.",
-        line,
-        end,
+        f"# shopease, {request.when}",
+        f"# {comment}",
+        "# A successful run prints nothing, so cron sends mail only about failures.",
+        f"{minutes} {hours} * * * {guard}{_command(request)}".replace("%", "\\%"),  # to cron, % is a line end
+        begin.replace("BEGIN", "END", 1),
     )
-    add = f"(crontab -l; {shell(request.words('schedule', 'cron', *_options(request)))}) | crontab -"
-    file = ScheduledFile(CRONTAB, "".join(f"{each}\n" for each in lines))
+    add = f"(crontab -l; {shell(request.schedule('cron'))}) | crontab -"
+    file = ScheduledFile("crontab", "".join(f"{line}\n" for line in lines))
+    notes = () if is_own else _notes(request)
     return Schedule("cron", (file,), (add,), (), (*notes, *request.environment_notes))
 
 
-def markers(folder: object) -> tuple[str, str]:
-    """The first and the last line of what is ours in a crontab, one pair for each working folder."""
-    return f"# BEGIN shopease {folder}", f"# END shopease {folder}"
+def _command(request: Request) -> str:
+    run, folder = shell(request.run("run-all")), shell((str(request.folder),))
+    if not request.retry:
+        return f"cd {folder} && {run}"
+    return f"cd {folder} && {{ {run} || {{ sleep {RETRY_SECONDS}; {shell(request.run('retry'))}; }}; }}"
 
 
 def merged(crontab: str, ours: str) -> str:
-    """A crontab with our lines in the place of our former ones, else at its end; all other lines stay.
+    """A crontab in which our lines replace those of an earlier installation, or are added at the end.
 
-    Former ones whose last marker is gone are not touched: nobody knows where they end.
+    If the end marker of the earlier lines is missing, they stay: their end is not known.
     """
     begin, *_, end = ours.splitlines()
     lines = crontab.splitlines()
@@ -48,57 +54,25 @@ def merged(crontab: str, ours: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _is_own(request: Request, machine: tzinfo) -> bool:
-    return agree(request.zone, machine, request.today)
+def _machine_zone() -> tzinfo:
+    try:
+        with Path("/etc/localtime").open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC
 
 
-def _in_own_zone(request: Request) -> tuple[str, str, tuple[str, ...]]:
-    said = "That is this machine's own zone: cron itself sees to changes of the clock."
-    return said, _line(str(request.at.minute), str(request.at.hour), _command(request)), ()
+def _guard(request: Request, machine: tzinfo) -> tuple[str, str]:
+    """The minutes of the machine's clock at which it may be time, and a test whether it is.
 
-
-def _in_another(request: Request, machine: tzinfo) -> tuple[str, str, tuple[str, ...]]:
-    """Look whenever it may be time, and run when it is: CRON_TZ is known to some crons only, ignored by Debian's."""
-    moments = seen_from(request.at, request.zone, machine, request.today)
-    minutes = sorted({moment.minute for moment in moments})
-    hours = ",".join(str(hour) for hour in sorted({moment.hour for moment in moments}))
-    fields = (",".join(map(str, minutes)), hours if is_fixed(machine, request.today) else EVERY_HOUR)
-    if len(moments) == 1:
-        return "The hour below is this machine's.", _line(fields[0], hours, _command(request)), ()
-    command = f"{_guard(request.at, request.zone.key, is_one_minute=len(minutes) == 1)} && {_command(request)}"
-    return (
-        "cron looks whenever it may be time, and `date` tells whether it is.",
-        _line(*fields, command),
-        _notes(request),
-    )
-
-
-def _guard(at: time, zone: str, *, is_one_minute: bool) -> str:
-    """Whether it is time in the zone; by the hour where that is enough, for a cron may start what it runs late."""
-    form = "%H" if is_one_minute else "%H:%M"
-    return f'[ "$(TZ={zone} date +{form})" = {at:{form}} ]'
+    Debian's cron ignores CRON_TZ. The test compares only the hour where that is enough, as cron may start a job late.
+    """
+    minutes = sorted({run.astimezone(machine).minute for run in request.runs()})
+    form = "%H" if len(minutes) == 1 else "%H:%M"
+    return ",".join(map(str, minutes)), f'[ "$(TZ={request.zone.key} date +{form})" = {request.at:{form}} ] && '
 
 
 def _notes(request: Request) -> tuple[str, ...]:
-    days = irregular(request.at, request.zone, request.today)
-    told = f"The clock of {request.zone.key}"
-    skipped = [f"{told} skips {request.at:%H:%M} on {day}: no run that day" for day in days.skipped[:1]]
-    repeated = [f"{told} passes {request.at:%H:%M} twice on {day}: two runs that day" for day in days.repeated[:1]]
-    return tuple(f"{note}. Another --at avoids it." for note in (*skipped, *repeated))
-
-
-def _line(minute: str, hour: str, command: str) -> str:
-    escaped = command.replace("%", "\\%")  # to cron, % is a line end
-    return f"{minute} {hour} * * * {escaped}"
-
-
-def _command(request: Request) -> str:
-    run, folder = shell(request.run("run-all")), shell((str(request.folder),))
-    if not request.retry:
-        return f"cd {folder} && {run}"
-    return f"cd {folder} && {{ {run} || {{ sleep {RETRY_SECONDS}; {shell(request.run('retry'))}; }}; }}"
-
-
-def _options(request: Request) -> tuple[str, ...]:
-    retry = ("--retry",) if request.retry else ()
-    return ("--at", f"{request.at:%H:%M}", "--timezone", request.zone.key, *retry)
+    skipped = [f"skips {request.at:%H:%M} on {day}: no run that day" for day in request.skipped_days()[:1]]
+    repeated = [f"passes {request.at:%H:%M} twice on {day}: two runs that day" for day in request.repeated_days()[:1]]
+    return tuple(f"The clock of {request.zone.key} {what}. Another --at avoids it." for what in (*skipped, *repeated))

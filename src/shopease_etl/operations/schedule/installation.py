@@ -1,4 +1,4 @@
-"""A schedule put where its orchestrator finds it; asked for, never by itself."""
+"""Installs a schedule where its orchestrator finds it."""
 
 import os
 import re
@@ -7,19 +7,21 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from shopease_etl.atomic import replacing
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.operations.schedule.cron import merged
 from shopease_etl.operations.schedule.request import Schedule, ScheduledFile
+from shopease_etl.wording import one_line
 
 _FOLDER: Final = re.compile(r"(?:WorkingDirectory|FOLDER *)=")
 
 
 def install(schedule: Schedule) -> None:
-    """Write the files, or the lines of the crontab, and run the commands that make them valid.
+    """Write the files, or the lines of the crontab, and run the commands that activate them.
 
     Raises:
         ConfigurationError: the orchestrator is not on this machine, or a file cannot be written.
-        ShopeaseError: a command of the orchestrator failed; what it said is told.
+        ShopeaseError: a command of the orchestrator failed; the message has its output.
     """
     if schedule.kind == "cron":
         _install_crontab(schedule.files[0].text)
@@ -31,7 +33,7 @@ def install(schedule: Schedule) -> None:
     for file in schedule.files:
         _write(file)
     for folder in schedule.folders:
-        _make(folder)
+        _make_folder(folder)
     if schedule.kind == "systemd":
         for command in schedule.commands:
             _run(shlex.split(command))
@@ -51,7 +53,7 @@ def _require_airflow(dags: Path) -> None:
 
 
 def _require_own(file: ScheduledFile) -> None:
-    """What is there is of the same folder, or it is another shop's schedule, which would be lost."""
+    """Refuse to overwrite the schedule of another working folder."""
     try:
         there = Path(file.path).read_text(encoding="utf-8")
     except OSError:
@@ -60,25 +62,24 @@ def _require_own(file: ScheduledFile) -> None:
     if folders[0] and folders[0] != folders[1]:
         message = f"{file.path} is the schedule of another folder ({folders[0].partition('=')[2].strip()})"
         raise ConfigurationError(
-            message, hint="delete that file first, or print this schedule and name its files otherwise"
+            message, hint="delete that file first, or print this schedule and choose other file names"
         )
 
 
 def _write(file: ScheduledFile) -> None:
     """Write it whole or not at all: an orchestrator may read it at any moment."""
     path = Path(file.path)
-    fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(file.text, encoding="utf-8")
-        fresh.replace(path)
+        with replacing(path) as written:
+            written.write(file.text.encode())
     except OSError as error:
         message = f"cannot write {path}: {error.strerror}"
         raise ConfigurationError(message) from error
 
 
-def _make(folder: Path) -> None:
-    """Make a folder that a sandboxed service could not, for the account that owns the one it is in."""
+def _make_folder(folder: Path) -> None:
+    """Create a folder that a sandboxed service could not create, with the owner of its parent."""
     try:
         parent = next(each for each in folder.parents if each.exists())
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ def _make(folder: Path) -> None:
             for made in (folder, *folder.parents[: len(folder.parents) - len(parent.parents) - 1]):
                 os.chown(made, owner.st_uid, owner.st_gid)
     except OSError as error:
-        message = f"cannot make {folder}: {error.strerror}"
+        message = f"cannot create {folder}: {error.strerror}"
         raise ConfigurationError(message) from error
 
 
@@ -106,5 +107,5 @@ def _called(command: list[str], text: str = "") -> subprocess.CompletedProcess[s
 
 
 def _failure(command: str, said: str) -> ShopeaseError:
-    reason = " ".join(said.split()) or "it said nothing"
+    reason = one_line(said) or "it said nothing"
     return ShopeaseError(f"{command} failed: {reason}", hint="when it is in order, install once more")

@@ -1,30 +1,28 @@
-"""What is to be scheduled, and what a schedule is."""
+"""A daily run to schedule, and the schedule that is made of it."""
 
 import os
 import shlex
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.operations.schedule.times import clock, named_zone
 from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
 
 Kind = Literal["cron", "systemd", "airflow"]
 
-WAIT_SECONDS: Final = 600  # for a run that holds the lake
-RETRY_SECONDS: Final = 300  # time for what failed for a moment, such as a source that starts again
-MARGIN_SECONDS: Final = 60  # what starting and tidying up take beyond a run's own limit
-_FOREIGN: Final = ("AWS_", "PG", "OPENLINEAGE_")
+WAIT_SECONDS: Final = 600  # for another run on the same lake
+RETRY_SECONDS: Final = 300  # enough for a short failure, such as a restart of the source
+MARGIN_SECONDS: Final = 60  # for start and cleanup, beyond the time limit of a run
 
 
 @dataclass(frozen=True)
 class ScheduledFile:
-    """A file of a schedule; the path is `crontab` for lines of a crontab."""
+    """A file of a schedule; for lines of a crontab the path is `crontab`."""
 
     path: str
     text: str
@@ -32,9 +30,9 @@ class ScheduledFile:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What an orchestrator reads, the commands that make it valid, those that are left to a person, what to know.
+    """Files for an orchestrator, the commands that activate them, further commands for a person, and notes.
 
-    `folders` are those that must be there before the first run.
+    `folders` must exist before the first run.
     """
 
     kind: Kind
@@ -46,23 +44,21 @@ class Schedule:
 
     @property
     def text(self) -> str:
-        """All files, one after the other; where there are several, each below a comment with its path."""
+        """All files in one text; each of several follows a comment with its path."""
         if len(self.files) == 1:
             return self.files[0].text.rstrip("\n")
         return "\n\n".join(f"# {file.path}\n{file.text}".rstrip("\n") for file in self.files)
 
     def next(self, *, is_installed: bool) -> tuple[str, ...]:
-        """The commands that are left to a person."""
+        """The commands that a person still has to run."""
         return self.afterwards if is_installed else (*self.commands, *self.afterwards)
 
     def document(self, *, is_installed: bool) -> dict[str, Any]:
-        """The schedule as `--json` tells it."""
-        files = [asdict(file) for file in self.files]
-        following = self.next(is_installed=is_installed)
+        """The schedule as `--json` shows it."""
         return {
             "kind": self.kind,
-            "files": files,
-            "next": following,
+            "files": [asdict(file) for file in self.files],
+            "next": self.next(is_installed=is_installed),
             "notes": self.notes,
             "installed": is_installed,
         }
@@ -70,7 +66,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Request:
-    """The pipeline, every day at a time in a zone, in a folder that has its settings."""
+    """The pipeline, every day at a time in a time zone, in the folder with its settings."""
 
     at: time
     zone: ZoneInfo
@@ -83,45 +79,84 @@ class Request:
     unseen: tuple[str, ...] = ()
 
     def words(self, *command: str) -> tuple[str, ...]:
-        """The words of a command of shopease, with the flags that were given to this one."""
+        """The words of a shopease command, with the flags that were given to this one."""
         return (str(self.executable), *command, *self.flags)
 
     def run(self, command: str) -> tuple[str, ...]:
-        """The words of a run that says nothing when all goes well, and that waits for another one."""
+        """The words of a run that prints nothing if it succeeds, and waits for another run."""
         return self.words(command, "--quiet", "--wait", str(WAIT_SECONDS))
 
+    def runs(self) -> Iterator[datetime]:
+        """The time of each run in the next two years."""
+        return (datetime.combine(self.today + timedelta(days=day), self.at, self.zone) for day in range(2 * 366))
+
+    def skipped_days(self) -> list[date]:
+        """The days on which the zone's clock skips the time."""
+        return [run.date() for run in self.runs() if self._fold(run) > timedelta(0)]
+
+    def repeated_days(self) -> list[date]:
+        """The days on which the zone's clock shows the time twice."""
+        return [run.date() for run in self.runs() if self._fold(run) < timedelta(0)]
+
+    def _fold(self, run: datetime) -> timedelta:
+        """How far the clock is set forward at this time (PEP 495)."""
+        before, after = run.utcoffset(), run.replace(fold=1).utcoffset()
+        return (after or timedelta(0)) - (before or timedelta(0))
+
+    def schedule(self, kind: Kind) -> tuple[str, ...]:
+        """The words of the command that prints this schedule."""
+        retry = ("--retry",) if self.retry else ()
+        return self.words("schedule", kind, "--at", f"{self.at:%H:%M}", "--timezone", self.zone.key, *retry)
+
     @property
-    def told(self) -> str:
-        """When it runs, as a person says it."""
+    def when(self) -> str:
+        """When it runs, for a person."""
         return f"every day at {self.at:%H:%M} in {self.zone.key}"
 
     @property
     def environment_notes(self) -> tuple[str, ...]:
-        """What the shell has now and a scheduled run will not have."""
+        """What this shell has, but a scheduled run will not have."""
         if not self.unseen:
             return ()
         dotenv = self.folder / DOTENV
         return (
-            f"A scheduled run does not see this shell's {', '.join(self.unseen)}: write shopease's into {dotenv}, "
-            "AWS's into ~/.aws/config or ~/.aws/credentials, PostgreSQL's into the URL or ~/.pgpass.",
+            f"A scheduled run does not see these variables of your shell: {', '.join(self.unseen)}. "
+            f"Write those of shopease into {dotenv}, those of AWS into ~/.aws/config or ~/.aws/credentials, "
+            "those of PostgreSQL into the URL or ~/.pgpass.",
         )
 
 
 def requested(at: str, timezone: str | None, flags: Collection[str], settings: Settings, *, retry: bool) -> Request:
-    """What was asked for, for the working folder; `flags` are the settings that flags gave.
+    """A request for the working folder; `flags` are the settings that flags set.
 
     Raises:
-        ConfigurationError: no time of day, no time zone, a flag that may be secret, or a path that no line can hold.
+        ConfigurationError: the time, the time zone or a path is not valid, or a flag may hold a secret.
     """
-    zone = named_zone(timezone or settings.business_timezone)
+    zone, time_of_day = _zone(timezone or settings.business_timezone), _time(at)
     executable, folder, given = _executable(), Path.cwd(), _flags(flags, settings)
     for word in (str(executable), str(folder), *given):
         if "\n" in word or "{{" in word or "{%" in word:
-            message = f"a schedule cannot hold the path {word!r}"
-            raise ConfigurationError(message, hint="use paths without line ends and doubled braces")
+            raise ConfigurationError(
+                f"a schedule cannot hold the path {word!r}", hint="use paths without line ends and doubled braces"
+            )
     today = datetime.now(zone).date()
-    unseen = _unseen(os.environ, dotenv_variables())
-    return Request(clock(at), zone, today, executable, folder, given, settings, retry, unseen)
+    return Request(time_of_day, zone, today, executable, folder, given, settings, retry, _unseen())
+
+
+def _time(text: str) -> time:
+    try:
+        return datetime.strptime(text, "%H:%M").replace(tzinfo=UTC).time()
+    except ValueError:
+        raise ConfigurationError(
+            f"{text!r} is not a valid time", hint="write it as 03:30, from 00:00 to 23:59"
+        ) from None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ConfigurationError(f"{name!r} is not a time zone", hint="write it as in Europe/Berlin") from None
 
 
 def shell(words: tuple[str, ...]) -> str:
@@ -131,21 +166,24 @@ def shell(words: tuple[str, ...]) -> str:
 
 def _flags(names: Collection[str], settings: Settings) -> tuple[str, ...]:
     if "database_url" in names:
-        message = "a schedule does not hold --database-url, which may have a password in it"
-        raise ConfigurationError(message, hint="write SHOPEASE_DATABASE_URL into .env in this folder")
+        raise ConfigurationError(
+            "a schedule cannot hold --database-url, which may have a password in it",
+            hint="write SHOPEASE_DATABASE_URL into .env in this folder",
+        )
     pairs = ((f"--{name.replace('_', '-')}", str(getattr(settings, name))) for name in names)
     return tuple(word for pair in pairs for word in pair)
 
 
 def _executable() -> Path:
-    """The console script in use, or else the one beside the interpreter; links stay, for an update moves their aim."""
+    """This console script, else the one beside the interpreter; links are kept, as an update changes their target."""
     called = Path(sys.argv[0])
     is_script = called.is_file() and called.name != "__main__.py"  # of python -m
     return called.absolute() if is_script else Path(sys.executable).with_name("shopease")
 
 
-def _unseen(environment: Mapping[str, str], dotenv: Mapping[str, str | None]) -> tuple[str, ...]:
-    """The variables that matter to a run and are only in the environment, by name: values may be secrets."""
-    settings = (name for name in environment if name.upper().startswith(PREFIX))
-    ours = {name for name in settings if dotenv.get(name) != environment[name]}
-    return tuple(sorted(ours | {name for name in environment if name.startswith(_FOREIGN)}))
+def _unseen() -> tuple[str, ...]:
+    """The names of variables that a run needs and that only the environment has; their values may be secrets."""
+    dotenv = dotenv_variables()
+    settings = (name for name in os.environ if name.upper().startswith(PREFIX))
+    ours = {name for name in settings if dotenv.get(name) != os.environ[name]}
+    return tuple(sorted(ours | {name for name in os.environ if name.startswith(("AWS_", "PG", "OPENLINEAGE_"))}))

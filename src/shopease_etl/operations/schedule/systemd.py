@@ -1,4 +1,4 @@
-"""The pipeline as a systemd service and its timer: of the user, or of the machine where root asks."""
+"""The pipeline as a systemd service with a timer: of the machine for root, else of the user."""
 
 import os
 import pwd
@@ -14,40 +14,24 @@ from shopease_etl.operations.schedule.request import (
     Schedule,
     ScheduledFile,
 )
-from shopease_etl.operations.schedule.times import irregular
 from shopease_etl.pipeline.wiring import lake_store
-from shopease_etl.settings import EMBEDDED
 from shopease_etl.source.embedded.folders import EXTERNAL
 
-SYSTEM_UNITS: Final = Path("/etc/systemd/system")
 _SERVICE: Final = "shopease.service"
 _TIMER: Final = "shopease.timer"
 _RETRY: Final = "shopease-retry.service"
 _FAILURE: Final = "shopease-failure@{}.service"
-_SPREAD_SECONDS: Final = 120  # machines with the same schedule do not meet at the source in the same second
-_EVERYWHERE: Final = ("NoNewPrivileges=true", "LockPersonality=true", "RestrictRealtime=true", "RestrictSUIDSGID=true")
-_OF_SYSTEM: Final = (
-    "PrivateDevices=true",
-    "ProtectClock=true",
-    "ProtectControlGroups=true",
-    "ProtectHostname=true",
-    "ProtectKernelLogs=true",
-    "ProtectKernelModules=true",
-    "ProtectKernelTunables=true",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-    "RestrictNamespaces=true",
-    "SystemCallArchitectures=native",
-)
 
 
 def systemd_schedule(request: Request, *, is_system: bool | None = None) -> Schedule:
-    """Service, timer, the unit that logs a failure, and that of the retry where one is wanted."""
+    """A service, its timer, a unit that logs a failure, and one that retries if requested."""
     system = os.geteuid() == 0 if is_system is None else is_system
     texts = {_SERVICE: _service(request, "run-all", system=system), _TIMER: _timer(request)}
     if request.retry:
         texts[_RETRY] = _service(request, "retry", system=system)
     texts[_FAILURE.format("")] = _failure(system=system)
-    folder = SYSTEM_UNITS if system else _user_units()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    folder = Path("/etc/systemd/system") if system else config / "systemd" / "user"
     files = tuple(ScheduledFile(str(folder / name), text) for name, text in texts.items())
     systemctl = "systemctl" if system else "systemctl --user"
     missing = tuple(path for path in _written(request) if not path.exists())
@@ -81,45 +65,53 @@ def _service(request: Request, command: str, *, system: bool) -> str:
         *pause,
         f"ExecStart={' '.join(_word(word) for word in request.run(command))}",
         f"TimeoutStartSec={_limit(request, RETRY_SECONDS if is_retry else 0)}",
-        "# The first SIGTERM undoes the run, which takes a moment.",
+        "# The first SIGTERM discards the run, which takes a moment.",
         "KillSignal=SIGTERM",
         "TimeoutStopSec=90",
-        *_EVERYWHERE,
+        "NoNewPrivileges=true",
+        "LockPersonality=true",
+        "RestrictRealtime=true",
+        "RestrictSUIDSGID=true",
         *(_sandbox(request) if system else ()),
     )
 
 
 def _sandbox(request: Request) -> tuple[str, ...]:
-    """Only in units of the machine: in a user's, many kernels refuse the namespaces that these need."""
+    """Only in units of the machine: many kernels do not allow the namespaces in those of a user."""
+    embedded = (
+        "# The socket of the embedded PostgreSQL may be in /tmp, for commands in a terminal too.",
+        "ReadWritePaths=/tmp /var/tmp",
+        f"ReadWritePaths=-{EXTERNAL}",
+    )
     return (
-        *_OF_SYSTEM,
-        *_private_tmp(request),
-        "# All of the machine is there to be read; only this may be written.",
+        "PrivateDevices=true",
+        "ProtectClock=true",
+        "ProtectControlGroups=true",
+        "ProtectHostname=true",
+        "ProtectKernelLogs=true",
+        "ProtectKernelModules=true",
+        "ProtectKernelTunables=true",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+        "RestrictNamespaces=true",
+        "SystemCallArchitectures=native",
+        "# Everything can be read; only these folders can be written.",
         "ProtectSystem=strict",
         f"ReadWritePaths={' '.join(_word(str(path)) for path in _written(request))}",
-        *((f"ReadWritePaths=-{EXTERNAL}",) if request.settings.database_url == EMBEDDED else ()),
-    )
-
-
-def _private_tmp(request: Request) -> tuple[str, ...]:
-    if request.settings.database_url != EMBEDDED:
-        return ("PrivateTmp=true",)
-    return (
-        "# The embedded PostgreSQL's socket may be in /tmp, where a command in a terminal must find it.",
-        "ReadWritePaths=/tmp /var/tmp",
+        *(embedded if request.settings.is_embedded else ("PrivateTmp=true",)),
     )
 
 
 def _timer(request: Request) -> str:
     return _unit(
         "[Unit]",
-        f"Description=shopease {request.told}",
+        f"Description=shopease {request.when}",
         "",
         "[Timer]",
         f"OnCalendar=*-*-* {request.at:%H:%M}:00 {request.zone.key}",
-        "# A run that was missed while the machine was off is made up for.",
+        "# A run that was missed while the machine was off starts later.",
         "Persistent=true",
-        f"RandomizedDelaySec={_SPREAD_SECONDS}",
+        "# Machines with the same schedule do not start in the same second.",
+        "RandomizedDelaySec=120",
         "",
         "[Install]",
         "WantedBy=timers.target",
@@ -136,13 +128,13 @@ def _failure(*, system: bool) -> str:
         "Type=oneshot",
         "SyslogIdentifier=shopease-failure",
         "SyslogLevel=err",
-        "# systemctl tells a failed unit by an exit code of its own, which is no failure here.",
+        "# systemctl has an exit code for a failed unit, which is not a failure here.",
         f"ExecStart=-{systemctl} status --no-pager --full --lines=50 %i",
     )
 
 
 def _written(request: Request) -> tuple[Path, ...]:
-    """The folders that a run writes to on this machine, as absolute paths."""
+    """The folders on this machine that a run writes to, as absolute paths."""
     settings = request.settings
     lake = lake_store(settings).folder
     log = (settings.log_file.parent,) if settings.log_file else ()
@@ -157,30 +149,26 @@ def _limit(request: Request, pause: int) -> str:
 
 
 def _owner(folder: Path) -> str:
-    """The account whose folder it is, which the service runs as.
+    """The owner of the folder; the service runs as this account.
 
     Raises:
-        ConfigurationError: it has no name.
+        ConfigurationError: the owner has no name.
     """
     user = folder.stat().st_uid
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
-        message = f"the owner of {folder} (id {user}) has no name on this machine"
-        raise ConfigurationError(message, hint="let an account own it, for the service runs as that") from None
+        raise ConfigurationError(
+            f"the owner of {folder} (id {user}) has no name on this machine",
+            hint="change the owner to an account that the service can run as",
+        ) from None
 
 
 def _notes(request: Request, *, system: bool) -> tuple[str, ...]:
-    days = irregular(request.at, request.zone, request.today)
-    told = f"The clock of {request.zone.key} skips {request.at:%H:%M}"
-    root = f"The service runs as root, who owns {request.folder}. It is safer in a folder of an account of its own."
-    skipped = (f"{told} on {day}: no run that day. Another --at avoids it." for day in days.skipped[:1])
+    clock = f"The clock of {request.zone.key} skips {request.at:%H:%M}"
+    root = f"The service runs as root, the owner of {request.folder}. A folder of a separate account is safer."
+    skipped = (f"{clock} on {day}: no run that day. Another --at avoids it." for day in request.skipped_days()[:1])
     return (*skipped, *((root,) if system and _owner(request.folder) == "root" else ()))
-
-
-def _user_units() -> Path:
-    config = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(config) if config else Path.home() / ".config") / "systemd" / "user"
 
 
 def _literal(path: Path) -> str:
@@ -188,7 +176,7 @@ def _literal(path: Path) -> str:
 
 
 def _word(text: str) -> str:
-    """A word of a command line or a list as systemd reads it."""
+    """A word of a command line or a list, quoted for systemd."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if escaped != text or any(letter in text for letter in " \t';#") else text
 

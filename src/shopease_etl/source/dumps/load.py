@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.source.dumps import replacing
 from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
+from shopease_etl.wording import one_line
 
 _UNCHANGED: Final = "the database is as it was"
 
@@ -178,7 +179,7 @@ def _field(output: str, name: str, width: int = 160) -> str:
 
 def shortened(text: str, width: int = 160) -> str:
     """A text in one line of at most `width` characters."""
-    line = " ".join(text[: 4 * width].split())
+    line = one_line(text[: 4 * width])
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 

@@ -5,12 +5,13 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.source.dumps import load
 from shopease_etl.source.dumps.plain import PlainDump
@@ -79,7 +80,10 @@ class Sections:
                 pool.submit(self._load_lines, rows[name], clean=clean): name for name in rows
             }
             try:
-                wait(running, return_when=FIRST_EXCEPTION)
+                left = [*running]
+                while left and not any(future.done() and future.exception() for future in running):
+                    cancel.wait(None, *left)
+                    left = [future for future in left if not future.done()]
             finally:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, started on demand, shared by every process of a home, stopped with the last one."""
+"""A private PostgreSQL server per home: started on demand, shared by all commands, stopped after the last one."""
 
 from shopease_etl.source.embedded.programs import binaries, find_tool
 from shopease_etl.source.embedded.session import running

@@ -1,4 +1,4 @@
-"""As whom the embedded server runs, and in which folder: one that this account reaches and no other user may change."""
+"""The account and the folder of the embedded server. The account can reach the folder, no other user can change it."""
 
 import contextlib
 import importlib.metadata
@@ -21,15 +21,12 @@ ADMINISTRATOR: Final = "postgres"
 USER: Final = "shopease"
 SYSTEM_USER: Final = "shopease"
 EXTERNAL: Final = Path("/var/lib/shopease")
-_LONGEST_SOCKET: Final = 103  # macOS: 104 bytes with the closing NUL; Linux has 108
-_SOCKET_NAME: Final = ".s.PGSQL.5432"
-_UNMOUNTED: Final = 7 * 86_400  # seconds
 _HOME_HINT: Final = "set SHOPEASE_HOME to another folder, or SHOPEASE_DATABASE_URL to a PostgreSQL of your own"
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account that the server runs as; user and group are None where that is our own."""
+    """The account that runs the server; user and group are None for our own account."""
 
     user: int | None
     group: int | None
@@ -37,8 +34,10 @@ class Account:
 
     @classmethod
     def ours(cls, data: Path | None = None) -> "Account":
-        """Our own account. PostgreSQL refuses to run as root: for root it is the owner of the data folder if there is
-        one, else the system user `shopease` if the machine has it, else `nobody`.
+        """Our own account; PostgreSQL refuses to run as root.
+
+        For root: the owner of the data folder if it exists, else the system user `shopease` if it exists, else
+        `nobody`.
         """
         if os.geteuid() != 0:
             return cls(None, None, None)
@@ -55,7 +54,7 @@ class Account:
         return cls(user.pw_uid, user.pw_gid, [])
 
     def run(self, *command: str | Path) -> bool:
-        """Whether a command succeeds under this account."""
+        """Whether a command succeeds in this account."""
         with contextlib.suppress(OSError):
             done = subprocess.run(
                 command,
@@ -70,7 +69,7 @@ class Account:
         return False
 
     def make_folder(self, parent: Path, prefix: str) -> Path:
-        """A new folder with an unpredictable name that only this account may enter."""
+        """Create a folder with an unpredictable name that only this account can enter."""
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         if self.user is not None and self.group is not None:
             os.chown(folder, self.user, self.group)
@@ -78,18 +77,18 @@ class Account:
 
 
 def user_name() -> str:
-    """The name of the operating-system user that we are, as PostgreSQL will see it."""
+    """The name of our operating-system user, as PostgreSQL sees it."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError as error:
         raise ConfigurationError(
-            f"user id {os.geteuid()} has no name on this machine, which the embedded PostgreSQL needs",
+            f"user id {os.geteuid()} has no name on this machine, but the embedded PostgreSQL needs one",
             hint="add it to /etc/passwd, or set SHOPEASE_DATABASE_URL",
         ) from error
 
 
 def base_folder(home: Path) -> Path:
-    """The server's folder, `home/postgres`, made when missing; a pointer elsewhere where the server cannot reach it."""
+    """The server's folder: `home/postgres`, or where that links to if the server's account cannot reach the home."""
     link = home.absolute() / "postgres"
     try:
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -124,28 +123,29 @@ def _make_base(link: Path) -> None:
 
 
 def _sweep() -> None:
-    """Removes folders in EXTERNAL whose home no longer points to them, as after `rm -r` of the home.
+    """Delete folders in EXTERNAL whose home no longer links to them, for example after `rm -r` of the home.
 
-    A home whose parent is missing, too, may be on a disk that is not mounted now: it is given time.
+    If the parent of the home is missing too, the disk may be unmounted: such a folder is kept for a week.
     """
     for folder in EXTERNAL.glob("home-*"):
         with contextlib.suppress(OSError):
             home = (folder / "home").readlink()
             pointer = home / "postgres"
-            idle = time.time() - (folder / "data").stat().st_mtime
-            orphaned = pointer.resolve() != folder.resolve() and (home.parent.is_dir() or idle > _UNMOUNTED)
+            days = (time.time() - (folder / "data").stat().st_mtime) / 86_400
+            orphaned = pointer.resolve() != folder.resolve() and (home.parent.is_dir() or days > 7)
             if orphaned and not locks.is_held(folder / "users.lock") and not locks.is_held(folder / "server.lock"):
                 shutil.rmtree(folder)
 
 
 def socket_folder(base: Path, account: Account) -> Path:
-    """A folder for the server's socket, which only its account may enter; in /tmp where the path would be too long.
+    """A folder for the server's socket that only its account can enter; in /tmp if the path would be too long.
 
-    The access rights are the first wall; the second is `peer` in pg_hba.conf, which lets only our user in.
+    Besides these permissions, `peer` in pg_hba.conf accepts only our user.
     """
     folder = base / "socket"
-    plain = all(letter.isalnum() or letter in "/._-" for letter in str(folder))
-    if len(os.fsencode(folder / _SOCKET_NAME)) > _LONGEST_SOCKET or not plain:
+    is_plain = all(letter.isalnum() or letter in "/._-" for letter in str(folder))
+    is_long = len(os.fsencode(folder / ".s.PGSQL.5432")) > 103  # macOS: 104 bytes with a NUL; Linux: 108
+    if is_long or not is_plain:
         return account.make_folder(Path("/tmp"), "shopease-")  # noqa: S108 (mkdtemp: new, 0700, unpredictable)
     shutil.rmtree(folder, ignore_errors=True)
     made = account.make_folder(base, "socket-")
@@ -153,7 +153,7 @@ def socket_folder(base: Path, account: Account) -> Path:
 
 
 def runnable_binaries(base: Path, account: Account) -> Path:
-    """The folder of programs, copied into `base` where the account cannot reach the installed ones."""
+    """The folder of the programs, copied into `base` if the account cannot reach the installed ones."""
     installed = binaries()
     if account.user is None or account.run(installed / "postgres", "--version"):
         return installed
@@ -164,13 +164,9 @@ def runnable_binaries(base: Path, account: Account) -> Path:
         for folder in (installed.parent, package.parent / f"{package.name}.libs", package / ".dylibs"):
             if folder.exists():
                 shutil.copytree(folder, fresh / folder.relative_to(package.parent), symlinks=True)
-        _let_all_read(fresh)
+        for path in (fresh, *fresh.rglob("*")):
+            if not path.is_symlink():
+                mode = stat.S_IMODE(path.stat().st_mode)
+                path.chmod(mode | 0o044 | (0o011 if mode & 0o100 else 0))
         fresh.rename(copy)
     return programs_in(copy / package.name)
-
-
-def _let_all_read(folder: Path) -> None:
-    for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            mode = stat.S_IMODE(path.stat().st_mode)
-            path.chmod(mode | 0o044 | (0o011 if mode & 0o100 else 0))

@@ -1,10 +1,11 @@
 """Advisory file locks, which the operating system drops when their holder dies, however it dies."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from shopease_etl import cancel, file_locks
 
 
 def _open(path: Path) -> int:
@@ -16,7 +17,7 @@ def held(path: Path, *, shared: bool = False) -> Iterator[int]:
     """Waits for the lock and holds it; yields its descriptor, through which a child can hold it too."""
     descriptor = _open(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        cancel.call(lambda: file_locks.lock(descriptor, shared=shared, wait=True))
         yield descriptor
     finally:
         os.close(descriptor)
@@ -25,12 +26,10 @@ def held(path: Path, *, shared: bool = False) -> Iterator[int]:
 def take(path: Path) -> int | None:
     """The lock's descriptor, exclusive until it is closed, or None where somebody holds the lock."""
     descriptor = _open(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    if file_locks.lock(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def is_held(path: Path) -> bool:

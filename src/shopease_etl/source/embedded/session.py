@@ -1,34 +1,32 @@
-"""The user's side of the embedded server: find it or have it started, and hold a share in it."""
+"""A command's use of the embedded server: find it or start it, and keep it running."""
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
-from shopease_etl import wording
+from shopease_etl import cancel, wording
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.source.embedded import folders, locks
 from shopease_etl.source.embedded.folders import ADMINISTRATOR, USER
 from shopease_etl.source.embedded.programs import binaries
 
-if TYPE_CHECKING:
-    import psycopg
-
-_PATIENCE: Final = 60.0  # seconds; a start takes 0.1, after a crash of a large restore longer
-_LONGEST_LOG: Final = 10_000_000  # bytes; started anew beyond it
+_PATIENCE: Final = 60.0  # seconds; a start takes 0.1, or longer after a crash during a large restore
+_LONGEST_LOG: Final = 10_000_000  # bytes; a longer one is emptied at the next start
 
 
 @contextlib.contextmanager
 def running(home: Path, database: str = "sales_db") -> Iterator[str]:
-    """Yields the URL of `database`, made when missing, on the server of `home`, which runs at least that long.
+    """The URL of `database`, created if missing, on the server of `home`, which runs as long as the context.
 
-    The server listens on a Unix socket only, which lets in nobody but this operating-system user (`peer`), as a role
-    that owns its databases but is no superuser: a dump cannot make the server run programs.
+    The server listens only on a Unix socket and accepts only this operating-system user (`peer`). The role owns its
+    databases but is not a superuser: a dump cannot make the server run programs.
     """
     binaries()
     base = folders.base_folder(home)
@@ -40,12 +38,12 @@ def running(home: Path, database: str = "sales_db") -> Iterator[str]:
 
 
 def _url(socket: str, user: str, database: str) -> str:
-    # sslmode and port are named so that PGSSLMODE and PGPORT of the environment change nothing.
+    # sslmode and port override PGSSLMODE and PGPORT
     return f"postgresql://{user}@/{quote(database, safe='')}?host={quote(socket, safe='')}&port=5432&sslmode=disable"
 
 
 def _attach(base: Path, log: Path, database: str) -> str:
-    """The folder of the server's socket, once the server answers; called with the start lock held."""
+    """The folder of the socket of a server that answers; the caller holds the start lock."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         if not locks.is_held(base / "supervisor.lock"):
@@ -56,15 +54,11 @@ def _attach(base: Path, log: Path, database: str) -> str:
         except (OSError, IndexError) as error:
             if time.monotonic() > deadline:
                 raise UnreachableError(
-                    f"the embedded PostgreSQL does not answer: {_one_line(error)}", hint=f"see {log}"
+                    f"the embedded PostgreSQL does not answer: {wording.one_line(error)}", hint=f"see {log}"
                 ) from error
-            time.sleep(0.05)
+            cancel.wait(0.05)
         else:
             return socket
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _socket(base: Path) -> str:
@@ -73,11 +67,13 @@ def _socket(base: Path) -> str:
 
 
 def _launch(base: Path, log: Path) -> None:
-    """Starts the supervisor, which leaves our process group and parentage, and waits for its one-line report."""
+    """Start the supervisor, which detaches from us, and wait for its report of one line."""
     command = [sys.executable, "-m", "shopease_etl.source.embedded.supervisor", str(base), str(log)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
-        _tidy(log)
+        log.touch(mode=0o600)
+        if log.stat().st_size > _LONGEST_LOG:
+            os.truncate(log, 0)
         with (
             log.open("ab") as errors,
             subprocess.Popen(
@@ -90,7 +86,10 @@ def _launch(base: Path, log: Path) -> None:
                 start_new_session=True,
             ) as process,
         ):
-            report = process.stdout.readline().decode(errors="replace").strip() if process.stdout else ""
+            output = process.stdout
+            if output:  # a thread that reads could not be left: it keeps the pipe from being closed
+                cancel.call(lambda: select.select([output], [], []))
+            report = output.readline().decode(errors="replace").strip() if output else ""
     except OSError as error:
         raise ConfigurationError(
             f"the embedded PostgreSQL cannot start: {wording.reason(error)}",
@@ -101,14 +100,8 @@ def _launch(base: Path, log: Path) -> None:
         raise UnreachableError(f"the embedded PostgreSQL did not start: {reason}", hint=f"see {log}")
 
 
-def _tidy(log: Path) -> None:
-    log.touch(mode=0o600)
-    if log.stat().st_size > _LONGEST_LOG:
-        os.truncate(log, 0)
-
-
 def last_line(log: Path) -> str:
-    """The last line of the server's log that is not empty."""
+    """The last line of the server's log."""
     with contextlib.suppress(OSError):
         lines = log.read_bytes()[-10_000:].decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "its log is empty"
@@ -116,23 +109,18 @@ def last_line(log: Path) -> str:
 
 
 def _ensure_database(socket: str, database: str) -> None:
-    """Makes role and database when missing; ConnectionError where the server does not answer."""
-    import psycopg  # here, as the supervisor imports this package too and is to start quickly
+    """Create role and database if missing; ConnectionError if the server does not answer."""
+    import psycopg  # not needed by the supervisor, which imports this module and must start quickly
+    from psycopg import sql
 
+    owner, name = sql.Identifier(USER), sql.Identifier(database)
     try:
         with psycopg.connect(
             _url(socket, ADMINISTRATOR, "postgres"), autocommit=True, connect_timeout=10
         ) as connection:
-            _create_missing(connection, database)
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [USER]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(owner))
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
     except psycopg.OperationalError as error:
         raise ConnectionError(*error.args) from error
-
-
-def _create_missing(connection: "psycopg.Connection", database: str) -> None:
-    from psycopg import sql
-
-    owner, name = sql.Identifier(USER), sql.Identifier(database)
-    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [USER]).fetchone():
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(owner))
-    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))

@@ -5,14 +5,18 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from shopease_etl import cancel
 from shopease_etl.errors import ConfigurationError, SourceFaultError
 from shopease_etl.source.postgres.errors import refusal, translating
 
+WAKE_SECONDS: Final = 0.1
+CANCEL_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 30.0  # time limit for a short query
 # Defaults, which the URL may change. If the network is dead, even an idle connection ends after about a minute.
 _CONNECTION: Final = {
@@ -25,6 +29,35 @@ _CONNECTION: Final = {
     "tcp_user_timeout": "30000",
 }
 
+_Result = TypeVar("_Result")
+
+
+class _Connection(psycopg.Connection):
+    """A connection on which an interrupt and a time limit end the statement that is waited for."""
+
+    def wait(self, gen: PQGen[_Result], interval: float = WAKE_SECONDS, timeout: float | None = None) -> _Result:
+        """Wait for the server, as psycopg does."""
+        try:
+            return super().wait(_asking(gen), interval, timeout)
+        except cancel.TimeLimitError:
+            with suppress(psycopg.Error):
+                self.cancel_safe(timeout=CANCEL_SECONDS)
+            raise
+
+
+def _asking(steps: PQGen[_Result]) -> PQGen[_Result]:
+    """The same steps; psycopg takes one whenever it wakes, whether the server has answered or not."""
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready:
+                cancel.check()
+            wanted = steps.send(ready)
+    except StopIteration as end:
+        result: _Result = end.value
+        return result
+
 
 @contextmanager
 def opened(url: str) -> Iterator[psycopg.Connection]:
@@ -33,7 +66,8 @@ def opened(url: str) -> Iterator[psycopg.Connection]:
     defaults = {name: value for name, value in _CONNECTION.items() if name not in named}
     try:
         # A prepared statement would stay on the server's connection, which a pooler gives to other clients.
-        connection = psycopg.connect(make_conninfo(url, **defaults), autocommit=True, prepare_threshold=None)
+        information = make_conninfo(url, **defaults)
+        connection = cancel.call(lambda: _Connection.connect(information, autocommit=True, prepare_threshold=None))
     except psycopg.DatabaseError as error:
         raise refusal(error) from error
     try:

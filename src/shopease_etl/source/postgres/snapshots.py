@@ -10,14 +10,13 @@ import psycopg
 from psycopg import sql
 
 from shopease_etl.errors import SourceFaultError
-from shopease_etl.source.postgres.connections import ANSWER_SECONDS, answering, hang_up, opened
+from shopease_etl.source.postgres.connections import ANSWER_SECONDS, CANCEL_SECONDS, answering, hang_up, opened
 from shopease_etl.source.postgres.errors import first_line, translating
 from shopease_etl.source.postgres.inspection import pooler_mode
 from shopease_etl.source.postgres.locking import lock_tables, locked_tables
 from shopease_etl.source.postgres.source_tables import SourceTable, tables_of
 from shopease_etl.source.postgres.transactions import NO_LIMITS, Exported, Limits, begin
 
-CANCEL_SECONDS: Final = 2.0
 SAMPLE_CHARACTERS: Final = 60
 
 # The errors of different versions for a snapshot that no longer exists.

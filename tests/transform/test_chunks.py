@@ -1,5 +1,7 @@
-"""A dataset in pieces is the dataset, wherever it is cut."""
+"""A dataset in chunks is the dataset, wherever it is cut."""
 
+import pickle
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import Store, open_store, put_stream
-from shopease_etl.transform import chunks as batches
+from shopease_etl.transform import chunks
 from shopease_etl.transform.chunks import CsvObject
 
 KEY = "bronze/products/products.csv"
@@ -32,45 +34,51 @@ def stored(store: Store, rows: list[tuple[str | None, str | None]]) -> pl.DataFr
 
 
 @given(rows=tables, size=st.integers(1, 60))
-def test_pieces_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str | None, str | None]], size: int) -> None:
+def test_chunks_of_any_size_are_the_dataset(store: Store, rows: list[tuple[str | None, str | None]], size: int) -> None:
     frame = stored(store, rows)
     file = CsvObject(store, KEY, {}, batch_bytes=size)
-    pieces = list(file.pieces())
-    assert pl.concat(file.frame(piece) for piece in pieces).rows() == frame.rows()
-    names = pl.concat(file.frame(piece, ["product_name"]) for piece in pieces)
+    chunks = list(file.chunks())
+    assert pl.concat(chunk.frame() for chunk in chunks).rows() == frame.rows()
+    names = pl.concat(chunk.frame(["product_name"]) for chunk in chunks)
     assert names.to_series().to_list() == frame["product_name"].to_list()
 
 
-@given(rows=tables.filter(bool), places=st.sets(st.integers(0, 19)), quoted=st.booleans())
-def test_some_rows_are_those_at_the_places(
-    store: Store, rows: list[tuple[str | None, str | None]], places: set[int], quoted: bool
+@given(rows=tables.filter(bool), numbers=st.sets(st.integers(0, 19)), quoted=st.booleans())
+def test_some_rows_are_those_with_the_numbers(
+    store: Store, rows: list[tuple[str | None, str | None]], numbers: set[int], quoted: bool
 ) -> None:
     if not quoted:
         rows = [(f"\ufeff{number}", "y") for number in range(len(rows))]
     frame = stored(store, rows)
     file = CsvObject(store, KEY, {})
-    (piece,) = file.pieces()
-    assert piece.may_need_quotes or not quoted or not any(c in str(rows) for c in '"\r')
-    wanted = pl.Series(sorted(place for place in places if place < len(rows)), dtype=pl.UInt32)
-    assert file.some(piece, wanted).rows() == frame[wanted].rows()
+    (chunk,) = file.chunks()
+    assert chunk.may_need_quotes or not quoted or not any(c in str(rows) for c in '"\r')
+    wanted = pl.Series(sorted(number for number in numbers if number < len(rows)), dtype=pl.UInt32)
+    assert replace(chunk, rows=frame.height).take(wanted).rows() == frame[wanted].rows()
 
 
-def test_a_value_that_holds_the_separator_that_lines_have_not(store: Store) -> None:
+def test_a_value_with_the_character_that_separates_nothing(store: Store) -> None:
     frame = stored(store, [("1", "a"), ("2", "\x01b\x01")])
     file = CsvObject(store, KEY, {})
-    (piece,) = file.pieces()
-    assert file.some(piece, pl.Series([1], dtype=pl.UInt32)).rows() == frame[1:].rows()
+    (chunk,) = file.chunks()
+    assert replace(chunk, rows=2).take(pl.Series([1], dtype=pl.UInt32)).rows() == frame[1:].rows()
 
 
 @given(tables)
 def test_bytes_without_quotes_need_none_to_be_written(store: Store, rows: list[tuple[str | None, str | None]]) -> None:
     stored(store, rows)
     file = CsvObject(store, KEY, {}, batch_bytes=20)
-    for piece in file.pieces():
+    for chunk in file.chunks():
         written = [BytesIO(), BytesIO()]
-        file.frame(piece).write_csv(written[0], quote_style="necessary")
-        file.frame(piece).write_csv(written[1], quote_style="never")
-        assert piece.may_need_quotes or written[0].getvalue() == written[1].getvalue()
+        chunk.frame().write_csv(written[0], quote_style="necessary")
+        chunk.frame().write_csv(written[1], quote_style="never")
+        assert chunk.may_need_quotes or written[0].getvalue() == written[1].getvalue()
+
+
+def test_a_chunk_takes_its_bytes_along_when_it_is_sent(store: Store) -> None:
+    stored(store, [("1", "a"), ("2", "b")])
+    (chunk,) = CsvObject(store, KEY, {}).chunks()
+    assert pickle.loads(pickle.dumps(replace(chunk, data=None))) == replace(chunk, store=None)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,7 @@ def test_a_record_with_a_field_too_many_is_refused(store: Store, body: bytes, re
     put_stream(store, KEY, [HEADER + body])
     file = CsvObject(store, KEY, {})
     with pytest.raises((DataRefusedError, pl.exceptions.ComputeError), match=reason):
-        [file.frame(piece) for piece in file.pieces()]
+        [chunk.frame() for chunk in file.chunks()]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
@@ -92,12 +100,12 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     put_stream(store, KEY, [b"\xef\xbb\xbf" + HEADER + b"1,a\n"])
     file = CsvObject(store, KEY, {})
     assert file.names == ("product_id", "product_name")
-    assert [file.frame(piece).rows() for piece in file.pieces()] == [[("1", "a")]]
+    assert [chunk.frame().rows() for chunk in file.chunks()] == [[("1", "a")]]
 
 
 def test_a_record_that_is_too_long_is_named_by_its_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "LONGEST_RECORD", 64)
+    monkeypatch.setattr(chunks, "LONGEST_RECORD", 64)
     put_stream(store, KEY, [HEADER, b'1,"a\nb"\n' * 9, b"2," + 100 * b"x" + b"\n3,c\n"])
     file = CsvObject(store, KEY, {}, batch_bytes=16)
     with pytest.raises(DataRefusedError, match=f"^row 10 of {KEY} cannot be read: it has more than"):
-        list(file.pieces())
+        list(file.chunks())

@@ -1,0 +1,185 @@
+"""What a gold dataset is: its columns, what it is made of, by which formula, and what its sums agree with.
+
+Like the tables it imports no library; formulas import theirs when they are called.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from shopease_etl.contract import layout
+from shopease_etl.contract.tables import TRANSACTIONS, Column, Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Frames = Mapping[str, "pl.DataFrame"]
+
+TOTALS: Final = "totals"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of some sales: their number, or a figure of the values in a column; NULL is no value.
+
+    With `lacking` only those sales count that have no value in that column.
+    """
+
+    how: Literal["count", "sum", "min", "max", "distinct"]
+    column: str = ""
+    lacking: str = ""
+
+
+@dataclass(frozen=True)
+class SalesSums:
+    """Measures of the sales that share the values of `keys`, as a frame with one row for each; a sale without a key
+    counts in none. They are made of pieces of the sales and put together.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    measures: Mapping[str, Measure]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of silver's sales that it needs."""
+        named = (name for measure in self.measures.values() for name in (measure.column, measure.lacking))
+        return frozenset((*self.keys, *filter(None, named)))
+
+
+@dataclass(frozen=True)
+class SalesTotals:
+    """The dataset's revenue, and its number of sales where it has one, add up to silver's, less what the sales without
+    `subject` have.
+    """
+
+    revenue: str
+    sales: str | None = None
+    subject: str | None = None
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The dataset's columns that are added up, by what they are of."""
+        return ({"transactions": self.sales} if self.sales else {}) | {"revenue": self.revenue}
+
+    def whole(self, frames: Frames) -> dict[str, Any]:
+        """What silver has."""
+        totals = frames[TOTALS].row(0, named=True)
+        return {"transactions": totals["transactions"], "revenue": totals["revenue"]}
+
+    def apart(self, frames: Frames) -> dict[str, Any]:
+        """What of it the dataset cannot have, by the names under which a manifest records it."""
+        totals = frames[TOTALS].row(0, named=True)
+        return {name: totals[name] for name in _without(self.subject)}
+
+    def recorded(self, dataset: "GoldDataset") -> tuple[tuple[str, str | None, str], ...]:
+        """See `GoldDataset.recorded`."""
+        silver = TRANSACTIONS.silver_key
+        sums = ((dataset.key, column, f"{dataset.name}_{what}") for what, column in self.columns.items())
+        return ((silver, None, "silver_transactions"), (silver, "total_amount", "silver_revenue"), *sums)
+
+
+@dataclass(frozen=True)
+class RowTotals:
+    """The dataset accounts for every row of the table: it has a row for each, or they are counted in `column`."""
+
+    table: Table
+    column: str | None = None
+    subject: ClassVar[None] = None
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The dataset's column that is added up, None for its own rows."""
+        return {"rows": self.column}
+
+    def whole(self, frames: Frames) -> dict[str, Any]:
+        """What the table has."""
+        return {"rows": frames[self.table.name].height}
+
+    def apart(self, _: Frames) -> dict[str, Any]:
+        """Nothing: every row counts."""
+        return {}
+
+    def recorded(self, dataset: "GoldDataset") -> tuple[tuple[str, str | None, str], ...]:
+        """See `GoldDataset.recorded`."""
+        name = f"{dataset.name}_rows"
+        return ((self.table.best_key, None, name), (dataset.key, self.column, name))
+
+
+@dataclass(frozen=True)
+class GoldDataset:
+    """A dataset of the gold layer: its columns in order, and the order of its rows (column, whether it falls).
+
+    `formula` is given frames by name: the columns of other tables that `inputs` names, `sums` of sales, and where there
+    are any, the `totals` of all sales, with `latest`, the last day that has one. Its columns may stand in any order,
+    and others beside them; money has two decimals.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    order_by: tuple[tuple[str, bool], ...]
+    formula: Callable[[Frames], "pl.DataFrame"]
+    reconciles: SalesTotals | RowTotals
+    inputs: Mapping[Table, tuple[str, ...]] = field(default_factory=dict)
+    sums: tuple[SalesSums, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The lake key of the Parquet file."""
+        return f"{layout.GOLD}/{self.name}/data.parquet"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The lake keys of what it is made of."""
+        return tuple(table.best_key for table in needed([self]))
+
+    @property
+    def recorded(self) -> tuple[tuple[str, str | None, str], ...]:
+        """What a manifest records of the sums that agree: an object, the column that is added up (None for its rows),
+        and the name of the sum.
+        """
+        return self.reconciles.recorded(self)
+
+    def build(self, frames: Frames) -> "pl.DataFrame":
+        """What the formula makes of the frames, of which other datasets may need more columns."""
+        own = {table.name: frames[table.name].select(names) for table, names in self.inputs.items()}
+        return self.formula({**frames, **own})
+
+
+def sums_of(datasets: Iterable[GoldDataset]) -> tuple[SalesSums, ...]:
+    """The sums of sales that the datasets need, and the totals; none where no dataset is made of sales."""
+    datasets = tuple(datasets)
+    sums = {sums.name: sums for dataset in datasets for sums in dataset.sums}
+    subjects = dict.fromkeys(dataset.reconciles.subject for dataset in datasets)
+    measures = {
+        "transactions": Measure("count"),
+        "revenue": Measure("sum", "total_amount"),
+        "latest": Measure("max", "transaction_date"),
+        **{name: measure for subject in subjects for name, measure in _without(subject).items()},
+    }
+    return (SalesSums(TOTALS, (), measures), *sums.values()) if sums else ()
+
+
+def needed(datasets: Iterable[GoldDataset]) -> dict[Table, tuple[str, ...]]:
+    """The tables that the datasets are made of, each with the columns that any of them needs, in the table's order."""
+    datasets = tuple(datasets)
+    names: dict[Table, set[str]] = {}
+    if sums := sums_of(datasets):
+        names[TRANSACTIONS] = {name for each in sums for name in each.columns}
+    for dataset in datasets:
+        for table, columns in dataset.inputs.items():
+            names.setdefault(table, set()).update(columns)
+    return {
+        table: tuple(column.name for column in (*table.columns, *table.calculated) if column.name in columns)
+        for table, columns in names.items()
+    }
+
+
+def _without(subject: str | None) -> dict[str, Measure]:
+    """The totals of the sales without a subject, by the names under which a manifest records them."""
+    if subject is None:
+        return {}
+    return {
+        f"transactions_without_{subject}": Measure("count", lacking=subject),
+        f"revenue_without_{subject}": Measure("sum", "total_amount", lacking=subject),
+    }

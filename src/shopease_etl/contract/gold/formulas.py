@@ -1,0 +1,40 @@
+"""What the formulas of gold share."""
+
+from typing import Final
+
+import polars as pl
+
+from shopease_etl.contract.gold.dataset import GoldDataset
+from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, STRING
+
+_TYPES: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    BIGINT: pl.Int64,
+    DATE: pl.Date,
+    INT: pl.Int32,
+    MONEY: pl.Decimal(18, 2),
+    STRING: pl.String,
+}
+
+
+def average(total: str, count: str) -> pl.Expr:
+    """A decimal column ÷ a count to the cent, half up (no total is negative), in integers: decimal division is inexact.
+
+    The total must be smaller than 10^18.
+    """
+    whole, number = pl.col(total).cast(pl.Int64), pl.col(count).cast(pl.Int64)
+    cents = ((pl.col(total) - _decimal(whole)) * 100).cast(pl.Int64)
+    rest = 100 * (whole % number) + cents
+    cent = pl.lit("0.01").cast(pl.Decimal(38, 2))
+    return _decimal(whole // number) + _decimal((2 * rest + number) // (2 * number)) * cent
+
+
+def finished(frame: pl.DataFrame, dataset: GoldDataset) -> pl.DataFrame:
+    """The dataset's columns in the contract's order and types, its rows in the contract's order."""
+    names = [name for name, _ in dataset.order_by]
+    descending = [falls for _, falls in dataset.order_by]
+    columns = (pl.col(column.name).cast(_TYPES[column.type]) for column in dataset.columns)
+    return frame.sort(names, descending=descending).select(*columns)
+
+
+def _decimal(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.Decimal(38, 0))

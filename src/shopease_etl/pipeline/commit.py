@@ -1,0 +1,117 @@
+"""What a run wrote becomes visible at once: read back, published, and undone where the run fails after that."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from shopease_etl import cancel
+from shopease_etl.contract.layout import JOURNAL
+from shopease_etl.errors import ShopeaseError
+from shopease_etl.lake.generations import undo
+from shopease_etl.lake.lock.lock import Held
+from shopease_etl.lake.publish import publish_run
+from shopease_etl.lake.staging import PendingStore
+from shopease_etl.pipeline.recovery import prune
+from shopease_etl.pipeline.run_log import RunLog
+from shopease_etl.pipeline.wiring import Pipeline
+from shopease_etl.report import Replaced, StageResult, Status
+
+if TYPE_CHECKING:
+    from shopease_etl.pipeline.verify import Rereading
+
+log = logging.getLogger(__name__)
+
+KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shopease run-all` reads the source again"
+
+
+class Commit:
+    """To be called when the stages are done, or by the crawl when the catalog is ready; a second call does nothing."""
+
+    def __init__(self, run: RunLog, staged: PendingStore, shop: Pipeline, lock: Held) -> None:
+        self._run = run
+        self._staged = staged
+        self._shop = shop
+        self._lock = lock
+        self._rereading: Rereading | None = None
+
+    def verify(self, stage: StageResult) -> None:
+        """Begin to read back what the stage wrote, beside the stages that follow."""
+        from shopease_etl.pipeline.verify import Rereading  # Arrow is slow to import
+
+        self._rereading = self._rereading or Rereading(self._staged)
+        self._rereading.add(stage)
+
+    def __call__(self) -> None:
+        """Let readers see what the stages so far wrote.
+
+        Raises:
+            DataRefusedError: what was read back is not what the stages wrote.
+            LakeLockedError: another machine has taken the lake over.
+            UnreachableError: the store refuses something.
+        """
+        keys = self._staged.waiting
+        if not keys or self._run.is_published:
+            return
+        if self._rereading:
+            self._run.reread = self._rereading.result(self._shop.progress)
+        kept = self._shop.lake.keep(self._run.run_id, keys)
+        self._run.replaced = Replaced(kept, tuple(sorted(set(keys) - set(kept))))
+        self._lock.require()
+        try:
+            publish_run(self._shop.lake, self._staged, {**asdict(self._run.result(Status.RUNNING)), "published": True})
+        finally:
+            self._run.is_published = self._staged.is_committed
+        cancel.check()
+
+    @contextmanager
+    def or_undo(self) -> Iterator[None]:
+        """Whatever ends the block early: undo what was published, keep what a retry can use, and write the manifest."""
+        try:
+            yield
+        except BaseException as error:
+            with cancel.deferred("tidying up"):
+                self._stop_reading()
+                self._clear_away(error)
+                self._write_end(error)
+            raise
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        if self._rereading:
+            self._rereading.stop()
+
+    def _clear_away(self, error: BaseException) -> None:
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        if self._run.is_published and not is_interrupt:
+            self._undo()
+        kept = () if self._run.is_published else tuple(self._run.recorded)
+        self._staged.discard(kept)
+        if is_interrupt:
+            error.add_note(KEPT)
+        elif kept:
+            log.warning("%s", KEPT)
+
+    def _write_end(self, error: BaseException) -> None:
+        """In the manifest, if that can be written, and to listeners; without secrets that the error may have."""
+        is_interrupt = isinstance(error, KeyboardInterrupt)
+        status = Status.INTERRUPTED if is_interrupt else Status.FAILED
+        text = "interrupted" if is_interrupt else self._shop.secrets.redacted(str(error))
+        try:
+            self._run.write(status, text)
+            prune(self._shop.lake, self._shop.retention)
+        except ShopeaseError as failure:
+            log.warning("the run's manifest could not be written: %s", failure)
+        self._run.events.run_ended(self._run.result(status, text))
+
+    def _undo(self) -> None:
+        """Bring the former lake back, for a stage that failed when the run was published; if it cannot be, log it."""
+        if self._shop.lake.find(f"{JOURNAL}{self._run.run_id}"):
+            return  # the next command publishes the rest
+        try:
+            undo(self._shop.lake, self._shop.aside, [asdict(self._run.result(Status.FAILED))], self._lock.require)
+            self._run.is_published, self._run.replaced = False, None
+            log.warning("what the run had published is undone: the lake is as it was before")
+        except ShopeaseError as failure:
+            log.warning("what the run wrote stays published, as it cannot be undone: %s; see `shopease crawl`", failure)

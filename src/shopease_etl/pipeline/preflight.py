@@ -1,0 +1,42 @@
+"""What would stop a run at its start or at its end, found before anything is written."""
+
+from shopease_etl.errors import ConfigurationError
+from shopease_etl.lake.manifests import recorded_datasets, require_whole
+from shopease_etl.pipeline import guards
+from shopease_etl.pipeline.plan import NO_OVERRIDES, Consent, Plan
+from shopease_etl.pipeline.wiring import Pipeline
+from shopease_etl.source.session import existing_source, require_embedded
+from shopease_etl.stages.extract import resolve
+
+
+def preflight(plan: Plan, shop: Pipeline) -> None:
+    """Raise, without asking the source, what would stop a run of the plan."""
+    if plan.crawlers and not shop.lake.is_on_aws:
+        message = f"Glue's crawlers are for lakes on S3, and {shop.lake.location} is a folder"
+        raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
+    for listener in shop.listeners:
+        listener.check()
+    if "extract" in plan.stages:
+        require_embedded(shop.source)
+    shop.lake.check()
+    shop.lake.check_targets(plan.keys)
+    if "crawl" in plan.stages:
+        shop.warehouse().check()
+    if plan.crawlers:
+        shop.crawlers().check()
+
+
+def check_plan(plan: Plan, shop: Pipeline, overrides: Consent = NO_OVERRIDES) -> None:
+    """Raise what a run of the plan would raise at its start: settings, connections, tables and columns, drift."""
+    preflight(plan, shop)
+    if "extract" in plan.stages:
+        with existing_source(shop.source) as moment:
+            sources = resolve(moment, plan.tables)
+            if not overrides.to_drift:
+                guards.require_no_drift(guards.previous(shop.lake), sources, moment.sample_row)
+    else:
+        recorded = recorded_datasets(shop.lake)
+        optional = {table.bronze_key for table in plan.tables if not table.required}
+        for key in (key for step in plan.steps() if step.stage == plan.stages[0] for key in step.reads):
+            if key not in optional or shop.lake.find(key):
+                require_whole(shop.lake, key, recorded)

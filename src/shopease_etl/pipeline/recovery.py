@@ -1,0 +1,77 @@
+"""What a command does first that has taken the lake's lock: it ends what dead ones began, and deletes what is old."""
+
+import itertools
+import logging
+import shutil
+
+from shopease_etl.contract.layout import RUNS
+from shopease_etl.errors import UnreachableError
+from shopease_etl.lake import generations, publish
+from shopease_etl.lake.manifests import manifests, moment_of, run_keys
+from shopease_etl.lake.store import LakeStore
+from shopease_etl.pipeline.wiring import Pipeline, Retention
+from shopease_etl.report import Status
+
+log = logging.getLogger(__name__)
+
+
+def recover(shop: Pipeline, *, keep_outputs: bool = False) -> None:
+    """Finish what dead commands had begun to publish, and delete all else that they left; the lake's lock is held.
+
+    With `keep_outputs` stays what the stages of a run wrote that ended, for a retry.
+    """
+    finish(shop)
+    shop.lake.abort_stale_uploads()
+    if not keep_outputs:
+        _sweep(shop)
+
+
+def finish(shop: Pipeline) -> None:
+    """Finish what dead commands had begun to publish, record the death of a run, and delete what is kept no longer."""
+    if publish.recover(shop.lake):
+        _sweep(shop)  # what else they wrote is of no use any more
+    record_death(shop.lake)
+    prune(shop.lake, shop.retention)
+
+
+def _sweep(shop: Pipeline) -> None:
+    shop.lake.sweep()
+    shutil.rmtree(shop.spool, ignore_errors=True)
+
+
+def record_death(lake: LakeStore) -> None:
+    """Write into the manifest of the last run that it died, if it says that it is running; the lake's lock is held.
+
+    A run writes that at its start and after each stage, and something else at its end. Earlier runs cannot say it: each
+    command that takes the lock looks at the last one.
+    """
+    last = next(manifests(lake), None)
+    if last and last.run.status == Status.RUNNING:
+        log.warning("the run %s died before it ended", last.run.run_id)
+        error = "its process ended without a trace: killed, out of memory, or the machine stopped"
+        publish.write_manifest(lake, {**last.document, "status": Status.DIED, "error": error})
+
+
+def prune(lake: LakeStore, retention: Retention) -> None:
+    """Delete former lakes and manifests beyond what is to be kept; the lake's lock is held.
+
+    What the store does not delete stays, with a warning.
+    """
+    try:
+        generations.prune(lake, retention.generations)
+        keys = [key for key in run_keys(lake) if moment_of(key)]
+        if old := keys[: -retention.manifests]:
+            needed = _needed(lake, retention.generations)
+            lake.delete([key for key in old if key not in needed])
+    except UnreachableError as error:
+        log.warning("old manifests or former lakes stay behind: %s", error)
+
+
+def _needed(lake: LakeStore, count: int) -> set[str]:
+    """The keys of manifests that record an object which readers see, or will see after that many rollbacks."""
+    from shopease_etl.pipeline import guards  # psycopg comes with it, which is slow to import
+
+    undoable = [found.run.run_id for found in itertools.islice(generations.undoable(lake), count)]
+    states = [guards.previous(lake, without=undoable[:undone]) for undone in range(len(undoable) + 1)]
+    recorders = itertools.chain(*(state.run_ids for state in states))
+    return {f"{RUNS}/{run_id}.json" for run_id in {*undoable, *recorders}}

@@ -1,0 +1,146 @@
+"""The stages of a run: each is called with what those before it left."""
+
+# Polars, Arrow and DuckDB are slow to import: they come with the stages that need them.
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shopease_etl import cancel
+from shopease_etl.lake.manifests import recorded_datasets
+from shopease_etl.lake.staging import PendingStore
+from shopease_etl.pipeline import guards
+from shopease_etl.pipeline.plan import Consent
+from shopease_etl.pipeline.run_log import RunLog
+from shopease_etl.pipeline.wiring import Pipeline
+from shopease_etl.report import CrawlerRun, Recorded, SourceInfo, StageResult
+from shopease_etl.source.postgres import Snapshot
+from shopease_etl.source.session import attempted
+from shopease_etl.stages.extract import CONNECTIONS, extract, resolve
+
+if TYPE_CHECKING:
+    from shopease_etl.transform.memory import Memory
+    from shopease_etl.transform.partials import SilverParts
+
+
+class StageCalls:
+    """The stages of one run; `commit` publishes what they wrote."""
+
+    def __init__(
+        self,
+        run: RunLog,
+        staged: PendingStore,
+        shop: Pipeline,
+        baseline: guards.Previous,
+        overrides: Consent,
+        commit: Callable[[], None],
+    ) -> None:
+        self._run = run
+        self._plan = run.plan
+        self._staged = staged
+        self._shop = shop
+        self._baseline = baseline
+        self._overrides = overrides
+        self._commit = commit
+        self._parts: SilverParts | None = None
+
+    def carry_out(self, name: str) -> StageResult:
+        """Do one stage, within the time that it may take."""
+        stage = {"extract": self._extract, "clean": self._clean, "aggregate": self._aggregate, "crawl": self._crawl}
+        self._shop.progress.stage(name)
+        self._run.events.stage_started(name)
+        hint = "SHOPEASE_STAGE_TIMEOUT sets the limit; see what took so long with --verbose"
+        with cancel.deadline(self._shop.limits.stage, f"the stage {name}", hint=hint):
+            result = stage[name]()
+        self._run.stage_done(result)
+        return result
+
+    @cached_property
+    def _former(self) -> dict[str, Recorded]:
+        return recorded_datasets(self._shop.lake)
+
+    @property
+    def _recorded(self) -> dict[str, Recorded]:
+        return self._former | self._run.recorded
+
+    def _extract(self) -> StageResult:
+        return attempted(self._shop.source, [table.source for table in self._plan.tables], self._extract_from)
+
+    def _extract_from(self, moment: Snapshot) -> StageResult:
+        sources = resolve(moment, self._plan.tables)
+        if not self._overrides.to_drift:
+            guards.require_no_drift(self._baseline, sources, moment.sample_row)
+        result = extract(
+            moment,
+            self._staged,
+            self._plan.tables,
+            sources,
+            connections=self._shop.source.connections or CONNECTIONS,
+            fail_fast=self._plan.fail_fast,
+            progress=self._shop.progress,
+        )
+        named = {table.name: table.source for table in self._plan.tables}
+        rows = {named[item.name]: item.rows_in for item in result.datasets}
+        columns = {name: dict(zip(table.columns, table.types, strict=True)) for name, table in sources.items()}
+        self._run.source = SourceInfo(moment.host, moment.database, moment.server_version, moment.id, rows, columns)
+        return result
+
+    def _clean(self) -> StageResult:
+        from shopease_etl.stages.clean import clean
+        from shopease_etl.transform.partials import SilverParts
+
+        memory = self._memory()
+        if "aggregate" in self._plan.stages:
+            self._parts = SilverParts(memory)
+        return clean(
+            self._staged,
+            self._plan.cleaned_tables,
+            self._run.run_id,
+            recorded=self._recorded,
+            zone=self._shop.source.zone,
+            memory=memory,
+            feed=self._parts,
+            progress=self._shop.progress,
+        )
+
+    def _aggregate(self) -> StageResult:
+        from shopease_etl.stages.aggregate import aggregate
+
+        return aggregate(
+            self._staged,
+            self._plan.datasets,
+            recorded=self._recorded,
+            memory=self._memory(),
+            made=self._parts,
+            progress=self._shop.progress,
+        )
+
+    def _memory(self) -> "Memory":
+        from shopease_etl.transform.memory import Memory
+
+        return Memory(self._shop.limits.memory, self._shop.home)
+
+    def _crawl(self) -> StageResult:
+        from shopease_etl.stages.crawl import crawl, no_crawlers
+
+        started = time.monotonic()
+        found = crawl(
+            self._staged,
+            self._shop.warehouse(unpublished=self._staged),
+            recorded=self._recorded,
+            run_crawlers=self._run_crawlers if self._plan.crawlers else no_crawlers,
+            commit=self._commit,
+            progress=self._shop.progress,
+        )
+        return StageResult(
+            "crawl",
+            round(time.monotonic() - started, 3),
+            tables=found.catalogued,
+            skipped=found.skipped,
+            crawlers=found.crawlers,
+            scan=found.scan,
+        )
+
+    def _run_crawlers(self) -> tuple[CrawlerRun, ...]:
+        return self._shop.crawlers().run(self._shop.progress)

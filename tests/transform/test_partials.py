@@ -1,0 +1,99 @@
+"""Gold made of pieces of silver is gold made of all of it, in memory or on disk."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold.dataset import TOTALS, Measure, RowTotals, SalesSums
+from shopease_etl.contract.gold.formulas import finished
+from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
+from shopease_etl.transform.memory import Memory
+from shopease_etl.transform.partials import SilverParts, partial_sums
+
+TEXTS = dict.fromkeys(("store_id", "customer_id"), pl.String)
+COLUMNS = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
+sales = st.lists(
+    st.tuples(
+        st.none() | st.sampled_from(["1", "2", "x"]),
+        st.none() | st.sampled_from(["1", "2", "007"]),
+        st.integers(1, 9).map(str),
+        st.decimals(min_value="0.01", max_value="999.99", places=2).map(str),
+        st.dates(date(2023, 12, 30), date(2024, 1, 2)).map(str),
+    ),
+    max_size=40,
+)
+
+
+def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> dict[str, list[dict[str, object]]]:
+    silver = pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
+    with SilverParts(memory) as parts:
+        customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["A"], "city": ["O"], "state": ["N"]})
+        products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
+        parts.add(CUSTOMERS, partial_sums(customers, CUSTOMERS))
+        parts.add(PRODUCTS, partial_sums(products, PRODUCTS))
+        for start in range(0, max(silver.height, 1), size):
+            parts.add(TRANSACTIONS, partial_sums(silver.slice(start, size), TRANSACTIONS))
+        frames = parts.frames()
+        return {dataset.name: finished(dataset.build(frames), dataset).to_dicts() for dataset in GOLD} | {
+            TOTALS: frames[TOTALS].to_dicts()
+        }
+
+
+@given(sales, st.integers(1, 7))
+def test_gold_of_pieces_is_gold_of_the_whole(rows: list[tuple[str | None, ...]], size: int) -> None:
+    whole = made(rows, 1_000, Memory())
+    assert made(rows, size, Memory()) == whole
+    assert made(rows, size, Memory(limit=8)) == whole
+
+
+def test_sums_do_not_lose_a_cent_in_many_pieces(tmp_path: Path) -> None:
+    rows = [("1", "1", "1", "0.01", "2024-01-01")] * 100
+    totals = made(rows, 1, Memory(folder=tmp_path))["totals"][0]
+    assert totals["revenue"] == Decimal("1.00")
+    assert totals["transactions"] == 100
+
+
+def test_what_is_on_disk_has_no_name(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"day": [3, 1, 2, 3] * 50})
+    with Memory(limit=8, folder=tmp_path / "home").spill("day") as spill:
+        for piece in frame.iter_slices(7):
+            spill.add(piece)
+        assert list((tmp_path / "home").iterdir()) == []
+        found = [bucket["day"] for bucket in spill.buckets()]
+    assert pl.concat(found).sort().to_list() == frame["day"].sort().to_list()
+    assert sum(bucket.n_unique() for bucket in found) == 3
+
+
+def test_only_what_the_datasets_need_is_kept() -> None:
+    """Sales by store and month, and stores, which have no silver form: their text is read as silver's would be."""
+    months = SalesSums("months", ("store_id", "year"), {"customers": Measure("distinct", "customer_id")})
+    names = ("store_id", "store_name")
+    by_store = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: names}, (months,))
+    stores = pl.DataFrame({"store_id": [" +07\n", "x", ""], "store_name": ["\u00a0Old  \n Town", " ", None]})
+    with SilverParts(Memory(), [by_store]) as parts:
+        parts.add(CUSTOMERS, partial_sums(pl.DataFrame({"customer_id": ["1"]}), CUSTOMERS, [by_store]))
+        assert [table.name for table in parts.missing()] == ["transactions", "stores"]
+        parts.add(STORES, partial_sums(stores, STORES, [by_store]))
+        for store, customer in (("1", "1"), ("1", "2"), ("1", "2"), ("2", None), (None, "1")):
+            sale = {"store_id": store, "customer_id": customer, "year": "2024", "total_amount": "1.00"}
+            rows = pl.DataFrame({**sale, "transaction_date": "2024-01-01"}, schema_overrides=TEXTS)
+            parts.add(TRANSACTIONS, partial_sums(rows, TRANSACTIONS, [by_store]))
+        frames = parts.frames()
+    assert frames["stores"].rows() == [(7, "Old Town"), (None, None), (None, None)]
+    assert frames["months"].sort("store_id").rows() == [(1, 2024, 2), (2, 2024, 0)]
+    assert frames.keys() == {"stores", "months", TOTALS}
+
+
+def test_without_sales_no_sales_are_needed() -> None:
+    rows = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: ("store_id",)})
+    with SilverParts(Memory(), [rows]) as parts:
+        parts.add(TRANSACTIONS, partial_sums(pl.DataFrame({"transaction_id": ["1"]}), TRANSACTIONS, [rows]))
+        parts.add(STORES, partial_sums(pl.DataFrame({"store_id": ["1"]}), STORES, [rows]))
+        assert not parts.missing()
+        assert rows.build(parts.frames()).rows() == [(1,)]
