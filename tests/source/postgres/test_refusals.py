@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 from commands import execute
 from shopease_etl.errors import ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.source.postgres import connect
-from shopease_etl.source.postgres.errors import refusal, translated
+from shopease_etl.source.postgres.errors import connection_error, query_error
 
 
 def refused(url: str) -> ShopeaseError:
@@ -87,7 +87,7 @@ def test_a_full_database_is_a_temporary_error(bare: str) -> None:
     ],
 )
 def test_the_message_decides_whether_a_refusal_is_temporary(words: str, passes: bool) -> None:
-    assert isinstance(refusal(psycopg.OperationalError(words)), SourceFaultError) == passes
+    assert isinstance(connection_error(psycopg.OperationalError(words)), SourceFaultError) == passes
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_server_that_refuses_need_not_be_started(database_url: str, wrong: dic
     ],
 )
 def test_the_hint_fits_the_refusal(words: str, hint: str) -> None:
-    assert str(refusal(psycopg.OperationalError(words)).hint).startswith(hint)
+    assert str(connection_error(psycopg.OperationalError(words)).hint).startswith(hint)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_hint_fits_the_refusal(words: str, hint: str) -> None:
     ],
 )
 def test_the_message_decides_whether_a_server_is_down(words: str, is_down: bool) -> None:
-    assert isinstance(refusal(psycopg.OperationalError(words)), SourceDownError) == is_down
+    assert isinstance(connection_error(psycopg.OperationalError(words)), SourceDownError) == is_down
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_the_message_decides_whether_a_server_is_down(words: str, is_down: bool)
     ],
 )
 def test_the_sqlstate_decides_whether_an_error_is_temporary(state: str, kind: type[ShopeaseError]) -> None:
-    error = translated(psycopg.errors.lookup(state)("the words\nand more"), "COPY of x")
+    error = query_error(psycopg.errors.lookup(state)("the words\nand more"), "COPY of x")
     assert (type(error), str(error)) == (kind, "COPY of x: the words")
 
 
 def test_a_broken_connection_is_temporary_and_a_misuse_is_not() -> None:
     for broken in (psycopg.OperationalError("consuming input failed"), psycopg.DatabaseError("insufficient data")):
-        assert type(translated(broken, "x")) is SourceFaultError
-    assert type(translated(psycopg.ProgrammingError("no"), "x")) is ShopeaseError
+        assert type(query_error(broken, "x")) is SourceFaultError
+    assert type(query_error(psycopg.ProgrammingError("no"), "x")) is ShopeaseError

@@ -60,7 +60,7 @@ _REFUSED_HINTS: Final = (
 )
 
 
-def refusal(error: psycopg.Error) -> UnreachableError:
+def connection_error(error: psycopg.Error) -> UnreachableError:
     """The error that a failed connection means."""
     line = first_line(error)
     # Of several attempts the one that is shown decides: a wrong password is not tried again. Names do not count.
@@ -80,7 +80,7 @@ def refusal(error: psycopg.Error) -> UnreachableError:
     return UnreachableError(message, hint=next(hint for words, hint in _REFUSED_HINTS if re.search(words, line)))
 
 
-def translated(error: psycopg.Error, doing: str) -> ShopeaseError:
+def query_error(error: psycopg.Error, doing: str) -> ShopeaseError:
     """The error that one on an open connection means; `doing` says what the connection was used for."""
     message, state = f"{doing}: {first_line(error)}", error.sqlstate
     is_operational = isinstance(error, psycopg.OperationalError)
@@ -109,9 +109,9 @@ def first_line(error: psycopg.Error) -> str:
 
 
 @contextmanager
-def translating(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Translate what psycopg raises in the block."""
     try:
         yield
     except psycopg.Error as error:
-        raise translated(error, doing) from error
+        raise query_error(error, doing) from error

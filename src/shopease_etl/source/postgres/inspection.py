@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 
 from shopease_etl.errors import SourceFaultError
-from shopease_etl.source.postgres.connections import answering, opened
+from shopease_etl.source.postgres.connections import open_connection, query_deadline
 
 _SERVER: Final = """
 SELECT quote_ident(current_user), current_setting('server_encoding'), pg_is_in_recovery(),
@@ -93,16 +93,16 @@ def pooler_mode(connection: psycopg.Connection, url: str) -> str | None:
     seconds = 5.0
     if _process(connection) == connection.info.backend_pid:
         return None
-    with opened(url) as idle, opened(url) as other:
-        with answering(idle, seconds):
+    with open_connection(url) as idle, open_connection(url) as other:
+        with query_deadline(idle, seconds):
             before = _process(idle)
         try:
-            with answering(other, seconds):
+            with query_deadline(other, seconds):
                 other.execute("BEGIN")
                 # In transaction mode it gets the connection that the other client has just used.
                 if _process(other) == before:
                     return TRANSACTION
-            with answering(idle, seconds):
+            with query_deadline(idle, seconds):
                 return SESSION if _process(idle) == before else TRANSACTION
         except (psycopg.Error, SourceFaultError):
             return SESSION  # the idle client keeps the last connection of the pool

@@ -15,7 +15,7 @@ from psycopg import sql
 from shopease_etl.errors import SourceFaultError
 from shopease_etl.source.postgres.transactions import Limits, begin
 
-GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+MISSING_ERRORS: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 
 _NAMED: Final = sql.SQL("""
 SELECT c.relname, c.relkind IN ('r', 'p'), c.oid
@@ -45,7 +45,7 @@ class Relation:
     lockable: bool
 
 
-def lock_at_once(connection: psycopg.Connection, relation: Relation) -> None:
+def lock_nowait(connection: psycopg.Connection, relation: Relation) -> None:
     """Lock it, its partitions and what it reads in ACCESS SHARE mode until the end of the transaction.
 
     Raises:
@@ -88,7 +88,7 @@ def lock_tables(
         if (blocked := _first_blocked(connection, relations)) is None:
             return locked_tables(connection, schema, names)
         connection.execute("ROLLBACK")  # while waiting, block no other session
-        _await(connection, timezone, limits, blocked, until)
+        _wait_for_lock(connection, timezone, limits, blocked, until)
 
 
 def locked_tables(connection: psycopg.Connection, schema: str, names: Sequence[str]) -> Mapping[str, Sequence[int]]:
@@ -108,13 +108,15 @@ def _first_blocked(connection: psycopg.Connection, relations: Sequence[Relation]
     """Lock them; return the first that cannot be locked at once, after which the transaction has failed."""
     for relation in relations:
         try:
-            lock_at_once(connection, relation)
-        except (psycopg.errors.LockNotAvailable, *GONE):
+            lock_nowait(connection, relation)
+        except (psycopg.errors.LockNotAvailable, *MISSING_ERRORS):
             return relation
     return None
 
 
-def _await(connection: psycopg.Connection, timezone: str, limits: Limits, relation: Relation, until: float) -> None:
+def _wait_for_lock(
+    connection: psycopg.Connection, timezone: str, limits: Limits, relation: Relation, until: float
+) -> None:
     """Wait until it can be locked, in a transaction that locks nothing else."""
     hint = "SHOPEASE_SOURCE_LOCK_TIMEOUT sets how many seconds an extract waits for locks"
     message = f"{relation.schema}.{relation.name} is locked by another session; waited {limits.lock:g} s for it"
@@ -126,6 +128,6 @@ def _await(connection: psycopg.Connection, timezone: str, limits: Limits, relati
         connection.execute(_lock_statement(relation))
     except psycopg.errors.LockNotAvailable as error:
         raise SourceFaultError(message, hint=hint) from error
-    except GONE:
+    except MISSING_ERRORS:
         """It was dropped or renamed; the next try reads the names again."""
     connection.execute("ROLLBACK")

@@ -10,8 +10,14 @@ import psycopg
 from psycopg import sql
 
 from shopease_etl.errors import SourceFaultError
-from shopease_etl.source.postgres.connections import ANSWER_SECONDS, CANCEL_SECONDS, answering, hang_up, opened
-from shopease_etl.source.postgres.errors import first_line, translating
+from shopease_etl.source.postgres.connections import (
+    ANSWER_SECONDS,
+    CANCEL_SECONDS,
+    disconnect,
+    open_connection,
+    query_deadline,
+)
+from shopease_etl.source.postgres.errors import first_line, translate_errors
 from shopease_etl.source.postgres.inspection import pooler_mode
 from shopease_etl.source.postgres.locking import lock_tables, locked_tables
 from shopease_etl.source.postgres.source_tables import SourceTable, tables_of
@@ -57,7 +63,7 @@ class Snapshot:
         self._exported = Exported(self.id, sees)
         self.host = leader.info.host
         self.database = leader.info.dbname
-        self._heard = time.monotonic()
+        self._last_query = time.monotonic()
 
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
         """The named tables that exist in the schema, by name."""
@@ -73,7 +79,7 @@ class Snapshot:
         Raises:
             SourceFaultError: a table was replaced, has other partitions, or was never locked.
         """
-        with self._leading():
+        with self._using_leader():
             now = locked_tables(self._leader, self._schema, names)
         if changed := sorted(name for name in names if name not in now or now[name] != self._locked.get(name)):
             message = f"{', '.join(changed)} did not stay the same table during the extract"
@@ -97,7 +103,7 @@ class Snapshot:
         Raises:
             SourceFaultError: the snapshot no longer exists.
         """
-        with opened(self._url) as connection, self._counted(connection):
+        with open_connection(self._url) as connection, self._registered(connection):
             try:
                 begin(connection, self._timezone, self._limits, self._exported)
             except _NO_SNAPSHOT as error:
@@ -107,7 +113,7 @@ class Snapshot:
             yield connection
 
     @contextmanager
-    def _counted(self, connection: psycopg.Connection) -> Iterator[None]:
+    def _registered(self, connection: psycopg.Connection) -> Iterator[None]:
         with self._guard:
             self._workers.add(connection)
         try:
@@ -123,16 +129,16 @@ class Snapshot:
             SourceFaultError: the connection is lost, and the snapshot with it.
         """
         often = min(ANSWER_SECONDS, self._limits.idle / 3) if self._limits.idle else ANSWER_SECONDS
-        if time.monotonic() - self._heard < often:
+        if time.monotonic() - self._last_query < often:
             return
-        with self._leading():
+        with self._using_leader():
             self._leader.execute("SELECT 1")
-        self._heard = time.monotonic()
+        self._last_query = time.monotonic()
 
     @contextmanager
-    def _leading(self) -> Iterator[None]:
+    def _using_leader(self) -> Iterator[None]:
         gone = "the snapshot of the source is gone"
-        with translating(gone), answering(self._leader, ANSWER_SECONDS, doing=gone):
+        with translate_errors(gone), query_deadline(self._leader, ANSWER_SECONDS, doing=gone):
             yield
 
     def cancel(self) -> None:
@@ -146,7 +152,7 @@ class Snapshot:
         """Break off the workers' connections, so that no thread waits for a server that does not answer."""
         with self._guard:
             for connection in self._workers:
-                hang_up(connection)
+                disconnect(connection)
 
 
 def _cut(value: str | None) -> str | None:
@@ -168,6 +174,6 @@ def snapshot(
         SourceFaultError: the server cannot be reached now, or a table was locked for longer than the limit.
         UnreachableError: the server refuses the login, or a pooler does not keep a transaction together.
     """
-    with opened(url) as leader:
+    with open_connection(url) as leader:
         locked = lock_tables(leader, timezone, limits, schema, lock)
         yield Snapshot(url, timezone, schema, limits, leader, locked)

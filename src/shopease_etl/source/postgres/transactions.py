@@ -14,7 +14,7 @@ import psycopg
 from psycopg import pq, sql
 
 from shopease_etl.errors import UnreachableError
-from shopease_etl.source.postgres.connections import answering, opened
+from shopease_etl.source.postgres.connections import open_connection, query_deadline
 from shopease_etl.source.postgres.errors import POOL_HINT
 
 _OUTPUT: Final = {
@@ -65,7 +65,7 @@ def connect(url: str, timezone: str = "UTC", limits: Limits = NO_LIMITS) -> Iter
         UnreachableError: the server refuses the login, or a pooler does not keep a transaction together.
         ConfigurationError: the URL is not valid.
     """
-    with opened(url) as connection:
+    with open_connection(url) as connection:
         begin(connection, timezone, limits)
         yield connection
 
@@ -84,7 +84,7 @@ def begin(connection: psycopg.Connection, timezone: str, limits: Limits, joined:
     for name, value in settings.items():
         statements.append(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), value))
     expected = {**_OUTPUT, "TimeZone": timezone, "transaction_isolation": isolation, "transaction_read_only": "on"}
-    with answering(connection, hint=POOL_HINT):
+    with query_deadline(connection, hint=POOL_HINT):
         try:
             connection.execute(sql.SQL("; ").join(statements))
         except psycopg.Error as error:
