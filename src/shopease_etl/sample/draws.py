@@ -8,7 +8,7 @@ import polars as pl
 
 
 class Draws:
-    """A stream of random columns; the words that seed it tell it from other streams."""
+    """A stream of random columns; it is seeded by words."""
 
     def __init__(self, *words: object) -> None:
         self._random = Random("/".join(str(word) for word in words)).random  # noqa: S311 - no secret

@@ -36,7 +36,7 @@ SET default_table_access_method = heap;
 
 
 class DumpWriter:
-    """A dump that is being written; `origin` is the line in it that says where it comes from."""
+    """Writes a dump; `origin` is a line in it that says where it comes from."""
 
     def __init__(self, sink: BinaryIO, origin: str) -> None:
         self._sink = sink

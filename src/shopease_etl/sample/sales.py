@@ -63,7 +63,7 @@ def _rows(batch: Batch, draws: Draws, people: pl.DataFrame, goods: pl.DataFrame)
 
 
 def _buyers(month: Month, moments: pl.Series, draws: Draws, people: pl.DataFrame) -> pl.Series:
-    """A customer for each sale, by weight among the month's customers; nobody buys before joining."""
+    """A customer for each sale, by weight among the month's customers; no customer buys before joining."""
     joined = people["joined"]
     weights = people["weight"] * ((joined < month.end) & (people["left"] > month.start)).cast(pl.Int64)
     known = weights * (joined <= month.start).cast(pl.Int64)
@@ -80,7 +80,7 @@ def _product_weights(month: Month, goods: pl.DataFrame) -> pl.Series:
 
 
 def _channels(month: Month, moments: pl.Series, uniform: pl.Series) -> pl.Series:
-    """Channels by number; nobody buys in a store that is closed."""
+    """The channel of each sale by number; none is in a store that is closed."""
     hour = moments % DAY // HOUR
     is_open = (hour >= 9) & (hour < 21)
     if month.month == 12:

@@ -21,8 +21,6 @@ from shopease_etl.wording import counted
 NOTHING_RECORDED: Final[Mapping[str, Recorded]] = MappingProxyType({})
 log = logging.getLogger(__name__)
 
-_TASK: Final = "crawl"
-
 
 @dataclass(frozen=True)
 class CrawlResult:
@@ -52,17 +50,17 @@ def crawl(
     commit: Callable[[], None] = already_published,
     progress: Progress = SILENT,
 ) -> CrawlResult:
-    """Register the lake's tables and views, run the crawlers, if any, and see that every table and view answers.
+    """Register the lake's tables and views, run the crawlers, if any, and query every table and view once.
 
-    `commit` lets readers see what `store` holds, if they do not yet. The warehouse calls it when it can: once
-    everything has answered, or, if it cannot query before, when it is known what to register.
+    `commit` publishes what is in `store`. The warehouse calls it when it can: after all queries, or, if it cannot query
+    before, when it is known what to register.
 
-    Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted. What it
-    knows and is missing is told in the log.
+    Numbers of rows are those of `recorded` by key; a file that is not in it, or has another size, is counted. Files of
+    `recorded` that are missing are logged as errors.
 
     Raises:
         DataRefusedError: a file is not what its run recorded.
-        ShopeaseError: the lake is empty, or a file cannot be read, or a table or view does not answer as it should.
+        ShopeaseError: the lake is empty, or a file cannot be read, or a table or view cannot be queried.
     """
     found = discover(store, warehouse.database)
     for key, table in found.strangers:
@@ -71,7 +69,7 @@ def crawl(
         log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, remake(key))
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
-    progress.start(_TASK)
+    progress.start("crawl")
     _require_unchanged(store, found, recorded, is_whole=warehouse.reads_unpublished)
     with warehouse.registering(found.tables, found.views, commit) as registration:
         crawlers = run_crawlers()
@@ -79,7 +77,7 @@ def crawl(
         catalogued = _verified(registration, found, recorded, warehouse.concurrency)
         registration.keep()
         scan = registration.engine.scan()
-    progress.finish(_TASK, counted(len(catalogued), "table or view", "tables and views"))
+    progress.finish("crawl", counted(len(catalogued), "table or view", "tables and views"))
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
 
 

@@ -1,7 +1,7 @@
 """Replaces the objects of a database by those that a dump creates, and checks that no others are lost.
 
 A dump says only what it creates, in a stream that can be read once. So temporary functions in the server drop the old
-object of a name, of whatever kind, right before the new one is created. At the end, an object that is gone, was not
+object of a name, of any kind, right before the new one is created. At the end, an object that is gone, was not
 created again and was no part of a replaced object is not the dump's.
 """
 

@@ -60,7 +60,7 @@ class SourceTable:
     base_types: tuple[str, ...] = ()
 
     def ranges(self, size: int) -> tuple[Blocks | None, ...]:
-        """The table's rows in order, in ranges of about `size` bytes; None stands for the whole table.
+        """The table's rows in order, in ranges of about `size` bytes; None means the whole table.
 
         The last range has no end, as the table may grow meanwhile.
         """
