@@ -1,4 +1,4 @@
-"""Addresses in other spellings than ours are refused at once, with the right one and without the password."""
+"""Addresses in a wrong spelling are refused at once, with the right one and without the password."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ LAKE_BELOW_HOME = "$HOME/lake"
 
 
 @pytest.fixture(autouse=True)
-def in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/me")
 
@@ -37,7 +37,11 @@ def refused(**settings: str) -> ConfigurationError:
         ("postgresql://me:s3c/r3t?x=r3t@db:5432/sales", f"write a / in the user or the password as %2F: {RIGHT}"),
         ("postgresql://me:s3c@r3t@db:5432/sales", f"write an @ in the user or the password as %40: {RIGHT}"),
         ("postgresql://me:s3c@r3/t@db:5432/sales", f"write an @ in the user or the password as %40: {RIGHT}"),
-        ("postgresql://me:s3c r3t@db:5432/sales", f"write a blank in the user or the password as %20: {RIGHT}"),
+        (
+            "postgresql://me:s3c@r3t@db:5432/sales?shop=a%40b",
+            f"write an @ in the user or the password as %40: {RIGHT}",
+        ),
+        ("postgresql://me:s3c r3t@db:5432/sales", f"write a space in the user or the password as %20: {RIGHT}"),
         ("postgresql://me:s3c%r3t@db:5432/sales", f"write a % in the user or the password as %25: {RIGHT}"),
         ("postgresql://me:s3cr3t@db:5432/sales?schema=shop", f"write it as {RIGHT}, and SHOPEASE_SOURCE_SCHEMA=shop"),
         (
@@ -132,7 +136,7 @@ def test_a_lake_in_another_spelling(lake: str, right: str) -> None:
 
 
 @pytest.mark.parametrize("lake", ["gs://bucket", "https://localhost:9000/bucket", "s3://", "$NOT_SET_ANYWHERE/lake"])
-def test_a_lake_that_can_not_be_guessed(lake: str) -> None:
+def test_a_lake_that_cannot_be_guessed(lake: str) -> None:
     assert refused(lake=lake).hint
 
 

@@ -1,4 +1,4 @@
-"""The sample: the same bytes always, the contract's counts, every kind of dirt or none, and a believable shop."""
+"""The sample: always the same bytes, the expected counts, every kind of dirt or none, and realistic sales."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ READ: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     TIMESTAMP: lambda value: value.str.to_datetime("%Y-%m-%d %H:%M:%S%.6f"),
 }
 SPACE = "[ \t\n\r\f\v\u00a0]"
-UNTIDY = f"^{SPACE}|{SPACE}$|{SPACE}{{2}}|[\t\n\r\f\v\u00a0]"
+UNCLEAN = f"^{SPACE}|{SPACE}$|{SPACE}{{2}}|[\t\n\r\f\v\u00a0]"
 KEYS = {"customers": "customer_id", "products": "product_id", "sale_transactions": "transaction_id"}
 
 
@@ -49,8 +49,8 @@ def read_dump(path: Path) -> Dump:
     return dump
 
 
-def share(claim: pl.Series) -> float:
-    return len(claim.filter(claim)) / len(claim)
+def share(condition: pl.Series) -> float:
+    return len(condition.filter(condition)) / len(condition)
 
 
 def write(folder: Path, scale: float, dirty: float) -> Dump:
@@ -72,8 +72,8 @@ def sales(clean: Dump) -> pl.DataFrame:
     return clean["sale_transactions"]
 
 
-class Heard(Silent):
-    """Progress that remembers."""
+class RecordingProgress(Silent):
+    """Progress that counts what it is given."""
 
     def __init__(self) -> None:
         self.rows: Counter[str] = Counter()
@@ -84,8 +84,8 @@ class Heard(Silent):
         self.size += size
 
 
-class Interrupting(Heard):
-    """Progress that is interrupted in the midst of the sales."""
+class InterruptedProgress(RecordingProgress):
+    """Progress that is interrupted during the sales."""
 
     def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:
         super().advance(task, size=size, rows=rows)
@@ -93,7 +93,7 @@ class Interrupting(Heard):
             raise KeyboardInterrupt
 
 
-def test_same_arguments_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_same_arguments_give_same_bytes_and_another_seed_other_rows(tmp_path: Path) -> None:
     seeds = {"first.sql": 1, "again.sql": 1, "other.sql": 2}
     first, again, other = (write_sample(tmp_path / name, scale=0.001, seed=seeds[name]).path for name in seeds)
     assert first.read_bytes() == again.read_bytes()
@@ -118,16 +118,16 @@ def test_row_counts_follow_scale(tmp_path: Path, scale: float, customers: int, s
 
 @pytest.mark.quick(0)
 def test_scale_one_has_the_contracts_rows_and_about_110_megabytes(tmp_path: Path) -> None:
-    heard = Heard()
-    result = write_sample(tmp_path / "dump.sql", progress=heard)
+    progress = RecordingProgress()
+    result = write_sample(tmp_path / "dump.sql", progress=progress)
     assert dict(result.tables)["customers"] == 7_500
     assert dict(result.tables)["sale_transactions"] == 1_020_500
     assert 105e6 < result.bytes < 118e6
-    assert heard.rows == Counter(dict(result.tables))
-    assert 0.99 * result.bytes < heard.size < result.bytes
+    assert progress.rows == Counter(dict(result.tables))
+    assert 0.99 * result.bytes < progress.size < result.bytes
 
 
-def test_it_looks_like_pg_dump_has_the_contracts_tables_and_no_keys(tmp_path: Path) -> None:
+def test_it_looks_like_pg_dump_with_the_contracts_tables_and_no_keys(tmp_path: Path) -> None:
     path = write_sample(tmp_path / "dump.sql", scale=0.001).path
     text = path.read_text(encoding="utf-8")
     assert text.startswith("--\n-- PostgreSQL database dump\n--\n")
@@ -139,7 +139,7 @@ def test_it_looks_like_pg_dump_has_the_contracts_tables_and_no_keys(tmp_path: Pa
     assert columns == {table.source: [column.name for column in table.columns] for table in TABLES}
 
 
-def test_gz_is_the_same_dump_packed(tmp_path: Path) -> None:
+def test_gz_is_the_same_dump_compressed(tmp_path: Path) -> None:
     plain = write_sample(tmp_path / "dump.sql", scale=0.001)
     packed = write_sample(tmp_path / "dump.sql.gz", scale=0.001)
     assert gzip.decompress(packed.path.read_bytes()) == plain.path.read_bytes()
@@ -162,24 +162,24 @@ EMPTY, BLANK = "^$", f"^{SPACE}+$"
 DIRT = {
     "customers": [
         *null("customer_id", "customer_name", "email", "phone", "created_at", "updated_at"),
-        *text("customer_name", EMPTY, BLANK, UNTIDY, "^[a-z '-]+$", "^[A-Z '-]+$", "\n", "\u00a0", '"', ","),
-        *text("email", EMPTY, BLANK, UNTIDY, "[A-Z]", "İ.*Σ@"),
-        *text("address", UNTIDY, '"', "\n", "\r\n", "\r[^\n]", r"\\", "\t", "\u00a0", "\n\\\\.\n", r"^\\N$", "🏠"),
-        *text("city", UNTIDY),
+        *text("customer_name", EMPTY, BLANK, UNCLEAN, "^[a-z '-]+$", "^[A-Z '-]+$", "\n", "\u00a0", '"', ","),
+        *text("email", EMPTY, BLANK, UNCLEAN, "[A-Z]", "İ.*Σ@"),
+        *text("address", UNCLEAN, '"', "\n", "\r\n", "\r[^\n]", r"\\", "\t", "\u00a0", "\n\\\\.\n", r"^\\N$", "🏠"),
+        *text("city", UNCLEAN),
         *text("state", EMPTY),
         pl.all_horizontal(null("customer_id", "customer_name", "email")),
     ],
     "products": [
         *null("product_id", "product_name", "description", "created_at", "updated_at"),
-        *text("product_name", BLANK, UNTIDY, "^[A-Z0-9 &-]+$"),
-        *text("category", EMPTY, UNTIDY, "^[a-z &]+$"),
+        *text("product_name", BLANK, UNCLEAN, "^[A-Z0-9 &-]+$"),
+        *text("category", EMPTY, UNCLEAN, "^[a-z &]+$"),
         *text("description", '"', "\n", "\r\n", "\r[^\n]", r"\\", "\t", "製"),
         *wrong_number("price"),
     ],
     "sale_transactions": [
         *null("transaction_id", "store_id", "customer_id", "product_id", "payment_method", "created_at", "updated_at"),
         *(col(name) > 9_000_000 for name in ("store_id", "product_id", "customer_id")),
-        *text("payment_method", UNTIDY, "^[a-z ]+$"),
+        *text("payment_method", UNCLEAN, "^[a-z ]+$"),
         *text("sales_channel", BLANK, "^[A-Z -]+$"),
         *wrong_number("quantity", "unit_price"),
         pl.all_horizontal(null("transaction_id", "quantity", "unit_price", "created_at")),
@@ -188,7 +188,7 @@ DIRT = {
 
 
 @pytest.mark.parametrize(("table", "number"), [(table, number) for table in DIRT for number in range(len(DIRT[table]))])
-def test_every_kind_of_dirt_is_there_and_none_at_rate_zero(dirty: Dump, clean: Dump, table: str, number: int) -> None:
+def test_every_kind_of_dirt_occurs_but_none_at_rate_zero(dirty: Dump, clean: Dump, table: str, number: int) -> None:
     assert not dirty[table].filter(DIRT[table][number]).is_empty()
     assert clean[table].filter(DIRT[table][number]).is_empty()
 
@@ -208,18 +208,18 @@ def test_ids_occur_twice_in_every_way(dirty: Dump, table: str) -> None:
         assert not both.filter(tied, kind).is_empty()
 
 
-def test_sales_name_rows_that_cleaning_rejects(dirty: Dump) -> None:
+def test_some_sales_refer_to_rows_that_cleaning_rejects(dirty: Dump) -> None:
     sales, customers, products = dirty["sale_transactions"], dirty["customers"], dirty["products"]
-    nobody = customers.filter(col("email").fill_null("").str.strip_chars() == "")
-    worthless = products.filter(col("price").fill_null(0) <= 0)
-    assert not sales.join(nobody, on="customer_id", how="semi").is_empty()
-    assert not sales.join(worthless, on="product_id", how="semi").is_empty()
+    without_email = customers.filter(col("email").fill_null("").str.strip_chars() == "")
+    unpriced = products.filter(col("price").fill_null(0) <= 0)
+    assert not sales.join(without_email, on="customer_id", how="semi").is_empty()
+    assert not sales.join(unpriced, on="product_id", how="semi").is_empty()
 
 
-def test_without_dirt_no_rule_is_broken_and_all_text_is_tidy(clean: Dump, sales: pl.DataFrame) -> None:
+def test_without_dirt_no_rule_is_broken_and_text_is_clean(clean: Dump, sales: pl.DataFrame) -> None:
     for frame in clean.values():
         assert frame.drop_nulls().height == frame.height
-        assert frame.filter(pl.any_horizontal(pl.col(pl.String).str.contains(f"{UNTIDY}|^$"))).is_empty()
+        assert frame.filter(pl.any_horizontal(pl.col(pl.String).str.contains(f"{UNCLEAN}|^$"))).is_empty()
     assert all(clean[table][key].is_unique().all() for table, key in KEYS.items())
     assert sales["quantity"].is_between(1, 5).all()
     assert (sales["unit_price"] > 0).all()
@@ -227,14 +227,14 @@ def test_without_dirt_no_rule_is_broken_and_all_text_is_tidy(clean: Dump, sales:
 
 
 @pytest.mark.parametrize("name", ["customer", "product"])
-def test_without_dirt_every_sale_is_of_what_was_there(clean: Dump, sales: pl.DataFrame, name: str) -> None:
-    there = sales.join(clean[f"{name}s"], on=f"{name}_id", suffix="_there")
-    assert there.height == sales.height
-    assert (there["created_at_there"] <= there["created_at"]).all()
+def test_without_dirt_every_sale_is_after_its_customer_and_product(clean: Dump, sales: pl.DataFrame, name: str) -> None:
+    present = sales.join(clean[f"{name}s"], on=f"{name}_id", suffix="_present")
+    assert present.height == sales.height
+    assert (present["created_at_present"] <= present["created_at"]).all()
 
 
 @pytest.mark.parametrize("column", ["customer_id", "product_id"])
-def test_a_fifth_of_customers_and_products_make_most_sales(sales: pl.DataFrame, column: str) -> None:
+def test_a_fifth_of_customers_and_products_makes_most_sales(sales: pl.DataFrame, column: str) -> None:
     counts = sales[column].value_counts(sort=True)["count"].to_list()
     assert 0.65 < sum(counts[: len(counts) // 5]) / sum(counts) < 0.95
 
@@ -263,7 +263,7 @@ def test_stores_channels_payments_and_prices_are_mixed(clean: Dump, sales: pl.Da
     assert 0.6 < share(priced["unit_price"] == priced["price"]) < 0.9
 
 
-def test_customers_are_loyal_new_and_gone_and_some_have_names_beyond_ascii(clean: Dump, sales: pl.DataFrame) -> None:
+def test_customers_stay_come_and_leave_and_some_names_are_not_ascii(clean: Dump, sales: pl.DataFrame) -> None:
     buyers = sales.group_by("customer_id").agg(pl.len().alias("sales"), col("created_at").max().dt.date().alias("last"))
     often, seldom, last = col("sales") > 200, col("sales") < 5, col("last")
     assert not buyers.filter(often, last > pl.date(2024, 12, 20)).is_empty()
@@ -285,7 +285,7 @@ def test_a_scale_or_a_rate_out_of_bounds_is_refused(tmp_path: Path, scale: float
     ("place", "message"),
     [("", "is not a file"), ("nowhere/dump.sql", "No such file"), ("file/dump.sql", "Not a dir"), ("a" * 300, "long")],
 )
-def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, place: str, message: str) -> None:
+def test_a_path_that_cannot_be_written_is_one_clear_line(tmp_path: Path, place: str, message: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ShopeaseError, match=message) as raised:
         write_sample(tmp_path / place, scale=0.001)
@@ -294,9 +294,9 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, place:
 
 
 @pytest.mark.parametrize("name", ["dump.sql", "dump.sql.gz"])
-def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path, name: str) -> None:
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("before")
     with pytest.raises(KeyboardInterrupt):
-        write_sample(tmp_path / name, scale=0.001, progress=Interrupting())
+        write_sample(tmp_path / name, scale=0.001, progress=InterruptedProgress())
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "before"

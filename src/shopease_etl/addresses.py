@@ -1,14 +1,11 @@
-"""Addresses as people write them: what is meant, and its right spelling, without passwords."""
+"""Addresses as people write them: what is meant, and the right spelling of it, without passwords."""
 
 import os
 import re
-from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 URL_FORM: Final = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-LAKE_FORM: Final = "a folder, s3://BUCKET or s3://BUCKET/PREFIX"
-_CREDENTIALS: Final = "USER:PASSWORD@"
 _SECRETS: Final = frozenset(
     {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret", "passfile", "user"}
 )
@@ -22,28 +19,10 @@ PARAMETERS: Final = _SECRETS | {
     *("ssl_min_protocol_version", "sslcertmode", "sslcompression", "sslcrl", "sslcrldir", "sslkey", "sslkeylogfile"),
     *("sslmode", "sslnegotiation", "sslrootcert", "sslsni", "target_session_attrs", "tcp_user_timeout"),
 }
-_SCHEMAS: Final = frozenset({"schema", "currentSchema", "search_path"})
-
-_POSTGRES: Final = re.compile(r"(jdbc:)?(postgres(?:ql)?)(?:\+\w+)?:/{0,2}", re.IGNORECASE)
-_OTHER_SCHEME: Final = re.compile(r"[A-Za-z][\w.+:-]*://")
-_CONNINFO: Final = re.compile(r"\s*[a-z_]+\s*=")
-_HOSTS: Final = re.compile(r"(?:(?:\[[^]]*\]|[^:\[\]@,]*)(?::[0-9]*)?(?:,|$))*")
-_BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_BRACED: Final = re.compile(r"\$\{([A-Za-z_]\w*)[^{}]*\}", re.ASCII)
-_VARIABLE: Final = re.compile(rf"{_BRACED.pattern}|\$[A-Za-z_]\w*", re.ASCII)
-
-_S3: Final = re.compile(r"s3://[^/]")
-_S3_SCHEME: Final = re.compile(r"s3[an]?:/*", re.IGNORECASE)
-_S3_ARN: Final = re.compile(r"arn:aws[\w-]*:s3:[^:]*:[^:]*:", re.IGNORECASE)
-_S3_VIRTUAL_HOST: Final = re.compile(
-    r"(?:https?://)?([^/]+?)\.s3(?:[.-][\w.-]+)?\.amazonaws\.com(?:\.cn)?(?:/|$)", re.I
-)
-_S3_PATH: Final = re.compile(r"(?:https?://)?s3(?:[.-][\w.-]+)?\.amazonaws\.com(?:\.cn)?/", re.IGNORECASE)
-_S3_CONSOLE: Final = re.compile(r"https?://[\w.-]*console\.aws\.amazon\.com/s3/buckets/([^/?]+)/?", re.IGNORECASE)
 
 
 class AddressError(ValueError):
-    """An address that is written in another way than we read it; `hint` tells the right spelling, without secrets."""
+    """An address in a spelling that is not accepted; `hint` has the right spelling, without secrets."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -51,16 +30,18 @@ class AddressError(ValueError):
 
 
 def s3_address(text: str) -> str | None:
-    """The s3:// address that the text means in a spelling of another tool; None where it means none, or is one."""
-    if _S3.match(text):
+    """The s3:// address for a text in a spelling of another tool; None if it means no S3 address, or already is one."""
+    if re.match(r"s3://[^/]", text):
         return None
-    if found := _S3_VIRTUAL_HOST.match(text):
-        rest = f"{found[1]}/{_path(text[found.end() :])}"
-    elif found := _S3_CONSOLE.match(text):
+    endpoint = r"s3(?:[.-][\w.-]+)?\.amazonaws\.com(?:\.cn)?"
+    console = r"https?://[\w.-]*console\.aws\.amazon\.com/s3/buckets/([^/?]+)/?"
+    if found := re.match(rf"(?:https?://)?([^/]+?)\.{endpoint}(?:/|$)", text, re.IGNORECASE):
+        rest = f"{found[1]}/{unquote(text[found.end() :].partition('?')[0])}"
+    elif found := re.match(console, text, re.IGNORECASE):
         rest = f"{found[1]}/{dict(parse_qsl(urlsplit(text).query)).get('prefix', '')}"
-    elif found := _S3_PATH.match(text):
-        rest = _path(text[found.end() :])
-    elif found := _S3_SCHEME.match(text) or _S3_ARN.match(text):
+    elif found := re.match(rf"(?:https?://)?{endpoint}/", text, re.IGNORECASE):
+        rest = unquote(text[found.end() :].partition("?")[0])
+    elif found := re.match(r"s3[an]?:/*|arn:aws[\w-]*:s3:[^:]*:[^:]*:", text, re.IGNORECASE):
         rest = text[found.end() :]
     else:
         return None
@@ -75,43 +56,44 @@ def check_lake(text: str) -> None:
         path = unquote(urlsplit(text).path) or "FOLDER"
         raise AddressError("a folder is a path, not a file: URL", f"write it as {path}")
     if "://" in text and not text.startswith("s3://"):
-        hint = f"write {LAKE_FORM}; the address of an S3 server of your own goes into AWS_ENDPOINT_URL"
+        forms = "a folder, s3://BUCKET or s3://BUCKET/PREFIX"
+        hint = f"write {forms}; the address of an S3 server of your own goes into AWS_ENDPOINT_URL"
         raise AddressError("it is neither a folder nor an s3:// address", hint)
 
 
 def check_database_url(text: str, embedded: str) -> None:
     """Raise AddressError unless the text is a libpq URL or conninfo string, or the word for the embedded database."""
-    if text == embedded or (_CONNINFO.match(text) and not _OTHER_SCHEME.match(text)):
+    other = re.match(r"[A-Za-z][\w.+:-]*://", text)
+    if text == embedded or (re.match(r"\s*[a-z_]+\s*=", text) and not other):
         return
     if text.lower() == embedded:
         raise AddressError("the embedded database is spelled in lower case", f"write it as {embedded}")
-    found = _POSTGRES.match(text)
+    found = re.match(r"(jdbc:)?(postgres(?:ql)?)(?:\+\w+)?:/{0,2}", text, re.IGNORECASE)
     if not found:
-        other = _OTHER_SCHEME.match(text)
-        what = f"only PostgreSQL is supported, not {other[0]}" if other else "it is not a PostgreSQL URL"
-        raise AddressError(what, f"write it as {URL_FORM}, or {embedded}")
-    rest = text[found.end() :]
+        problem = f"only PostgreSQL is supported, not {other[0]}" if other else "it is not a PostgreSQL URL"
+        raise AddressError(problem, f"write it as {URL_FORM}, or {embedded}")
+    url = _PostgresUrl(text[found.end() :])
     if found[0] not in ("postgresql://", "postgres://"):
-        raise AddressError("the URL must begin with postgresql://", f"write it as {_spelling(rest)}")
-    _check_credentials(rest)
-    _check_parameters(rest)
+        raise AddressError("the URL must begin with postgresql://", f"write it as {url.spelling()}")
+    url.check()
 
 
 def check_variables(text: str, *, is_secret: bool, is_path: bool) -> None:
-    """Raise AddressError where the text has a variable in it, which a shell would have replaced.
+    """Raise AddressError if the text contains a variable, as a shell would replace.
 
-    `$NAME` without braces is one in a path alone: elsewhere it may be part of a password.
+    `$NAME` without braces is one only in a path: elsewhere it may be part of a password.
     """
-    variable = _VARIABLE if is_path else _BRACED
+    braced = r"\$\{([A-Za-z_]\w*)[^{}]*\}"
+    variable = re.compile(rf"{braced}|\$[A-Za-z_]\w*" if is_path else braced, re.ASCII)
     if found := variable.search(text):
-        name = f"${{{found[1]}}}" if found[1] else found[0]  # what stands for an unset one may be secret
-        whole = text if is_secret else os.path.expandvars(text)
-        hint = f"write the value in place of {name}" if variable.search(whole) else f"write it as {whole}"
+        name = f"${{{found[1]}}}" if found[1] else found[0]  # the default in ${NAME:-default} may be secret
+        expanded = text if is_secret else os.path.expandvars(text)
+        hint = f"write the value in place of {name}" if variable.search(expanded) else f"write it as {expanded}"
         raise AddressError(f"variables such as {name} are not expanded in settings", hint)
 
 
 def check_ends(text: str, *, is_secret: bool) -> None:
-    """Raise AddressError where there are quotes or white space around the text, which is shown if it is no secret."""
+    """Raise AddressError if there are quotes or white space around the text; a secret is not shown in the hint."""
     bare = text.strip()
     quote = bare[:1]
     is_quoted = len(bare) > 1 and quote in ("'", '"') and bare.endswith(quote)
@@ -121,54 +103,45 @@ def check_ends(text: str, *, is_secret: bool) -> None:
         raise AddressError(f"it has {what} around it", hint)
 
 
-def _path(text: str) -> str:
-    return unquote(text.partition("?")[0])
+class _PostgresUrl:
+    """A URL after its scheme, as libpq divides it: user and password, hosts and database, and parameters."""
 
+    _SCHEMAS: Final = frozenset({"schema", "currentSchema", "search_path"})
 
-def _parts(rest: str) -> tuple[str, str, list[tuple[str, str]]]:
-    """User and password, place, and parameters of a URL after its scheme, as libpq finds them."""
-    before_slash = rest.partition("/")[0]
-    user, at, tail = rest.partition("@") if "@" in before_slash else ("", "", rest)
-    place, _, query = tail.partition("?")
-    return user + at, place, parse_qsl(query, keep_blank_values=True)
+    def __init__(self, rest: str) -> None:
+        self._rest = rest
+        user, at, tail = rest.partition("@") if "@" in rest.partition("/")[0] else ("", "", rest)
+        self._user = user + at
+        self._place, _, query = tail.partition("?")
+        self._parameters = parse_qsl(query, keep_blank_values=True)
+        unknown = "".join(name + value for name, value in self._parameters if name not in PARAMETERS | self._SCHEMAS)
+        # An @ this late means that libpq takes a part of the password for something else.
+        self._has_late_at = "@" in self._place or "@" in unknown
 
+    def check(self) -> None:
+        """Raise AddressError if libpq would misread the URL, or refuse a parameter."""
+        if any(character.isspace() for character in self._rest):
+            raise AddressError("the URL contains white space", self._encode("a space", "%20"))
+        if self._has_late_at:
+            name, code = ("an @", "%40") if self._user else ("a /", "%2F")
+            raise AddressError(f"the user or the password contains {name}", self._encode(name, code))
+        hosts = r"(?:(?:\[[^]]*\]|[^:\[\]@,]*)(?::[0-9]*)?(?:,|$))*"
+        if not re.fullmatch(hosts, self._place.partition("/")[0]):
+            raise AddressError("the port is not a number", f"write it as {URL_FORM}")
+        if re.search(r"%(?![0-9A-Fa-f]{2})", self._rest):
+            raise AddressError("it contains a % without two hexadecimal digits after it", self._encode("a %", "%25"))
+        if unknown := [name for name, _ in self._parameters if name not in PARAMETERS]:
+            message = f"PostgreSQL URLs have no parameter {', '.join(unknown)}"
+            raise AddressError(message, f"write it as {self.spelling()}")
 
-def _is_cut(place: str, pairs: Sequence[tuple[str, str]]) -> bool:
-    """Whether an @ comes so late that libpq has taken a part of the password for something else."""
-    foreign = "".join(name + value for name, value in pairs if name not in PARAMETERS | _SCHEMAS)
-    return "@" in place or "@" in foreign
+    def spelling(self) -> str:
+        """The right URL, without the user's name and all that is secret."""
+        right = _PostgresUrl(f"USER@{self._rest.rpartition('@')[2]}") if self._has_late_at else self
+        kept = "&".join(f"{name}={value}" for name, value in right._parameters if name in PARAMETERS - _SECRETS)
+        has_user = bool(right._user) or any(name in _SECRETS for name, _ in right._parameters)
+        url = f"postgresql://{'USER:PASSWORD@' if has_user else ''}{right._place}{f'?{kept}' if kept else ''}"
+        schemas = [value for name, value in right._parameters if name in self._SCHEMAS]
+        return url + (f", and SHOPEASE_SOURCE_SCHEMA={schemas[0]}" if schemas else "")
 
-
-def _check_credentials(rest: str) -> None:
-    user, place, pairs = _parts(rest)
-    if any(sign.isspace() for sign in rest):
-        raise AddressError("the URL contains white space", _encode("a blank", "%20", rest))
-    if _is_cut(place, pairs):
-        name, code = ("an @", "%40") if user else ("a /", "%2F")
-        raise AddressError(f"the user or the password contains {name}", _encode(name, code, rest))
-    if not _HOSTS.fullmatch(place.partition("/")[0]):
-        raise AddressError("the port is not a number", f"write it as {URL_FORM}")
-    if _BAD_PERCENT.search(rest):
-        raise AddressError("it contains a % without two hexadecimal digits after it", _encode("a %", "%25", rest))
-
-
-def _check_parameters(rest: str) -> None:
-    unknown = [name for name, _ in _parts(rest)[2] if name not in PARAMETERS]
-    if unknown:
-        raise AddressError(f"PostgreSQL URLs have no parameter {', '.join(unknown)}", f"write it as {_spelling(rest)}")
-
-
-def _encode(sign: str, code: str, rest: str) -> str:
-    return f"write {sign} in the user or the password as {code}: {_spelling(rest)}"
-
-
-def _spelling(rest: str) -> str:
-    """The URL as libpq reads it, from what comes after the scheme: without the user's name and all that is secret."""
-    user, place, pairs = _parts(rest)
-    if _is_cut(place, pairs):
-        user, place, pairs = _parts(f"USER@{rest.rpartition('@')[2]}")
-    kept = "&".join(f"{name}={value}" for name, value in pairs if name in PARAMETERS - _SECRETS)
-    has_user = bool(user) or any(name in _SECRETS for name, _ in pairs)
-    url = f"postgresql://{_CREDENTIALS if has_user else ''}{place}{f'?{kept}' if kept else ''}"
-    schemas = [value for name, value in pairs if name in _SCHEMAS]
-    return url + (f", and SHOPEASE_SOURCE_SCHEMA={schemas[0]}" if schemas else "")
+    def _encode(self, character: str, code: str) -> str:
+        return f"write {character} in the user or the password as {code}: {self.spelling()}"

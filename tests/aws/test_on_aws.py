@@ -213,7 +213,7 @@ def test_a_table_that_does_not_read_its_file_is_an_error(sales: str, tmp_path: P
     client, key = account.client("s3"), "bronze/stores/stores.csv"
     size = client.head_object(Bucket=name, Key=key)["ContentLength"]
     client.put_object(Bucket=name, Key=key, Body=b"s" * (size - 1) + b"\n")
-    shop.run("crawl").failed(1, "answers no row, though its file has 5")
+    shop.run("crawl").failed(1, "has no rows, but its file has 5")
 
 
 def test_without_the_query_extra_only_query_fails(sales: str, tmp_path: Path, account: Account) -> None:

@@ -172,7 +172,7 @@ def test_s3_refuses_an_object_of_another_size(proxy: Proxy, store: S3Store, dire
     upload = store.upload(KEY)
     upload.write(b"abc")
     upload.complete()
-    upload._sink._bytes += 1  # type: ignore[attr-defined]
+    upload._writer._bytes += 1  # type: ignore[attr-defined]
     with pytest.raises(UnreachableError, match="AWS refuses"):
         upload.publish()
     upload.discard()

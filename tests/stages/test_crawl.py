@@ -1,4 +1,4 @@
-"""A crawl catalogues what is there, says what is not, and leaves the former catalog alone when it fails."""
+"""A crawl catalogues what exists, names what is missing, and keeps the old catalog when it fails."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def lake(tmp_path: Path) -> Path:
     return make_lake(tmp_path / "lake")
 
 
-def test_everything_in_the_lake_is_catalogued_and_the_rest_told(lake: Path, tmp_path: Path) -> None:
+def test_everything_in_the_lake_is_catalogued_and_missing_files_are_named(lake: Path, tmp_path: Path) -> None:
     result = catalogue(lake, tmp_path / "catalog.json")
     assert CatalogEntry("bronze_transactions", "table", 16, 100) in result.catalogued
     assert CatalogEntry("transactions", "view", 16, 100) in result.catalogued
@@ -28,7 +28,7 @@ def test_everything_in_the_lake_is_catalogued_and_the_rest_told(lake: Path, tmp_
     assert "shopease clean" in result.skipped["quarantine_products"]
 
 
-def test_recorded_rows_are_taken_where_the_size_is_the_recorded_one(lake: Path, tmp_path: Path) -> None:
+def test_recorded_rows_are_used_if_the_size_is_the_recorded_one(lake: Path, tmp_path: Path) -> None:
     size = (lake / CUSTOMERS.silver_key).stat().st_size
     recorded = {
         CUSTOMERS.silver_key: Recorded(size, 4321, 0, "run"),
@@ -97,7 +97,7 @@ def test_the_catalog_holds_what_was_found(lake: Path, tmp_path: Path) -> None:
     assert {column.type for column in stores.columns} == {"string"}
 
 
-def test_a_file_that_is_none_of_ours_is_told(lake: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_file_is_warned_of(lake: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (lake / "bronze" / "stores" / "old.csv").write_text("x\n")
     (lake / "bronze" / "stores" / "_note").write_text("x\n")
     catalogue(lake, tmp_path / "catalog.json")

@@ -1,4 +1,4 @@
-"""From a real PostgreSQL to bronze: every row and column, all of one moment; what does not fit is refused."""
+"""From a real PostgreSQL to bronze: every row and column, from one snapshot; an unsuitable source is refused."""
 
 import re
 import stat
@@ -31,8 +31,8 @@ def test_one_table_alone_leaves_the_others(own_sales: str, tmp_path: Path) -> No
     before = hashes(tmp_path / "lake")
     execute(own_sales, *(f"DELETE FROM {table.source}" for table in TABLES))
     chosen = ("--table", "customers", "--table", "sale_transactions", "--allow-shrink", "--json")
-    told = Shop(tmp_path, own_sales).run("extract", *chosen)
-    assert [item["name"] for item in told.done().document["stages"][0]["datasets"]] == ["customers", "transactions"]
+    ended = Shop(tmp_path, own_sales).run("extract", *chosen)
+    assert [item["name"] for item in ended.done().document["stages"][0]["datasets"]] == ["customers", "transactions"]
     after = hashes(tmp_path / "lake")
     assert {key for key in before if before[key] != after[key]} == {CUSTOMERS.bronze_key, TRANSACTIONS.bronze_key}
 
@@ -52,7 +52,7 @@ def test_one_table_alone_leaves_the_others(own_sales: str, tmp_path: Path) -> No
     ],
     ids=["missing table", "missing column", "unreadable", "row-level security"],
 )
-def test_a_source_that_does_not_fit_is_refused_before_anything_is_written(
+def test_an_unsuitable_source_is_refused_before_anything_is_written(
     bare: str, tmp_path: Path, change: str, code: int, words: tuple[str, ...]
 ) -> None:
     execute(bare, change)
@@ -90,7 +90,7 @@ def test_every_kind_of_table_arrives_with_all_rows_and_columns(bare: str, tmp_pa
     assert tables["sales_managers"].columns == ["manager_id", "manager_name"]
 
 
-def test_all_tables_are_of_one_moment(bare: str, tmp_path: Path) -> None:
+def test_all_tables_are_from_one_snapshot(bare: str, tmp_path: Path) -> None:
     stopped = threading.Event()
 
     def sell() -> None:
@@ -130,7 +130,7 @@ ROWS: Final = st.lists(st.tuples(ANY_TEXT, ANY_TEXT, ANY_TEXT), min_size=1, max_
 
 @pytest.fixture(scope="module")
 def text_table(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A database whose stores hold nothing but text, and a folder for its lake."""
+    """A database whose stores have only text columns, and a folder for its lake."""
     with database(database_url) as url:
         execute(url, "CREATE TABLE stores (store_name text, store_id text, last text)")
         yield url, tmp_path_factory.mktemp("text")

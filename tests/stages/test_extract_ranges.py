@@ -1,4 +1,4 @@
-"""Tables read in ranges over several connections: bronze is what one connection gives, or nothing."""
+"""Tables read in ranges over several connections give the same bronze as with one, or none."""
 
 import itertools
 import threading
@@ -41,7 +41,7 @@ RAGGED: Final = (
 
 
 def locked(url: str) -> AbstractContextManager[Snapshot]:
-    """A moment of all tables, as an extract takes it."""
+    """A snapshot with locks on all tables, as an extract takes it."""
     return snapshot(url, "UTC", "public", lock=[table.source for table in TABLES])
 
 
@@ -71,12 +71,10 @@ def ragged(bare: str) -> str:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(connections=st.sampled_from([1, 2, 5]), blocks=st.sampled_from([1, 2, 3, 7, 31, 1000]))
-def test_bronze_has_the_same_bytes_whatever_the_ranges(
-    ragged: str, tmp_path: Path, connections: int, blocks: int
-) -> None:
-    (told,) = copied(ragged, tmp_path, connections, blocks * BLOCK)
+def test_bronze_has_the_same_bytes_with_any_ranges(ragged: str, tmp_path: Path, connections: int, blocks: int) -> None:
+    (result,) = copied(ragged, tmp_path, connections, blocks * BLOCK)
     assert (tmp_path / "lake" / STORES.bronze_key).read_bytes() == plain_copy(ragged)
-    assert told.rows_in == told.rows_out == count(ragged, "stores")
+    assert result.rows_in == result.rows_out == count(ragged, "stores")
 
 
 def test_every_table_of_a_source_has_the_same_bytes_in_ranges(sales: str, tmp_path: Path) -> None:
@@ -89,11 +87,11 @@ def test_every_table_of_a_source_has_the_same_bytes_in_ranges(sales: str, tmp_pa
 
 
 @pytest.mark.parametrize("emptied", ["DELETE FROM stores", "TRUNCATE stores"])
-def test_of_a_table_without_rows_the_header_comes(ragged: str, tmp_path: Path, emptied: str) -> None:
+def test_a_table_without_rows_has_its_header(ragged: str, tmp_path: Path, emptied: str) -> None:
     execute(ragged, emptied)
-    (told,) = copied(ragged, tmp_path, 3, BLOCK)
+    (result,) = copied(ragged, tmp_path, 3, BLOCK)
     assert (tmp_path / "lake" / STORES.bronze_key).read_bytes() == b"store_id,store_name,note\n"
-    assert told.rows_in == told.rows_out == 0
+    assert result.rows_in == result.rows_out == 0
 
 
 def test_ranges_cover_every_block_once(ragged: str) -> None:
@@ -115,14 +113,14 @@ def test_ranges_cover_every_block_once(ragged: str) -> None:
     ],
     ids=["child table", "generated column", "view"],
 )
-def test_what_is_no_plain_table_is_read_as_a_whole(ragged: str, change: str) -> None:
+def test_a_table_that_is_not_plain_is_read_in_one_range(ragged: str, change: str) -> None:
     execute(ragged, change)
     with snapshot(ragged, "UTC", "public") as moment:
         assert moment.tables(["stores"])["stores"].ranges(BLOCK) == (None,)
 
 
-def test_all_ranges_are_of_one_moment(ragged: str, tmp_path: Path) -> None:
-    """Rows are moved from block to block, and units from row to row; no moment has more or fewer of either."""
+def test_all_ranges_are_from_one_snapshot(ragged: str, tmp_path: Path) -> None:
+    """Rows are moved from block to block, and units from row to row; no snapshot has more or fewer of either."""
     execute(ragged, "DELETE FROM stores", "INSERT INTO stores SELECT n, '100', NULL FROM generate_series(1, 3000) n")
     stopped, traded = threading.Event(), threading.Event()
 
@@ -155,7 +153,7 @@ def test_all_ranges_are_of_one_moment(ragged: str, tmp_path: Path) -> None:
 
 
 class Killer(Silent):
-    """Ends the server's process that reads the third range, once its first bytes have come."""
+    """Ends the server's process that reads the third range, after its first bytes."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -188,7 +186,7 @@ def test_a_connection_that_dies_within_a_range_leaves_nothing(ragged: str, tmp_p
 
 @contextmanager
 def waiting_to_change(url: str) -> Iterator[None]:
-    """Somebody waits for a table to be his alone."""
+    """Another session waits for an exclusive lock on a table."""
     with psycopg.connect(url) as connection:
         waiter = threading.Thread(target=connection.execute, args=["LOCK TABLE stores IN ACCESS EXCLUSIVE MODE"])
         waiter.start()
@@ -197,7 +195,7 @@ def waiting_to_change(url: str) -> Iterator[None]:
         waiter.join(30)
 
 
-def test_who_waits_for_a_table_ends_the_extract_and_is_not_waited_for(ragged: str) -> None:
+def test_a_session_that_waits_for_a_table_ends_the_extract(ragged: str) -> None:
     with waiting_ranges(ragged) as (first, second):
         assert b"".join(first).startswith(b"store_id,")
         with waiting_to_change(ragged):
@@ -208,7 +206,7 @@ def test_who_waits_for_a_table_ends_the_extract_and_is_not_waited_for(ragged: st
 
 @contextmanager
 def waiting_ranges(url: str) -> Iterator[tuple[CopyOut, CopyOut]]:
-    """Two ranges of a table, to be read over a connection each."""
+    """Two ranges of a table, each on its own connection."""
     with snapshot(url, "UTC", "public") as moment, moment.worker() as one, moment.worker() as other:
         table = moment.tables(["stores"])["stores"]
         ranges = table.ranges(BLOCK)
@@ -223,7 +221,7 @@ def test_a_connection_serves_one_range_after_the_other(ragged: str) -> None:
 
 
 class Finished(Silent):
-    """Which tables are done."""
+    """The tables that are done."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -233,7 +231,7 @@ class Finished(Silent):
 
 
 class Started(Silent):
-    """What comes of a table before its start, which takes a while."""
+    """What arrives of a table before its slow start."""
 
     def __init__(self) -> None:
         self.started: set[str] = set()
@@ -248,7 +246,7 @@ class Started(Silent):
             self.early.append(task)
 
 
-def test_no_range_comes_before_its_table_has_begun(ragged: str, tmp_path: Path) -> None:
+def test_no_range_is_written_before_its_table_has_begun(ragged: str, tmp_path: Path) -> None:
     started = Started()
     with locked(ragged) as moment:
         store = LocalStore(tmp_path / "lake")
@@ -256,7 +254,7 @@ def test_no_range_comes_before_its_table_has_begun(ragged: str, tmp_path: Path) 
     assert (started.started, started.early) == ({STORES.name}, [])
 
 
-def test_a_table_that_fails_does_not_keep_a_connection_from_the_others(ragged: str, tmp_path: Path) -> None:
+def test_a_failed_table_gives_its_connection_to_the_others(ragged: str, tmp_path: Path) -> None:
     execute(
         ragged,
         "DROP TABLE customers",

@@ -1,4 +1,4 @@
-"""SQL on the catalogued lake: what views and raw tables hold; wrong SQL and broken files are told clearly."""
+"""SQL on the catalogued lake: the contents of views and raw tables, and clear errors for wrong SQL and broken files."""
 
 import os
 import re
@@ -106,7 +106,7 @@ def test_line_breaks_that_look_like_rows_stay_in_their_field(tmp_path: Path) -> 
         ("SHOW FUNCTIONS", "this form is not available on a local lake: SHOW FUNCTIONS", "SHOW TABLES"),
     ],
 )
-def test_wrong_sql_is_told_in_one_line_with_its_place_and_what_there_is(
+def test_wrong_sql_is_one_line_with_its_position_and_the_alternatives(
     ask: Ask, sql: str, message: str, hint: str
 ) -> None:
     with pytest.raises(ShopeaseError) as raised:
@@ -130,7 +130,7 @@ def test_wrong_sql_is_told_in_one_line_with_its_place_and_what_there_is(
         ("DESC shopease_catalog.stores", list(zip(names_of(STORES), STORE_TYPES, strict=True))),
     ],
 )
-def test_show_and_describe_answer_without_a_word_of_the_parser(
+def test_show_and_describe_work_without_warnings_of_the_parser(
     ask: Ask, caplog: pytest.LogCaptureFixture, sql: str, rows: Answer
 ) -> None:
     assert ask(sql) == rows
@@ -148,13 +148,13 @@ def test_show_create_gives_what_the_catalog_has(ask: Ask) -> None:
         assert all(f"  `{column}` {kind}" in table for column, kind in ask(f"DESCRIBE {name}"))
 
 
-def test_a_plan_is_told_line_by_line(ask: Ask) -> None:
+def test_a_plan_is_printed_line_by_line(ask: Ask) -> None:
     lines = [line for (line,) in ask("EXPLAIN SELECT COUNT(*) FROM stores")]
     assert "count_star()" in "".join(lines)
     assert len(lines) > 3
 
 
-def test_a_broken_file_fails_only_the_queries_that_ask_for_it(tmp_path: Path) -> None:
+def test_a_broken_file_fails_only_the_queries_that_read_it(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake")
     catalogue(lake, tmp_path / "catalog.json")
     daily, products, customers = (lake / dataset.key for dataset in GOLD)
@@ -220,7 +220,7 @@ def test_a_column_named_like_a_table_is_not_one(lake: Path) -> None:
         ("lake/../answer.csv", None),
     ],
 )
-def test_a_result_is_not_written_where_it_would_do_harm(tmp_path: Path, output: str, reason: str | None) -> None:
+def test_a_result_is_not_written_over_the_lake_or_other_files(tmp_path: Path, output: str, reason: str | None) -> None:
     for folder in ("lake/gold/new", "home", "elsewhere"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "linked").symlink_to("lake/gold")

@@ -1,4 +1,4 @@
-"""Restoring real dumps of pg_dump into a real server, and into which servers; whole or not at all."""
+"""Real dumps of pg_dump restored into a real server, completely or not at all, and which servers are allowed."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from shopease_etl.stages.restore import restore
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "plain.sql.gz", "plain.sql.zst", "custom.gz"])
-def test_every_format_comes_back_whole(dumps: Path, dumped: str, empty_database: str, name: str) -> None:
+def test_every_format_is_restored_completely(dumps: Path, dumped: str, empty_database: str, name: str) -> None:
     result = restore(str(dumps / name), empty_database)
     formats = {".gz": "gzip", ".zst": "zstd", ".sql": "plain", ".dump": "custom", "": "directory", ".tar": "tar"}
     assert result.format == ("custom" if name == "custom.gz" else formats[Path(name).suffix])
@@ -26,7 +26,7 @@ def test_every_format_comes_back_whole(dumps: Path, dumped: str, empty_database:
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "simple.sql"])
-def test_clean_restores_over_what_is_there(dumps: Path, empty_database: str, name: str) -> None:
+def test_clean_restores_over_existing_objects(dumps: Path, empty_database: str, name: str) -> None:
     first = restore(str(dumps / name), empty_database)
     with psycopg.connect(empty_database) as connection:
         connection.execute("CREATE TABLE mine AS SELECT 1")
@@ -49,7 +49,7 @@ def test_parallel_jobs(dumps: Path, dumped: str, empty_database: str, name: str)
 
 
 @pytest.mark.parametrize("name", ["plain.sql", "plain.sql.gz", "archive.tar"])
-def test_jobs_are_refused_where_they_do_nothing(dumps: Path, empty_database: str, name: str) -> None:
+def test_jobs_are_refused_if_they_have_no_effect(dumps: Path, empty_database: str, name: str) -> None:
     with pytest.raises(ConfigurationError, match="--jobs has no effect"):
         restore(str(dumps / name), empty_database, jobs=2)
 
@@ -86,7 +86,7 @@ def test_other_machines_need_force(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "/nowhere"])
-def test_this_machine_needs_none(dumps: Path, host: str) -> None:
+def test_this_machine_needs_no_force(dumps: Path, host: str) -> None:
     with pytest.raises(UnreachableError, match="cannot connect"):
         restore(str(dumps / "plain.sql"), f"host={host} port=1 dbname=x")
 
@@ -96,7 +96,7 @@ def test_force_tries(dumps: Path) -> None:
         restore(str(dumps / "plain.sql"), "host=127.0.0.1,nowhere.invalid port=1 dbname=x", force=True)
 
 
-def test_database_url_that_is_none(dumps: Path) -> None:
+def test_invalid_database_url(dumps: Path) -> None:
     with pytest.raises(ConfigurationError, match="database URL"):
         restore(str(dumps / "plain.sql"), "postgresql://[")
 
@@ -126,7 +126,7 @@ def test_interrupted_restore_changes_nothing(tmp_path: Path, empty_database: str
 
 
 def activity(url: str) -> int:
-    """How many others are in the middle of a transaction in this database."""
+    """How many other sessions have an open transaction in this database."""
     query = """SELECT count(*) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"""
     with psycopg.connect(url) as connection:

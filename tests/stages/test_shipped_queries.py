@@ -192,7 +192,7 @@ EXPECTED: dict[str, Callable[[], Answer]] = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_shipped_queries_answer_as_polars_does(lake: Path, name: str) -> None:
+def test_shipped_queries_give_the_same_as_polars(lake: Path, name: str) -> None:
     assert answer(lake, shipped_query(name).sql) == EXPECTED[name]()
 
 
@@ -216,7 +216,7 @@ def test_shipped_queries_follow_another_database_name(lake: Path, tmp_path: Path
             assert result.reader.read_all().num_rows > 0
 
 
-def test_an_unknown_shipped_query_lists_those_there_are() -> None:
+def test_an_unknown_shipped_query_lists_the_existing_ones() -> None:
     with pytest.raises(ConfigurationError) as raised:
         shipped_query("revenue")
     assert raised.value.hint is not None
@@ -298,6 +298,6 @@ def test_one_row_for_a_name_in_any_case_and_one_for_all_that_is_unknown(
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_lists_of_the_best_name_the_query_that_has_them_all(name: str) -> None:
+def test_lists_of_the_best_refer_to_the_complete_query(name: str) -> None:
     (named,) = [other.name for other in shipped_queries() if other.name in shipped_query(name).description]
     assert named not in CONTRACT

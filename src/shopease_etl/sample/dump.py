@@ -1,4 +1,4 @@
-"""A dump in the plain format of pg_dump: what psql of PostgreSQL 15 and later restores in one transaction."""
+"""Writes a dump in the plain format of pg_dump, which psql of PostgreSQL 15 and later restores in one transaction."""
 
 from collections.abc import Iterable
 from typing import BinaryIO, Final
@@ -6,15 +6,9 @@ from typing import BinaryIO, Final
 import polars as pl
 
 from shopease_etl.contract.tables import BIGINT, MONEY, STRING, TABLES, TIMESTAMP, Table
+from shopease_etl.progress import Progress
+from shopease_etl.wording import counted
 
-END_OF_ROWS: Final = b"\\.\n\n\n"
-TRAILER: Final = b"--\n-- PostgreSQL database dump complete\n--\n\n"
-_TYPES: Final = {
-    BIGINT: "integer",
-    MONEY: "numeric(10,2)",
-    STRING: "text",
-    TIMESTAMP: "timestamp without time zone",
-}
 _HEADER: Final = """--
 -- PostgreSQL database dump
 --
@@ -39,47 +33,60 @@ SET default_tablespace = '';
 SET default_table_access_method = heap;
 
 """
-_ESCAPES: Final = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 
 
-def header(origin: str) -> bytes:
-    """The beginning of the dump: a line on where it comes from, the settings, and the empty tables."""
-    return (_HEADER.format(origin=origin) + "".join(_create(table) for table in TABLES)).encode()
+class DumpWriter:
+    """Writes a dump; `origin` is a line in it that says where it comes from."""
 
+    def __init__(self, sink: BinaryIO, origin: str) -> None:
+        self._sink = sink
+        sink.write(_HEADER.format(origin=origin).encode())
+        types = {BIGINT: "integer", MONEY: "numeric(10,2)", STRING: "text", TIMESTAMP: "timestamp without time zone"}
+        for table in TABLES:
+            columns = ",\n".join(f"    {column.name} {types[column.type]}" for column in table.columns)
+            self._write_title(f"Name: {table.source}; Type: TABLE")
+            sink.write(f"CREATE TABLE public.{table.source} (\n{columns}\n);\n\n\n".encode())
 
-def start_of_rows(table: Table) -> bytes:
-    """What stands before a table's rows."""
-    columns = ", ".join(column.name for column in table.columns)
-    return f"{_title(table, 'TABLE DATA')}COPY public.{table.source} ({columns}) FROM stdin;\n".encode()
+    def write_table(self, table: Table, batches: Iterable[pl.DataFrame], progress: Progress) -> int:
+        """Write the rows of one table, and count them."""
+        progress.start(table.source)
+        columns = ", ".join(column.name for column in table.columns)
+        self._write_title(f"Data for Name: {table.source}; Type: TABLE DATA")
+        self._sink.write(f"COPY public.{table.source} ({columns}) FROM stdin;\n".encode())
+        rows = 0
+        for batch in batches:
+            before = self._sink.tell()
+            self._write_rows(table, batch)
+            rows += len(batch)
+            progress.advance(table.source, size=self._sink.tell() - before, rows=len(batch))
+        self._sink.write(b"\\.\n\n\n")
+        progress.finish(table.source, counted(rows, "row"))
+        return rows
 
+    def finish(self) -> None:
+        """Write the end of the dump."""
+        self._sink.write(b"--\n-- PostgreSQL database dump complete\n--\n\n")
 
-def write_rows(sink: BinaryIO, table: Table, frame: pl.DataFrame) -> None:
-    """The frame's rows in COPY's text format, in the table's column order."""
-    frame.select(_escaped(column.name, frame.schema[column.name]) for column in table.columns).write_csv(
-        sink,
-        include_header=False,
-        separator="\t",
-        quote_style="never",
-        null_value="\\N",
-        float_precision=2,
-        datetime_format="%Y-%m-%d %H:%M:%S%.6f",
-    )
+    def _write_title(self, title: str) -> None:
+        self._sink.write(f"--\n-- {title}; Schema: public; Owner: -\n--\n\n".encode())
 
-
-def _create(table: Table) -> str:
-    columns = ",\n".join(f"    {column.name} {_TYPES[column.type]}" for column in table.columns)
-    return f"{_title(table, 'TABLE')}CREATE TABLE public.{table.source} (\n{columns}\n);\n\n\n"
-
-
-def _title(table: Table, kind: str) -> str:
-    place = "Data for Name" if kind == "TABLE DATA" else "Name"
-    return f"--\n-- {place}: {table.source}; Type: {kind}; Schema: public; Owner: -\n--\n\n"
+    def _write_rows(self, table: Table, frame: pl.DataFrame) -> None:
+        """Write rows in COPY's text format, in the table's column order."""
+        frame.select(_escaped(column.name, frame.schema[column.name]) for column in table.columns).write_csv(
+            self._sink,
+            include_header=False,
+            separator="\t",
+            quote_style="never",
+            null_value="\\N",
+            float_precision=2,
+            datetime_format="%Y-%m-%d %H:%M:%S%.6f",
+        )
 
 
 def _escaped(name: str, dtype: pl.DataType) -> pl.Expr:
     """A text column with COPY's escapes; other columns as they are."""
     value = pl.col(name)
-    escapes: Iterable[tuple[str, str]] = _ESCAPES if dtype == pl.String else ()
-    for plain, escaped in escapes:
-        value = value.str.replace_all(plain, escaped, literal=True)
+    if dtype == pl.String:
+        for plain, escaped in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+            value = value.str.replace_all(plain, escaped, literal=True)
     return value

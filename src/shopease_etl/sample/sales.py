@@ -2,154 +2,125 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import polars as pl
 
 from shopease_etl.sample.dirt import ROW
-from shopease_etl.sample.draws import Draws, choose, deal, deck
+from shopease_etl.sample.draws import Draws, choose_by_share, choose_by_weight
 from shopease_etl.sample.seasons import DAY, HOUR, Month, months
-from shopease_etl.sample.vocabulary import (
-    CATEGORIES,
-    CHANNELS,
-    FIRST_CUSTOMER_ID,
-    FIRST_PRODUCT_ID,
-    FIRST_SALE_ID,
-    FIRST_STORE_ID,
-    PAYMENT_METHODS,
-    SHOPS,
-)
-
-_BATCH: Final = 150_000
-_OPENS: Final = 9
-_CLOSES: Final = 21
-_CHRISTMAS: Final = 25
-_AT_NIGHT: Final = deck(0, 58, 42, 0)
-_BY_YEAR: Final = {2021: deck(56, 30, 9, 5), 2022: deck(53, 31, 12, 4), 2023: deck(50, 31, 16, 3)}
-_SINCE: Final = deck(47, 31, 20, 2)
-_PAYMENTS: Final = (
-    deck(43, 27, 15, 0, 6, 9),
-    deck(50, 18, 0, 27, 5, 0),
-    deck(38, 14, 0, 21, 4, 23),
-    deck(72, 22, 0, 0, 6, 0),
-)
-_QUANTITIES: Final = (deck(46, 27, 13, 8, 6), deck(70, 19, 7, 3, 1), deck(93, 6, 1))
-_MIDDLING: Final = 1_500
-_DEAR: Final = 10_000
-"""Where the price bands begin, in cents."""
-_USUAL_DISCOUNT: Final = deck(80, 5, 7, 2, 4, 1, 1)
-_SALE_DISCOUNT: Final = deck(58, 6, 12, 6, 11, 3, 4)
-_SALE_MONTHS: Final = (1, 7, 11, 12)
-_STORES: Final = deck(*(shop.share for shop in SHOPS))
-_FAITHFUL: Final = 0.8
+from shopease_etl.sample.vocabulary import CATEGORIES, FIRST_ID, STORES, WORDS
 
 
 @dataclass(frozen=True)
-class Part:
-    """A batch of sales: `count` of the `of` sales of a month, from the month's `first` on; `row` numbers the first."""
+class Batch:
+    """`count` of the `total` sales of a month, from its number `first` on; `row` is the first's number in the table."""
 
     month: Month
     first: int
     count: int
-    of: int
+    total: int
     row: int
 
 
 def sales(total: int, seed: int, people: pl.DataFrame, goods: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The clean sale_transactions table in batches, with column `row`."""
-    for part in _parts(total, seed):
-        yield _sold(part, Draws(seed, "sales", part.row), people, goods)
-
-
-def _parts(total: int, seed: int) -> Iterator[Part]:
-    """The months in batches, each month with its share of the total."""
+    """The clean sale_transactions table in batches, with column `row`; each month has its share of the total."""
     year = list(months(seed))
     weight = sum(month.weight for month in year)
-    reach = row = 0
+    weights_so_far = row = 0
     for month in year:
-        reach += month.weight
-        of = total * reach // weight - row
-        for first in range(0, of, _BATCH):
-            yield Part(month, first, min(_BATCH, of - first), of, row + first)
-        row += of
+        weights_so_far += month.weight
+        in_month = total * weights_so_far // weight - row
+        for first in range(0, in_month, 150_000):
+            batch = Batch(month, first, min(150_000, in_month - first), in_month, row + first)
+            yield _rows(batch, Draws(seed, "sales", batch.row), people, goods)
+        row += in_month
 
 
-def _sold(part: Part, draws: Draws, people: pl.DataFrame, goods: pl.DataFrame) -> pl.DataFrame:
-    """One batch of the table."""
-    count, month = part.count, part.month
-    moments = month.moments(part.first, count, part.of, draws)
+def _rows(batch: Batch, draws: Draws, people: pl.DataFrame, goods: pl.DataFrame) -> pl.DataFrame:
+    """The batch's rows of the table."""
+    count, month = batch.count, batch.month
+    moments = month.moments(batch.first, count, batch.total, draws)
     buyers = _buyers(month, moments, draws, people)
-    things = choose(draws.uniform(count), _appeal(month, goods))
-    channels = deal(draws.uniform(count), _AT_NIGHT, _BY_YEAR.get(month.year, _SINCE), of=_open(month, moments))
-    cents = goods["cents"].gather(things)
-    row = pl.int_range(part.row, part.row + count, eager=True, dtype=pl.Int64)
+    bought = choose_by_weight(draws.uniform(count), _product_weights(month, goods))
+    channels = _channels(month, moments, draws.uniform(count))
+    cents = goods["cents"].gather(bought)
+    row = pl.int_range(batch.row, batch.row + count, eager=True, dtype=pl.Int64)
     return pl.DataFrame(
         {
             ROW: row,
-            "transaction_id": row + FIRST_SALE_ID,
-            "store_id": _stores(draws.uniform(count), people["home"].gather(buyers)) + FIRST_STORE_ID,
-            "customer_id": people[ROW].gather(buyers) + FIRST_CUSTOMER_ID,
-            "product_id": goods[ROW].gather(things) + FIRST_PRODUCT_ID,
-            "quantity": deal(draws.uniform(count), *_QUANTITIES, of=_price_band(cents)) + 1,
-            "unit_price": _discounted(cents, month, draws.uniform(count)),
-            "payment_method": _named(PAYMENT_METHODS, deal(draws.uniform(count), *_PAYMENTS, of=channels)),
-            "sales_channel": _named(CHANNELS, channels),
+            "transaction_id": row + FIRST_ID["sales"],
+            "store_id": _stores(draws.uniform(count), people["home"].gather(buyers)) + FIRST_ID["stores"],
+            "customer_id": people[ROW].gather(buyers) + FIRST_ID["customers"],
+            "product_id": goods[ROW].gather(bought) + FIRST_ID["products"],
+            "quantity": _quantities(cents, draws.uniform(count)),
+            "unit_price": _unit_prices(cents, month, draws.uniform(count)),
+            "payment_method": _payment_methods(channels, draws.uniform(count)),
+            "sales_channel": pl.Series(WORDS["channel"]).gather(channels),
             "created_at": moments.cast(pl.Datetime("us")),
-            "updated_at": _settled(moments, draws).cast(pl.Datetime("us")),
+            "updated_at": _last_updates(moments, draws).cast(pl.Datetime("us")),
         }
     )
 
 
 def _buyers(month: Month, moments: pl.Series, draws: Draws, people: pl.DataFrame) -> pl.Series:
-    """A customer for each sale, by weight among those who are there; nobody buys before joining."""
+    """A customer for each sale, by weight among the month's customers; no customer buys before joining."""
     joined = people["joined"]
     weights = people["weight"] * ((joined < month.end) & (people["left"] > month.start)).cast(pl.Int64)
     known = weights * (joined <= month.start).cast(pl.Int64)
-    chosen = choose(draws.uniform(len(moments)), weights)
-    instead = choose(draws.uniform(len(moments)), known)
+    chosen = choose_by_weight(draws.uniform(len(moments)), weights)
+    instead = choose_by_weight(draws.uniform(len(moments)), known)
     return chosen.zip_with(joined.gather(chosen) <= moments, instead)
 
 
-def _appeal(month: Month, goods: pl.DataFrame) -> pl.Series:
-    """The weight of each product in a month: its own, by its category's season, and none before its launch."""
-    season = pl.Series([category.seasons[month.month - 1] for category in CATEGORIES], dtype=pl.Int64)
+def _product_weights(month: Month, goods: pl.DataFrame) -> pl.Series:
+    """The weight of each product in a month: its own times its category's in that month, and 0 before its launch."""
+    season = pl.Series([category.months[month.month - 1] for category in CATEGORIES], dtype=pl.Int64)
     launched = (goods["launched"] <= month.start).cast(pl.Int64)
     return goods["weight"] * season.gather(goods["category"]) * launched
 
 
-def _open(month: Month, moments: pl.Series) -> pl.Series:
-    """1 where the stores are open at the moment, else 0."""
+def _channels(month: Month, moments: pl.Series, uniform: pl.Series) -> pl.Series:
+    """The channel of each sale by number; none is in a store that is closed."""
     hour = moments % DAY // HOUR
-    is_open = (hour >= _OPENS) & (hour < _CLOSES)
+    is_open = (hour >= 9) & (hour < 21)
     if month.month == 12:
-        is_open &= (moments - month.start) // DAY + 1 != _CHRISTMAS
-    return is_open.cast(pl.Int64)
+        is_open &= (moments - month.start) // DAY + 1 != 25
+    by_year = {2021: (56, 30, 9, 5), 2022: (53, 31, 12, 4), 2023: (50, 31, 16, 3)}
+    open_shares = by_year.get(month.year, (47, 31, 20, 2))
+    return choose_by_share(uniform, (0, 58, 42, 0), open_shares, group=is_open.cast(pl.Int64))
 
 
 def _stores(uniform: pl.Series, homes: pl.Series) -> pl.Series:
-    """Mostly the customer's own store, else any."""
-    elsewhere = deal(((uniform - _FAITHFUL) / (1 - _FAITHFUL)).clip(0, 0.999), _STORES)
-    return homes.zip_with(uniform < _FAITHFUL, elsewhere)
+    """In four of five cases the customer's own store, else any."""
+    loyal = 0.8
+    shares = [store.share for store in STORES]
+    elsewhere = choose_by_share(((uniform - loyal) / (1 - loyal)).clip(0, 0.999), shares)
+    return homes.zip_with(uniform < loyal, elsewhere)
 
 
-def _price_band(cents: pl.Series) -> pl.Series:
-    """0 for cheap things, of which people take several, to 2 for dear ones."""
-    return (cents >= _MIDDLING).cast(pl.Int64) + (cents >= _DEAR).cast(pl.Int64)
+def _quantities(cents: pl.Series, uniform: pl.Series) -> pl.Series:
+    """How many are bought: more of what is cheap."""
+    band = (cents >= 1_500).cast(pl.Int64) + (cents >= 10_000).cast(pl.Int64)
+    return choose_by_share(uniform, (46, 27, 13, 8, 6), (70, 19, 7, 3, 1), (93, 6, 1), group=band) + 1
 
 
-def _discounted(cents: pl.Series, month: Month, uniform: pl.Series) -> pl.Series:
-    """The price in dollars, now and then some multiple of five percent lower."""
-    cards = _SALE_DISCOUNT if month.month in _SALE_MONTHS else _USUAL_DISCOUNT
-    return (cents * (100 - deal(uniform, cards) * 5) + 50) // 100 / 100
+def _unit_prices(cents: pl.Series, month: Month, uniform: pl.Series) -> pl.Series:
+    """The price in dollars, sometimes lower by a multiple of five percent."""
+    is_sale = month.month in (1, 7, 11, 12)
+    shares = (58, 6, 12, 6, 11, 3, 4) if is_sale else (80, 5, 7, 2, 4, 1, 1)
+    return (cents * (100 - choose_by_share(uniform, shares) * 5) + 50) // 100 / 100
 
 
-def _settled(moments: pl.Series, draws: Draws) -> pl.Series:
-    """When a sale was last touched: mostly within two minutes, some days later."""
+def _payment_methods(channels: pl.Series, uniform: pl.Series) -> pl.Series:
+    in_store, online = (43, 27, 15, 0, 6, 9), (50, 18, 0, 27, 5, 0)
+    mobile_app, phone = (38, 14, 0, 21, 4, 23), (72, 22, 0, 0, 6, 0)
+    numbers = choose_by_share(uniform, in_store, online, mobile_app, phone, group=channels)
+    return pl.Series(WORDS["payment_method"]).gather(numbers)
+
+
+def _last_updates(moments: pl.Series, draws: Draws) -> pl.Series:
+    """When a sale was last changed: mostly within two minutes, sometimes days later."""
     count = len(moments)
     seconds = (draws.uniform(count) * 120_000_000).cast(pl.Int64) + 1_000_000
     days = (draws.uniform(count) * 20 * DAY).cast(pl.Int64)
     return moments + seconds + days * (draws.uniform(count) < 0.07).cast(pl.Int64)
-
-
-def _named(names: tuple[str, ...], numbers: pl.Series) -> pl.Series:
-    return pl.Series(names).gather(numbers)

@@ -1,4 +1,4 @@
-"""The source database: its URL, one moment of it, and work on that moment tried again."""
+"""The source database: its URL, snapshots of it, and retries of work on a snapshot."""
 
 import logging
 import random
@@ -27,8 +27,8 @@ class Source:
     """The source database, and how it is read.
 
     `url` is None for the embedded one, whose files are in `home`. `zone` is the business time zone. An extract is tried
-    `attempts` times, and waits up to `wait` seconds for a server that takes no connections; it uses as many
-    `connections`, None for as many as this machine has cores for.
+    `attempts` times, and waits up to `wait` seconds for a server that takes no connections. It uses this many
+    `connections`; None means as many as the machine's cores allow.
     """
 
     url: str | None
@@ -42,11 +42,11 @@ class Source:
 
 
 def attempted(source: Source, names: Sequence[str], work: Callable[[Snapshot], T]) -> T:
-    """Do the work on one moment of the source in which the named tables are locked, and when the source fails in a way
-    that passes, on a new moment from the start.
+    """Do the work on a snapshot of the source with locks on the named tables; after a temporary failure of the source,
+    start again on a new snapshot.
 
     Raises:
-        SourceFaultError: it failed as often as it may be tried, or took no connections for as long as it is waited for.
+        SourceFaultError: all attempts failed, or the source took no connections during the wait.
     """
     attempt, pause, until = 1, FIRST_PAUSE, None
     while True:
@@ -56,7 +56,9 @@ def attempted(source: Source, names: Sequence[str], work: Callable[[Snapshot], T
         except SourceDownError as error:
             until = until or time.monotonic() + source.wait
             if (left := until - time.monotonic()) <= 0:
-                raise _down(error, source.wait) from error
+                hint = error.hint or "start that server, or correct SHOPEASE_DATABASE_URL"
+                hint = f"{hint}; waited {source.wait:g} s (SHOPEASE_SOURCE_WAIT)"
+                raise SourceDownError(str(error), hint=hint) from error
             seconds = min(_varied(pause), left, LONGEST_PAUSE_WHILE_DOWN)
             text = "the source takes no connections: %s; trying again in %.1f s (for %.0f s more)"
             log.warning(text, error, seconds, left)
@@ -71,16 +73,11 @@ def attempted(source: Source, names: Sequence[str], work: Callable[[Snapshot], T
 
 
 def _varied(seconds: float) -> float:
-    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - so that many runs do not come back together
-
-
-def _down(error: SourceDownError, waited: float) -> SourceDownError:
-    hint = error.hint or "start that server, or correct SHOPEASE_DATABASE_URL"
-    return SourceDownError(str(error), hint=f"{hint}; waited {waited:g} s (SHOPEASE_SOURCE_WAIT)")
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - so that many runs do not try again at the same time
 
 
 def require_embedded(source: Source) -> None:
-    """Raise ConfigurationError where the source is the embedded database and its packages are not installed."""
+    """Raise ConfigurationError if the source is the embedded database and its packages are not installed."""
     if source.url is None:
         extras.require(
             "embedded", "the embedded PostgreSQL", otherwise="set SHOPEASE_DATABASE_URL to a PostgreSQL of your own"
@@ -89,7 +86,7 @@ def require_embedded(source: Source) -> None:
 
 @contextmanager
 def source_url(source: Source) -> Iterator[str]:
-    """The source database's URL; the embedded server runs for as long as the context lasts."""
+    """The source database's URL; the embedded server runs as long as the context lasts."""
     if source.url is not None:
         yield source.url
         return
@@ -101,14 +98,14 @@ def source_url(source: Source) -> Iterator[str]:
 
 @contextmanager
 def source_snapshot(source: Source, lock: Sequence[str] = ()) -> Iterator[Snapshot]:
-    """One moment of the source database, within its limits; the tables to `lock` cannot change under it."""
+    """A snapshot of the source database, within its limits; no other session can alter the tables to `lock`."""
     with source_url(source) as url, snapshot(url, source.zone, source.schema, source.limits, lock=lock) as moment:
         yield moment
 
 
 @contextmanager
 def existing_source(source: Source) -> Iterator[Snapshot]:
-    """One moment of the source database, for looking only: an embedded one is not made.
+    """A snapshot of the source database, without creating an embedded one.
 
     Raises:
         ConfigurationError: it is the embedded one, whose packages are not installed.

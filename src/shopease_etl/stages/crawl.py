@@ -1,4 +1,4 @@
-"""Makes the lake queryable: catalogues what is there, and proves by a query that each table and view answers."""
+"""Makes the lake queryable: registers its tables and views, and queries each of them once."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -21,12 +21,10 @@ from shopease_etl.wording import counted
 NOTHING_RECORDED: Final[Mapping[str, Recorded]] = MappingProxyType({})
 log = logging.getLogger(__name__)
 
-_TASK: Final = "crawl"
-
 
 @dataclass(frozen=True)
 class CrawlResult:
-    """What is queryable now, the tables and views that are not, with the reason for each, and what ran on the way."""
+    """The tables and views that can be queried, those that cannot, with the reason for each, and the crawlers' runs."""
 
     catalogued: tuple[CatalogEntry, ...]
     skipped: Mapping[str, str]
@@ -40,7 +38,7 @@ def no_crawlers() -> tuple[CrawlerRun, ...]:
 
 
 def already_published() -> None:
-    """For a crawl of what everybody sees."""
+    """For a crawl of what is already published."""
 
 
 def crawl(
@@ -52,17 +50,17 @@ def crawl(
     commit: Callable[[], None] = already_published,
     progress: Progress = SILENT,
 ) -> CrawlResult:
-    """Register the lake's tables and views, run the crawlers, if any, and see that every table and view answers.
+    """Register the lake's tables and views, run the crawlers, if any, and query every table and view once.
 
-    `commit` lets readers see what `store` holds, if they do not yet. The warehouse calls it when it can: once
-    everything has answered, or, if it cannot query before, when it is known what to register.
+    `commit` publishes what is in `store`. The warehouse calls it when it can: after all queries, or, if it cannot query
+    before, when it is known what to register.
 
-    Rows are those that `recorded` tells by key; a file that it does not know, or of another size, is counted. What it
-    knows and is missing is told in the log.
+    Numbers of rows are those of `recorded` by key; a file that is not in it, or has another size, is counted. Files of
+    `recorded` that are missing are logged as errors.
 
     Raises:
         DataRefusedError: a file is not what its run recorded.
-        ShopeaseError: the lake is empty, or a file cannot be read, or a table or view does not answer as it should.
+        ShopeaseError: the lake is empty, or a file cannot be read, or a table or view cannot be queried.
     """
     found = discover(store, warehouse.database)
     for key, table in found.unexpected_files:
@@ -71,7 +69,7 @@ def crawl(
         log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, remake(key))
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
-    progress.start(_TASK)
+    progress.start("crawl")
     _require_unchanged(store, found, recorded, is_whole=warehouse.reads_unpublished)
     with warehouse.registering(found.tables, found.views, commit) as registration:
         crawlers = run_crawlers()
@@ -79,12 +77,12 @@ def crawl(
         catalogued = _verified(registration, found, recorded, warehouse.concurrency)
         registration.commit()
         scan = registration.engine.scan()
-    progress.finish(_TASK, counted(len(catalogued), "table or view", "tables and views"))
+    progress.finish("crawl", counted(len(catalogued), "table or view", "tables and views"))
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
 
 
 def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, Recorded], *, is_whole: bool) -> None:
-    """Compare what becomes queryable with what its runs recorded; on S3 only gold is read whole, which is small."""
+    """Compare the files with what their runs recorded; on S3 only gold, which is small, is read completely."""
     for table in found.tables:
         entry = recorded.get(table.key)
         if entry and entry.sha256 and entry.bytes != found.sizes[table.key]:
@@ -97,8 +95,8 @@ def _refuse_conflicts(registration: Registration, *, crawled: bool) -> None:
     if conflicts := registration.conflicts():
         policy = "a crawler's SchemaChangePolicy must be LOG, as terraform/ has it; " if crawled else ""
         raise DataRefusedError(
-            f"somebody else changed the catalog meanwhile: {'; '.join(conflicts)}",
-            hint=f"{policy}`shopease crawl` mends the tables",
+            f"the catalog was changed by something else meanwhile: {'; '.join(conflicts)}",
+            hint=f"{policy}`shopease crawl` repairs the tables",
         )
 
 
@@ -130,17 +128,17 @@ def _verified(
 
 
 def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | CatalogView, rows: int) -> None:
-    """One row shows that the columns are there, that their types hold, and that the table is not blind to its file."""
+    """Query one row: the columns must exist, their types must fit, and the table must find its file."""
     sql = f"SELECT * FROM {quoted(database)}.{quoted(entry.name)} LIMIT 1"  # noqa: S608 - identifiers are quoted
     try:
         reader = engine.execute_trusted(sql)
         answer = reader.read_all()
     except ShopeaseError as error:
-        raise type(error)(f"{entry.name} does not answer: {error}", hint=error.hint) from error
+        raise type(error)(f"{entry.name} cannot be queried: {error}", hint=error.hint) from error
     if [name.lower() for name in reader.schema.names] != [name.lower() for name in entry.column_names]:
-        raise ShopeaseError(f"{entry.name} answers with the columns {', '.join(reader.schema.names)}")
+        raise ShopeaseError(f"{entry.name} has the columns {', '.join(reader.schema.names)}")
     if rows and not answer.num_rows:
-        raise ShopeaseError(f"{entry.name} answers no row, though its file has {rows:,}")
+        raise ShopeaseError(f"{entry.name} has no rows, but its file has {rows:,}")
 
 
 def _count(engine: SqlEngine, database: str, name: str) -> int:

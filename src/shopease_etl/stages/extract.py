@@ -1,4 +1,4 @@
-"""Source to bronze: every table as COPY gives it, all of one snapshot, published together."""
+"""Copies the source's tables to bronze as COPY gives them, all from one snapshot, and publishes them together."""
 
 import logging
 import os
@@ -27,8 +27,7 @@ _CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
 CONNECTIONS: Final = min(4, _CORES)
 RANGE_BYTES: Final = 8 * 1024 * 1024
 WAKE_SECONDS: Final = 0.2
-_BREAK: Final = re.compile(r"[\r\n]").search
-HANG_UP_SECONDS: Final = 3.0  # what the server may take to end what is cancelled
+HANG_UP_SECONDS: Final = 3.0  # how long the server may take to end cancelled statements
 
 
 def extract(
@@ -42,17 +41,17 @@ def extract(
     fail_fast: bool = False,
     progress: Progress = SILENT,
 ) -> StageResult:
-    """Stream the tables to bronze; no bronze object changes unless every table arrived whole.
+    """Stream the tables to bronze; no bronze object changes unless every table arrived complete.
 
-    `sources` is what `resolve` gave, if it was asked. Tables larger than `range_bytes` are read in ranges of that size
-    over several connections; the bytes are those that one connection gives.
+    `sources`: the result of `resolve`, if the caller has it. Tables larger than `range_bytes` are read in ranges of
+    that size over several connections; the bytes are the same as with one connection.
 
     Raises:
         UnreachableError: the user of the URL may not read a table.
-        SourceFaultError: the source failed, or not all rows that COPY reported arrived, and may not fail the next time;
-            every failed table failed so. Or the snapshot was taken without locks on the tables.
+        SourceFaultError: a temporary failure of the source, or not all rows that COPY reported arrived, for every table
+            that failed. Or the snapshot was taken without locks on the tables.
         DataRefusedError: a table or column is missing.
-        ShopeaseError: tables failed; the one error names them all.
+        ShopeaseError: tables failed; one error names them all.
     """
     started = time.monotonic()
     found = sources or resolve(snapshot, tables)
@@ -80,11 +79,15 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
     if unreadable:
         message = f"the source {snapshot.database} does not let this user read {', '.join(unreadable)}"
         raise UnreachableError(message, hint=snapshot.grant(unreadable))
-    if broken := [f"{source.name}.{name!r}" for source in sources.values() for name in source.columns if _BREAK(name)]:
+    if broken := [
+        f"{source.name}.{name!r}"
+        for source in sources.values()
+        for name in source.columns
+        if re.search(r"[\r\n]", name)
+    ]:
         message = f"a column name with a line break cannot be kept: {', '.join(broken)}"
-        raise DataRefusedError(
-            message, hint="rename the column, or set SHOPEASE_SOURCE_SCHEMA to a schema of views that name it otherwise"
-        )
+        hint = "rename the column, or set SHOPEASE_SOURCE_SCHEMA to a schema of views that give it another name"
+        raise DataRefusedError(message, hint=hint)
     problems = [problem for table in tables for problem in _problems(table, sources.get(table.source))]
     if problems:
         message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
@@ -92,10 +95,6 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
             message,
             hint="load a dump: `shopease restore DUMP`, or correct SHOPEASE_DATABASE_URL or SHOPEASE_SOURCE_SCHEMA",
         )
-    broken = [f"{item.name}.{name!r}" for item in sources.values() for name in item.columns if {*"\r\n"} & {*name}]
-    if broken:
-        message = f"the source {snapshot.database} has line breaks in the names of columns: {', '.join(broken)}"
-        raise DataRefusedError(message, hint="rename them in the source: ALTER TABLE ... RENAME COLUMN ... TO ...")
     return sources
 
 
@@ -106,7 +105,7 @@ def _problems(table: Table, source: SourceTable | None) -> list[str]:
 
 
 class _Extraction:
-    """The tables on their way, largest first, over a few connections that share the snapshot."""
+    """The extraction of tables, largest first, over a few connections that share the snapshot."""
 
     def __init__(self, snapshot: Snapshot, copies: Sequence[TableCopy], connections: int, fail_fast: bool) -> None:
         self._snapshot = snapshot
@@ -131,13 +130,13 @@ class _Extraction:
         return tuple(copy.result.result() for copy in self._copies)
 
     def _is_over(self, results: Collection[Future[DatasetResult]]) -> bool:
-        """Whether all are done, or one failed so that the others need not go on."""
+        """Whether all are done, or one failed in a way that makes the others useless."""
         errors = [result.exception() for result in results if result.done()]
-        hopeless = ShopeaseError if self._fail_fast else SourceFaultError
-        return len(errors) == len(results) or any(isinstance(error, hopeless) for error in errors)
+        fatal = ShopeaseError if self._fail_fast else SourceFaultError
+        return len(errors) == len(results) or any(isinstance(error, fatal) for error in errors)
 
     def _stop(self, readers: Collection[Future[None]]) -> None:
-        """Wait for the readers; those that have not ended by themselves are made to."""
+        """Stop the readers and wait for them; cancel, and later break off, those that do not end."""
         is_done = all(copy.result.done() for copy in self._copies)
         self._is_stopped = True
         for copy in self._copies:
@@ -153,7 +152,7 @@ class _Extraction:
             copy.result.cancel()
 
     def _read(self) -> None:
-        """Read one range after the other; a connection serves until a range fails."""
+        """Read one range after the other; after a failure, on a new connection."""
         while part := self._next():
             copy = part[0]
             try:
@@ -162,7 +161,7 @@ class _Extraction:
                         copy, number = part
                         copy.read(connection, number)
                         part = self._next()
-            except BaseException as error:  # noqa: BLE001 - who waits for the table raises it
+            except BaseException as error:  # noqa: BLE001 - raised by what waits for the table
                 copy.fail(error)
 
     def _next(self) -> tuple[TableCopy, int] | None:
@@ -175,7 +174,7 @@ class _Extraction:
 
 
 def _raise_all(results: dict[str, Future[DatasetResult]]) -> None:
-    """One error that names every table that failed: of the kind of the first, but passing only if all of them pass."""
+    """Raise one error for all failed tables, of the first one's class; a SourceFaultError only if all of them are."""
     errors = {name: result.exception() for name, result in results.items() if not result.cancelled()}
     failed = {name: error for name, error in errors.items() if error and not isinstance(error, StoppedError)}
     if not failed:

@@ -1,4 +1,4 @@
-"""One SQL statement on the catalogued lake, and the queries that ship with the tool."""
+"""Runs SQL statements on the catalogued lake, and lists the queries that ship with the tool."""
 
 import logging
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class ShippedQuery:
 
 @dataclass(frozen=True)
 class QueryResult:
-    """A running query: its columns, and its rows as batches that can be read once; to be closed."""
+    """A running query: its columns, and its rows as batches that can be read once; use it as a context manager."""
 
     columns: tuple[str, ...]
     reader: pa.RecordBatchReader
@@ -42,10 +42,10 @@ class QueryResult:
 
 
 def check_output(output: Path, lake: Path | None, home: Path) -> None:
-    """Refuse a file for the result before the query runs; `lake` is the lake's folder, if it is one.
+    """Refuse a file for the result before the query runs; `lake` is the lake's folder, if it is local.
 
     Raises:
-        ConfigurationError: the file is in the lake or in shopease's home folder, or is something else than a file.
+        ConfigurationError: the path is in the lake or in shopease's home folder, or exists and is not a file.
         UnreachableError: its folder does not exist.
     """
     for folder, what in ((lake, "the lake"), (home, "shopease's home folder")):
@@ -63,18 +63,18 @@ def check_output(output: Path, lake: Path | None, home: Path) -> None:
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
-    """Whether the file itself, or what it links to, is in a folder, by whatever path the folder is reached."""
+    """Whether the file, or what it links to, is in the folder, by any path that leads there."""
     resolved = (path.resolve(), path.parent.resolve() / path.name)
     above = {parent for place in resolved for parent in (place, *place.parents)}
     return folder.exists() and any(parent.exists() and parent.samefile(folder) for parent in above)
 
 
 def query(sql: str, warehouse: Warehouse, *, max_scan: int | None = None) -> QueryResult:
-    """Run one reading statement of Athena's SQL; use the result as a context manager.
+    """Run one read-only statement of Athena's SQL; use the result as a context manager.
 
     Raises:
-        ShopeaseError: it may scan more than `max_scan` bytes, by the size of the files that it names, and the
-            engine would not stop it there itself.
+        ShopeaseError: it may scan more than `max_scan` bytes, by the size of the files of its tables, and the engine
+            itself has no limit that would stop it there.
     """
     engine = warehouse.engine()
     try:
@@ -83,7 +83,7 @@ def query(sql: str, warehouse: Warehouse, *, max_scan: int | None = None) -> Que
         reader = engine.execute(sql)
     except BaseException:
         if (scan := engine.scan()) and scan.charged:
-            log.warning("until then %.1f MB were scanned, and %.1f MB charged", scan.bytes / 1e6, scan.charged / 1e6)
+            log.warning("the statement scanned %.1f MB, %.1f MB of it charged", scan.bytes / 1e6, scan.charged / 1e6)
         engine.close()
         raise
     return QueryResult(tuple(reader.schema.names), reader, engine)
@@ -103,25 +103,21 @@ def _refuse_large_scan(engine: SqlEngine, sql: str, max_scan: int) -> None:
 @cache
 def shipped_queries(database: str = _DATABASE) -> tuple[ShippedQuery, ...]:
     """All queries that ship with the tool, by name, on the tables of `database`."""
-    entries = sorted(files("shopease_etl").joinpath("queries").iterdir(), key=lambda entry: entry.name)
-    return tuple(
-        _shipped(entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8"), database)
-        for entry in entries
-        if entry.name.endswith(".sql")
-    )
+    queries = []
+    for file in sorted(files("shopease_etl").joinpath("queries").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".sql"):
+            comment, _, sql = file.read_text(encoding="utf-8").partition("\n")
+            if database != _DATABASE:
+                sql = sql.replace(f"{_DATABASE}.", f'"{database}".')
+            description = comment.removeprefix("--").strip()
+            queries.append(ShippedQuery(file.name.removesuffix(".sql"), description, sql.strip()))
+    return tuple(queries)
 
 
 def shipped_query(name: str, database: str = _DATABASE) -> ShippedQuery:
-    """The shipped query of a name; ConfigurationError where there is none."""
-    for candidate in shipped_queries(database):
-        if candidate.name == name:
-            return candidate
-    names = ", ".join(candidate.name for candidate in shipped_queries(database))
-    raise ConfigurationError(f"no query named {name!r} ships with shopease", hint=f"there are these: {names}")
-
-
-def _shipped(name: str, text: str, database: str) -> ShippedQuery:
-    first_line, _, sql = text.partition("\n")
-    if database != _DATABASE:
-        sql = sql.replace(f"{_DATABASE}.", f'"{database}".')
-    return ShippedQuery(name, first_line.removeprefix("--").strip(), sql.strip())
+    """The shipped query with this name; ConfigurationError if there is none."""
+    queries = {query.name: query for query in shipped_queries(database)}
+    if name not in queries:
+        hint = f"the queries are: {', '.join(queries)}"
+        raise ConfigurationError(f"no query named {name!r} ships with shopease", hint=hint)
+    return queries[name]

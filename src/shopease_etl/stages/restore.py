@@ -1,4 +1,4 @@
-"""Fills the source database from a dump: whole or not at all, unless several jobs share the work."""
+"""Fills the source database from a dump: completely or not at all, unless several jobs share the work."""
 
 import ipaddress
 import logging
@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-import psycopg
 from psycopg import sql
 
 from shopease_etl.errors import ConfigurationError
@@ -19,20 +17,19 @@ from shopease_etl.source.dumps import load, source
 from shopease_etl.source.dumps.plain import PlainDump
 from shopease_etl.source.dumps.rules import Rules, Server
 from shopease_etl.source.dumps.sections import Sections
+from shopease_etl.source.dumps.unpack import Format
 from shopease_etl.source.embedded.programs import find_tool, version
 from shopease_etl.source.postgres import connect, parameters
 from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
-_PARALLEL: Final = (source.CUSTOM, source.DIRECTORY)
-
 
 @dataclass(frozen=True)
 class RestoreResult:
     """What was restored: the dump's format and size in bytes, and every table of the schema with its rows.
 
-    `left_out` says what the dump asks for and the server does not have, which was warned of.
+    `left_out`: the warnings about what the dump needs and the server does not have.
     """
 
     format: str
@@ -54,13 +51,13 @@ def restore(
 ) -> RestoreResult:
     """Restores a dump (path or s3:// address) in one transaction, then counts the tables of `schema`.
 
-    `clean` drops what the dump creates beforehand. `jobs` above 1 is for custom and directory dumps and gives up the
-    one transaction. A database that is not on this machine is refused without `force`.
+    `clean` first drops what the dump creates. `jobs` above 1 is for custom and directory dumps and uses several
+    transactions. A database that is not on this machine is refused without `force`.
     """
     started = time.monotonic()
     local = _refuse_remote(database_url, force=force)
     with source.opened(dump) as opened:
-        if jobs > 1 and opened.format not in _PARALLEL:
+        if jobs > 1 and opened.format not in (Format.CUSTOM, Format.DIRECTORY):
             raise ConfigurationError(f"--jobs has no effect on a {opened.format} dump", hint="leave it out")
         task = f"restore {opened.name}"
         progress.start(task, opened.size if opened.stream else None)
@@ -79,7 +76,7 @@ class _Task:
     name: str
 
     def along(self, pieces: Iterable[bytes], opened: source.Dump) -> Iterator[bytes]:
-        """The pieces, with progress in bytes of the dump, or of SQL where it is an archive."""
+        """The pieces, with progress in bytes of the dump, or of SQL if it is an archive."""
         before = 0
         for piece in pieces:
             yield piece
@@ -113,7 +110,7 @@ class _Loading:
                 self._load_script(script, clean=clean)
 
     def _load_script(self, script: Iterable[bytes], *, clean: bool) -> None:
-        is_packed = self._opened.format != source.PLAIN
+        is_packed = self._opened.format != Format.PLAIN
         with closing(PlainDump(self._opened.name, script, self._rules(clean), is_packed).filtered()) as pieces:
             self._loader.run(self._along(pieces), clean=clean, check=clean)
 
@@ -130,21 +127,19 @@ class _Loading:
 
 
 def _refuse_remote(database_url: str, *, force: bool) -> bool:
-    """Whether the database is on this machine; ConfigurationError where it is not, or may not be, without `force`."""
+    """Whether the database is on this machine; if not, or if that is unclear, ConfigurationError without `force`."""
     named = parameters(database_url)
-    given = {key: named.get(key) or os.environ.get(name, "") for key, name in _PLACE.items()}
+    variables = {"host": "PGHOST", "hostaddr": "PGHOSTADDR", "service": "PGSERVICE"}
+    given = {key: named.get(key) or os.environ.get(name, "") for key, name in variables.items()}
     remote = [host for key in ("host", "hostaddr") for host in given[key].split(",") if not _is_local(host)]
     if given["service"]:
         remote.append(f"the service {given['service']}")
     if remote and not force:
         raise ConfigurationError(
             f"{remote[0]} is not this machine; restore would write into a database there",
-            hint="--force, if that is what you want",
+            hint="use --force if you want that",
         )
     return not remote
-
-
-_PLACE: Final = {"host": "PGHOST", "hostaddr": "PGHOSTADDR", "service": "PGSERVICE"}
 
 
 def _is_local(host: str) -> bool:
@@ -157,7 +152,7 @@ def _is_local(host: str) -> bool:
 
 
 def _server(database_url: str) -> Server:
-    """What the server knows, as a dump of another server may ask for more."""
+    """What the server knows; a dump of another server may need more."""
     extensions = """SELECT extname FROM pg_extension UNION SELECT name FROM pg_available_extension_versions
         WHERE NOT superuser OR (trusted AND has_database_privilege(current_database(), 'CREATE'))
         OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"""
@@ -167,14 +162,12 @@ def _server(database_url: str) -> Server:
 
 
 def _counts(database_url: str, schema: str) -> tuple[tuple[str, int], ...]:
-    """The tables of the schema with their rows; a partition is counted with its whole."""
+    """The tables of the schema with their rows; a partition is counted with its table."""
     tables = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1"""
+    counts = []
     with connect(database_url) as connection:
-        names = [name for (name,) in connection.execute(tables, [schema])]
-        return tuple((name, _rows(connection, schema, name)) for name in names)
-
-
-def _rows(connection: psycopg.Connection, schema: str, table: str) -> int:
-    found = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))).fetchone()
-    return int(found[0]) if found else 0
+        for (name,) in connection.execute(tables, [schema]).fetchall():
+            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, name))
+            counts.append((name, int(connection.execute(query).fetchall()[0][0])))
+    return tuple(counts)

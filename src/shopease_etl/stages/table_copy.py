@@ -1,4 +1,4 @@
-"""One table on its way to bronze: its ranges, read by several connections, in order in one object."""
+"""Copies one table to bronze: several connections read its ranges, which go into one object in order."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class TableCopy:
-    """A table's ranges of about `range_bytes`, and the `result` of all of them, or the first error."""
+    """The copy of a table in ranges of about `range_bytes`; `result` is that of all of them, or the first error."""
 
     def __init__(
         self, table: Table, source: SourceTable, range_bytes: int, written: Publication, progress: Progress
@@ -41,14 +41,14 @@ class TableCopy:
         self._has_begun = False
 
     def take(self) -> int | None:
-        """The number of the next range; None where there is none."""
+        """The number of the next range; None if there is none left."""
         if self._taken == len(self.ranges) or self.result.done():
             return None
         self._taken += 1
         return self._taken - 1
 
     def read(self, connection: psycopg.Connection, number: int) -> None:
-        """Read a range and write it when it is its turn.
+        """Read a range, and write it when those before it are written.
 
         Raises:
             ShopeaseError: the range cannot be read or written, or the table was stopped.
@@ -63,7 +63,7 @@ class TableCopy:
             self._finish()
 
     def fail(self, error: BaseException) -> None:
-        """Let the table's first error be its result; once it is stopped, whatever ends it is no failure of its own."""
+        """Make the table's first error its result; after `stop`, a StoppedError instead."""
         with self._guard:
             if not self.result.done():
                 if self._is_stopped and isinstance(error, ShopeaseError):
@@ -73,12 +73,12 @@ class TableCopy:
         self._parts.stop()
 
     def stop(self) -> None:
-        """Let nobody read or write it any more."""
+        """Stop reading and writing the table."""
         self._is_stopped = True
         self._parts.stop()
 
     def _begin(self) -> None:
-        """Done by whichever range is read first; the others wait for it."""
+        """Start the upload; the first range to be read does it, and the others wait for it."""
         with self._beginning:
             if self._has_begun:
                 return
@@ -96,7 +96,9 @@ class TableCopy:
         upload, rows = self._upload, sum(self._rows)
         if rows != upload.csv_rows:
             message = f"{self.table.source}: COPY reported {rows:,} rows, but {upload.csv_rows:,} arrived"
-            raise SourceFaultError(message, hint="the network loses bytes: use TLS (sslmode=require), or another way")
+            raise SourceFaultError(
+                message, hint="the network loses bytes: use TLS (sslmode=require), or another network"
+            )
         self._progress.finish(self.table.name, counted(rows, "row"))
         seconds = round(time.monotonic() - self._started, 3)
         numbers = rows, upload.csv_rows, upload.bytes, upload.sha256

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs on a dump: older and newer ones than ours, and what they are told."""
+"""Older and newer programs of PostgreSQL on a dump, and what is on their command lines."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Plain dumps: what they hold is refused, left out or restored, wherever they are cut."""
+"""Plain dumps: their statements are refused, left out or restored, however the data is cut into pieces."""
 
 import gzip
 import os
@@ -33,7 +33,7 @@ DO $$BEGIN EXECUTE 'COPY x FROM PROGRAM ''touch pwned'''; END$$;
 
 
 @pytest.mark.parametrize("name", ["simple.sql", "windows.sql"])
-def test_owners_rights_and_transactions_are_left_out(dumps: Path, empty_database: str, name: str) -> None:
+def test_owners_privileges_and_transactions_are_left_out(dumps: Path, empty_database: str, name: str) -> None:
     assert restore(str(dumps / name), empty_database).tables == (("customers", 2),)
     with psycopg.connect(empty_database) as connection:
         assert connection.execute("SELECT note FROM customers ORDER BY 1 DESC").fetchall() == [("one",), ("\\.",)]
@@ -49,7 +49,7 @@ def test_owners_rights_and_transactions_are_left_out(dumps: Path, empty_database
         (b"-- MySQL dump 10.13\nCREATE TABLE `x` (a int);\n", "a dump of MySQL", 2),
         (b"PRAGMA foreign_keys=OFF;\n", "a dump of SQLite", 2),
         ("SELECT 1;".encode("utf-16"), "in UTF-16", 2),
-        (b"--\n-- PostgreSQL database cluster dump\n--\nSET x = 1;\n", "line 2 holds a whole cluster", 3),
+        (b"--\n-- PostgreSQL database cluster dump\n--\nSET x = 1;\n", "line 2 contains a whole cluster", 3),
         (
             b"SELECT 1;\n\\connect other\n",
             r"creates or connects to a database of its own \(pg_dump --create\) in line 2",
@@ -62,7 +62,7 @@ def test_owners_rights_and_transactions_are_left_out(dumps: Path, empty_database
         (b"SELECT 1; -- \r\\! touch pwned\n", r"psql command \\! is refused", 3),
         (b"SELECT $1a$$;\n", "a number that runs into a quote", 3),
         (b"SELECT 1; /* never closed\n", "cut off: a comment does not end", 1),
-        (b"CREATE ROLE x;\n", "line 1 holds a role", 3),
+        (b"CREATE ROLE x;\n", "line 1 contains a role", 3),
         (b"SELECT 1;\n\\! touch pwned\n", r"line 2: the psql command \\! is refused", 3),
         (b"SELECT 1\n\\g |touch pwned\n", r"line 2: the psql command \\g is refused", 3),
         (b"SELECT 1 \\; SELECT 2;\n", r"the psql command \\; is refused", 3),
@@ -70,11 +70,11 @@ def test_owners_rights_and_transactions_are_left_out(dumps: Path, empty_database
         (b"COPY (SELECT 1 FROM stdin) TO STDOUT;\n\\! touch pwned\n\\.\n", "COPY that is not FROM stdin", 3),
         (b"COPY x FROM PROGRAM 'touch pwned';\n", "COPY that is not FROM stdin", 3),
         (b"\\copy x from program 'touch pwned'\n", r"psql command \\copy is refused", 3),
-        (b"CREATE TABLE t (a int);\nROLLBACK;\n", "line 2 holds ROLLBACK", 3),
+        (b"CREATE TABLE t (a int);\nROLLBACK;\n", "line 2 contains ROLLBACK", 3),
         (b"SET standard_conforming_strings = off;\n", "standard_conforming_strings off", 3),
         (SIMPLE[:-60], "cut off: its last line", 1),
-        (SIMPLE[: SIMPLE.index(b"2\t")], "cut off: it ends among the rows of the COPY in line 19", 1),
-        (SIMPLE[: SIMPLE.index(b"\\.\nGRANT") + 1], "cut off: it ends among the rows of the COPY", 1),
+        (SIMPLE[: SIMPLE.index(b"2\t")], "cut off: it ends within the rows of the COPY in line 19", 1),
+        (SIMPLE[: SIMPLE.index(b"\\.\nGRANT") + 1], "cut off: it ends within the rows of the COPY", 1),
         (SIMPLE[: SIMPLE.index(b"    note")], "cut off: the statement that begins in line 12", 1),
         (b"CREATE TABLE a (b text DEFAULT 'x;\n", "cut off: the statement that begins in line 1 does not end", 1),
         (gzip.compress(SIMPLE)[:-20], "bad.sql is damaged or cut off", 1),
@@ -121,14 +121,14 @@ def test_lines_to_remove_are_in_the_hint(tmp_path: Path, empty_database: str, na
     assert restore(written(tmp_path, rest), empty_database).tables == (("x", 0),)
 
 
-def test_what_is_packed_has_no_lines_to_remove(tmp_path: Path, empty_database: str) -> None:
+def test_a_packed_dump_has_no_lines_to_remove(tmp_path: Path, empty_database: str) -> None:
     with pytest.raises(ShopeaseError) as caught:
         restore(written(tmp_path, gzip.compress(CREATED), "packed.sql"), empty_database)
     assert "sed '2d;3d;4d;5d;7d' UNPACKED.sql > sales_db.sql" in str(caught.value.hint)
 
 
 def endless(head: bytes, unit: bytes, size: int, tail: bytes) -> Iterator[bytes]:
-    """A dump of about `size` bytes that is nowhere as a whole."""
+    """A dump of about `size` bytes that is never in memory as a whole."""
     yield head
     piece = unit * ((1 << 16) // len(unit))
     for _ in range(size >> 16):
@@ -188,5 +188,5 @@ def test_long_statements_are_restored(tmp_path: Path, empty_database: str, monke
 def test_a_word_without_end(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shopease_etl.source.dumps.plain.LIMIT", 1000)
     monkeypatch.setattr("shopease_etl.source.dumps.source.CHUNK", 100)
-    with pytest.raises(ShopeaseError, match="line 1 holds a word or line of more than 1,000 bytes"):
+    with pytest.raises(ShopeaseError, match="line 1 contains a word or line of more than 1,000 bytes"):
         restore(written(tmp_path, b"SELECT " + b"x" * 5000 + b";"), empty_database)

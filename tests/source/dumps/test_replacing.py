@@ -1,4 +1,4 @@
-"""`restore --clean`: objects of every kind are replaced, and nothing else is lost."""
+"""`restore --clean`: objects of every kind are replaced, and no others are dropped."""
 
 import re
 import subprocess
@@ -73,8 +73,8 @@ def run(url: str, statements: str) -> None:
         connection.execute(statements.encode())
 
 
-def test_again_and_again(kinds: Path, empty_database: str) -> None:
-    restore(str(kinds / "drops.sql"), empty_database)  # there is nothing yet that it could drop
+def test_repeated_restores(kinds: Path, empty_database: str) -> None:
+    restore(str(kinds / "drops.sql"), empty_database)  # there is nothing to drop yet
     first = inventory(empty_database)
     assert first == inventory(empty_database.replace(empty_database.split("/")[3].split("?")[0], "kinds"))
     for name, jobs in [("plain.sql", 1), ("custom.dump", 1), ("custom.dump", 2), ("drops.sql", 1)]:
@@ -101,7 +101,7 @@ def test_again_and_again(kinds: Path, empty_database: str) -> None:
         "DROP TABLE parts; CREATE TABLE parts_1 (a int PRIMARY KEY); CREATE TABLE parts (a int REFERENCES parts_1)",
     ],
 )
-def test_what_has_another_kind_is_replaced(kinds: Path, empty_database: str, changed: str) -> None:
+def test_an_object_of_another_kind_is_replaced(kinds: Path, empty_database: str, changed: str) -> None:
     restore(str(kinds / "plain.sql"), empty_database)
     first = inventory(empty_database)
     run(empty_database, changed)
@@ -144,7 +144,7 @@ def test_what_has_another_kind_is_replaced(kinds: Path, empty_database: str, cha
     ],
 )
 @pytest.mark.parametrize("name", ["plain.sql", "drops.sql"])
-def test_what_others_made_is_not_lost(
+def test_objects_that_are_not_the_dumps_are_kept(
     kinds: Path, empty_database: str, theirs: str, named: str, hint: str, name: str
 ) -> None:
     restore(str(kinds / "plain.sql"), empty_database)
@@ -160,7 +160,7 @@ def test_what_others_made_is_not_lost(
         restore(str(kinds / name), empty_database, clean=True)
 
 
-def test_what_others_use_of_a_function_stays(kinds: Path, empty_database: str) -> None:
+def test_users_of_a_replaced_function_are_kept(kinds: Path, empty_database: str) -> None:
     restore(str(kinds / "plain.sql"), empty_database)
     run(empty_database, "CREATE VIEW ours AS SELECT replaced(1)")
     before = inventory(empty_database)

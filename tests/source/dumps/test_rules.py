@@ -1,4 +1,4 @@
-"""What a dump asks of its own server and this one does not have: roles, extensions, settings."""
+"""Roles, extensions and settings that a dump needs and this server does not have."""
 
 import logging
 from pathlib import Path
@@ -24,7 +24,7 @@ CREATE USER MAPPING FOR nobody_there SERVER s OPTIONS (
 """
 
 
-def test_policies_and_mappings_of_roles_that_are_not_here(
+def test_policies_and_mappings_of_missing_roles(
     tmp_path: Path, empty_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -40,7 +40,7 @@ def test_policies_and_mappings_of_roles_that_are_not_here(
     assert rows == [("p1", ["shopease"]), ("p3", ["public"]), ("p4", ["public"])]
 
 
-def test_extensions_that_are_not_here(tmp_path: Path, empty_database: str) -> None:
+def test_missing_extensions(tmp_path: Path, empty_database: str) -> None:
     made = b"""CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog;
 CREATE EXTENSION IF NOT EXISTS "not-there" WITH SCHEMA public;
 COMMENT ON EXTENSION "not-there" IS 'x';

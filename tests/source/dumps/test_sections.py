@@ -1,4 +1,4 @@
-"""Dumps restored over several connections, into older servers, too, and what is there when one of them fails."""
+"""Dumps restored over several connections, also into older servers, and the error when one connection fails."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ CREATE TABLE last AS SELECT generate_series(1, 10) AS a;
 
 @pytest.fixture(scope="module")
 def older_server() -> Iterator[str]:
-    """The URL of a database on a PostgreSQL of before 17, which does not know the settings of newer dumps."""
+    """The URL of a database on a PostgreSQL older than 17, which does not know the settings of newer dumps."""
     package = embedded.binaries().parent.parent / "pginstall" / "bin"
     programs = next((folder for folder in sorted(Path("/usr/lib/postgresql").glob("1[56]/bin"))), package)
     account = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
@@ -89,7 +89,7 @@ def test_each_warning_comes_once(older_server: str, tmp_path: Path) -> None:
     assert result.left_out == ("policy p on public.guarded for leaver is left out: this server has no such role",)
 
 
-def test_dumps_that_do_not_fit_change_nothing(dumps: Path, tmp_path: Path, empty_database: str) -> None:
+def test_unsuitable_dumps_change_nothing(dumps: Path, tmp_path: Path, empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
         connection.execute("CREATE TABLE customers (mine int)")
         connection.execute("CREATE VIEW ours AS SELECT mine FROM customers")

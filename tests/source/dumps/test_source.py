@@ -1,4 +1,4 @@
-"""Where dumps lie: on S3, in archives and folders that are damaged or cut off, and nowhere."""
+"""Dumps on S3, in archives and folders, damaged ones, and missing ones."""
 
 import subprocess
 import zipfile
@@ -69,13 +69,13 @@ def test_from_s3_in_parallel(bucket: str, empty_database: str) -> None:
         ("s3://not-there/x.sql", "no bucket not-there"),
     ],
 )
-def test_what_is_not_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
+def test_locations_that_are_no_dump_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
     assert bucket
     with pytest.raises(ConfigurationError, match=message):
         restore(location, empty_database)
 
 
-def test_s3_that_cannot_be_reached(bucket: str, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_s3(bucket: str, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(UnreachableError, match="cannot reach s3://"):
@@ -83,7 +83,7 @@ def test_s3_that_cannot_be_reached(bucket: str, empty_database: str, monkeypatch
 
 
 def sql_of(location: Path) -> tuple[str, bytes]:
-    """The format of a dump, and the SQL that is to be run without what changes from time to time."""
+    """The format of a dump, and its SQL without the lines that differ each time."""
     with opened(str(location)) as dump:
         sql = b"".join(dump.chunks())
         if dump.path:
@@ -100,7 +100,7 @@ def test_packed(packed: Path, dumps: Path, name: str) -> None:
     assert sql_of(packed / name) == (PACKED[name], sql_of(dumps / whole)[1])
 
 
-def test_table_of_contents_stands_for_its_folder(dumps: Path, empty_database: str) -> None:
+def test_a_table_of_contents_restores_its_folder(dumps: Path, empty_database: str) -> None:
     result = restore(str(dumps / "folder" / "toc.dat"), empty_database)
     assert (result.format, result.tables) == ("directory", COUNTS)
 
@@ -115,7 +115,7 @@ def test_truncated_package(packed: Path, tmp_path: Path, name: str, share: float
     assert caught.value.exit_code == 1
 
 
-def test_packages_that_hold_no_dump(dumps: Path, tmp_path: Path) -> None:
+def test_packages_without_a_dump(dumps: Path, tmp_path: Path) -> None:
     def refused(data: bytes, message: str, name: str = "x.zip") -> None:
         with pytest.raises(ConfigurationError, match=message), opened(written(tmp_path, data, name)):
             pass
@@ -126,8 +126,8 @@ def test_packages_that_hold_no_dump(dumps: Path, tmp_path: Path) -> None:
                 archive.writestr(name, data)
         return (tmp_path / "made.zip").read_bytes()
 
-    refused(zipped("a.sql", "b.sql"), r"x.zip holds 2 files and not one dump: a.sql, b.sql")
-    refused(zipped(), "x.zip holds 0 files and not one dump")
+    refused(zipped("a.sql", "b.sql"), r"x.zip contains 2 files instead of one dump: a.sql, b.sql")
+    refused(zipped(), "x.zip contains 0 files instead of one dump")
     refused(zipped("a.txt", data=b"Dear Ann,"), "x.zip is no dump")
     encrypted = bytearray(zipped("a.sql"))
     encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1

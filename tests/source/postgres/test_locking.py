@@ -1,4 +1,4 @@
-"""Statements that are not MVCC-safe beside an extract: what is copied is the table before or after, never empty."""
+"""Statements that are not MVCC-safe during an extract: it copies the table before or after them, never empty."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -101,7 +101,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_table_rewritten_before_the_moment_is_whole(
+def test_a_table_rewritten_before_the_snapshot_is_complete(
     bare: str, tmp_path: Path, pool: ThreadPoolExecutor, case: str
 ) -> None:
     """The rewriting transaction is open as the extract begins, and ends while it waits."""
@@ -117,7 +117,7 @@ def test_a_table_rewritten_before_the_moment_is_whole(
 
 
 def beside(url: str, folder: Path, change: Callable[[], None]) -> int:
-    """How many attempts an extract takes if the change comes between the first one's moment and its first COPY."""
+    """How many attempts an extract takes if the change comes between its first snapshot and the first COPY."""
     store, attempts = LocalStore(folder / "lake"), itertools.count()
 
     def work(moment: Snapshot) -> None:
@@ -132,10 +132,10 @@ def beside(url: str, folder: Path, change: Callable[[], None]) -> int:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("at_once")
-def test_a_table_cannot_be_rewritten_between_the_moment_and_its_copy(
+def test_a_table_cannot_be_rewritten_between_the_snapshot_and_its_copy(
     bare: str, tmp_path: Path, pool: ThreadPoolExecutor, case: str
 ) -> None:
-    """Who would rewrite it waits for the extract, which lets it go first and begins anew."""
+    """The rewriting session waits for the extract, which ends its attempt and starts again after it."""
     made, rewritten = CASES[case]
     execute(bare, *made)
     writing: list[Future[None]] = []
@@ -163,15 +163,15 @@ def test_a_table_cannot_be_rewritten_between_the_moment_and_its_copy(
     ids=["partition attached", "schema swapped"],
 )
 @pytest.mark.usefixtures("at_once")
-def test_what_locks_do_not_keep_away_is_noticed(
+def test_changes_that_locks_do_not_prevent_are_noticed(
     bare: str, tmp_path: Path, made: tuple[str, ...], change: tuple[str, ...]
 ) -> None:
     execute(bare, *made)
     assert beside(bare, tmp_path, lambda: execute_together(bare, change)) == 2
 
 
-def test_while_one_table_is_waited_for_no_other_is_locked(bare: str, pool: ThreadPoolExecutor) -> None:
-    """Else a session that has the one and wants the other would be ended as a deadlock, or wait for us."""
+def test_while_waiting_for_one_table_no_other_is_locked(bare: str, pool: ThreadPoolExecutor) -> None:
+    """Otherwise a session with a lock on one that waits for the other would end in a deadlock, or wait for us."""
 
     def lock() -> set[str]:
         with snapshot(bare, "UTC", "public", lock=["customers", "stores"]) as moment:
@@ -185,7 +185,7 @@ def test_while_one_table_is_waited_for_no_other_is_locked(bare: str, pool: Threa
     assert locking.result(30) == {"customers", "stores"}
 
 
-def test_all_waits_for_locks_come_to_the_limit_together(bare: str) -> None:
+def test_the_limit_is_for_all_waits_for_locks_together(bare: str) -> None:
     with psycopg.connect(bare) as other:
         other.execute("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE")
         with (
@@ -198,7 +198,7 @@ def test_all_waits_for_locks_come_to_the_limit_together(bare: str) -> None:
     assert "SHOPEASE_SOURCE_LOCK_TIMEOUT" in str(caught.value.hint)
 
 
-def test_only_the_tables_of_a_run_are_locked_and_readers_and_writers_go_on(bare: str) -> None:
+def test_only_the_tables_of_a_run_are_locked_and_readers_and_writers_continue(bare: str) -> None:
     execute(bare, *PARTITIONED)
     with snapshot(bare, "UTC", "public", lock=["stores", "nothing"]), psycopg.connect(bare) as other:
         modes = "pg_locks WHERE mode = 'AccessShareLock' AND pid <> pg_backend_pid() AND relation = '{}'::regclass"

@@ -1,4 +1,4 @@
-"""Behind a real pooler an extract is whole or refused, and other clients keep their settings."""
+"""Behind a real pooler an extract is complete or refused, and other clients keep their settings."""
 
 import threading
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ def rows_copied(url: str, folder: Path, connections: int) -> int:
 
 
 def settings_of(url: str, connections: int) -> list[list[str]]:
-    """What several clients of a pool find at the same time, so that each has a connection of the server's own."""
+    """The settings of several clients of a pool at the same time, each on another connection of the server."""
     clients = [psycopg.connect(url) for _ in range(connections)]
     try:
         return [[value(client, f"SELECT current_setting('{name}', true)") for name in OURS] for client in clients]
@@ -95,8 +95,8 @@ def settings_of(url: str, connections: int) -> list[list[str]]:
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 @pytest.mark.quick(4)
-def test_behind_a_pooler_all_is_copied_or_nothing(server: str, tmp_path: Path, mode: str, size: int) -> None:
-    """The pool also serves other clients in transaction mode; the smallest has no room for an extract."""
+def test_behind_a_pooler_everything_is_copied_or_nothing(server: str, tmp_path: Path, mode: str, size: int) -> None:
+    """The pool also serves other clients in transaction mode; the smallest is too small for an extract."""
     with pooler(server, mode, size) as url:
         before = settings_of(url, size)
         with traffic(url) if mode == "transaction" and size > 1 else nullcontext():

@@ -1,4 +1,4 @@
-"""Which of PostgreSQL's errors pass and which do not: real ones where they can be had, else its words."""
+"""Which of PostgreSQL's errors are temporary: real errors where possible, otherwise their messages."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 from commands import execute
 from shopease_etl.errors import ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.source.postgres import connect
-from shopease_etl.source.postgres.errors import refusal, translated
+from shopease_etl.source.postgres.errors import connection_error, query_error
 
 
 def refused(url: str) -> ShopeaseError:
@@ -28,7 +28,7 @@ def refused(url: str) -> ShopeaseError:
     ],
     ids=["port", "several hosts", "socket"],
 )
-def test_a_server_that_is_not_there_may_come(url: str) -> None:
+def test_a_missing_server_is_a_temporary_error(url: str) -> None:
     assert isinstance(refused(url), SourceDownError)
 
 
@@ -40,17 +40,17 @@ def test_a_server_that_is_not_there_may_come(url: str) -> None:
         "service=no-such-service",
     ],
 )
-def test_a_url_that_is_wrong_stays_wrong(url: str, tmp_path: Path) -> None:
+def test_a_wrong_url_is_a_permanent_error(url: str, tmp_path: Path) -> None:
     assert not isinstance(refused(f"{url} passfile={tmp_path}/none"), SourceFaultError)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "timeout", "connection refused"])
-def test_a_database_that_is_not_there_stays_away_whatever_its_name(database_url: str, name: str) -> None:
+def test_a_missing_database_is_a_permanent_error_whatever_its_name(database_url: str, name: str) -> None:
     url = database_url.replace("/sales_db?", f"/{name.replace(' ', '%20')}?")
     assert not isinstance(refused(url), SourceFaultError)
 
 
-def test_a_database_that_is_full_may_be_free_later(bare: str) -> None:
+def test_a_full_database_is_a_temporary_error(bare: str) -> None:
     with psycopg.connect(bare) as connection:
         name = connection.info.dbname
     execute(bare.replace(f"/{name}?", "/sales_db?"), f"ALTER DATABASE {name} CONNECTION LIMIT 0")
@@ -86,8 +86,8 @@ def test_a_database_that_is_full_may_be_free_later(bare: str) -> None:
         ),
     ],
 )
-def test_words_tell_whether_a_refusal_passes(words: str, passes: bool) -> None:
-    assert isinstance(refusal(psycopg.OperationalError(words)), SourceFaultError) == passes
+def test_the_message_decides_whether_a_refusal_is_temporary(words: str, passes: bool) -> None:
+    assert isinstance(connection_error(psycopg.OperationalError(words)), SourceFaultError) == passes
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_server_that_refuses_need_not_be_started(database_url: str, wrong: dic
     ],
 )
 def test_the_hint_fits_the_refusal(words: str, hint: str) -> None:
-    assert str(refusal(psycopg.OperationalError(words)).hint).startswith(hint)
+    assert str(connection_error(psycopg.OperationalError(words)).hint).startswith(hint)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_the_hint_fits_the_refusal(words: str, hint: str) -> None:
         ('failed: FATAL:  password authentication failed for user "the database system is"', False),
     ],
 )
-def test_words_tell_whether_a_server_is_down_for_now(words: str, is_down: bool) -> None:
-    assert isinstance(refusal(psycopg.OperationalError(words)), SourceDownError) == is_down
+def test_the_message_decides_whether_a_server_is_down(words: str, is_down: bool) -> None:
+    assert isinstance(connection_error(psycopg.OperationalError(words)), SourceDownError) == is_down
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_words_tell_whether_a_server_is_down_for_now(words: str, is_down: bool) 
         *((state, ShopeaseError) for state in ("42601", "22012", "XX001", "25006")),
     ],
 )
-def test_states_tell_whether_an_error_passes(state: str, kind: type[ShopeaseError]) -> None:
-    error = translated(psycopg.errors.lookup(state)("the words\nand more"), "COPY of x")
+def test_the_sqlstate_decides_whether_an_error_is_temporary(state: str, kind: type[ShopeaseError]) -> None:
+    error = query_error(psycopg.errors.lookup(state)("the words\nand more"), "COPY of x")
     assert (type(error), str(error)) == (kind, "COPY of x: the words")
 
 
-def test_a_connection_that_broke_passes_and_a_misuse_does_not() -> None:
+def test_a_broken_connection_is_temporary_and_a_misuse_is_not() -> None:
     for broken in (psycopg.OperationalError("consuming input failed"), psycopg.DatabaseError("insufficient data")):
-        assert type(translated(broken, "x")) is SourceFaultError
-    assert type(translated(psycopg.ProgrammingError("no"), "x")) is ShopeaseError
+        assert type(query_error(broken, "x")) is SourceFaultError
+    assert type(query_error(psycopg.ProgrammingError("no"), "x")) is ShopeaseError

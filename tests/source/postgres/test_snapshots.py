@@ -1,4 +1,4 @@
-"""Tables with their types, a row of them, and how sessions call themselves."""
+"""Tables with their types and a sample row, and the names and limits of sessions."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from shopease_etl.source.postgres import CopyOut, Limits, Snapshot, connect, sna
 from shopease_etl.source.postgres.snapshots import SAMPLE_CHARACTERS
 
 
-def test_tables_tell_the_types_of_their_columns_in_order(bare: str) -> None:
+def test_tables_have_the_types_of_their_columns_in_order(bare: str) -> None:
     execute(
         bare,
         "CREATE TYPE mood AS ENUM ('good')",
@@ -35,7 +35,7 @@ def test_tables_tell_the_types_of_their_columns_in_order(bare: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "public", "shop, public", "shop", '"$user", public'])
 def test_the_names_of_types_do_not_depend_on_the_search_path(bare: str, path: str) -> None:
-    """They are as PostgreSQL's default path has them; whatever else runs has the role's own."""
+    """Types are named as with PostgreSQL's default path; what COPY runs has the role's path."""
     execute(
         bare,
         "CREATE SCHEMA shop",
@@ -66,7 +66,7 @@ def test_functions_of_views_have_the_search_path_of_the_role(bare: str) -> None:
             assert b"".join(CopyOut(connection, things)) == b"size\n42\n"
 
 
-def test_only_the_named_tables_are_looked_at(bare: str) -> None:
+def test_only_the_named_tables_are_inspected(bare: str) -> None:
     with psycopg.connect(bare) as holder, snapshot(bare, "UTC", "public", Limits(lock=0.1)) as moment:
         holder.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
         assert moment.tables(["stores", "nothing"]).keys() == {"stores"}
@@ -116,7 +116,7 @@ def test_a_dead_network_is_noticed_unless_the_url_says_otherwise(bare: str) -> N
     assert [parameters.get(name) for name in names] == ["7", "10", "3", "30000", "10"]
 
 
-def test_a_worker_whose_snapshot_has_ended_is_a_fault_that_passes(bare: str) -> None:
+def test_a_worker_without_its_snapshot_is_a_temporary_fault(bare: str) -> None:
     with pytest.raises(SourceFaultError), snapshot(bare, "UTC", "public") as moment:
         execute(bare, f"SELECT pg_terminate_backend({moment._leader.info.backend_pid})")
         eventually(lambda: count(bare, f"pg_stat_activity WHERE pid = {moment._leader.info.backend_pid}") == 0)
@@ -139,8 +139,8 @@ def waits_for_a_lock(url: str) -> bool:
 
 
 @contextmanager
-def copying_what_waits(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
-    """A snapshot, who holds the lock that a view waits for, and what a COPY of the view in another thread gives."""
+def copying_a_locked_table(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection, Future[bytes]]]:
+    """A snapshot, the connection with the lock that a view waits for, and the COPY of the view in another thread."""
     execute(
         url,
         "ALTER TABLE stores RENAME TO shops",
@@ -159,22 +159,22 @@ def copying_what_waits(url: str) -> Iterator[tuple[Snapshot, psycopg.Connection,
         yield moment, holder, result
 
 
-def test_other_threads_go_on_while_a_copy_waits(bare: str) -> None:
-    with copying_what_waits(bare) as (_, holder, result):
+def test_other_threads_continue_while_a_copy_waits(bare: str) -> None:
+    with copying_a_locked_table(bare) as (_, holder, result):
         holder.rollback()
         assert result.result(30).startswith(b"store_id,")
 
 
-def test_what_waits_is_cancelled_from_another_thread(bare: str) -> None:
-    with copying_what_waits(bare) as (moment, _, result):
+def test_a_waiting_copy_is_cancelled_from_another_thread(bare: str) -> None:
+    with copying_a_locked_table(bare) as (moment, _, result):
         moment.cancel()
         with pytest.raises(UnreachableError, match="user request") as caught:
             result.result(30)
     assert not isinstance(caught.value, SourceFaultError)
 
 
-def test_what_waits_is_hung_up_on_from_another_thread(bare: str) -> None:
-    with copying_what_waits(bare) as (moment, _, result):
+def test_a_waiting_copy_is_broken_off_from_another_thread(bare: str) -> None:
+    with copying_a_locked_table(bare) as (moment, _, result):
         moment.hang_up()
         with pytest.raises(SourceFaultError, match=r"COPY of public\.stores"):
             result.result(30)

@@ -1,4 +1,4 @@
-"""Runs PostgreSQL's psql and pg_restore on a dump and translates what they complain of."""
+"""Runs PostgreSQL's psql and pg_restore on a dump, and translates their errors."""
 
 import contextlib
 import os
@@ -18,32 +18,22 @@ from shopease_etl.source.dumps import replacing
 from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
 from shopease_etl.wording import one_line
 
-_SESSION: Final = "SET standard_conforming_strings = on; SET client_min_messages = warning"
-_KNOWS_RESTRICT: Final = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}  # since which minor version; 18 and later all do
-_ALREADY_THERE: Final = ("42P07", "42710", "42723", "42P06")
-_NOT_THERE: Final = ("42704", "42883", "42P01", "3F000", "42703")
-_CLEAN_HINT: Final = "`shopease restore --clean` replaces what the dump creates"
 _UNCHANGED: Final = "the database is as it was"
-_SHORT: Final = 160  # characters
-_LONG: Final = 400
-_LONGEST_COMPLAINT: Final = 4 << 20  # bytes; psql repeats the statement, which may be long
-_UNKNOWN_OWNERS: Final = ("--no-owner", "--no-privileges")
-_FAILED: Final = re.compile(r"^psql:<stdin>:(\d+): [^:\n]+:\s+([0-9A-Z]{5}): (.*)$", re.M)
 
 
 @dataclass(frozen=True)
 class Target:
-    """The database to fill, as its programs are told: what is secret goes through the environment, never argv."""
+    """The database to fill, for PostgreSQL's programs: secrets go through the environment, never through argv."""
 
     conninfo: str
     environment: dict[str, str]
 
     @classmethod
     def of(cls, url: str) -> "Target":
-        """Parts the secret from the rest of a libpq URL."""
+        """Separates the secret from the rest of a libpq URL."""
         parameters = dict(conninfo_to_dict(url))
         if unfit := {"sslpassword", "oauth_client_secret"} & parameters.keys():
-            raise ConfigurationError(f"restore cannot pass {min(unfit)} on in secret", hint="leave it out of the URL")
+            raise ConfigurationError(f"restore cannot pass {min(unfit)} on secretly", hint="leave it out of the URL")
         environment = os.environ | {"LC_ALL": "C", "PGCLIENTENCODING": "UTF8", "PGAPPNAME": "shopease restore"}
         if (password := parameters.pop("password", None)) is not None:
             environment["PGPASSWORD"] = str(password)
@@ -54,8 +44,8 @@ class Target:
 class Loader:
     """Loads one dump by psql.
 
-    `missing` are the extensions that were left out so far. `has_lines`: the SQL is the dump's own, so its lines can
-    be named.
+    `missing`: the extensions that were left out so far. `has_lines`: the SQL is the dump's own, so that errors can name
+    its lines.
     """
 
     name: str
@@ -66,15 +56,15 @@ class Loader:
     has_lines: bool = True
 
     def run(self, pieces: Iterable[bytes], *, clean: bool = False, check: bool = False, commit: bool = True) -> None:
-        """Pipes SQL to psql in one transaction, which nothing but the last line of this pipe commits.
+        """Pipes SQL to psql in one transaction, which only the last line of this pipe commits.
 
-        Whatever ends the pipe early, be it the death of this process, leaves the database as it was. With `clean` the
-        SQL may use what `replacing.SETUP` makes; `check` then refuses to lose others' objects.
+        If the pipe ends early, even because this process dies, the database stays as it was. With `clean` the SQL may
+        use the functions of `replacing.SETUP`; `check` then refuses to drop objects that the dump does not create.
         """
         end = (replacing.CHECK if check else b"") + (b"\nCOMMIT;\n" if commit else b"\nROLLBACK;\n")
         with tempfile.TemporaryFile() as errors:
             with _child(self._command(clean=clean), self.target, stdin=subprocess.PIPE, stderr=errors) as process:
-                with contextlib.suppress(BrokenPipeError):  # psql has met an error, which is on stderr
+                with contextlib.suppress(BrokenPipeError):  # psql had an error, which is on stderr
                     for piece in pieces:
                         _write(process, piece)
                     _write(process, end)
@@ -86,28 +76,30 @@ class Loader:
 
     def _command(self, *, clean: bool) -> list[str | Path]:
         major, minor = self.version
-        knows_restrict = major >= 18 or minor >= _KNOWS_RESTRICT.get(major, 1000)
-        # psql itself then runs no command that hides in the dump (CVE-2025-8714), should we have overlooked one.
+        knows_restrict = major >= 18 or minor >= {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}.get(major, 1000)
+        # psql itself then runs no command that is hidden in the dump (CVE-2025-8714), if we have overlooked one.
         restrict = ["-c", rf"\restrict {secrets.token_hex(16)}"] if knows_restrict else []
         setup = ["-c", replacing.SETUP] if clean else []
         options = ["-X", "-q", "-w", "-b", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
-        start = ["-c", "BEGIN", "-c", _SESSION, *setup, *restrict]
+        session = "SET standard_conforming_strings = on; SET client_min_messages = warning"
+        start = ["-c", "BEGIN", "-c", session, *setup, *restrict]
         return [self.psql, *options, "-d", self.target.conninfo, *start, "-f", "-"]
 
-    def _failure(self, complaint: str, status: int, *, clean: bool) -> ShopeaseError:
-        failed = _FAILED.search(complaint)
+    def _failure(self, output: str, status: int, *, clean: bool) -> ShopeaseError:
+        """The error that psql's output means."""
+        failed = re.search(r"^psql:<stdin>:(\d+): [^:\n]+:\s+([0-9A-Z]{5}): (.*)$", output, re.M)
         if failed is None:
-            lines = complaint.strip().splitlines() or [f"psql ended with status {status}"]
-            kind = UnreachableError if status == 2 else ShopeaseError  # 2: the connection went bad
+            lines = output.strip().splitlines() or [f"psql ended with status {status}"]
+            kind = UnreachableError if status == 2 else ShopeaseError  # 2: the connection broke
             return kind(f"{self.name} was not restored: {lines[-1]}", hint=_UNCHANGED)
         line, code, message = failed.groups()
-        if code == replacing.LOST:
-            return _lost(message, _field(complaint, "HINT", _LONG), _field(complaint, "DETAIL", _LONG))
-        where = _field(complaint, "CONTEXT") or shortened(complaint.partition("STATEMENT:  ")[2])
-        hint = _field(complaint, "DETAIL") or _field(complaint, "HINT")
-        if code in _ALREADY_THERE and not clean:
-            hint = _CLEAN_HINT
-        if code in _NOT_THERE and self.missing:
+        if code == replacing.OTHERS_DROPPED:
+            return _refused_drops(message, _field(output, "HINT", 400), _field(output, "DETAIL", 400))
+        where = _field(output, "CONTEXT") or shortened(output.partition("STATEMENT:  ")[2])
+        hint = _field(output, "DETAIL") or _field(output, "HINT")
+        if code in ("42P07", "42710", "42723", "42P06") and not clean:  # it exists already
+            hint = "`shopease restore --clean` replaces what the dump creates"
+        if code in ("42704", "42883", "42P01", "3F000", "42703") and self.missing:  # it does not exist
             hint = (
                 f"the dump needs an extension that was left out: install {', '.join(sorted(self.missing))} on the "
                 "server, or leave out what needs it: pg_dump --exclude-table=TABLE"
@@ -116,20 +108,21 @@ class Loader:
         return ShopeaseError(f"{name}: {message} ({where})", hint=hint or _UNCHANGED)
 
 
-def _lost(what: str, drops: str, others: str) -> DataRefusedError:
-    """The refusal to drop what is not the dump's; `drops`: SQL for what is easily made again."""
+def _refused_drops(objects: str, drops: str, others: str) -> DataRefusedError:
+    """The refusal to drop objects that the dump does not create; `drops`: SQL for those without data."""
     ways = [f"drop them before, and create them again afterwards: {drops}"] if drops else []
     ways += [f"save and drop {others} before"] if others else []
     return DataRefusedError(
-        f"--clean would also drop what the dump does not bring back: {shortened(what, _LONG)}",
+        f"--clean would also drop what the dump does not bring back: {shortened(objects, 400)}",
         hint=f"nothing was changed; {'; '.join(ways)}",
     )
 
 
 @contextlib.contextmanager
 def script_of(archive: Path, loader: Loader, pg_restore: Path, *options: str) -> Iterator[Iterator[bytes]]:
-    """What pg_restore makes of an archive; its last step raises where pg_restore fails."""
-    command: list[str | Path] = [pg_restore, *_UNKNOWN_OWNERS, "--no-tablespaces", *options, "--file=-", archive]
+    """The SQL that pg_restore makes of an archive; the last step raises if pg_restore fails."""
+    left_out = ["--no-owner", "--no-privileges", "--no-tablespaces"]
+    command: list[str | Path] = [pg_restore, *left_out, *options, "--file=-", archive]
     with (
         tempfile.TemporaryFile() as errors,
         _child(command, loader.target, stdout=subprocess.PIPE, stderr=errors) as process,
@@ -141,7 +134,7 @@ def _output(process: subprocess.Popen[bytes], errors: IO[bytes], archive: Path, 
     while process.stdout and (chunk := process.stdout.read(CHUNK)):
         yield chunk
     if process.wait() != 0:
-        raise archive_failure(_text(errors).replace(str(archive), name), name)
+        raise _archive_failure(_text(errors).replace(str(archive), name), name)
 
 
 @contextlib.contextmanager
@@ -153,7 +146,7 @@ def _child(
     stdout: int = subprocess.DEVNULL,
     stderr: IO[bytes],
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that does not outlive the block, in a process group of its own: Ctrl-C reaches us alone."""
+    """A program that ends with the block, in a process group of its own, so that Ctrl-C does not reach it."""
     with subprocess.Popen(
         command, stdin=stdin, stdout=stdout, stderr=stderr, env=target.environment, bufsize=0, process_group=0
     ) as process:
@@ -176,25 +169,25 @@ def _write(process: subprocess.Popen[bytes], piece: bytes) -> None:
 
 def _text(file: IO[bytes]) -> str:
     file.seek(0)
-    return file.read(_LONGEST_COMPLAINT).decode(errors="replace")
+    return file.read(4 << 20).decode(errors="replace")  # psql repeats the statement, which may be long
 
 
-def _field(complaint: str, name: str, width: int = _SHORT) -> str:
-    found = re.search(rf"^{name}: +(.*)$", complaint, re.M)  # empty where what follows is the next field
+def _field(output: str, name: str, width: int = 160) -> str:
+    found = re.search(rf"^{name}: +(.*)$", output, re.M)  # empty if the next field follows
     return shortened(found[1], width) if found else ""
 
 
-def shortened(text: str, width: int = _SHORT) -> str:
+def shortened(text: str, width: int = 160) -> str:
     """A text in one line of at most `width` characters."""
     line = one_line(text[: 4 * width])
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
-def archive_failure(complaint: str, name: str) -> ShopeaseError:
-    """What pg_restore's complaint means: an archive that it cannot read, or a statement that failed."""
-    errors = re.findall(r"^pg_restore: error: (.*)$", complaint, re.M)
+def _archive_failure(output: str, name: str) -> ShopeaseError:
+    """The error that pg_restore's output means: an archive that it cannot read, or a statement that failed."""
+    errors = re.findall(r"^pg_restore: error: (.*)$", output, re.M)
     if not errors:
-        return ShopeaseError(f"{name} was not restored: pg_restore failed {shortened(complaint)}", hint=_UNCHANGED)
+        return ShopeaseError(f"{name} was not restored: pg_restore failed {shortened(output)}", hint=_UNCHANGED)
     first = errors[0]
     if "unsupported version" in first:
         return DataRefusedError(

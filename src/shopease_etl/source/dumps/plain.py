@@ -1,7 +1,7 @@
-"""Reads a plain dump statement by statement as psql does, and makes it fit for a server that is not its own.
+"""Reads a plain dump statement by statement as psql does, and adapts it to a server that is not its own.
 
-Line numbers stay as they are in the dump: what is left out leaves its line breaks behind. The memory it takes does not
-depend on how long a statement, a string, a comment or a line is.
+Line numbers stay as they are in the dump: of what is left out, the line breaks are kept. Memory does not depend on the
+length of a statement, a string, a comment or a line.
 """
 
 import re
@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.source.dumps import lexer
-from shopease_etl.source.dumps.lexer import FLAT, NAME, Lexer
-from shopease_etl.source.dumps.rules import DATABASE, Rules
+from shopease_etl.source.dumps.lexer import FLAT, NAME, Event, Lexer, construct_of
+from shopease_etl.source.dumps.rules import DATABASE, Rules, line_breaks
 from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
 
 LIMIT: Final = 8 << 20
-"""How many bytes of a statement the rules see; what is longer passes by in pieces."""
+"""How many bytes of a statement the rules see; longer ones pass in pieces."""
 
-# Runs of INSERTs, which may be the whole dump, are passed by one match each megabyte.
+# Runs of INSERTs, which may be most of the dump, pass with one match for each megabyte.
 _INSERTS: Final = re.compile(
     rb"(?:(?i:INSERT INTO )(?:" + NAME + rb'|"[^"]*+"|\.)+ ?(?:' + FLAT + rb"\s*)?"
     rb"(?i:OVERRIDING SYSTEM VALUE )?(?i:VALUES)\s*" + FLAT + rb"(?:,\s*+" + FLAT + rb")*;\r?\n\s*+)+",
@@ -37,7 +36,7 @@ _SPACE: Final = re.compile(rb"\s*+")
 
 @dataclass
 class PlainDump:
-    """A plain dump on its way to psql; `filtered` may be called once. `is_packed`: the file of that name is no SQL."""
+    """A plain dump on its way to psql; call `filtered` once. `is_packed`: the file of that name is an archive."""
 
     name: str
     chunks: Iterable[bytes]
@@ -54,7 +53,7 @@ class PlainDump:
         self._source = iter(self.chunks)
 
     def filtered(self) -> Generator[bytes, None, None]:
-        """The dump's bytes for psql; raises a ShopeaseError where it is cut off or holds what we do not take."""
+        """The dump's bytes for psql; raises a ShopeaseError if it is cut off or contains what is not accepted."""
         self._more()
         self._data = self._data.removeprefix(b"\xef\xbb\xbf")
         while True:
@@ -73,7 +72,7 @@ class PlainDump:
             raise self._cut_off("its last line, `-- PostgreSQL database dump complete`, is missing")
 
     def _more(self) -> bool:
-        """Reads on, keeping what is not passed yet; False at the end of the dump, which gets a line break."""
+        """Reads on and keeps what has not passed yet; False at the end of the dump, which gets a line break."""
         if self._ended:
             return False
         if len(self._data) - self._at > 2 * LIMIT:
@@ -92,10 +91,10 @@ class PlainDump:
         return taken
 
     def _gap(self) -> Iterator[bytes]:
-        """Passes white space and comments, of which only line breaks are kept."""
+        """Skips white space and comments; only their line breaks are kept."""
         while True:
             if space := _SPACE.match(self._data, self._at):
-                yield _line_breaks(self._pass(space.end()))
+                yield line_breaks(self._pass(space.end()))
             mark = self._data[self._at : self._at + 2]
             if len(mark) < 2 and self._more():
                 continue
@@ -105,10 +104,10 @@ class PlainDump:
 
     def _comment(self, mark: bytes) -> Iterator[bytes]:
         self._note_header()
-        comment, at, closed = lexer.construct_of(mark), self._at + 2, False
+        comment, at, closed = construct_of(mark), self._at + 2, False
         while not closed:
             at, closed = comment.close(self._data, at, final=self._ended)
-            yield _line_breaks(self._pass(at))
+            yield line_breaks(self._pass(at))
             if not closed and not self._more():
                 if mark == b"/*":
                     raise self._cut_off("a comment does not end")
@@ -135,21 +134,21 @@ class PlainDump:
         return b""
 
     def _statement(self) -> Iterator[bytes]:
-        line, state, begun, kept = self._line, Lexer(), False, True
-        for piece, whole in self._pieces(state, line):
-            if begun:
-                yield piece if kept else _line_breaks(piece)
+        line, state, has_begun, kept = self._line, Lexer(), False, True
+        for piece, is_complete in self._pieces(state, line):
+            if has_begun:
+                yield piece if kept else line_breaks(piece)
                 continue
-            begun = True
+            has_begun = True
             if _ANY_COPY.match(piece):
                 yield from self._copy(piece, line)
                 return
-            adapted = self._checked(piece, line) and self.rules.adapted(piece, whole=whole)
+            adapted = self._checked(piece, line) and self.rules.adapted(piece, is_complete=is_complete)
             kept = bool(adapted.strip())
-            yield adapted or _line_breaks(piece)
+            yield adapted or line_breaks(piece)
 
     def _checked(self, statement: bytes, line: int) -> bytes:
-        """The statement unless it is refused; b"" where it is known to be refused later."""
+        """The statement if it is accepted; b"" if it will be refused with others at the end."""
         what = self.rules.refusal(statement)
         if what == DATABASE:
             self._database_lines.append(line)
@@ -168,44 +167,44 @@ class PlainDump:
         yield from self._copy_data(line)
 
     def _pieces(self, state: Lexer, line: int) -> Iterator[tuple[bytes, bool]]:
-        """The statement, and whether this is all of it; where it is longer than `LIMIT`, in several pieces."""
-        whole, at = True, self._at
+        """The statement, in several pieces if it is longer than `LIMIT`, and with each whether it is all of it."""
+        is_complete, at = True, self._at
         while True:
             at, event = state.advance(self._data, at, final=self._ended)
-            if event == lexer.END:
-                yield self._pass(at), whole
+            if event == Event.END:
+                yield self._pass(at), is_complete
                 return
-            if event != lexer.MORE:
+            if event != Event.MORE:
                 raise self._refused_mark(event, at)
             if at - self._at > LIMIT:
-                whole = False
-                yield self._pass(at), whole
+                is_complete = False
+                yield self._pass(at), is_complete
             scanned = at - self._at
             if not self._more():
                 raise self._cut_off(f"the statement that begins in line {line} does not end")
             at = self._at + scanned
 
-    def _refused_mark(self, event: str, at: int) -> DataRefusedError:
+    def _refused_mark(self, event: Event, at: int) -> DataRefusedError:
         line = self._line + self._data.count(b"\n", self._at, at)
-        if event == lexer.AMBIGUOUS:
+        if event == Event.AMBIGUOUS:
             return self._refused("a number that runs into a quote", line)
         return self._refused_command(self._data[at : at + 40].split()[0].decode(errors="replace"), line)
 
     def _copy_data(self, line: int) -> Iterator[bytes]:
-        """Passes the rows of a COPY up to and with `\\.`, in big pieces."""
+        """Passes the rows of a COPY up to and including `\\.`, in big pieces."""
         while (end := self._data.find(b"\n", self._at)) < 0 and self._more():
             pass
         if self._data[self._at : end].strip():
-            raise self._refused("something behind a COPY in its line", line)
+            raise self._refused("text after a COPY in its line", line)
         yield self._pass(end)
         while True:  # the data begins with the line break before a row
             if (last := self._copy_end()) is not None:
                 yield self._pass(last)
                 return
-            cut = self._data.rfind(b"\n", max(self._at, len(self._data) - 8))  # it may begin the end, cut in two
+            cut = self._data.rfind(b"\n", max(self._at, len(self._data) - 8))  # the end mark may be cut in two
             yield self._pass(cut if cut >= 0 else len(self._data))
             if not self._more() or (self._ended and self._copy_end() is None):
-                raise self._cut_off(f"it ends among the rows of the COPY in line {line}")
+                raise self._cut_off(f"it ends within the rows of the COPY in line {line}")
 
     def _copy_end(self) -> int | None:
         at = self._data.find(b"\n\\.", self._at)
@@ -223,11 +222,11 @@ class PlainDump:
 
     def _refused(self, what: str, line: int | None = None) -> DataRefusedError:
         return DataRefusedError(
-            f"{self.name}, line {line or self._line} holds {what}, which restore does not accept", hint=DUMP_HINT
+            f"{self.name}, line {line or self._line} contains {what}, which restore does not accept", hint=DUMP_HINT
         )
 
     def _refuse_database(self) -> None:
-        """Refuses the statements of `pg_dump --create`, once all of them are known."""
+        """Refuses the statements of `pg_dump --create` when all of them are known."""
         if lines := self._database_lines:
             numbers = ", ".join(map(str, lines))
             script = ";".join(f"{line}d" for line in lines)
@@ -240,9 +239,5 @@ class PlainDump:
     def _refused_command(self, word: str, line: int) -> DataRefusedError:
         return DataRefusedError(
             f"{self.name}, line {line}: the psql command {word} is refused, as it could run programs on this machine",
-            hint="a dump of pg_dump holds none; do not restore this one unless you trust who made it",
+            hint="pg_dump writes no such commands; do not restore this dump unless you trust who made it",
         )
-
-
-def _line_breaks(text: bytes) -> bytes:
-    return b"\n" * text.count(b"\n")

@@ -1,17 +1,17 @@
-"""Replaces what is in a database by what a dump creates, and finds out what else would be lost.
+"""Replaces the objects of a database by those that a dump creates, and checks that no others are lost.
 
-A dump says only what it creates, in a stream that cannot be read twice. So the server itself, in functions that live as
-long as the transaction's session, drops the old object of a name by its own kind right before the new one is created.
-At the end whatever is gone, and neither came back nor was a part of an object that was replaced, belongs to others.
+A dump says only what it creates, in a stream that can be read once. So temporary functions in the server drop the old
+object of a name, of any kind, right before the new one is created. At the end, an object that is gone, was not
+created again and was no part of a replaced object is not the dump's.
 """
 
 from typing import Final
 
-LOST: Final = "SHOP1"
-"""The SQLSTATE with which `CHECK` fails; its message names what would be lost."""
+OTHERS_DROPPED: Final = "SHOP1"
+"""The SQLSTATE of `CHECK` when it fails; its message names what would be dropped."""
 
 CHECK: Final = b"\nSELECT pg_temp.restore_check();"
-"""Fails where others' objects are gone."""
+"""Fails if objects are gone that the dump does not create."""
 
 SETUP: Final = r"""
 CREATE TEMP TABLE restore_before ON COMMIT DROP AS
@@ -39,7 +39,7 @@ BEGIN
   END LOOP;
 END $f$;
 
--- A routine is replaced where that is possible, as others may use it. Its arguments are found by making it elsewhere.
+-- A routine is replaced if possible, as others may use it. To learn its arguments it is created in another schema.
 CREATE FUNCTION pg_temp.restore_routine(kind text, name text, schema text, base text, rest text) RETURNS void
 LANGUAGE plpgsql AS $f$
 DECLARE old oid; copy oid;
@@ -104,42 +104,42 @@ BEGIN
   END IF;
 END $f$;
 """
-_RELATIONS: Final = b"{table,view,materialized view,sequence,foreign table,type}"
-_KINDS: Final = {
-    b"foreign data wrapper": b"foreign-data wrapper",
-    b"statistics": b"statistics object",
-    b"procedural language": b"language",
-    **dict.fromkeys((b"table", b"foreign table", b"view", b"materialized view", b"sequence", b"type", b"domain"), b""),
-}
 
 
-def dropping(kind: bytes, parts: list[bytes]) -> bytes:
-    """SQL in one line that drops what has the name and is in the way; `parts`: the schema, if any, and the name."""
+def drop_sql(kind: bytes, parts: list[bytes]) -> bytes:
+    """SQL in one line that drops the old object of a name; `parts`: the schema, if any, and the name."""
     kind = b" ".join(kind.lower().split())
-    kinds = _KINDS.get(kind, kind)
-    kinds = b"{" + kinds + b"}" if kinds else _RELATIONS
-    return b"SELECT pg_temp.restore_drop(%s, %s, %s); " % (_literal(kinds), _schema(parts), _literal(parts[-1]))
+    if kind in (b"table", b"foreign table", b"view", b"materialized view", b"sequence", b"type", b"domain"):
+        kind = b"table,view,materialized view,sequence,foreign table,type"
+    catalog = {
+        b"foreign data wrapper": b"foreign-data wrapper",
+        b"statistics": b"statistics object",
+        b"procedural language": b"language",
+    }
+    kinds = catalog.get(kind, kind)
+    return b"SELECT pg_temp.restore_drop(%s, %s); " % (_literal(b"{" + kinds + b"}"), _schema_and_name(parts))
 
 
-def dropping_routine(kind: bytes, name: bytes, parts: list[bytes], rest: bytes) -> bytes:
-    """SQL in one line that drops the old routine where the new one cannot replace it; `rest`: what follows its name."""
-    values = (_literal(kind), _literal(name), _schema(parts), _literal(parts[-1]), _literal(rest))
+def drop_routine_sql(kind: bytes, name: bytes, parts: list[bytes], rest: bytes) -> bytes:
+    """SQL in one line that drops the old routine if the new one cannot replace it; `rest`: the text after its name."""
+    values = (_literal(kind), _literal(name), _schema_and_name(parts), _literal(rest))
     return b"SELECT pg_temp.restore_routine(%s); " % b", ".join(values)
 
 
-def unlinking(large_object: bytes) -> bytes:
-    """SQL in one line that drops a large object if it is there."""
+def unlink_sql(large_object: bytes) -> bytes:
+    """SQL in one line that drops a large object if it exists."""
     return b"SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata WHERE oid = %s; " % large_object
 
 
-def if_there(relation: bytes, statement: bytes) -> bytes:
-    """SQL in one line, but for line breaks that follow it, that runs the statement if there is such a relation."""
+def if_exists_sql(relation: bytes, statement: bytes) -> bytes:
+    """SQL in one line that runs the statement if the relation exists; the statement's line breaks follow."""
     body = b"BEGIN IF pg_catalog.to_regclass(%s) IS NOT NULL THEN EXECUTE %s; END IF; END"
     return b"DO " + _literal(body % (_literal(relation), _literal(statement))) + b";" + b"\n" * statement.count(b"\n")
 
 
-def _schema(parts: list[bytes]) -> bytes:
-    return _literal(parts[-2]) if len(parts) > 1 else b"NULL"
+def _schema_and_name(parts: list[bytes]) -> bytes:
+    schema = _literal(parts[-2]) if len(parts) > 1 else b"NULL"
+    return schema + b", " + _literal(parts[-1])
 
 
 def _literal(text: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from shopease_etl.source.dumps import replacing
@@ -10,85 +11,50 @@ from shopease_etl.source.dumps import replacing
 DATABASE: Final = "a database of its own"
 """The refusal of what `pg_dump --create` writes."""
 
-_IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[\w$\x80-\xff]+)'
-_NAME = rb"(" + _IDENTIFIER + rb"(?:\." + _IDENTIFIER + rb")*)"
-_ROLE = rb'(?:"(?:[^"]|"")+"|[\w$\x80-\xff-]+)'
-_RELATION = rb"FOREIGN TABLE|TABLE|MATERIALIZED VIEW|VIEW|SEQUENCE"
-_TYPED = rb"TYPE|DOMAIN|COLLATION|CONVERSION|TEXT SEARCH \w+|STATISTICS|ACCESS METHOD"
-_FOREIGN = rb"SERVER|FOREIGN DATA WRAPPER|(?:PROCEDURAL )?LANGUAGE"
-_OPERATORS = rb"OPERATOR (?:CLASS|FAMILY)"
-_ROUTINES = rb"FUNCTION|PROCEDURE|AGGREGATE"
-
-
-def _pattern(text: bytes) -> re.Pattern[bytes]:
-    return re.compile(text.replace(b" ", rb"\s+"), re.I | re.S)
-
-
+_IDENTIFIER: Final = rb'(?:"(?:[^"]|"")+"|[\w$\x80-\xff]+)'
+_NAME: Final = rb"(" + _IDENTIFIER + rb"(?:\." + _IDENTIFIER + rb")*)"
+_ROLE: Final = rb'(?:"(?:[^"]|"")+"|[\w$\x80-\xff-]+)'
+_ROUTINES: Final = rb"FUNCTION|PROCEDURE|AGGREGATE"
+_OBJECTS: Final = (
+    rb"FOREIGN TABLE|TABLE|MATERIALIZED VIEW|VIEW|SEQUENCE|TYPE|DOMAIN|COLLATION|CONVERSION|TEXT SEARCH \w+|STATISTICS"
+    rb"|ACCESS METHOD|SERVER|FOREIGN DATA WRAPPER|(?:PROCEDURAL )?LANGUAGE|OPERATOR (?:CLASS|FAMILY)"
+)
 _REFUSED: Final = (
-    (_pattern(rb"(?:CREATE|ALTER|DROP) DATABASE\b"), DATABASE),
+    (rb"(?:CREATE|ALTER|DROP) DATABASE\b", DATABASE),
     (
-        _pattern(rb"(?:CREATE|ALTER|DROP) (?:ROLE|USER(?! MAPPING)|GROUP|TABLESPACE)\b"),
+        rb"(?:CREATE|ALTER|DROP) (?:ROLE|USER(?! MAPPING)|GROUP|TABLESPACE)\b",
         "a role or tablespace (of pg_dumpall)",
     ),
-    (_pattern(rb"(?:ROLLBACK|ABORT|PREPARE TRANSACTION)\b"), "ROLLBACK"),
+    (rb"(?:ROLLBACK|ABORT|PREPARE TRANSACTION)\b", "ROLLBACK"),
     (
-        _pattern(rb"SET (?:SESSION |LOCAL )?standard_conforming_strings\s*(?:=|TO\b)\s*'?(?:off|false|no|0)"),
+        rb"SET (?:SESSION |LOCAL )?standard_conforming_strings\s*(?:=|TO\b)\s*'?(?:off|false|no|0)",
         "standard_conforming_strings off",
     ),
 )
-# Who owns and who may do what belongs to the old server; so do transactions, as a restore is one of its own.
 _LEFT_OUT: Final = (
-    _pattern(rb"ALTER .* OWNER TO " + _ROLE + rb"\s*;"),
-    _pattern(rb"(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|REASSIGN OWNED)\b.*"),
-    _pattern(rb"(?:SET|RESET) (?:(?:SESSION |LOCAL )?SESSION AUTHORIZATION|(?:SESSION |LOCAL )?ROLE)\b.*"),
-    _pattern(rb"SET default_tablespace\s*=\s*(?!''\s*;).*"),
-    _pattern(rb"(?:BEGIN|START TRANSACTION|COMMIT|END)\b.*"),
-    # For these a superuser is needed, and none is needed for the data.
-    _pattern(rb"(?:COMMENT ON|DROP) EXTENSION\b.*"),
-    _pattern(rb"(?:CREATE|ALTER|DROP|COMMENT ON) (?:EVENT TRIGGER|PUBLICATION|SUBSCRIPTION)\b.*"),
-    # It is made where it is missing, and others may have put their own into it.
-    _pattern(rb"DROP SCHEMA\b.*"),
+    # Owners and privileges belong to the old server; transactions too, as a restore is one of its own.
+    rb"ALTER .* OWNER TO " + _ROLE + rb"\s*;",
+    rb"(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|REASSIGN OWNED)\b.*",
+    rb"(?:SET|RESET) (?:(?:SESSION |LOCAL )?SESSION AUTHORIZATION|(?:SESSION |LOCAL )?ROLE)\b.*",
+    rb"SET default_tablespace\s*=\s*(?!''\s*;).*",
+    rb"(?:BEGIN|START TRANSACTION|COMMIT|END)\b.*",
+    # These need a superuser, and the data does not need them.
+    rb"(?:COMMENT ON|DROP) EXTENSION\b.*",
+    rb"(?:CREATE|ALTER|DROP|COMMENT ON) (?:EVENT TRIGGER|PUBLICATION|SUBSCRIPTION)\b.*",
+    # A missing schema is created; in an existing one there may be objects of others.
+    rb"DROP SCHEMA\b.*",
 )
-_SETTING: Final = _pattern(rb"SET (?:SESSION |LOCAL )?(\w+)\s*(?:=|TO\b).*")
-_SCHEMA: Final = _pattern(rb"\ACREATE SCHEMA(?= (?!IF\b|AUTHORIZATION\b))")
-_EXTENSION: Final = _pattern(rb"(?:CREATE EXTENSION (?:IF NOT EXISTS )?|ALTER EXTENSION )(" + _IDENTIFIER + rb")")
-_USER_MAPPING: Final = _pattern(
-    rb"(?:CREATE|ALTER|COMMENT ON|DROP) USER MAPPING (?:IF (?:NOT )?EXISTS )?FOR (" + _ROLE + rb") SERVER"
-)
-_POLICY: Final = _pattern(
-    rb"CREATE POLICY (" + _IDENTIFIER + rb") ON " + _NAME + rb"(?: AS \w+)?(?: FOR \w+)? TO "
-    rb"(" + _ROLE + rb"(?:\s*,\s*" + _ROLE + rb")*)"
-)
-_POLICY_NOTE: Final = _pattern(rb"(?:COMMENT ON|DROP) POLICY (?:IF EXISTS )?(" + _IDENTIFIER + rb") ON " + _NAME)
-_EVERYBODY: Final = frozenset({"public", "current_user", "current_role", "session_user"})
-# pg_dump --clean drops before it creates.
-_DROPS: Final = (
-    _pattern(
-        rb"(DROP (?:" + b"|".join((_RELATION, _TYPED, _FOREIGN, _OPERATORS, _ROUTINES)) + rb"|OPERATOR|INDEX|CAST"
-        rb"|TRANSFORM|TRIGGER|RULE|POLICY|USER MAPPING) )(?:IF EXISTS )?(.*)"
-    ),
-    _pattern(rb"(ALTER (?:FOREIGN )?TABLE )(?:IF EXISTS )?((?:ONLY )?" + _NAME + rb" ALTER COLUMN \S+ DROP .*)"),
-)
-_DROP_CONSTRAINT: Final = _pattern(
-    rb"(ALTER (?:(?:FOREIGN )?TABLE|DOMAIN) )(?:IF EXISTS )?((?:ONLY )?"
-    + _NAME
-    + rb" DROP CONSTRAINT )(?:IF EXISTS )?(.*)"
-)
-_UNLINK: Final = _pattern(rb"SELECT pg_catalog\.lo_unlink\((\S+)\);")
-_DUMMY_VIEW: Final = _pattern(rb"CREATE OR REPLACE VIEW " + _NAME + rb" AS SELECT NULL::")
-_OBJECT: Final = _pattern(
-    rb"CREATE (?:OR REPLACE )?(?:UNLOGGED |RECURSIVE |DEFAULT |TRUSTED |PROCEDURAL )*"
-    rb"(" + _RELATION + rb"|" + _TYPED + rb"|" + _FOREIGN + rb"|" + _OPERATORS + rb") (?:IF NOT EXISTS )?" + _NAME
-)
-_OPERATOR: Final = _pattern(rb"CREATE (OPERATOR) ((?:" + _IDENTIFIER + rb"\.)?[-+*/<>=~!@#%^&|`?]+)")
-_CAST: Final = _pattern(rb"CREATE (CAST) (\(.*? AS .*?\)) (?=WITH)")
-_LARGE_OBJECT: Final = _pattern(rb"SELECT pg_catalog\.lo_create\(('\d+')\);")
-_ROUTINE: Final = _pattern(rb"CREATE (?:OR REPLACE )?(" + _ROUTINES + rb") " + _NAME)
+
+
+@cache
+def _pattern(text: bytes) -> re.Pattern[bytes]:
+    """A pattern in which a space matches any white space."""
+    return re.compile(text.replace(b" ", rb"\s+"), re.I | re.S)
 
 
 @dataclass(frozen=True)
 class Server:
-    """What a server knows, by name: settings (in lower case), roles, and the extensions that this user can have."""
+    """Names that a server knows: settings (in lower case), roles, and the extensions that this user can create."""
 
     settings: frozenset[str]
     roles: frozenset[str]
@@ -99,8 +65,8 @@ class Server:
 class Rules:
     """The rules of one restore.
 
-    With `clean`, what the dump creates is dropped right before, with all that depends on it, in the same transaction;
-    `replacing.SETUP` is to be run first. `warn` is called with what is left out although the dump asks for it.
+    With `clean`, each object is dropped before the dump creates it, with all that depends on it, in the same
+    transaction; run `replacing.SETUP` first. `warn` gets a message for each thing that the dump needs and is left out.
     """
 
     server: Server
@@ -112,29 +78,36 @@ class Rules:
     _policies: set[tuple[bytes, ...]] = field(default_factory=set)
 
     def refusal(self, statement: bytes) -> str | None:
-        """What it is that makes the dump unfit, None where nothing does."""
-        return next((what for pattern, what in _REFUSED if pattern.match(statement)), None)
+        """What makes the dump unacceptable, or None."""
+        return next((what for pattern, what in _REFUSED if _pattern(pattern).match(statement)), None)
 
-    def adapted(self, statement: bytes, *, whole: bool = True) -> bytes:
-        """The statement as it is to be run; only its line breaks where it is left out.
+    def adapted(self, statement: bytes, *, is_complete: bool = True) -> bytes:
+        """The statement to run; only its line breaks if it is left out.
 
-        A statement that is not `whole` is the beginning of a long one, which is changed at its beginning only.
+        A statement that is not complete is the beginning of a long one, of which only the beginning changes.
         """
-        setting = _SETTING.fullmatch(statement)
-        unknown = setting is not None and setting[1].decode().lower() not in self.server.settings
-        if unknown or any(pattern.fullmatch(statement) for pattern in _LEFT_OUT) or self._is_unfit(statement):
-            return _line_breaks(statement)
-        statement = _SCHEMA.sub(b"CREATE SCHEMA IF NOT EXISTS", statement, count=1)
-        if not self._created and (dropped := self._drop_if_there(statement)) is not None:
+        setting = _pattern(rb"SET (?:SESSION |LOCAL )?(\w+)\s*(?:=|TO\b).*").fullmatch(statement)
+        if setting and setting[1].decode().lower() not in self.server.settings:
+            return line_breaks(statement)
+        if any(_pattern(text).fullmatch(statement) for text in _LEFT_OUT) or self._lacks_something(statement):
+            return line_breaks(statement)
+        schema = _pattern(rb"\ACREATE SCHEMA(?= (?!IF\b|AUTHORIZATION\b))")
+        statement = schema.sub(b"CREATE SCHEMA IF NOT EXISTS", statement, count=1)
+        # pg_dump --clean drops before it creates.
+        if not self._created and (dropped := self._drop_if_exists(statement)) is not None:
             return dropped
         self._created = self._created or statement[:6].upper() in (b"CREATE", b"INSERT")
-        if policy := _POLICY.match(statement):
-            statement = self._policy_for_roles_here(policy, statement)
-        return self._replacing(statement, whole=whole) if self.clean else statement
+        statement = self._policy_for_known_roles(statement)
+        return self._replacing(statement, is_complete=is_complete) if self.clean else statement
 
-    def _is_unfit(self, statement: bytes) -> bool:
-        """Whether the statement needs an extension or a role that is not here."""
-        if named := _EXTENSION.match(statement):
+    def _lacks_something(self, statement: bytes) -> bool:
+        """Whether the statement needs an extension, a role or a policy that the server does not have."""
+        extensions = rb"(?:CREATE EXTENSION (?:IF NOT EXISTS )?|ALTER EXTENSION )(" + _IDENTIFIER + rb")"
+        mappings = (
+            rb"(?:CREATE|ALTER|COMMENT ON|DROP) USER MAPPING (?:IF (?:NOT )?EXISTS )?FOR (" + _ROLE + rb") SERVER"
+        )
+        policies = rb"(?:COMMENT ON|DROP) POLICY (?:IF EXISTS )?(" + _IDENTIFIER + rb") ON " + _NAME
+        if named := _pattern(extensions).match(statement):
             extension = _unquoted(named[1])
             if extension not in self.server.extensions and extension not in self.missing:
                 self.missing.add(extension)
@@ -142,65 +115,83 @@ class Rules:
                     f"extension {extension} is left out: the server does not have it, or this user may not create it"
                 )
             return extension in self.missing
-        if mapping := _USER_MAPPING.match(statement):
+        if mapping := _pattern(mappings).match(statement):
             role = _unquoted(mapping[1])
-            if not self._is_here(role):
+            if not self._has_role(role):
                 if statement[:6].upper() == b"CREATE":
                     self.warn(f"the user mapping of {role} is left out: this server has no such role")
                 return True
-        if note := _POLICY_NOTE.match(statement):
-            return note.groups() in self._policies
-        return False
+        policy = _pattern(policies).match(statement)
+        return policy is not None and policy.groups() in self._policies
 
-    def _is_here(self, role: str) -> bool:
-        return role in _EVERYBODY or role in self.server.roles
+    def _has_role(self, role: str) -> bool:
+        return role in {"public", "current_user", "current_role", "session_user"} or role in self.server.roles
 
-    def _policy_for_roles_here(self, policy: re.Match[bytes], statement: bytes) -> bytes:
-        """The policy without the roles that are not here; without any role left it has no effect."""
+    def _policy_for_known_roles(self, statement: bytes) -> bytes:
+        """A CREATE POLICY without the roles that the server does not have, left out if no role remains."""
+        policy = _pattern(
+            rb"CREATE POLICY (" + _IDENTIFIER + rb") ON " + _NAME + rb"(?: AS \w+)?(?: FOR \w+)? TO "
+            rb"(" + _ROLE + rb"(?:\s*,\s*" + _ROLE + rb")*)"
+        ).match(statement)
+        if policy is None:
+            return statement
         name, table, roles = policy.groups()
-        here = [role for role in re.findall(_ROLE, roles) if self._is_here(_unquoted(role))]
-        if missing := ", ".join(
-            sorted({_unquoted(role) for role in re.findall(_ROLE, roles)} - {*map(_unquoted, here)})
-        ):
-            what = f"is restored without {missing}" if here else f"for {missing} is left out"
-            self.warn(f"policy {_text(name)} on {_text(table)} {what}: this server has no such role")
-        if here:
-            return statement[: policy.start(3)] + b", ".join(here) + statement[policy.end(3) :]
+        named = re.findall(_ROLE, roles)
+        known = [role for role in named if self._has_role(_unquoted(role))]
+        if missing := ", ".join(sorted({_unquoted(role) for role in named} - {_unquoted(role) for role in known})):
+            what = f"is restored without {missing}" if known else f"for {missing} is left out"
+            text = (name + b" on " + table).decode(errors="replace")
+            self.warn(f"policy {text} {what}: this server has no such role")
+        if known:
+            return statement[: policy.start(3)] + b", ".join(known) + statement[policy.end(3) :]
         self._policies.add((name, table))
-        return _line_breaks(statement)
+        return line_breaks(statement)
 
-    def _drop_if_there(self, statement: bytes) -> bytes | None:
-        """What becomes of a statement that drops or changes what may not be there, None where it is none of these.
+    def _drop_if_exists(self, statement: bytes) -> bytes | None:
+        """What becomes of a statement that drops or changes what may not exist; None for other statements.
 
-        `clean` makes them superfluous.
+        With `clean` they are not needed.
         """
-        if unlink := _UNLINK.fullmatch(statement):
-            changed = replacing.unlinking(unlink[1])
-        elif dummy := _DUMMY_VIEW.match(statement):
-            changed = replacing.if_there(dummy[1], statement)
-        elif found := _DROP_CONSTRAINT.fullmatch(statement):
+        table = rb"(ALTER (?:(?:FOREIGN )?TABLE|DOMAIN) )(?:IF EXISTS )?((?:ONLY )?" + _NAME
+        drops = (
+            rb"(DROP (?:" + _OBJECTS + rb"|" + _ROUTINES + rb"|OPERATOR|INDEX|CAST"
+            rb"|TRANSFORM|TRIGGER|RULE|POLICY|USER MAPPING) )(?:IF EXISTS )?(.*)"
+        )
+        column = rb"(ALTER (?:FOREIGN )?TABLE )(?:IF EXISTS )?((?:ONLY )?" + _NAME + rb" ALTER COLUMN \S+ DROP .*)"
+        if unlink := _pattern(rb"SELECT pg_catalog\.lo_unlink\((\S+)\);").fullmatch(statement):
+            changed = replacing.unlink_sql(unlink[1])
+        elif dummy := _pattern(rb"CREATE OR REPLACE VIEW " + _NAME + rb" AS SELECT NULL::").match(statement):
+            changed = replacing.if_exists_sql(dummy[1], statement)
+        elif found := _pattern(table + rb" DROP CONSTRAINT )(?:IF EXISTS )?(.*)").fullmatch(statement):
             changed = found.expand(rb"\1IF EXISTS \2IF EXISTS \4")
-        elif found := next(filter(None, (pattern.fullmatch(statement) for pattern in _DROPS)), None):
+        elif found := _pattern(drops).fullmatch(statement) or _pattern(column).fullmatch(statement):
             changed = found.expand(rb"\1IF EXISTS \2")
         else:
             return None
-        return _line_breaks(statement) if self.clean else changed
+        return line_breaks(statement) if self.clean else changed
 
-    def _replacing(self, statement: bytes, *, whole: bool) -> bytes:
-        if found := _OBJECT.match(statement):
-            return replacing.dropping(found[1], _parts(found[2])) + statement
-        if found := _OPERATOR.match(statement):
+    def _replacing(self, statement: bytes, *, is_complete: bool) -> bytes:
+        """The statement with SQL before it that drops the old object."""
+        objects = (
+            rb"CREATE (?:OR REPLACE )?(?:UNLOGGED |RECURSIVE |DEFAULT |TRUSTED |PROCEDURAL )*"
+            rb"(" + _OBJECTS + rb") (?:IF NOT EXISTS )?" + _NAME
+        )
+        operators = rb"CREATE (OPERATOR) ((?:" + _IDENTIFIER + rb"\.)?[-+*/<>=~!@#%^&|`?]+)"
+        routines = rb"CREATE (?:OR REPLACE )?(" + _ROUTINES + rb") " + _NAME
+        if found := _pattern(objects).match(statement):
+            return replacing.drop_sql(found[1], _parts(found[2])) + statement
+        if found := _pattern(operators).match(statement):
             schema, _, name = found[2].rpartition(b".")
-            return replacing.dropping(found[1], [*_parts(schema), name]) + statement
-        if found := _CAST.match(statement):
-            return replacing.dropping(found[1], [found[2]]) + statement
-        if found := _LARGE_OBJECT.fullmatch(statement):
-            return replacing.unlinking(found[1]) + statement
-        if found := _ROUTINE.match(statement):
+            return replacing.drop_sql(found[1], [*_parts(schema), name]) + statement
+        if found := _pattern(rb"CREATE (CAST) (\(.*? AS .*?\)) (?=WITH)").match(statement):
+            return replacing.drop_sql(found[1], [found[2]]) + statement
+        if found := _pattern(rb"SELECT pg_catalog\.lo_create\(('\d+')\);").fullmatch(statement):
+            return replacing.unlink_sql(found[1]) + statement
+        if found := _pattern(routines).match(statement):
             rest = statement[found.end() :]
-            way = replacing.dropping_routine(found[1], found[2], _parts(found[2]), rest[:-1]) if whole else b""
-            breaks = _line_breaks(statement[: found.end()])
-            return way + b"CREATE OR REPLACE " + found[1] + b" " + found[2] + breaks + rest
+            drop = replacing.drop_routine_sql(found[1], found[2], _parts(found[2]), rest[:-1]) if is_complete else b""
+            breaks = line_breaks(statement[: found.end()])
+            return drop + b"CREATE OR REPLACE " + found[1] + b" " + found[2] + breaks + rest
         return statement
 
 
@@ -214,9 +205,6 @@ def _unquoted(identifier: bytes) -> str:
     return b"".join(_parts(identifier)).decode(errors="replace")
 
 
-def _text(name: bytes) -> str:
-    return name.decode(errors="replace")
-
-
-def _line_breaks(text: bytes) -> bytes:
+def line_breaks(text: bytes) -> bytes:
+    """The line breaks of a text that is left out, so that line numbers stay."""
     return b"\n" * text.count(b"\n")

@@ -1,4 +1,4 @@
-"""Restores an archive over several connections: first what holds the rows, then the rows, then what is made of them."""
+"""Restores an archive over several connections: first the definitions, then the rows, then keys and indexes."""
 
 import logging
 import re
@@ -19,7 +19,6 @@ from shopease_etl.source.dumps.rules import Rules
 
 log = logging.getLogger(__name__)
 
-_TABLE: Final = re.compile(r"\d+; \d+ \d+ TABLE DATA (\S+) (.*) \S+$")
 _AFTER_ROWS: Final = "all keys, indexes, triggers and policies"
 
 
@@ -29,7 +28,7 @@ class _StoppedError(Exception):
 
 @dataclass
 class Sections:
-    """The sections of one archive; `rules` makes the rules of a section, `watched` passes its SQL on."""
+    """The sections of one archive; `rules` makes the rules of a section, `watched` passes its SQL on and reports it."""
 
     archive: Path
     pg_restore: Path
@@ -41,9 +40,8 @@ class Sections:
     def restore(self, jobs: int, *, clean: bool) -> None:
         """Restores the archive, its rows in `jobs` transactions at a time.
 
-        Before, the archive is read to its end, and all definitions are tried and rolled back: what is wrong with these
-        changes nothing. What fails afterwards, because of rows or of a server that goes away, raises a ShopeaseError
-        that names what is missing.
+        First the archive is read to its end, and all definitions are tried and rolled back: an error there changes
+        nothing. A later failure, because of rows or of the server, raises a ShopeaseError that names what is missing.
         """
         with load.script_of(self.archive, self.loader, self.pg_restore) as script:
             for _ in script:
@@ -61,22 +59,22 @@ class Sections:
             if not isinstance(error, ShopeaseError):
                 log.warning("%s was restored in part: the database lacks %s", self.loader.name, lacks)
                 raise
-            hint = "restore it again with --clean; without --jobs it is restored whole or not at all"
+            hint = "restore it again with --clean; without --jobs, it is restored completely or not at all"
             raise type(error)(f"{error}; the database now lacks {lacks}", hint=hint) from error
 
     def _rows(self) -> dict[str, list[str]]:
-        """The lines of the archive's list that stand for rows: of each table, and of sequences and large objects."""
+        """The lines of the archive's list for rows: of each table, and of sequences and large objects."""
         with load.script_of(self.archive, self.loader, self.pg_restore, "--list", "--section=data") as text:
             lines = b"".join(text).decode(errors="surrogateescape").splitlines()
         rows: dict[str, list[str]] = {}
         for line in lines:
             if line and not line.startswith(";"):
-                table = _TABLE.match(line)
+                table = re.match(r"\d+; \d+ \d+ TABLE DATA (\S+) (.*) \S+$", line)
                 rows.setdefault(f"{table[1]}.{table[2]}" if table else "sequences and large objects", []).append(line)
         return rows
 
     def _load(self, rows: dict[str, list[str]], missing: dict[str, None], jobs: int, *, clean: bool) -> None:
-        """Loads the rows, each table in a transaction of its own; those that are there leave `missing`."""
+        """Loads the rows, each table in a transaction of its own; removes those that are loaded from `missing`."""
         with ThreadPoolExecutor(jobs, thread_name_prefix="restore") as pool:
             running: dict[Future[None], str] = {
                 pool.submit(self._load_lines, rows[name], clean=clean): name for name in rows
@@ -111,7 +109,7 @@ class Sections:
         commit: bool = True,
         rows: bool = False,
     ) -> None:
-        """Runs what pg_restore makes of a part of the archive in one transaction."""
+        """Restores a part of the archive in one transaction."""
         with ExitStack() as stack:
             script = stack.enter_context(load.script_of(self.archive, self.loader, self.pg_restore, *options))
             dump = PlainDump(self.loader.name, script, self.rules(clean))

@@ -1,4 +1,4 @@
-"""Opens a dump by what its first bytes say: a local file or folder, or an object on S3, streamed and decompressed."""
+"""Opens a dump, a local file or folder or an object on S3, in the format that its first bytes show."""
 
 import contextlib
 import io
@@ -13,45 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from shopease_etl.addresses import s3_address
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.source.dumps import unpack
-from shopease_etl.source.dumps.unpack import Readable
+from shopease_etl.source.dumps.unpack import Format, Readable
 
 if TYPE_CHECKING:
     from shopease_etl.aws import ObjectBody
 
 CHUNK: Final = 1 << 20
-PLAIN: Final = "plain"
-CUSTOM: Final = "custom"
-DIRECTORY: Final = "directory"
-TAR: Final = "tar"
-ZIP: Final = "zip"
-TOC: Final = "toc.dat"
-
 DUMP_HINT: Final = "make one with: pg_dump --no-owner --format=plain DBNAME > sales_db.sql"
-_MAGIC: Final = (
-    (0, b"PGDMP", CUSTOM),
-    (0, b"PK\x03\x04", ZIP),
-    (0, b"PK\x05\x06", ZIP),
-    (257, b"ustar", TAR),
-    *((0, magic, compression) for magic, compression in unpack.COMPRESSIONS.items()),
-)
-_FORMAT_AT: Final = 10  # the byte of an archive's head that says its format
-_CUSTOM_FORMAT: Final = b"\1"  # a table of contents has another
-_DEEPEST: Final = 5  # archives within archives
-_FOREIGN: Final = (
-    (re.compile(rb"-- (?:MySQL|MariaDB) dump|/\*!\d{5}", re.I), "a dump of MySQL or MariaDB"),
-    (re.compile(rb"PRAGMA ", re.I), "a dump of SQLite"),
-    (re.compile(rb"\xff\xfe|\xfe\xff"), "in UTF-16, as PowerShell's > writes it"),
-)
-_NOISE: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s++|--[^\n]*+(?:\n|$)|/\*.*?(?:\*/|\Z))*", re.S)
-_VERBS: Final = (
-    rb"alter|begin|comment|copy|create|delete|do|drop|grant|insert|"
-    rb"lock|refresh|revoke|select|set|start|truncate|update|with"
-)
-_STATEMENT: Final = re.compile(rb"\\[a-z]|(?:" + _VERBS + rb")\b(?![,;|\t])", re.I)
+_TOC: Final = "toc.dat"
 
 
 class _Counted(io.RawIOBase):
-    """Bytes of a source, counted as they pass; a source that breaks off raises a ShopeaseError that names the dump."""
+    """The bytes of a source, counted as they pass; a damaged source raises a ShopeaseError that names the dump."""
 
     def __init__(self, source: Readable, name: str) -> None:
         self._source = source
@@ -63,7 +36,7 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        """Fills the whole buffer unless the source ends, so that a peek sees enough to tell the format."""
+        """Fills the buffer unless the source ends, so that a peek sees enough to find the format."""
         filled = 0
         while filled < len(buffer) and (part := self._read(len(buffer) - filled)):
             buffer[filled : filled + len(part)] = part
@@ -74,8 +47,8 @@ class _Counted(io.RawIOBase):
     def _read(self, size: int) -> bytes:
         try:
             return self._source.read(size)
-        except unpack.DAMAGES as error:
-            raise unpack.damaged(self._name, error) from error
+        except unpack.READ_ERRORS as error:
+            raise unpack.damage_error(self._name, error) from error
 
 
 _Stream: TypeAlias = "io.BufferedReader[_Counted]"
@@ -83,10 +56,10 @@ _Stream: TypeAlias = "io.BufferedReader[_Counted]"
 
 @dataclass
 class Dump:
-    """An open dump: `stream` yields SQL where it is plain or compressed; an archive has a `path` instead."""
+    """An open dump: `stream` has its SQL if it is plain or compressed; an archive has a `path` instead."""
 
     name: str
-    format: str
+    format: Format
     size: int
     path: Path | None = None
     stream: "_Stream | None" = None
@@ -105,7 +78,7 @@ class Dump:
 
 @contextlib.contextmanager
 def opened(location: str) -> Iterator[Dump]:
-    """Opens the dump at a path or s3:// address; ConfigurationError where it is missing or none."""
+    """Opens the dump at a path or s3:// address; ConfigurationError if it does not exist or is no dump."""
     if right := s3_address(location):
         message = f"cannot read the dump {location}: an S3 address must begin with s3://"
         raise ConfigurationError(message, hint=f"write it as {right}")
@@ -118,7 +91,7 @@ def opened(location: str) -> Iterator[Dump]:
         elif Path(location).is_dir():
             yield _directory(Path(location).absolute(), name)
         else:
-            path = Path(location).absolute()  # pg_restore would take -x.dump for an option
+            path = Path(location).absolute()  # to pg_restore, -x.dump would be an option
             try:
                 file = stack.enter_context(path.open("rb"))
             except OSError as error:
@@ -127,45 +100,40 @@ def opened(location: str) -> Iterator[Dump]:
 
 
 def _directory(path: Path, name: str) -> Dump:
-    if not (path / TOC).is_file():
+    """A directory dump; refuses one whose tables' files have no end, as pg_restore notices only some of them."""
+    if not (path / _TOC).is_file():
         raise ConfigurationError(
             f"{name} is a folder without toc.dat, so no directory dump",
             hint="pg_dump --format=directory --file=FOLDER DBNAME makes one",
         )
-    for file in path.glob("[0-9]*.dat*"):
-        if not _is_whole_data_file(file):
-            raise unpack.damaged(name, f"{file.name} has no end")
+    for table in path.glob("[0-9]*.dat*"):
+        with table.open("rb") as file:
+            file.seek(max(0, table.stat().st_size - 16))
+            end = file.read()
+        is_complete = end.rstrip(b"\n").endswith((b"\n\\.", b";")) or end.startswith(b"\\.")
+        if not end or (table.suffix == ".dat" and not is_complete):
+            raise unpack.damage_error(name, f"{table.name} has no end")
     size = sum(file.stat().st_size for file in path.iterdir())
-    return Dump(name, DIRECTORY, size, path=path)
-
-
-def _is_whole_data_file(path: Path) -> bool:
-    """Whether a table's file has its end; pg_restore notices that only where it is compressed and not empty."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 16))
-        end = file.read()
-    return bool(end) and (
-        path.suffix != ".dat" or end.rstrip(b"\n").endswith((b"\n\\.", b";")) or end.startswith(b"\\.")
-    )
+    return Dump(name, Format.DIRECTORY, size, path=path)
 
 
 @dataclass
 class _Opening:
-    """The way from a file's first bytes to the dump in it; `stack` keeps open what the dump needs."""
+    """Finds the dump in a file or stream; `stack` keeps open what the dump needs."""
 
     name: str
     stack: contextlib.ExitStack
     size: int
-    _outer: str = ""
+    _outer: Format | None = None
     _depth: int = 0
     _counted: _Counted | None = None
 
     def identified(self, source: Readable, path: Path | None) -> Dump:
-        """The dump that the source holds, in whatever it is wrapped; `path`: the file that has the same bytes."""
+        """The dump in the source, unpacked if need be; `path`: the file that has the same bytes."""
         self._depth += 1
-        if self._depth > _DEEPEST:
+        if self._depth > 5:
             raise ConfigurationError(
-                f"{self.name} is packed more than {_DEEPEST} times", hint="unpack it, and give the dump that is in it"
+                f"{self.name} is packed more than 5 times", hint="unpack it, and give the dump that is in it"
             )
         counted = _Counted(source, self.name)
         self._counted = self._counted or counted
@@ -173,28 +141,28 @@ class _Opening:
         head = stream.peek(512)
         inner = format_of(head)
         self._outer = self._outer or inner
-        if inner in unpack.COMPRESSIONS.values():
+        if inner in unpack.COMPRESSIONS:
             return self.identified(unpack.decompressed(stream, inner), None)
-        if inner in (TAR, ZIP):
+        if inner in (Format.TAR, Format.ZIP):
             return self._packed(path or self._spooled(stream), inner)
-        if inner == CUSTOM:
-            if head[_FORMAT_AT : _FORMAT_AT + 1] not in (b"", _CUSTOM_FORMAT):
+        if inner == Format.CUSTOM:
+            if head[10:11] not in (b"", b"\1"):  # a custom dump has 1, a table of contents another number
                 return self._table_of_contents(path)
             return Dump(self.name, inner, self.size, path=path or self._spooled(stream))
         _refuse_unless_sql(head, self.name)
         return Dump(self.name, self._outer, self.size, stream=stream, _counted=self._counted)
 
-    def _packed(self, path: Path, kind: str) -> Dump:
-        """The dump in a tar or zip archive: one of pg_dump's own, the folder of a directory dump, or a single file."""
-        if kind == TAR and not unpack.is_whole_tar(path):
-            raise unpack.damaged(self.name, "its tar archive has no end")
+    def _packed(self, path: Path, kind: Format) -> Dump:
+        """The dump in a tar or zip archive: a tar dump of pg_dump, the folder of a directory dump, or a single file."""
+        if kind == Format.TAR and not unpack.is_complete_tar(path):
+            raise unpack.damage_error(self.name, "its tar archive has no end")
         files = unpack.members(path, kind, self.name, self.stack)
-        toc = next((file for file in files if file.path.name == TOC), None)
-        if toc and kind == TAR and any(file.path.name == "restore.sql" for file in files):
-            return Dump(self.name, TAR, self.size, path=path)
+        toc = next((file for file in files if file.path.name == _TOC), None)
+        if toc and kind == Format.TAR and any(file.path.name == "restore.sql" for file in files):
+            return Dump(self.name, Format.TAR, self.size, path=path)
         if toc:
             return self._unpacked_folder([file for file in files if file.path.parent == toc.path.parent])
-        member = unpack.only_one(files, self.name)
+        member = unpack.single_file(files, self.name)
         self.size, self._counted = member.size, None
         return self.identified(member.open(), None)
 
@@ -206,15 +174,15 @@ class _Opening:
         return replace(_directory(folder, self.name), size=self.size)
 
     def _table_of_contents(self, path: Path | None) -> Dump:
-        """The directory dump whose table of contents was given in the place of its folder."""
-        if path is None or path.name != TOC:
+        """The directory dump, given by its table of contents instead of its folder."""
+        if path is None or path.name != _TOC:
             raise ConfigurationError(
-                f"{self.name} is only the table of contents of a directory dump", hint="give the folder that it is of"
+                f"{self.name} is only the table of contents of a directory dump", hint="give the folder that it is in"
             )
         return _directory(path.parent, path.parent.name)
 
     def _spooled(self, stream: "_Stream") -> Path:
-        """A temporary file with the rest of the stream, as archives are read in any order."""
+        """A temporary file with the rest of the stream, as archives are not read in order."""
         file = self.stack.enter_context(tempfile.NamedTemporaryFile(prefix="shopease-dump-"))  # noqa: SIM115 (the stack closes it)
         while chunk := stream.read(CHUNK):
             file.write(chunk)
@@ -222,22 +190,41 @@ class _Opening:
         return Path(file.name)
 
 
-def format_of(head: bytes) -> str:
-    """The format that a dump's first 512 bytes tell; what has no mark may be plain."""
-    for offset, magic, name in _MAGIC:
-        if head[offset : offset + len(magic)] == magic:
-            return name
-    return PLAIN
+def format_of(head: bytes) -> Format:
+    """The format that the first 512 bytes of a dump show; PLAIN if they have no mark."""
+    marks = (
+        (b"PGDMP", Format.CUSTOM),
+        (b"PK\x03\x04", Format.ZIP),
+        (b"PK\x05\x06", Format.ZIP),
+        (b"\x1f\x8b", Format.GZIP),
+        (b"BZh", Format.BZIP2),
+        (b"\xfd7zXZ\0", Format.XZ),
+        (b"\x28\xb5\x2f\xfd", Format.ZSTD),
+        (b"\x04\x22\x4d\x18", Format.LZ4),
+    )
+    plain = Format.TAR if head[257:262] == b"ustar" else Format.PLAIN
+    return next((found for mark, found in marks if head.startswith(mark)), plain)
 
 
 def _refuse_unless_sql(head: bytes, name: str) -> None:
     if not head:
         raise ConfigurationError(f"{name} is empty", hint=DUMP_HINT)
-    for pattern, what in _FOREIGN:
-        if pattern.match(head):
+    foreign = (
+        (rb"(?i)-- (?:MySQL|MariaDB) dump|/\*!\d{5}", "a dump of MySQL or MariaDB"),
+        (rb"(?i)PRAGMA ", "a dump of SQLite"),
+        (rb"\xff\xfe|\xfe\xff", "in UTF-16, as PowerShell's > writes it"),
+    )
+    for pattern, what in foreign:
+        if re.match(pattern, head):
             raise ConfigurationError(f"{name} is {what}: no dump that PostgreSQL reads", hint=DUMP_HINT)
-    statement = head[_NOISE.match(head).end() :]  # type: ignore[union-attr]
-    if b"\0" in head or (statement and not _STATEMENT.match(statement)):
+    space_or_comment = rb"\s++|--[^\n]*+(?:\n|$)|/\*.*?(?:\*/|\Z)"
+    statement = re.sub(rb"\A(?:\xef\xbb\xbf)?(?:" + space_or_comment + rb")*", b"", head, count=1, flags=re.S)
+    verbs = (
+        rb"alter|begin|comment|copy|create|delete|do|drop|grant|insert|"
+        rb"lock|refresh|revoke|select|set|start|truncate|update|with"
+    )
+    is_sql = re.match(rb"\\[a-z]|(?:" + verbs + rb")\b(?![,;|\t])", statement, re.I)
+    if b"\0" in head or (statement and not is_sql):
         raise ConfigurationError(f"{name} is no dump: neither an archive of pg_dump nor SQL", hint=DUMP_HINT)
 
 

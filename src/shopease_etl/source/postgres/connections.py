@@ -13,12 +13,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from shopease_etl import cancel
 from shopease_etl.errors import ConfigurationError, SourceFaultError
-from shopease_etl.source.postgres.errors import refusal, translating
+from shopease_etl.source.postgres.errors import connection_error, translate_errors
 
 WAKE_SECONDS: Final = 0.1
 CANCEL_SECONDS: Final = 2.0
-ANSWER_SECONDS: Final = 30.0  # what the server may take for a short question
-# What the URL may say otherwise. A network that is dead ends even an idle connection after about a minute.
+ANSWER_SECONDS: Final = 30.0  # time limit for a short query
+# Defaults, which the URL may change. If the network is dead, even an idle connection ends after about a minute.
 _CONNECTION: Final = {
     "fallback_application_name": "shopease",
     "connect_timeout": "10",
@@ -38,14 +38,14 @@ class _Connection(psycopg.Connection):
     def wait(self, gen: PQGen[_Result], interval: float = WAKE_SECONDS, timeout: float | None = None) -> _Result:
         """Wait for the server, as psycopg does."""
         try:
-            return super().wait(_asking(gen), interval, timeout)
+            return super().wait(_check_cancelled(gen), interval, timeout)
         except cancel.TimeLimitError:
             with suppress(psycopg.Error):
                 self.cancel_safe(timeout=CANCEL_SECONDS)
             raise
 
 
-def _asking(steps: PQGen[_Result]) -> PQGen[_Result]:
+def _check_cancelled(steps: PQGen[_Result]) -> PQGen[_Result]:
     """The same steps; psycopg takes one whenever it wakes, whether the server has answered or not."""
     try:
         wanted = next(steps)
@@ -60,8 +60,8 @@ def _asking(steps: PQGen[_Result]) -> PQGen[_Result]:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[psycopg.Connection]:
-    """A connection as the server gives it; what it raises is translated."""
+def open_connection(url: str) -> Iterator[psycopg.Connection]:
+    """A new connection; its errors are translated."""
     named = parameters(url)
     defaults = {name: value for name, value in _CONNECTION.items() if name not in named}
     try:
@@ -69,9 +69,9 @@ def opened(url: str) -> Iterator[psycopg.Connection]:
         information = make_conninfo(url, **defaults)
         connection = cancel.call(lambda: _Connection.connect(information, autocommit=True, prepare_threshold=None))
     except psycopg.DatabaseError as error:
-        raise refusal(error) from error
+        raise connection_error(error) from error
     try:
-        with translating("the database"):
+        with translate_errors("the database"):
             yield connection
     finally:
         connection.close()
@@ -81,7 +81,7 @@ def parameters(url: str) -> dict[str, str]:
     """The connection parameters that a libpq URL or conninfo string gives.
 
     Raises:
-        ConfigurationError: it is neither; the message tells nothing of it, as it may hold a password.
+        ConfigurationError: it is neither; the message does not show it, as it may contain a password.
     """
     message = "the database URL is not valid"
     try:
@@ -94,14 +94,14 @@ def parameters(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def answering(
+def query_deadline(
     connection: psycopg.Connection,
     seconds: float = ANSWER_SECONDS,
     *,
     doing: str = "the database",
     hint: str | None = None,
 ) -> Iterator[None]:
-    """Break the connection off if what the block asks of the server takes longer than this.
+    """Break the connection off if the block's queries take longer than this.
 
     Raises:
         SourceFaultError: it took longer.
@@ -110,7 +110,7 @@ def answering(
 
     def give_up() -> None:
         is_late.set()
-        hang_up(connection)
+        disconnect(connection)
 
     patience = threading.Timer(seconds, give_up)
     patience.daemon = True
@@ -126,7 +126,7 @@ def answering(
         patience.cancel()
 
 
-def hang_up(connection: psycopg.Connection) -> None:
-    """Let whoever reads from the connection see its end."""
+def disconnect(connection: psycopg.Connection) -> None:
+    """Break the connection off, so that a thread that reads from it gets an error."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as network:
         network.shutdown(socket.SHUT_RDWR)

@@ -8,17 +8,17 @@ import psycopg
 from psycopg import pq
 
 from shopease_etl.errors import SourceFaultError
-from shopease_etl.source.postgres.errors import translating
-from shopease_etl.source.postgres.locking import GONE, Relation, lock_at_once
+from shopease_etl.source.postgres.errors import translate_errors
+from shopease_etl.source.postgres.locking import MISSING_ERRORS, Relation, lock_nowait
 from shopease_etl.source.postgres.source_tables import Blocks, SourceTable
 
 CHUNK_BYTES: Final = 512 * 1024
 
 
 class CopyOut:
-    """The rows of a table, or of some of its blocks, as CSV bytes in chunks; `rows` is what COPY reported at its end.
+    """The rows of a table, or of some of its blocks, as CSV bytes in chunks; `rows` is the count that COPY reported.
 
-    Each chunk is the caller's own: nobody changes it any more.
+    A chunk does not change after it is yielded.
     """
 
     def __init__(self, connection: psycopg.Connection, table: SourceTable, blocks: Blocks | None = None) -> None:
@@ -35,22 +35,22 @@ class CopyOut:
             ShopeaseError: the server ended the COPY with an error.
             SourceFaultError: the connection broke, or another session waits to change the table.
         """
-        with translating(f"COPY of {self._table.schema}.{self._table.name}"):
+        with translate_errors(f"COPY of {self._table.schema}.{self._table.name}"):
             self._lock()
             self._arrival.register(self._connection.fileno(), select.POLLIN)
             yield from self._chunks()
 
     def _lock(self) -> None:
-        """Lock the table on this connection too. The snapshot's connection has locked it: a session that is in the way
-        waits for that lock, so that waiting here would never end.
+        """Lock the table on this connection too, without waiting: a session that blocks this lock waits itself for the
+        lock of the snapshot's connection, so neither would ever get on.
         """
         table = self._table
         try:
-            lock_at_once(self._connection, Relation(table.schema, table.name, table.lockable))
+            lock_nowait(self._connection, Relation(table.schema, table.name, table.lockable))
         except psycopg.errors.LockNotAvailable as error:
             message = f"another session waits to change {table.schema}.{table.name} while it is read"
             raise SourceFaultError(message) from error
-        except GONE as error:
+        except MISSING_ERRORS as error:
             message = f"{table.schema}.{table.name} was dropped or renamed while it is read"
             raise SourceFaultError(message) from error
 

@@ -1,7 +1,7 @@
 """Locks that keep tables as they are from before the snapshot until the last COPY has ended.
 
 TRUNCATE, CLUSTER, REFRESH MATERIALIZED VIEW and an ALTER TABLE that rewrites are not MVCC-safe: a snapshot taken before
-they commit sees an empty table. ACCESS SHARE locks keep them out, and do not hold up reads or writes of rows.
+they commit sees an empty table. ACCESS SHARE locks prevent them, and do not block reads or writes of rows.
 """
 
 import time
@@ -15,9 +15,7 @@ from psycopg import sql
 from shopease_etl.errors import SourceFaultError
 from shopease_etl.source.postgres.transactions import Limits, begin
 
-GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
-_AT_ONCE: Final = "100ms"
-_HINT: Final = "SHOPEASE_SOURCE_LOCK_TIMEOUT sets how many seconds an extract waits for locks"
+MISSING_ERRORS: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 
 _NAMED: Final = sql.SQL("""
 SELECT c.relname, c.relkind IN ('r', 'p'), c.oid
@@ -40,31 +38,31 @@ FROM family GROUP BY name
 
 @dataclass(frozen=True)
 class Relation:
-    """Something that can be read by its name; `lockable` where LOCK TABLE takes all of it: tables and partitions."""
+    """A table or view; it is `lockable` if LOCK TABLE locks all of it, as it does for tables with their partitions."""
 
     schema: str
     name: str
     lockable: bool
 
 
-def lock_at_once(connection: psycopg.Connection, relation: Relation) -> None:
+def lock_nowait(connection: psycopg.Connection, relation: Relation) -> None:
     """Lock it, its partitions and what it reads in ACCESS SHARE mode until the end of the transaction.
 
     Raises:
-        psycopg.errors.LockNotAvailable: another session has it, or waits to have it, for itself.
+        psycopg.errors.LockNotAvailable: another session has an exclusive lock on it, or waits for one.
     """
     if relation.lockable:
         connection.execute(_lock_statement(relation) + sql.SQL(" NOWAIT"))
         return
-    both = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, true)"
-    before = connection.execute(both, [_AT_ONCE]).fetchall()[0][0]
+    query = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, true)"
+    before = connection.execute(query, ["100ms"]).fetchall()[0][0]
     connection.execute(_lock_statement(relation))
     connection.execute("SELECT set_config('lock_timeout', %s, true)", [before])
 
 
 def _lock_statement(relation: Relation) -> sql.Composed:
-    """LOCK TABLE refuses materialized views and foreign tables, and those that a view reads. Planning a query locks all
-    of them, but indexes too, which would hold up a REINDEX of a table.
+    """LOCK TABLE refuses materialized views and foreign tables, and views that read such. Planning a query locks all of
+    them, but indexes too, so for tables it would block a REINDEX.
     """
     text = "LOCK TABLE {} IN ACCESS SHARE MODE" if relation.lockable else "EXPLAIN SELECT * FROM {}"
     return sql.SQL(text).format(sql.Identifier(relation.schema, relation.name))
@@ -73,7 +71,7 @@ def _lock_statement(relation: Relation) -> sql.Composed:
 def lock_tables(
     connection: psycopg.Connection, timezone: str, limits: Limits, schema: str, names: Sequence[str]
 ) -> Mapping[str, Sequence[int]]:
-    """Begin a READ COMMITTED transaction that locks those of the tables that are there and may be read.
+    """Begin a READ COMMITTED transaction that locks the tables, except those that do not exist or may not be read.
 
     Returns the ids of each table and its partitions by name.
 
@@ -89,44 +87,47 @@ def lock_tables(
         ]
         if (blocked := _first_blocked(connection, relations)) is None:
             return locked_tables(connection, schema, names)
-        connection.execute("ROLLBACK")  # so that no session waits for us while we wait
-        _await(connection, timezone, limits, blocked, until)
+        connection.execute("ROLLBACK")  # while waiting, block no other session
+        _wait_for_lock(connection, timezone, limits, blocked, until)
 
 
 def locked_tables(connection: psycopg.Connection, schema: str, names: Sequence[str]) -> Mapping[str, Sequence[int]]:
-    """What the names stand for now: the ids of each table and its partitions, all of them locked by this transaction.
+    """The ids of each table and its partitions as they are now, all of them locked by this transaction.
 
     Raises:
-        SourceFaultError: a table or a partition is not locked, because it has taken the name since.
+        SourceFaultError: a table or a partition is not locked, because it got the name after the locks were taken.
     """
     rows = connection.execute(_LOCKED, [schema, list(names)]).fetchall()
-    if loose := sorted(name for name, _, is_locked in rows if not is_locked):
-        message = f"{', '.join(loose)} became another table while the extract began"
+    if unlocked := sorted(name for name, _, is_locked in rows if not is_locked):
+        message = f"{', '.join(unlocked)} became another table while the extract began"
         raise SourceFaultError(message)
     return {name: tuple(oids) for name, oids, _ in rows}
 
 
 def _first_blocked(connection: psycopg.Connection, relations: Sequence[Relation]) -> Relation | None:
-    """Lock them; the first that cannot be had at once ends the transaction's use."""
+    """Lock them; return the first that cannot be locked at once, after which the transaction has failed."""
     for relation in relations:
         try:
-            lock_at_once(connection, relation)
-        except (psycopg.errors.LockNotAvailable, *GONE):
+            lock_nowait(connection, relation)
+        except (psycopg.errors.LockNotAvailable, *MISSING_ERRORS):
             return relation
     return None
 
 
-def _await(connection: psycopg.Connection, timezone: str, limits: Limits, relation: Relation, until: float) -> None:
+def _wait_for_lock(
+    connection: psycopg.Connection, timezone: str, limits: Limits, relation: Relation, until: float
+) -> None:
     """Wait until it can be locked, in a transaction that locks nothing else."""
+    hint = "SHOPEASE_SOURCE_LOCK_TIMEOUT sets how many seconds an extract waits for locks"
     message = f"{relation.schema}.{relation.name} is locked by another session; waited {limits.lock:g} s for it"
     left = until - time.monotonic() if limits.lock else 0
     if limits.lock and left <= 0:
-        raise SourceFaultError(message, hint=_HINT)
+        raise SourceFaultError(message, hint=hint)
     begin(connection, timezone, replace(limits, lock=left, statement=0))
     try:
         connection.execute(_lock_statement(relation))
     except psycopg.errors.LockNotAvailable as error:
-        raise SourceFaultError(message, hint=_HINT) from error
-    except GONE:
-        """It was dropped or renamed: the next look at the names tells."""
+        raise SourceFaultError(message, hint=hint) from error
+    except MISSING_ERRORS:
+        """It was dropped or renamed; the next try reads the names again."""
     connection.execute("ROLLBACK")

@@ -10,8 +10,14 @@ import psycopg
 from psycopg import sql
 
 from shopease_etl.errors import SourceFaultError
-from shopease_etl.source.postgres.connections import ANSWER_SECONDS, CANCEL_SECONDS, answering, hang_up, opened
-from shopease_etl.source.postgres.errors import first_line, translating
+from shopease_etl.source.postgres.connections import (
+    ANSWER_SECONDS,
+    CANCEL_SECONDS,
+    disconnect,
+    open_connection,
+    query_deadline,
+)
+from shopease_etl.source.postgres.errors import first_line, translate_errors
 from shopease_etl.source.postgres.inspection import pooler_mode
 from shopease_etl.source.postgres.locking import lock_tables, locked_tables
 from shopease_etl.source.postgres.source_tables import SourceTable, tables_of
@@ -19,7 +25,7 @@ from shopease_etl.source.postgres.transactions import NO_LIMITS, Exported, Limit
 
 SAMPLE_CHARACTERS: Final = 60
 
-# How servers of different ages say that a snapshot is not there any more.
+# The errors of different versions for a snapshot that no longer exists.
 _NO_SNAPSHOT: Final = (
     psycopg.errors.UndefinedObject,
     psycopg.errors.InvalidParameterValue,
@@ -28,7 +34,7 @@ _NO_SNAPSHOT: Final = (
 
 
 class Snapshot:
-    """One moment of the source, seen alike by every connection that joins it.
+    """One moment of the source, the same for every connection that joins it.
 
     The leader's transaction keeps it, and the locks on the tables of the run. That transaction is READ COMMITTED: in a
     REPEATABLE READ one the first query would fix the moment before all locks are taken.
@@ -57,10 +63,10 @@ class Snapshot:
         self._exported = Exported(self.id, sees)
         self.host = leader.info.host
         self.database = leader.info.dbname
-        self._heard = time.monotonic()
+        self._last_query = time.monotonic()
 
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
-        """Those of the named tables that the schema has."""
+        """The named tables that exist in the schema, by name."""
         return tables_of(self._leader, self._schema, list(names))
 
     def grant(self, names: Sequence[str]) -> str:
@@ -68,46 +74,46 @@ class Snapshot:
         return f"GRANT SELECT ON {', '.join(f'{self._sql_schema}.{name}' for name in names)} TO {self.user}"
 
     def require_locked(self, names: Sequence[str]) -> None:
-        """Refuse tables that were not locked from before this moment until now, or are not the same ones any more.
+        """Refuse tables that have not been locked since before this moment, or are no longer the same ones.
 
         Raises:
             SourceFaultError: a table was replaced, has other partitions, or was never locked.
         """
-        with self._leading():
+        with self._using_leader():
             now = locked_tables(self._leader, self._schema, names)
         if changed := sorted(name for name in names if name not in now or now[name] != self._locked.get(name)):
             message = f"{', '.join(changed)} did not stay the same table during the extract"
             raise SourceFaultError(message)
 
     def sample_row(self, table: SourceTable) -> Mapping[str, str | None]:
-        """The table's first row as COPY writes it, long values cut off; empty where the table is."""
+        """The table's first row as COPY writes it, long values cut off; empty if the table is."""
         query = sql.SQL("COPY (SELECT * FROM {} LIMIT 1) TO STDOUT")
         with self._leader.cursor().copy(query.format(sql.Identifier(table.schema, table.name))) as copy:
             rows = list(copy.rows())
         return {name: _cut(value) for row in rows for name, value in zip(table.columns, row, strict=True)}
 
     def pooler_mode(self) -> str | None:
-        """The mode of the pooler that leads to the source: `session` or `transaction`; None where there is none."""
+        """The mode of the pooler in front of the source: `session` or `transaction`; None if there is none."""
         return pooler_mode(self._leader, self._url)
 
     @contextmanager
     def worker(self) -> Iterator[psycopg.Connection]:
-        """A connection of its own that sees this snapshot.
+        """A new connection that sees this snapshot.
 
         Raises:
-            SourceFaultError: the snapshot is not there any more.
+            SourceFaultError: the snapshot no longer exists.
         """
-        with opened(self._url) as connection, self._counted(connection):
+        with open_connection(self._url) as connection, self._registered(connection):
             try:
                 begin(connection, self._timezone, self._limits, self._exported)
             except _NO_SNAPSHOT as error:
                 message = f"the snapshot of the source is gone: {first_line(error)}"
-                hint = "SHOPEASE_DATABASE_URL must lead to one server, and not to one of several by turns"
+                hint = "SHOPEASE_DATABASE_URL must lead to one server, not to several in turn"
                 raise SourceFaultError(message, hint=hint) from error
             yield connection
 
     @contextmanager
-    def _counted(self, connection: psycopg.Connection) -> Iterator[None]:
+    def _registered(self, connection: psycopg.Connection) -> Iterator[None]:
         with self._guard:
             self._workers.add(connection)
         try:
@@ -117,36 +123,36 @@ class Snapshot:
                 self._workers.discard(connection)
 
     def keep_alive(self) -> None:
-        """Let the snapshot's own transaction not idle for long; called often, it asks the server only now and then.
+        """Keep the snapshot's own transaction from idling too long; it asks the server only when that is due.
 
         Raises:
             SourceFaultError: the connection is lost, and the snapshot with it.
         """
         often = min(ANSWER_SECONDS, self._limits.idle / 3) if self._limits.idle else ANSWER_SECONDS
-        if time.monotonic() - self._heard < often:
+        if time.monotonic() - self._last_query < often:
             return
-        with self._leading():
+        with self._using_leader():
             self._leader.execute("SELECT 1")
-        self._heard = time.monotonic()
+        self._last_query = time.monotonic()
 
     @contextmanager
-    def _leading(self) -> Iterator[None]:
+    def _using_leader(self) -> Iterator[None]:
         gone = "the snapshot of the source is gone"
-        with translating(gone), answering(self._leader, ANSWER_SECONDS, doing=gone):
+        with translate_errors(gone), query_deadline(self._leader, ANSWER_SECONDS, doing=gone):
             yield
 
     def cancel(self) -> None:
-        """End what the workers are doing, from another thread; a server that does not answer is not told."""
+        """Cancel what the workers are doing, from another thread, if the server answers."""
         with self._guard:
             for connection in self._workers:
                 with suppress(psycopg.Error):
                     connection.cancel_safe(timeout=CANCEL_SECONDS)
 
     def hang_up(self) -> None:
-        """Break off the workers' connections, so that nobody waits for a server that does not answer."""
+        """Break off the workers' connections, so that no thread waits for a server that does not answer."""
         with self._guard:
             for connection in self._workers:
-                hang_up(connection)
+                disconnect(connection)
 
 
 def _cut(value: str | None) -> str | None:
@@ -161,12 +167,13 @@ def snapshot(
 ) -> Iterator[Snapshot]:
     """A moment of the source for as long as the context lasts.
 
-    The tables to `lock` are locked before the moment and until its end, those of them that are there and may be read.
+    The tables to `lock` are locked from before the moment until its end, except those that do not exist or may not be
+    read.
 
     Raises:
         SourceFaultError: the server cannot be reached now, or a table was locked for longer than the limit.
         UnreachableError: the server refuses the login, or a pooler does not keep a transaction together.
     """
-    with opened(url) as leader:
+    with open_connection(url) as leader:
         locked = lock_tables(leader, timezone, limits, schema, lock)
         yield Snapshot(url, timezone, schema, limits, leader, locked)

@@ -1,4 +1,4 @@
-"""Tables of the source as its catalog tells of them, and the statements that read them."""
+"""Tables of the source as its catalog describes them, and the statements that read them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-# COPY of a table leaves out generated columns and child tables. Ranges of blocks are those of PostgreSQL's own heap.
+# COPY of a table leaves out generated columns and child tables. Only PostgreSQL's own heap is read in ranges of blocks.
 _TABLES: Final = """
 SELECT t.relname, t.is_plain, t.is_lockable, pg_table_size(t.oid), has_table_privilege(t.oid, 'SELECT'),
        ARRAY(SELECT a.attname::text FROM pg_attribute a
@@ -28,12 +28,11 @@ FROM (SELECT c.oid, c.relname,
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')) t
 """
-_FIRST_WITH_RANGES: Final = 140_000  # older servers read a whole table to find a range of it
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Some blocks of a table: from `first` up to `end`, which is none of them; to the last where `end` is None."""
+    """Some blocks of a table: from `first` up to but without `end`, or to the last if `end` is None."""
 
     first: int
     end: int | None
@@ -41,12 +40,11 @@ class Blocks:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table of the source: its columns and their types in order, its size on disk in bytes, and whether plain COPY
-    takes all of it.
+    """A table of the source: its columns with their types in order, and its size on disk in bytes.
 
-    COPY of a table leaves out generated columns, child tables and partitions; `plain` is false where there are any.
-    `lockable` is false for what LOCK TABLE does not take whole: views, foreign tables. `blocks` are those of the table
-    itself, and 0 where it cannot be read in ranges of them. `base_types` has for a domain the type that it is made of.
+    `plain`: COPY of the table copies all of it; it leaves out generated columns, child tables and partitions.
+    `lockable` is false for views and foreign tables, as LOCK TABLE does not lock all that they read. `blocks` are those
+    of the table itself, 0 if it cannot be read in ranges. `base_types` are `types`, but for a domain the type below it.
     """
 
     schema: str
@@ -62,9 +60,9 @@ class SourceTable:
     base_types: tuple[str, ...] = ()
 
     def ranges(self, size: int) -> tuple[Blocks | None, ...]:
-        """The table's rows in order, parted into ranges of about so many bytes; None is the whole of it.
+        """The table's rows in order, in ranges of about `size` bytes; None means the whole table.
 
-        The last range has no end, so that none depends on what the table grows to meanwhile.
+        The last range has no end, as the table may grow meanwhile.
         """
         step = max(1, size // self.block_bytes)
         starts = range(0, self.blocks, step)
@@ -73,31 +71,27 @@ class SourceTable:
         return (*(Blocks(first, first + step) for first in starts[:-1]), Blocks(starts[-1], None))
 
     def copy_statement(self, blocks: Blocks | None = None) -> sql.Composed:
-        """The COPY that gives bronze's bytes of these blocks; the header comes with the first."""
+        """The COPY of these blocks, or of the table, as CSV; only the first blocks come with the header."""
         table = sql.Identifier(self.schema, self.name)
         if blocks:
-            target = sql.SQL("(SELECT * FROM ONLY {} WHERE {})").format(table, _within(blocks))
+            bounds = [sql.SQL("ctid >= {}").format(sql.Literal(f"({blocks.first},0)"))]
+            if blocks.end is not None:
+                bounds.append(sql.SQL("ctid < {}").format(sql.Literal(f"({blocks.end},0)")))
+            target = sql.SQL("(SELECT * FROM ONLY {} WHERE {})").format(table, sql.SQL(" AND ").join(bounds))
         else:
             target = sql.Composed([table]) if self.plain else sql.SQL("(SELECT * FROM {})").format(table)
         options = "FORMAT csv" if blocks and blocks.first else "FORMAT csv, HEADER"
         return sql.SQL("COPY {} TO STDOUT ({})").format(target, sql.SQL(options))
 
 
-def _within(blocks: Blocks) -> sql.Composed:
-    bounds = [sql.SQL("ctid >= {}").format(sql.Literal(f"({blocks.first},0)"))]
-    if blocks.end is not None:
-        bounds.append(sql.SQL("ctid < {}").format(sql.Literal(f"({blocks.end},0)")))
-    return sql.SQL(" AND ").join(bounds)
-
-
 def tables_of(connection: psycopg.Connection, schema: str, names: list[str]) -> dict[str, SourceTable]:
-    """Those of the named tables that the schema has, by name.
+    """The named tables that exist in the schema, by name.
 
-    A type's name has its schema unless that is on the search path, which a role may set as it likes: here it is always
-    PostgreSQL's default, so that the same type has the same name in every run. Whatever COPY runs, such as functions of
+    A type's name includes its schema unless that is on the search path, which a role may change: here it is always
+    PostgreSQL's default, so that the same type has the same name in every run. What COPY runs, such as functions of
     views, has the role's own path.
     """
-    has_ranges = connection.info.server_version >= _FIRST_WITH_RANGES
+    has_ranges = connection.info.server_version >= 140_000  # older ones read all of a table to find a range of it
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = public")
         rows = connection.execute(_TABLES, [schema, names]).fetchall()

@@ -1,7 +1,7 @@
-"""Transactions whose text output is the contract's, within limits; every setting ends with its transaction.
+"""Transactions with the settings of text output that the contract expects, and with limits.
 
 A pooler may give the server's connection to another client after each transaction: a setting of the session would reach
-that client, and ours would be lost. So all is `SET LOCAL`, and what matters is read back inside the transaction.
+that client, and ours would be lost. So all are `SET LOCAL`, and those that matter are read back in the transaction.
 """
 
 import math
@@ -14,11 +14,9 @@ import psycopg
 from psycopg import pq, sql
 
 from shopease_etl.errors import UnreachableError
-from shopease_etl.source.postgres.connections import answering, opened
+from shopease_etl.source.postgres.connections import open_connection, query_deadline
 from shopease_etl.source.postgres.errors import POOL_HINT
 
-_LONGEST_LIMIT: Final = 2**31 - 1  # milliseconds
-_FIRST_WITH_TRANSACTION_TIMEOUT: Final = 170_000
 _OUTPUT: Final = {
     "client_encoding": "UTF8",
     "DateStyle": "ISO",
@@ -26,8 +24,7 @@ _OUTPUT: Final = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "row_security": "off",
-    # Rows come in the order of their blocks, whoever else reads the table, and a range is found without reading the
-    # rest.
+    # Rows come in the order of their blocks even if others read the table; a range is found without reading the rest.
     "synchronize_seqscans": "off",
     "enable_tidscan": "on",
 }
@@ -51,7 +48,7 @@ NO_LIMITS: Final = Limits()
 
 @dataclass(frozen=True)
 class Exported:
-    """A snapshot that a transaction exported: the id to import it by, and what the server says it sees."""
+    """A snapshot that a transaction exported: its id, and the transactions that it sees, as the server gives them."""
 
     id: str
     sees: str
@@ -59,16 +56,16 @@ class Exported:
 
 @contextmanager
 def connect(url: str, timezone: str = "UTC", limits: Limits = NO_LIMITS) -> Iterator[psycopg.Connection]:
-    """A connection in one read-only transaction whose text output is the contract's: UTF-8, ISO dates, the time zone.
+    """A connection in one read-only transaction with text in UTF-8, ISO dates and this time zone.
 
-    Row-level security is off, so that a policy which would hide rows is an error and not a loss.
+    Row-level security is off, so that a policy that would hide rows is an error and loses none.
 
     Raises:
         SourceFaultError: the server cannot be reached now, or the connection is lost.
         UnreachableError: the server refuses the login, or a pooler does not keep a transaction together.
-        ConfigurationError: the URL is not one.
+        ConfigurationError: the URL is not valid.
     """
-    with opened(url) as connection:
+    with open_connection(url) as connection:
         begin(connection, timezone, limits)
         yield connection
 
@@ -77,7 +74,7 @@ def begin(connection: psycopg.Connection, timezone: str, limits: Limits, joined:
     """Begin a read-only transaction with our settings: READ COMMITTED, or REPEATABLE READ on the `joined` snapshot.
 
     Raises:
-        UnreachableError: the settings do not hold inside the transaction.
+        UnreachableError: the settings have no effect inside the transaction.
     """
     isolation = "repeatable read" if joined else "read committed"
     statements: list[sql.Composable] = [sql.SQL(f"BEGIN ISOLATION LEVEL {isolation} READ ONLY")]
@@ -87,35 +84,34 @@ def begin(connection: psycopg.Connection, timezone: str, limits: Limits, joined:
     for name, value in settings.items():
         statements.append(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), value))
     expected = {**_OUTPUT, "TimeZone": timezone, "transaction_isolation": isolation, "transaction_read_only": "on"}
-    with answering(connection, hint=POOL_HINT):
+    with query_deadline(connection, hint=POOL_HINT):
         try:
             connection.execute(sql.SQL("; ").join(statements))
         except psycopg.Error as error:
             if "statement pooling" in str(error):
-                message = "the pooler before the database is in statement mode, which cannot copy a consistent moment"
+                message = (
+                    "the pooler in front of the database is in statement mode, which allows no consistent snapshot"
+                )
                 raise UnreachableError(message, hint=_POOLER_HINT) from error
             raise
         _require(connection, expected, joined)
 
 
 def _limits(connection: psycopg.Connection, limits: Limits) -> dict[str, str]:
-    found = {
-        "statement_timeout": _milliseconds(limits.statement),
-        "lock_timeout": _milliseconds(limits.lock),
-        "idle_in_transaction_session_timeout": _milliseconds(limits.idle),
+    """The settings for the limits, in milliseconds."""
+    seconds = {
+        "statement_timeout": limits.statement,
+        "lock_timeout": limits.lock,
+        "idle_in_transaction_session_timeout": limits.idle,
     }
-    if connection.info.server_version >= _FIRST_WITH_TRANSACTION_TIMEOUT:
+    if connection.info.server_version >= 170_000:
         # The transaction lasts as long as the extract, which SHOPEASE_STAGE_TIMEOUT limits.
-        found["transaction_timeout"] = "0"
-    return found
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(min(math.ceil(seconds * 1000), _LONGEST_LIMIT))
+        seconds["transaction_timeout"] = 0
+    return {name: str(min(math.ceil(value * 1000), 2**31 - 1)) for name, value in seconds.items()}
 
 
 def _require(connection: psycopg.Connection, expected: dict[str, str], joined: Exported | None) -> None:
-    """Refuse a transaction in which a setting does not hold, or which sees another moment than the one it joined."""
+    """Refuse a transaction without the expected settings, or with another snapshot than the one it joined."""
     columns = sql.SQL(", ").join(sql.SQL("current_setting({})").format(name) for name in expected)
     query = sql.SQL("SELECT {}, pg_current_snapshot()::text").format(columns)
     *found, sees = connection.execute(query).fetchone() or ()
