@@ -22,14 +22,14 @@ from benchmarks.rounds import prepared
 from benchmarks.table import machine_line, table
 from shopease_etl.contract import gold, layout, tables
 from shopease_etl.lake import manifests
-from shopease_etl.lake.store import Upload, open_store
+from shopease_etl.lake.store import Writer, open_store
 from shopease_etl.stages import aggregate, clean
 from shopease_etl.transform import clean as chunk_cleaning
 from shopease_etl.transform import deduplicate, rules
 from shopease_etl.transform.chunks import Chunk
 from shopease_etl.transform.executor import Item, Result
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts
+from shopease_etl.transform.partials import PartialSums
 
 _T = TypeVar("_T")
 
@@ -48,8 +48,8 @@ _PARTS: Final = (
     (chunk_cleaning, "split_rows", "odd rows and good ones put together again"),
     (chunk_cleaning, "_csv", "silver and quarantine written as CSV"),
     (clean, "partial_sums", "sums and pairs for gold, types of their columns"),
-    (SilverParts, "add", "sums and pairs of chunks put together"),
-    (Upload, "write", "bytes hashed and written"),
+    (PartialSums, "add", "sums and pairs of chunks put together"),
+    (Writer, "write", "bytes hashed and written"),
     (aggregate, "aggregate", "gold from its parts, as Parquet"),
 )
 
@@ -105,7 +105,7 @@ def one_round(bronze: Path, folder: Path) -> Counter[str]:
 
     def both() -> None:
         recorded = manifests.recorded_datasets(store)
-        made, executor = SilverParts(memory), AtOnce()
+        made, executor = PartialSums(memory), AtOnce()
         clean.clean(
             store,
             tables.CLEANED_TABLES,

@@ -30,7 +30,7 @@ class Entry:
 
 
 @dataclass
-class Upload:
+class Writer:
     """A multipart upload under way."""
 
     path: str
@@ -80,7 +80,7 @@ class Objects:
 
     def __init__(self) -> None:
         self._objects: dict[str, Entry] = {}
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, Writer] = {}
         self._lock = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
@@ -175,7 +175,7 @@ class Objects:
     def _multipart(self, request: Request) -> Answer:
         if "uploads" in request.query:
             name = f"{next(_NUMBERS):032x}"
-            self._uploads[name] = Upload(request.path, request.kept_headers())
+            self._uploads[name] = Writer(request.path, request.kept_headers())
             tag = "InitiateMultipartUploadResult"
             return Answer(body=f"<{tag}><UploadId>{name}</UploadId></{tag}>".encode())
         name = request.query["uploadId"]
@@ -191,7 +191,7 @@ class Objects:
             return Answer(204)
         return self._complete(request, name, upload)
 
-    def _complete(self, request: Request, name: str, upload: Upload) -> Answer:
+    def _complete(self, request: Request, name: str, upload: Writer) -> Answer:
         numbers = [int(number) for number in re.findall(r"<PartNumber>(\d+)</PartNumber>", request.body.text)]
         if not numbers or any(number not in upload.parts for number in numbers):
             return _refused(400, "InvalidPart")

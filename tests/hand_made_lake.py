@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Table
 from shopease_etl.lake.local import LocalStore
-from shopease_etl.report import Recorded
-from shopease_etl.stages.crawl import NOTHING_RECORDED, CrawlResult, crawl
+from shopease_etl.report import ObjectRecord
+from shopease_etl.stages.crawl import NO_RECORDS, CrawlResult, crawl
 from shopease_etl.stages.query import QueryResult, query
 from shopease_etl.warehouse.local import LocalWarehouse
 
@@ -200,7 +200,7 @@ def catalogue(
     lake: Path,
     catalog_file: Path,
     database: str = DATABASE,
-    recorded: Mapping[str, Recorded] = NOTHING_RECORDED,
+    recorded: Mapping[str, ObjectRecord] = NO_RECORDS,
 ) -> CrawlResult:
     """Crawls a lake in a folder."""
     return crawl(LocalStore(lake), warehouse(lake, catalog_file, database), recorded=recorded)

@@ -51,7 +51,7 @@ def given_source(url: str, folder: Path, **more: str) -> Source:
 
 def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:
     """The run that brings the named tables to bronze, in this process, whatever has become of them since the last."""
-    overrides = plan.Consent(to_drift=True, to_shrink=True, to_rejects=True)
+    overrides = plan.Overrides(accept_drift=True, allow_shrink=True, allow_rejects=True)
     return run(plan.plan_tables("extract", names), given_pipeline(url, folder, **more), overrides=overrides)
 
 

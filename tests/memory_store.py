@@ -11,7 +11,7 @@ from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.cleanup import is_own
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.store import LakeStore, PendingWrite, StoredObject, UnfinishedUpload, Upload, open_store
+from shopease_etl.lake.store import LakeStore, PendingWrite, StoredObject, UnfinishedUpload, Writer, open_store
 
 
 @dataclass
@@ -61,7 +61,7 @@ class MemoryStore:
     def lock(self, home: Path) -> LakeLock:
         return LakeLock(home / RUNS / ".lock")
 
-    def impatient(self, timeout: float) -> Self:  # noqa: ARG002 - memory answers at once
+    def with_timeout(self, timeout: float) -> Self:  # noqa: ARG002 - memory answers at once
         return self
 
     def check(self) -> None:
@@ -70,8 +70,8 @@ class MemoryStore:
     def check_targets(self, keys: Collection[str]) -> None:
         pass
 
-    def upload(self, key: str) -> Upload:
-        return Upload(key, self.raw_writer(key))
+    def writer(self, key: str) -> Writer:
+        return Writer(key, self.raw_writer(key))
 
     def raw_writer(self, key: str) -> MemoryWriter:
         return MemoryWriter(self, key)

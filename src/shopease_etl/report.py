@@ -31,7 +31,7 @@ class DatasetResult:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class ObjectRecord:
     """What the run that wrote an object recorded of it.
 
     `sha256` is None where that need not be compared: the run is under way and wrote it itself, or recorded none.
@@ -102,8 +102,8 @@ class SourceInfo:
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """What a run's publication replaced: the names by which the store finds the former objects (None where it keeps
+class PreviousVersions:
+    """What a run's write_group replaced: the names by which the store finds the former objects (None where it keeps
     none) by key, and the keys that were new.
     """
 
@@ -140,7 +140,7 @@ class RunResult:
     error: str | None = None
     published: bool = True
     plan: Mapping[str, object] = field(default_factory=dict)
-    replaced: Replaced | None = None
+    replaced: PreviousVersions | None = None
     attempt: int = 1
     schema_version: int = 1
 

@@ -26,7 +26,7 @@ def seconds_in(text: str) -> float:
     return seconds
 
 
-def told(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """A duration in one unit, rounded down, such as 26 h."""
     for unit, length, limit in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
         if seconds < limit:

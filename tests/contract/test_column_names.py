@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopease_etl.contract.column_names import catalogued, labels, quarantine_columns, silver_columns, written
+from shopease_etl.contract.column_names import (
+    catalog_names,
+    frame_names,
+    quarantine_columns,
+    silver_columns,
+    stored_names,
+)
 from shopease_etl.contract.tables import CLEANED_TABLES, CUSTOMERS, PRODUCTS, TRANSACTIONS, Table
 
 SALES = tuple(column.name for column in TRANSACTIONS.columns)
@@ -29,7 +35,7 @@ NAMES = (
 def test_an_extra_column_with_a_name_of_ours_is_renamed(
     table: Table, source: Sequence[str], names: Sequence[str]
 ) -> None:
-    assert written(table, source) == names
+    assert stored_names(table, source) == names
 
 
 def test_silver_has_the_contracts_order_and_extra_columns_at_the_end() -> None:
@@ -44,9 +50,9 @@ def test_silver_has_the_contracts_order_and_extra_columns_at_the_end() -> None:
 @pytest.mark.parametrize("table", CLEANED_TABLES, ids=lambda table: table.name)
 @given(source=st.lists(st.sampled_from(NAMES), unique=True))
 def test_no_two_columns_have_the_same_name(table: Table, source: list[str]) -> None:
-    for names in (silver_columns(table, source), quarantine_columns(table, source), labels(source, table.known)):
+    for names in (silver_columns(table, source), quarantine_columns(table, source), frame_names(source, table.known)):
         assert len(set(names)) == len(names)
-    assert not [name for name in labels(source, table.known) if not name.isidentifier()]
+    assert not [name for name in frame_names(source, table.known) if not name.isidentifier()]
 
 
 @pytest.mark.parametrize(
@@ -59,12 +65,12 @@ def test_no_two_columns_have_the_same_name(table: Table, source: list[str]) -> N
     ],
 )
 def test_names_in_the_catalog(header: Sequence[str], names: Sequence[str]) -> None:
-    assert catalogued(header) == names
+    assert catalog_names(header) == names
 
 
 @given(st.lists(st.text(st.sampled_from("aAé, ^*\t"), max_size=3), unique=True))
 def test_no_two_columns_of_the_catalog_have_the_same_name(header: list[str]) -> None:
-    names = catalogued(header)
+    names = catalog_names(header)
     assert len({name.lower() for name in names}) == len(header)
     assert all(name and not set(name) & {",", "\t"} for name in names)
     assert all(name in names for name in header if name and name == name.lower() and not set(name) & {",", "\t", " "})

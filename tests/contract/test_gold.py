@@ -14,7 +14,7 @@ from shopease_etl.contract.gold.customer_analytics import rfm
 from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
 from shopease_etl.contract.gold.formulas import finished
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts, partial_sums
+from shopease_etl.transform.partials import PartialSums, partial_sums
 
 CENT = Decimal("0.01")
 Sale = tuple[str | None, str | None, int, Decimal, date]
@@ -40,7 +40,7 @@ def silver(rows: list[Sale]) -> Frames:
     )
     products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
     customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["ANN"], "city": ["Oslo"], "state": [None]})
-    with SilverParts(Memory()) as parts:
+    with PartialSums(Memory()) as parts:
         for table, frame in zip(tables.CLEANED_TABLES, (customers, products, transactions), strict=True):
             parts.add(table, partial_sums(frame, table))
         return parts.frames()

@@ -32,7 +32,7 @@ from shopease_etl.lake.manifests import manifests
 from shopease_etl.operations.status import status
 from shopease_etl.pipeline import guards, plan
 from shopease_etl.pipeline import run as pipeline
-from shopease_etl.pipeline.verify import reread
+from shopease_etl.pipeline.verify import verify
 from shopease_etl.source.dumps import source
 from shopease_etl.source.dumps.plain import PlainDump
 from shopease_etl.source.dumps.rules import Rules, Server
@@ -124,9 +124,9 @@ def test_manifests_are_understood_or_passed_over(rounds: int, store: LocalStore)
         path.write_bytes(data)
         Console(file=io.StringIO()).print(StatusView(status(store)))
         assert len(list(manifests(store))) - known in {0, 1}
-        guards.require_no_shrink(guards.previous(store), pipeline_stage, 0.2)
+        guards.require_no_shrink(guards.read_baseline(store), pipeline_stage, 0.2)
         for manifest in manifests(store):
-            plan.plan_of(manifest.document)
+            plan.plan_in(manifest.document)
 
     pipeline_stage = aggregate(store, GOLD, recorded={})
     assert feed("manifest", rounds, lambda random: damaged_json(random, whole), look)[0]
@@ -252,7 +252,7 @@ def test_garbage_in_bronze_is_cleaned_to_the_last_row_or_refused(rounds: int, st
             raise
         silver, quarantine = result.datasets
         assert silver.rows_in == silver.rows_out + quarantine.rows_out == silver.rows_out + silver.rows_rejected
-        reread(store, [result])
+        verify(store, [result])
 
     assert all(feed(f"bronze {table.name}", rounds, lambda random: damaged(random, whole), take))
 
@@ -265,7 +265,7 @@ def test_garbage_in_silver_is_aggregated_or_refused(rounds: int, store: LocalSto
         (store.root / TRANSACTIONS.silver_key).write_bytes(data)
         (store.root / GOLD[0].key).write_bytes(before)
         try:
-            reread(store, [aggregate(store, GOLD, recorded={})])
+            verify(store, [aggregate(store, GOLD, recorded={})])
         except ShopeaseError as error:
             assert isinstance(error, DataRefusedError), error
             assert store.read(GOLD[0].key) == before

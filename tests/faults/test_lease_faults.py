@@ -156,7 +156,7 @@ def test_a_server_that_tells_no_time_is_told(proxy: Proxy, far: S3Store) -> None
 def test_who_may_not_abort_uploads_is_told_and_goes_on(
     proxy: Proxy, far: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, call: str
 ) -> None:
-    far.upload("bronze/customers/customers.csv").write(b"half")
+    far.writer("bronze/customers/customers.csv").write(b"half")
     shop = replace(Pipeline.from_settings(load(home=tmp_path)), lake=far)
     proxy.add(call, refused(403, "AccessDenied"))
     recover(shop)

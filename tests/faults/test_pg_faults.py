@@ -55,7 +55,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def extracted_through(proxy: PgProxy, folder: Path, **settings: str) -> dict[str, str]:
     """Bronze by an extract through the proxy, in this process."""
     store = LocalStore(folder / "lake")
-    source.attempted(
+    source.with_retries(
         given_source(proxy.url, folder, **settings),
         [table.source for table in TABLES],
         lambda moment: extract(moment, store, TABLES),

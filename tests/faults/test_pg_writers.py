@@ -77,7 +77,7 @@ def writing(url: str) -> Iterator[None]:
 def extracted(url: str, folder: Path) -> int:
     """The sales of an extract whose tables must agree with one another."""
     lake = LocalStore(folder / "lake")
-    source.attempted(
+    source.with_retries(
         given_source(url, folder, source_idle_timeout="1"),
         [table.source for table in TABLES],
         lambda moment: extract(moment, lake, TABLES),

@@ -169,7 +169,7 @@ def test_a_part_that_is_damaged_on_its_way_is_not_published(
 
 
 def test_s3_refuses_an_object_of_another_size(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
-    upload = store.upload(KEY)
+    upload = store.writer(KEY)
     upload.write(b"abc")
     upload.complete()
     upload._writer._bytes += 1  # type: ignore[attr-defined]
@@ -281,7 +281,7 @@ def test_what_was_sent_is_not_kept(
     proxy.add("UploadPart", _acknowledged, ALWAYS)
     tracemalloc.start()
     try:
-        upload = store.upload(KEY)
+        upload = store.writer(KEY)
         with source.open("rb") as file:
             while chunk := file.read(1 << 18):
                 upload.write(chunk)

@@ -23,7 +23,7 @@ from shopease_etl.lake.cleanup import (
     orphaned_uploads,
     owned_objects,
 )
-from shopease_etl.lake.store import LakeStore, UnfinishedUpload, Upload, open_store, put_stream
+from shopease_etl.lake.store import LakeStore, UnfinishedUpload, Writer, open_store, put_stream
 
 MANIFEST: Final = "_runs/20260102T030405.000006Z-0abc.json"
 STRAYS: Final = ("bronze/customers/mine.csv", "gold/notes.txt", "silver/customers/customers_cleaned.csv.bak")
@@ -131,12 +131,12 @@ def test_only_datasets_and_manifests_are_own(key: str) -> None:
 
 
 @pytest.fixture
-def begun(store: LakeStore) -> Iterator[Callable[[str], Upload]]:
+def begun(store: LakeStore) -> Iterator[Callable[[str], Writer]]:
     """Begins uploads that nobody ends."""
-    uploads: list[Upload] = []
+    uploads: list[Writer] = []
 
-    def begin(key: str) -> Upload:
-        uploads.append(store.upload(key))
+    def begin(key: str) -> Writer:
+        uploads.append(store.writer(key))
         uploads[-1].write(b"half")
         return uploads[-1]
 
@@ -145,7 +145,7 @@ def begun(store: LakeStore) -> Iterator[Callable[[str], Upload]]:
         upload.discard()
 
 
-def test_only_our_own_old_uploads_are_aborted(store: LakeStore, begun: Callable[[str], Upload]) -> None:
+def test_only_our_own_old_uploads_are_aborted(store: LakeStore, begun: Callable[[str], Writer]) -> None:
     ours = ("bronze/customers/customers.csv", MANIFEST)
     for key in (*ours, "mine/x"):
         begun(key)
@@ -160,13 +160,13 @@ def test_only_our_own_old_uploads_are_aborted(store: LakeStore, begun: Callable[
 
 
 @pytest.mark.usefixtures("store")
-def test_an_upload_is_young_by_the_clock(store: LakeStore, begun: Callable[[str], Upload]) -> None:
+def test_an_upload_is_young_by_the_clock(store: LakeStore, begun: Callable[[str], Writer]) -> None:
     begun(MANIFEST)
     assert orphaned_uploads(store, older_than=3600).younger == 1
     assert orphaned_uploads(store, older_than=-3600).younger == 0
 
 
-def test_uploads_of_others_are_never_aborted(store: LakeStore, begun: Callable[[str], Upload]) -> None:
+def test_uploads_of_others_are_never_aborted(store: LakeStore, begun: Callable[[str], Writer]) -> None:
     begun("mine/x")
     begun(MANIFEST)
     with pytest.raises(ConfigurationError, match="is not deleted"):

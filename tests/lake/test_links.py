@@ -18,8 +18,8 @@ from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.lake.lock.holder import this_process
 from shopease_etl.lake.manifests import manifests, recorded_datasets
-from shopease_etl.lake.publish import publishing, recover
-from shopease_etl.lake.staging import PendingStore, clear_spool
+from shopease_etl.lake.publish import recover, unfinished_publications
+from shopease_etl.lake.staging import Transaction, clear_spool
 from shopease_etl.lake.store import UnfinishedUpload, open_store, put_stream
 from shopease_etl.operations.status import status
 from shopease_etl.warehouse.local_catalog import LocalCatalog, load, save
@@ -56,7 +56,7 @@ USES: Final[dict[str, tuple[str, Callable[[Any], object]]]] = {
     "list uploads": ("_staging", lambda store: list(store.unfinished_uploads())),
     "abort": ("_staging", lambda store: store.abort(UnfinishedUpload(KEY, "file", 0))),
     "finish": ("_staging", lambda store: store.finish({"key": KEY, "staged": "file", "inode": 0})),
-    "reuse": ("_staging", lambda store: PendingStore(store, store.root.parent / "spool").reuse(KEY, "")),
+    "reuse": ("_staging", lambda store: Transaction(store, store.root.parent / "spool").reuse(KEY, "")),
     "try": ("_staging", lambda store: store.check_targets([KEY])),
     "keep": (GENERATIONS, lambda store: store.keep("run", [KEY])),
     "prune": (GENERATIONS, lambda store: store.prune([])),
@@ -104,7 +104,7 @@ def test_a_journal_that_is_a_link_is_refused(lake: Path, elsewhere: Path) -> Non
     (lake / "_runs").mkdir()
     (lake / f"{JOURNAL}run").symlink_to(elsewhere / "file")
     store = open_store(str(lake))
-    assert publishing(store) == ("run",)
+    assert unfinished_publications(store) == ("run",)
     with pytest.raises(UnreachableError, match=r"\.publishing-run is a symbolic link"):
         recover(store)
     assert untouched(elsewhere)
@@ -143,7 +143,7 @@ def test_copies_of_a_run_go_through_no_link(
         spool.mkdir()
         (spool / "file").symlink_to(elsewhere / "file")
     with pytest.raises(UnreachableError, match="is a symbolic link"):
-        PendingStore(store, spool).raw_writer("file")
+        Transaction(store, spool).raw_writer("file")
     assert untouched(elsewhere)
 
 

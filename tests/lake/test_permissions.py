@@ -8,7 +8,7 @@ import pytest
 from commands import Shop
 from shopease_etl.contract.layout import GENERATIONS, RUNS
 from shopease_etl.contract.tables import STORES
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import open_store, put_stream
 
 
@@ -30,7 +30,7 @@ def test_all_of_a_lake_has_the_permissions_that_the_umask_leaves(sales: str, tmp
 
 
 def test_copies_of_a_run_on_s3_are_for_its_user_alone(new_bucket: Callable[[], str], tmp_path: Path) -> None:
-    pending = PendingStore(open_store(f"s3://{new_bucket()}"), tmp_path / "spool" / "of-the-lake")
+    pending = Transaction(open_store(f"s3://{new_bucket()}"), tmp_path / "spool" / "of-the-lake")
     put_stream(pending, STORES.bronze_key, [b"a\n1\n"])
     assert modes(tmp_path / "spool" / "of-the-lake", of_folders=False) == {0o600}
     assert modes(tmp_path / "spool" / "of-the-lake", of_folders=True) == {0o700}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from lakes import unfinished
 from shopease_etl.errors import DataRefusedError, LakeLockedError, UnreachableError
-from shopease_etl.lake.manifests import publication
+from shopease_etl.lake.manifests import write_group
 from shopease_etl.lake.multipart import PART_BYTES
-from shopease_etl.lake.store import LakeStore, Upload, open_store, put_stream
+from shopease_etl.lake.store import LakeStore, Writer, open_store, put_stream
 from shopease_etl.transform.chunks import CsvObject
 
 KEY = "bronze/customers/customers.csv"
@@ -54,7 +54,7 @@ def test_large_objects_go_in_parts(store: LakeStore) -> None:
 
 def test_nobody_sees_an_object_before_it_is_published(store: LakeStore) -> None:
     put_stream(store, KEY, [b"old"])
-    upload = store.upload(KEY)
+    upload = store.writer(KEY)
     upload.write(b"new")
     upload.complete()
     assert store.read(KEY) == b"old"
@@ -75,15 +75,15 @@ def test_a_stream_that_breaks_changes_nothing_and_leaves_nothing(store: LakeStor
 
 
 def test_objects_of_a_publication_appear_together_or_not_at_all(store: LakeStore) -> None:
-    with pytest.raises(ZeroDivisionError), publication(store) as written:
+    with pytest.raises(ZeroDivisionError), write_group(store) as written:
         for key in ("a/1", "a/2"):
-            written.upload(key).write(b"x")
+            written.writer(key).write(b"x")
         raise ZeroDivisionError
     assert list(store.list("a/")) == []
     assert unfinished(store) == []
-    with publication(store) as written:
+    with write_group(store) as written:
         for key in ("a/1", "a/2"):
-            written.upload(key).write(b"x")
+            written.writer(key).write(b"x")
         assert list(store.list("a/")) == []
     assert [item.key for item in store.list("a/")] == ["a/1", "a/2"]
 
@@ -131,7 +131,7 @@ def test_deleting_leaves_what_was_not_named(store: LakeStore) -> None:
 
 
 def test_what_is_half_written_is_told_and_can_be_aborted(store: LakeStore) -> None:
-    uploads = {key: store.upload(key) for key in (KEY, "gold/100% of $/data+é.parquet")}
+    uploads = {key: store.writer(key) for key in (KEY, "gold/100% of $/data+é.parquet")}
     for begun in uploads.values():
         begun.write(b"x" * (PART_BYTES + 1))
     found = sorted(store.unfinished_uploads(), key=lambda upload: upload.key)
@@ -182,8 +182,8 @@ def test_one_holds_the_lock_and_all_can_see_who(store: LakeStore, tmp_path: Path
 
 
 def test_of_the_lakes_own_uploads_stale_ones_can_publish_nothing(store: LakeStore) -> None:
-    mine = store.upload("mine/x")
-    stale = store.upload(KEY)
+    mine = store.writer("mine/x")
+    stale = store.writer(KEY)
     stale.complete()
     store.abort_stale_uploads()
     left = [upload.key for upload in store.unfinished_uploads()]
@@ -209,7 +209,7 @@ def test_what_cannot_be_deleted_is_told(tmp_path: Path) -> None:
 
 def test_sweeping_removes_what_a_killed_run_left(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    upload: Upload = store.upload(KEY)
+    upload: Writer = store.writer(KEY)
     upload.write(b"half")
     upload.complete()
     assert unfinished(store)

@@ -1,4 +1,4 @@
-"""What would break a publication in its middle is found before it begins, and trying it changes nothing."""
+"""What would break a write_group in its middle is found before it begins, and trying it changes nothing."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from lakes import KEYS
 from shopease_etl.contract.tables import CUSTOMERS, STORES
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.publish import publish_run
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import open_store, put_stream
 
 KEY: Final = STORES.bronze_key
@@ -208,7 +208,7 @@ def test_a_file_of_another_user_in_a_sticky_folder_is_refused(lake: Path) -> Non
 
 def test_a_run_that_is_blocked_at_its_end_publishes_nothing(lake: Path, tmp_path: Path) -> None:
     store = open_store(str(lake))
-    pending = PendingStore(store, tmp_path / "spool")
+    pending = Transaction(store, tmp_path / "spool")
     for key in (CUSTOMERS.bronze_key, KEY):
         put_stream(pending, key, [b"new"])
     (lake / KEY).unlink()
@@ -220,4 +220,4 @@ def test_a_run_that_is_blocked_at_its_end_publishes_nothing(lake: Path, tmp_path
     assert [path.name for path in (lake / "_runs").iterdir()] == ["x.json"]
     store.delete([CUSTOMERS.bronze_key])
     with pytest.raises(UnreachableError, match=str(lake / KEY)):
-        publish_run(store, PendingStore(store, tmp_path / "spool"), {"run_id": "z", "status": "running"}, deletes=[KEY])
+        publish_run(store, Transaction(store, tmp_path / "spool"), {"run_id": "z", "status": "running"}, deletes=[KEY])

@@ -16,7 +16,7 @@ from shopease_etl.pipeline.wiring import source
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source.postgres import CopyOut, snapshot
-from shopease_etl.source.session import existing_source
+from shopease_etl.source.session import existing_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def reader(owner: str) -> Iterator[str]:
 def checked(url: str, history: RunHistory | None = None, **more: object) -> dict[str, CheckLine]:
     """The lines by name."""
     settings: Settings = load(database_url=url, **more)
-    lines = database(settings, lambda: existing_source(source(settings)), history or RunHistory())
+    lines = database(settings, lambda: existing_snapshot(source(settings)), history or RunHistory())
     return {line.name: line for line in lines}
 
 

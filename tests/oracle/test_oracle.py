@@ -147,7 +147,7 @@ def outcome(
     lake = folder / "lake"
     with filled(scenario, database_url, folder) as (url, database):
         shop = given_pipeline(url, folder, business_timezone=scenario.timezone)
-        run = pipeline.run(plan.plan_all(skip_crawl=True), shop, overrides=plan.Consent(to_rejects=True))
+        run = pipeline.run(plan.plan_all(skip_crawl=True), shop, overrides=plan.Overrides(allow_rejects=True))
         database.execute(sql.SQL("SET TimeZone = {}").format(scenario.timezone))
         for script in SCRIPTS:
             execute(database, script)

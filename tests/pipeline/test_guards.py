@@ -19,13 +19,13 @@ from shopease_etl.lake.store import put_stream
 from shopease_etl.pipeline.guards import (
     Baseline,
     drift,
-    previous,
-    require_consent,
+    read_baseline,
     require_few_rejected,
     require_no_drift,
     require_no_shrink,
+    require_within_limits,
 )
-from shopease_etl.pipeline.plan import Consent
+from shopease_etl.pipeline.plan import Overrides
 from shopease_etl.pipeline.wiring import RunLimits
 from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult, Status
 from shopease_etl.source.postgres import SourceTable
@@ -201,23 +201,25 @@ def test_rejected_rows_are_refused_first_and_are_not_lost_rows_if_allowed(was: i
     )
     stages = (StageResult("clean", 0, (silver,)), aggregated(Decimal(kept)))
 
-    def refused(consent: Consent) -> list[str]:
+    def refused(consent: Overrides) -> list[str]:
         found = []
         for stage in stages:
             try:
-                require_consent(before, stage, stages, consent, RunLimits(None, None, None, shrink=0.2, rejected=0.5))
+                require_within_limits(
+                    before, stage, stages, consent, RunLimits(None, None, None, shrink=0.2, rejected=0.5)
+                )
             except DataRefusedError as error:
                 found.append(str(error).partition(":")[0])
         return found
 
     is_bad, is_shrunk = 2 * bad > kept + bad, "there is much less data than before"
-    assert refused(Consent(to_shrink=True)) == (["too many rows are rejected"] if is_bad else [])
-    assert refused(Consent())[:1] == (
+    assert refused(Overrides(allow_shrink=True)) == (["too many rows are rejected"] if is_bad else [])
+    assert refused(Overrides())[:1] == (
         ["too many rows are rejected"] if is_bad else [is_shrunk] * (10 * kept < 8 * was or not kept)
     )
     lost_rows = not kept + bad or 10 * (kept + bad) < 8 * was
     lost_revenue = not is_bad and 10 * kept < 8 * was
-    assert refused(Consent(to_rejects=True)) == [is_shrunk] * (lost_rows + lost_revenue)
+    assert refused(Overrides(allow_rejects=True)) == [is_shrunk] * (lost_rows + lost_revenue)
 
 
 def test_silver_may_not_shrink_and_quarantine_may() -> None:
@@ -289,7 +291,7 @@ def test_the_baseline_is_from_the_latest_run_that_published_each_thing(lake: Lak
     lake.ran("2", extracted(customers=2), aggregated(Decimal("2.50")), columns={key: {"id": "text"} for key in both})
     lake.ran("3", extracted(customers=3), aggregated(Decimal(3)), columns=both, published=False)
     lake.ran("4", columns={"customers": {"id": "date"}})
-    assert previous(lake) == Baseline(
+    assert read_baseline(lake) == Baseline(
         {"customers": ("2", {"id": "text"}), "products": ("1", {"id": "int"})},
         {
             CUSTOMERS.bronze_key: ("2", 2),
@@ -304,7 +306,7 @@ def test_the_baseline_is_from_the_latest_run_that_published_each_thing(lake: Lak
 def test_a_manifest_of_another_version_hides_nothing(lake: Lake, columns: Any, revenue: object) -> None:
     lake.ran("1", extracted(customers=1), aggregated(Decimal(1)), columns={"customers": {"id": "int"}})
     lake.ran("2", extracted(customers=2), aggregated(revenue), columns=columns)
-    found = previous(lake)
+    found = read_baseline(lake)
     assert found.rows[CUSTOMERS.bronze_key] == ("2", 2)
     assert found.columns["customers"][0] == ("2" if columns else "1")
     assert found.revenue == (("1", Decimal(1)) if revenue == "?" else ("2", Decimal(2)))
@@ -315,7 +317,7 @@ def test_no_more_manifests_are_read_than_needed(lake: Lake, has_gold: bool) -> N
     stages = [extracted(customers=1), *([aggregated(Decimal(1))] if has_gold else [])]
     for run_id in "123":
         lake.ran(run_id, *stages, columns={"customers": {"id": "int"}})
-    previous(lake)
+    read_baseline(lake)
     assert lake.was_read == ["_runs/3.json"]
 
 
@@ -323,17 +325,17 @@ def test_objects_that_are_no_longer_in_the_lake_are_ignored(lake: Lake) -> None:
     columns = {"customers": {"id": "int"}, "products": {"id": "int"}}
     lake.ran("1", extracted(customers=1, products=1), aggregated(Decimal(1)), columns=columns)
     lake.delete([CUSTOMERS.bronze_key, DAILY_SALES_SUMMARY.key])
-    assert previous(lake) == Baseline({"products": ("1", {"id": "int"})}, {PRODUCTS.bronze_key: ("1", 1)}, None)
+    assert read_baseline(lake) == Baseline({"products": ("1", {"id": "int"})}, {PRODUCTS.bronze_key: ("1", 1)}, None)
 
 
 @pytest.mark.parametrize("columns", [None, 1, [], "customers", {"customers": 1}, {"customers": {"id": 1}}, {"x": {}}])
 @pytest.mark.parametrize("revenue", [None, "NaN", "1E+999999999", "Infinity", {}, True, "1_0", "1\n"])
 def test_what_an_older_or_odd_manifest_lacks_is_ignored(lake: Lake, columns: Any, revenue: object) -> None:
     lake.ran("1", extracted(customers=1), aggregated(revenue), columns=columns)
-    found = previous(lake)
+    found = read_baseline(lake)
     assert (found.columns, found.revenue) == ({}, None)
     assert found.rows[CUSTOMERS.bronze_key] == ("1", 1)
 
 
 def test_a_lake_without_runs_has_an_empty_baseline(lake: Lake) -> None:
-    assert previous(lake) == Baseline()
+    assert read_baseline(lake) == Baseline()

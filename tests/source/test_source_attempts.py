@@ -18,7 +18,7 @@ from shopease_etl import cancel
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.source import session as source
 from shopease_etl.source.postgres import Snapshot
-from shopease_etl.source.session import Source, attempted, source_snapshot
+from shopease_etl.source.session import Source, source_snapshot, with_retries
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_each_attempt_has_a_snapshot_of_its_own(
     sales: str, tmp_path: Path, pauses: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     given, work = failing(3, SourceFaultError("the line is dead"))
-    assert attempted(given_source(sales, tmp_path, source_attempts="4"), [], work) == 42
+    assert with_retries(given_source(sales, tmp_path, source_attempts="4"), [], work) == 42
     assert len(set(given)) == 4
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     wanted = [
@@ -57,7 +57,7 @@ def test_each_attempt_has_a_snapshot_of_its_own(
 
 def test_the_pauses_grow_and_differ(sales: str, tmp_path: Path, pauses: list[float]) -> None:
     _, work = failing(9, SourceFaultError("no"))
-    attempted(given_source(sales, tmp_path, source_attempts="10"), [], work)
+    with_retries(given_source(sales, tmp_path, source_attempts="10"), [], work)
     expected = [min(2.0**number, source.LONGEST_PAUSE) for number in range(9)]
     assert all(0.75 * middle <= pause <= 1.25 * middle for pause, middle in zip(pauses, expected, strict=True))
     assert len(set(pauses)) == 9
@@ -67,7 +67,7 @@ def test_the_pauses_grow_and_differ(sales: str, tmp_path: Path, pauses: list[flo
 def test_the_last_fault_is_the_result(sales: str, tmp_path: Path, pauses: list[float], attempts: int) -> None:
     given, work = failing(99, SourceFaultError("the line is dead"))
     with pytest.raises(SourceFaultError, match="the line is dead"):
-        attempted(given_source(sales, tmp_path, source_attempts=str(attempts)), [], work)
+        with_retries(given_source(sales, tmp_path, source_attempts=str(attempts)), [], work)
     assert (len(given), len(pauses)) == (attempts, attempts - 1)
 
 
@@ -79,7 +79,7 @@ def test_what_does_not_pass_is_not_tried_again(
 ) -> None:
     given, work = failing(1, error)
     with pytest.raises(type(error)):
-        attempted(given_source(sales, tmp_path), [], work)
+        with_retries(given_source(sales, tmp_path), [], work)
     assert (len(given), pauses) == (1, [])
 
 
@@ -102,7 +102,7 @@ def test_a_server_that_starts_late_is_waited_for(
 ) -> None:
     chosen, start = down
     with ThreadPoolExecutor(1) as pool:
-        result = pool.submit(attempted, chosen, [], lambda moment: moment.database)
+        result = pool.submit(with_retries, chosen, [], lambda moment: moment.database)
         eventually(lambda: "the source takes no connections" in caplog.text)
         with start():
             assert result.result(30) == "postgres"
@@ -111,7 +111,7 @@ def test_a_server_that_starts_late_is_waited_for(
 def test_a_server_that_does_not_start_is_waited_for_only_so_long(tmp_path: Path, pauses: list[float]) -> None:
     chosen = given_source("host=127.0.0.1 port=1 user=u", tmp_path, source_wait="0.2", source_attempts="1")
     with pytest.raises(SourceDownError, match="refused") as caught:
-        attempted(chosen, [], lambda _: None)
+        with_retries(chosen, [], lambda _: None)
     assert "SHOPEASE_SOURCE_WAIT" in str(caught.value.hint)
     assert max(pauses) <= 0.2
 
@@ -123,7 +123,7 @@ def test_a_wait_uses_up_no_attempt(sales: str, tmp_path: Path, pauses: list[floa
         raise errors.pop(0)
 
     with pytest.raises(SourceFaultError, match="d"):
-        attempted(given_source(sales, tmp_path, source_attempts="3"), [], work)
+        with_retries(given_source(sales, tmp_path, source_attempts="3"), [], work)
     assert len(pauses) == 7
 
 

@@ -8,12 +8,12 @@ import pytest
 from shopease_etl.contract.tables import PRODUCTS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.store import Store, open_store, put_stream
-from shopease_etl.report import Recorded
+from shopease_etl.report import ObjectRecord
 from shopease_etl.stages.clean import clean
 
 HEADER = b"product_id,product_name,category,price,created_at,updated_at"
 ROW = b"1,Tea,food,2.50,2024-01-01,2024-01-01"
-NOTHING: Mapping[str, Recorded] = {}
+NOTHING: Mapping[str, ObjectRecord] = {}
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def test_bronze_that_is_missing_is_told(store: Store) -> None:
 
 def test_bronze_of_another_size_than_recorded_is_refused(store: Store) -> None:
     upload = put_stream(store, PRODUCTS.bronze_key, [HEADER + b"\n" + ROW + b"\n"])
-    recorded = {PRODUCTS.bronze_key: Recorded(upload.bytes + 40, 2, 0, "earlier")}
+    recorded = {PRODUCTS.bronze_key: ObjectRecord(upload.bytes + 40, 2, 0, "earlier")}
     with pytest.raises(DataRefusedError, match="the run earlier wrote"):
         clean(store, [PRODUCTS], "run", recorded=recorded)
 
 
 def test_bronze_with_other_rows_than_recorded_is_refused(store: Store) -> None:
     upload = put_stream(store, PRODUCTS.bronze_key, [HEADER + b"\n" + ROW + b"\n"])
-    recorded = {PRODUCTS.bronze_key: Recorded(upload.bytes, 2, 0, "earlier")}
+    recorded = {PRODUCTS.bronze_key: ObjectRecord(upload.bytes, 2, 0, "earlier")}
     with pytest.raises(DataRefusedError, match="1 row in bronze, but the run earlier wrote 2"):
         clean(store, [PRODUCTS], "run", recorded=recorded)

@@ -8,7 +8,7 @@ from hand_made_lake import catalogue, make_lake
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.report import CatalogEntry, Recorded
+from shopease_etl.report import CatalogEntry, ObjectRecord
 from shopease_etl.warehouse.local_catalog import load
 
 
@@ -31,8 +31,8 @@ def test_everything_in_the_lake_is_catalogued_and_missing_files_are_named(lake: 
 def test_recorded_rows_are_used_if_the_size_is_the_recorded_one(lake: Path, tmp_path: Path) -> None:
     size = (lake / CUSTOMERS.silver_key).stat().st_size
     recorded = {
-        CUSTOMERS.silver_key: Recorded(size, 4321, 0, "run"),
-        CUSTOMERS.bronze_key: Recorded(size + 1, 4321, 0, "run"),
+        CUSTOMERS.silver_key: ObjectRecord(size, 4321, 0, "run"),
+        CUSTOMERS.bronze_key: ObjectRecord(size + 1, 4321, 0, "run"),
     }
     result = catalogue(lake, tmp_path / "catalog.json", recorded=recorded)
     rows = {entry.name: entry.rows for entry in result.catalogued}

@@ -23,7 +23,7 @@ from hand_made_lake import (
     put,
     timestamp,
 )
-from shopease_etl.contract.column_names import catalogued
+from shopease_etl.contract.column_names import catalog_names
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.tables import STORES, TRANSACTIONS
 from shopease_etl.errors import ShopeaseError
@@ -64,7 +64,7 @@ def test_views_are_typed_and_timestamps_are_local_time_without_the_offset(ask: A
 
 
 def test_extra_columns_show_up_as_strings(ask: Ask) -> None:
-    (name,) = catalogued([EXTRA_COLUMN])
+    (name,) = catalog_names([EXTRA_COLUMN])
     rows = ask(f"SELECT {quoted(name)} FROM transactions ORDER BY transaction_id LIMIT 2")
     assert rows == [("extra\\ 1",), (None,)]
 

@@ -24,7 +24,7 @@ from shopease_etl.stages.clean import clean
 from shopease_etl.transform import memory
 from shopease_etl.transform.executor import Executor, Item, LocalExecutor, Result
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts
+from shopease_etl.transform.partials import PartialSums
 
 WORKERS = 2
 MOST_AHEAD = 8
@@ -160,7 +160,7 @@ def test_other_processes_make_the_same_bytes(processes: ProcessExecutor, monkeyp
     found = []
     for executor in (LocalExecutor(WORKERS), processes):
         store = bronze()
-        with SilverParts(Memory()) as fed:
+        with PartialSums(Memory()) as fed:
             tables = (CUSTOMERS, LOUD_PRODUCTS, TRANSACTIONS)
             cleaned = clean(store, tables, "run", recorded={}, feed=fed, executor=executor)
             sums = {name: frame.sort(pl.all()).rows() for name, frame in fed.frames().items()}

@@ -14,7 +14,7 @@ from shopease_etl.contract.gold.dataset import TOTALS, Measure, RowTotals, Sales
 from shopease_etl.contract.gold.formulas import finished
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts, partial_sums
+from shopease_etl.transform.partials import PartialSums, partial_sums
 
 TEXTS = dict.fromkeys(("store_id", "customer_id"), pl.String)
 COLUMNS = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
@@ -32,7 +32,7 @@ sales = st.lists(
 
 def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> dict[str, list[dict[str, object]]]:
     silver = pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
-    with SilverParts(memory) as parts:
+    with PartialSums(memory) as parts:
         customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["A"], "city": ["O"], "state": ["N"]})
         products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
         parts.add(CUSTOMERS, partial_sums(customers, CUSTOMERS))
@@ -76,7 +76,7 @@ def test_only_what_the_datasets_need_is_kept() -> None:
     names = ("store_id", "store_name")
     by_store = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: names}, (months,))
     stores = pl.DataFrame({"store_id": [" +07\n", "x", ""], "store_name": ["\u00a0Old  \n Town", " ", None]})
-    with SilverParts(Memory(), [by_store]) as parts:
+    with PartialSums(Memory(), [by_store]) as parts:
         parts.add(CUSTOMERS, partial_sums(pl.DataFrame({"customer_id": ["1"]}), CUSTOMERS, [by_store]))
         assert [table.name for table in parts.missing()] == ["transactions", "stores"]
         parts.add(STORES, partial_sums(stores, STORES, [by_store]))
@@ -92,7 +92,7 @@ def test_only_what_the_datasets_need_is_kept() -> None:
 
 def test_without_sales_no_sales_are_needed() -> None:
     rows = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: ("store_id",)})
-    with SilverParts(Memory(), [rows]) as parts:
+    with PartialSums(Memory(), [rows]) as parts:
         parts.add(TRANSACTIONS, partial_sums(pl.DataFrame({"transaction_id": ["1"]}), TRANSACTIONS, [rows]))
         parts.add(STORES, partial_sums(pl.DataFrame({"store_id": ["1"]}), STORES, [rows]))
         assert not parts.missing()

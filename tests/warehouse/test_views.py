@@ -9,7 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from hand_made_lake import DATABASE, answer, crawled_lake
-from shopease_etl.contract.column_names import catalogued
+from shopease_etl.contract.column_names import catalog_names
 from shopease_etl.contract.tables import TABLES, Table
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.warehouse.discovery import discover
@@ -45,7 +45,7 @@ def _typed(column: pl.Expr, kind: str) -> pl.Expr:
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_view_has_the_values_that_polars_reads(lake: Path, table: Table) -> None:
     expected = as_polars_reads(lake, table)
-    names = ", ".join(quoted(name) for name in catalogued(expected.columns))
+    names = ", ".join(quoted(name) for name in catalog_names(expected.columns))
     rows = answer(lake, f"SELECT {names} FROM {DATABASE}.{table.name}")
     assert sorted(rows, key=repr) == sorted(expected.rows(), key=repr)
 

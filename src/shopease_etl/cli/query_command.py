@@ -153,7 +153,7 @@ def _run(
     vertical: bool,
 ) -> None:
     """Run the statement, write its rows, and print what the query cost on Athena."""
-    from shopease_etl.lake.publish import warn_of_publishing
+    from shopease_etl.lake.publish import warn_of_unfinished_publications
     from shopease_etl.pipeline import costs, wiring
     from shopease_etl.settings import size
     from shopease_etl.stages import query as stage
@@ -165,7 +165,7 @@ def _run(
         stage.check_output(output, store.folder, settings.home)
     warehouse = wiring.warehouse(settings, store, timeout=timeout)
     with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
-        warn_of_publishing(store)
+        warn_of_unfinished_publications(store)
     with stage.query(sql, warehouse, max_scan=limit) as result:
         if output_format == "table" and not console.json:  # never to a file
             _draw(result.reader, console, vertical=vertical)

@@ -10,7 +10,7 @@ from shopease_etl.cli.run_summary import next_steps, run_summary
 from shopease_etl.cli.tabular import Grid
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.tables import CLEANED_TABLES, TABLES
-from shopease_etl.pipeline.plan import Consent, Plan, plan_all, plan_datasets, plan_tables
+from shopease_etl.pipeline.plan import Overrides, Plan, plan_all, plan_datasets, plan_tables
 from shopease_etl.report import RunResult
 
 
@@ -31,7 +31,7 @@ def run_all(
     Example: shopease run-all --lake /data/lake --json
     """
     plan = plan_all(first, skip_crawl=skip_crawl)
-    consent = Consent(accept_drift, allow_shrink, allow_rejects)
+    consent = Overrides(accept_drift, allow_shrink, allow_rejects)
     if dry_run:
         _check_and_show(context, plan, consent)
     else:
@@ -51,7 +51,7 @@ def retry(
     """
     from shopease_etl.pipeline.resume import resume
 
-    overrides = Consent(accept_drift, allow_shrink, allow_rejects)
+    overrides = Overrides(accept_drift, allow_shrink, allow_rejects)
     _show(context, resume(context.pipeline, overrides=overrides, wait=wait))
 
 
@@ -76,7 +76,7 @@ def extract(
     Example: shopease extract --table customers --table transactions
     """
     plan = plan_tables("extract", table or (), fail_fast=fail_fast)
-    _run_plan(context, plan, Consent(accept_drift, allow_shrink), wait)
+    _run_plan(context, plan, Overrides(accept_drift, allow_shrink), wait)
 
 
 def clean(
@@ -98,7 +98,7 @@ def clean(
 
     Example: shopease clean --table products
     """
-    consent = Consent(to_shrink=allow_shrink, to_rejects=allow_rejects)
+    consent = Overrides(allow_shrink=allow_shrink, allow_rejects=allow_rejects)
     _run_plan(context, plan_tables("clean", table or ()), consent, wait)
 
 
@@ -120,7 +120,7 @@ def aggregate(
 
     Example: shopease aggregate --dataset customer_analytics
     """
-    _run_plan(context, plan_datasets(dataset or ()), Consent(to_shrink=allow_shrink), wait)
+    _run_plan(context, plan_datasets(dataset or ()), Overrides(allow_shrink=allow_shrink), wait)
 
 
 def crawl(
@@ -134,10 +134,10 @@ def crawl(
 
     Example: shopease crawl --crawlers
     """
-    _run_plan(context, Plan(("crawl",), crawlers=crawlers), Consent(), wait)
+    _run_plan(context, Plan(("crawl",), crawlers=crawlers), Overrides(), wait)
 
 
-def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> None:
+def _check_and_show(context: CommandContext, plan: Plan, consent: Overrides) -> None:
     """Check what a run needs at its start, and show what it would read and write."""
     from shopease_etl.pipeline.preflight import check_plan
 
@@ -147,7 +147,7 @@ def _check_and_show(context: CommandContext, plan: Plan, consent: Consent) -> No
     context.console.result(steps, lambda: Grid(("stage", "dataset", "reads", "writes"), rows, droppable=("reads",)))
 
 
-def _run_plan(context: CommandContext, plan: Plan, consent: Consent, wait: float) -> None:
+def _run_plan(context: CommandContext, plan: Plan, consent: Overrides, wait: float) -> None:
     from shopease_etl.pipeline.run import run
 
     _show(context, run(plan, context.pipeline, overrides=consent, wait=wait))

@@ -100,7 +100,7 @@ def _dataset(dataset: DatasetStatus, now: float) -> dict[str, object]:
         "rows": "?" if dataset.rows is None else dataset.rows,
         "rejected": "?" if dataset.rejected is None else dataset.rejected,
         "MB": dataset.bytes / 1e6,
-        "age": units.told(now - dataset.modified),
+        "age": units.format_seconds(now - dataset.modified),
         "changed (UTC)": time.strftime("%Y-%m-%d %H:%M", time.gmtime(dataset.modified)),
     }
 

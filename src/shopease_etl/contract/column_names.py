@@ -10,12 +10,12 @@ from collections.abc import Collection, Sequence
 from shopease_etl.contract.tables import REJECTION_COLUMNS, Table
 
 
-def labels(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+def frame_names(names: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
     """Columns as frames name them: known ones by their names, others `c` and their position, such as `c7`."""
     return tuple(name if name in known else f"c{position}" for position, name in enumerate(names))
 
 
-def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
+def stored_names(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The names of the source's columns in silver and quarantine.
 
     An extra column whose name is one of ours, in upper or lower case, gets the prefix `source_`; again if the source
@@ -37,11 +37,11 @@ def written(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 def silver_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The columns of silver in order, given those of the source; extra ones come last, in their order."""
-    names = dict(zip(labels(source, table.known), written(table, source), strict=True))
-    return tuple(names.get(label, label) for label in silver_labels(table, tuple(names)))
+    names = dict(zip(frame_names(source, table.known), stored_names(table, source), strict=True))
+    return tuple(names.get(label, label) for label in silver_frame_names(table, tuple(names)))
 
 
-def silver_labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
+def silver_frame_names(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The names of silver's columns in frames, in order, given those of the source in frames."""
     if not table.silver_order:
         return tuple(source)
@@ -50,10 +50,10 @@ def silver_labels(table: Table, source: Sequence[str]) -> tuple[str, ...]:
 
 def quarantine_columns(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     """The columns of quarantine in order: the source's, the rule that was broken, and the run."""
-    return (*written(table, source), *REJECTION_COLUMNS)
+    return (*stored_names(table, source), *REJECTION_COLUMNS)
 
 
-def catalogued(header: Sequence[str]) -> tuple[str, ...]:
+def catalog_names(header: Sequence[str]) -> tuple[str, ...]:
     """The names of a CSV's columns in Athena and the local catalog.
 
     They are as in the header, except that characters that a catalog does not allow are `_`, and that of names which

@@ -10,9 +10,9 @@ from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError, DataRefusedError
 from shopease_etl.lake.manifests import Manifest, manifests, missing_objects, sha256_of
 from shopease_etl.lake.publish import publish_run
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import LakeStore, Store
-from shopease_etl.report import ObjectChange, Recorded, RollbackPlan, RollbackResult
+from shopease_etl.report import ObjectChange, ObjectRecord, RollbackPlan, RollbackResult
 
 
 def runs_to_undo(store: LakeStore, to: str | None = None) -> list[Manifest]:
@@ -115,7 +115,7 @@ def undo(
     """
     run_ids = tuple(str(document["run_id"]) for document in documents)
     objects, new = _replaced(documents)
-    pending = PendingStore(store, aside)
+    pending = Transaction(store, aside)
     try:
         for key, name in objects.items():
             pending.restore_version(key, _require_name(run_ids[-1], key, name))
@@ -179,7 +179,7 @@ def _require_former(
     store: LakeStore,
     run_id: str,
     replaced: tuple[Mapping[str, str | None], Collection[str]],
-    recorded: Mapping[str, Recorded],
+    recorded: Mapping[str, ObjectRecord],
     there: Collection[str],
 ) -> None:
     """Raise DataRefusedError if the restored lake would not be the `recorded` one.
@@ -205,7 +205,7 @@ def _require_former(
         raise DataRefusedError(message)
 
 
-def _require_unchanged(store: LakeStore, recorded: Mapping[str, Recorded]) -> None:
+def _require_unchanged(store: LakeStore, recorded: Mapping[str, ObjectRecord]) -> None:
     """Raise DataRefusedError if an object was changed since its run wrote it; a missing one cannot be lost."""
     for key, known in recorded.items():
         if known.sha256 not in {None, sha256_of(partial(store.read, key))}:
@@ -214,9 +214,9 @@ def _require_unchanged(store: LakeStore, recorded: Mapping[str, Recorded]) -> No
             raise DataRefusedError(message, hint=f"move it out of the lake, then roll back: {move}")
 
 
-def _first_records(found: Iterable[Manifest], keys: Set[str]) -> dict[str, Recorded]:
+def _first_records(found: Iterable[Manifest], keys: Set[str]) -> dict[str, ObjectRecord]:
     """By key, what the first of these manifests that has an object recorded of it."""
-    recorded: dict[str, Recorded] = {}
+    recorded: dict[str, ObjectRecord] = {}
     for manifest in found:
         recorded = {**manifest.recorded, **recorded}
         if keys <= recorded.keys():
@@ -224,7 +224,7 @@ def _first_records(found: Iterable[Manifest], keys: Set[str]) -> dict[str, Recor
     return {key: known for key, known in recorded.items() if layout.owns(key)}
 
 
-def _rows(recorded: Mapping[str, Recorded], key: str) -> int | None:
+def _rows(recorded: Mapping[str, ObjectRecord], key: str) -> int | None:
     return recorded[key].rows if key in recorded else None
 
 

@@ -26,7 +26,7 @@ from shopease_etl.lake.files import (
     translated,
 )
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.store import PendingWrite, StoredObject, UnfinishedUpload, Upload
+from shopease_etl.lake.store import PendingWrite, StoredObject, UnfinishedUpload, Writer
 from shopease_etl.lake.targets import PROBE, require_creatable, require_no_links, require_replaceable
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
@@ -55,7 +55,7 @@ class LocalStore:
         """A file in `_runs`, shared by all users of the folder."""
         return LakeLock(self.root / layout.RUNS / ".lock")
 
-    def impatient(self, timeout: float) -> Self:  # noqa: ARG002 - a disk answers at once
+    def with_timeout(self, timeout: float) -> Self:  # noqa: ARG002 - a disk answers at once
         """The same lake."""
         return self
 
@@ -99,9 +99,9 @@ class LocalStore:
             refuse_link(self.root / first)
         return self.root / key
 
-    def upload(self, key: str) -> Upload:
+    def writer(self, key: str) -> Writer:
         """Begin to write an object, which is invisible until it is published."""
-        return Upload(key, self.raw_writer(key))
+        return Writer(key, self.raw_writer(key))
 
     def raw_writer(self, key: str) -> "FileWriter":
         """Begin to write an object, which is invisible until it is published."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.store import Store, Upload
-from shopease_etl.report import Recorded, RunSummary
+from shopease_etl.lake.store import Store, Writer
+from shopease_etl.report import ObjectRecord, RunSummary
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +31,20 @@ class Manifest:
     """
 
     run: RunSummary
-    recorded: Mapping[str, Recorded]
+    recorded: Mapping[str, ObjectRecord]
     document: Mapping[str, Any]
 
 
-class Publication:
+class WriteGroup:
     """Objects of one stage, which are published together or not at all."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._uploads: list[Upload] = []
+        self._uploads: list[Writer] = []
 
-    def upload(self, key: str) -> Upload:
+    def writer(self, key: str) -> Writer:
         """Begin to write one of the objects."""
-        upload = self._store.upload(key)
+        upload = self._store.writer(key)
         self._uploads.append(upload)
         return upload
 
@@ -66,12 +66,12 @@ class Publication:
 
 
 @contextmanager
-def publication(store: Store) -> Iterator[Publication]:
+def write_group(store: Store) -> Iterator[WriteGroup]:
     """Publish to the store what the block wrote; an exception discards it.
 
-    In a run the store is a `PendingStore`, whose objects only the run sees until `publish.publish_run`.
+    In a run the store is a `Transaction`, whose objects only the run sees until `publish.publish_run`.
     """
-    written = Publication(store)
+    written = WriteGroup(store)
     try:
         yield written
         written.publish()
@@ -127,7 +127,7 @@ def _manifest(key: str, document: Any) -> Manifest:
     if key != f"{layout.RUNS}/{run_id}.json":
         raise ValueError(run_id)
     recorded = {
-        str(item["key"]): Recorded(
+        str(item["key"]): ObjectRecord(
             int(item["bytes"]),
             int(item["rows_out"]),
             sum(map(int, item["rejected"].values())),
@@ -143,7 +143,7 @@ def _manifest(key: str, document: Any) -> Manifest:
     return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded, document)
 
 
-def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict[str, Recorded]:
+def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict[str, ObjectRecord]:
     """By key, what the latest run that wrote an object recorded of it.
 
     Reads manifests until all `keys` are found; without `keys`, all present objects.
@@ -151,7 +151,7 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
     if keys is None:
         listed = (item.key for layer in layout.LAYERS for item in store.list(f"{layer}/"))
         keys = {key for key in listed if layout.owns(key)}
-    found: dict[str, Recorded] = {}
+    found: dict[str, ObjectRecord] = {}
     for manifest in manifests(store):
         found = {**manifest.recorded, **found}
         if found.keys() >= {*keys}:
@@ -159,13 +159,13 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
     return found
 
 
-def missing_objects(recorded: Mapping[str, Recorded], there: Collection[str]) -> dict[str, Recorded]:
-    """Recorded objects that are not `there`, in layers that have others: `cleanup` deletes whole layers."""
+def missing_objects(recorded: Mapping[str, ObjectRecord], there: Collection[str]) -> dict[str, ObjectRecord]:
+    """ObjectRecord objects that are not `there`, in layers that have others: `cleanup` deletes whole layers."""
     layers = {key.partition("/")[0] for key in there if layout.owns(key)}
     return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
 
-def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> int:
+def require_whole(store: Store, key: str, recorded: Mapping[str, ObjectRecord]) -> int:
     """The object's size in bytes.
 
     Raises:
@@ -179,14 +179,14 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, Recorded]) -> i
         raise kind(f"{key} is not in the lake {store.location}", hint=f"run `shopease {command}` first")
     if expected and found.bytes != expected.bytes:
         message = f"{key} has {found.bytes:,} bytes, but the run {expected.run_id} wrote {expected.bytes:,}"
-        raise DataRefusedError(message, hint=remake(key))
+        raise DataRefusedError(message, hint=rerun_hint(key))
     if not found.bytes or store.read(key, start=-1) != b"\n":
         message = f"{key} is cut short: it does not end with a line end"
-        raise DataRefusedError(message, hint=remake(key))
+        raise DataRefusedError(message, hint=rerun_hint(key))
     return found.bytes
 
 
-def require_unchanged(store: Store, key: str, recorded: Recorded | None) -> None:
+def require_unchanged(store: Store, key: str, recorded: ObjectRecord | None) -> None:
     """Read a whole object, and raise DataRefusedError if it is not what its run recorded."""
     if recorded and recorded.sha256:
         require_hash(key, sha256_of(partial(store.read, key)), recorded)
@@ -203,13 +203,13 @@ def sha256_of(read: Callable[[int, int], bytes]) -> str:
             return digest.hexdigest()
 
 
-def require_hash(key: str, found: str, recorded: Recorded) -> None:
+def require_hash(key: str, found: str, recorded: ObjectRecord) -> None:
     """Raise DataRefusedError unless `found`, a SHA-256 in hex, is the one that the object's run recorded."""
     if recorded.sha256 not in {None, found}:
         message = f"{key} is not what the run {recorded.run_id} wrote: it was changed since, its SHA-256 differs"
-        raise DataRefusedError(message, hint=remake(key))
+        raise DataRefusedError(message, hint=rerun_hint(key))
 
 
-def remake(key: str) -> str:
+def rerun_hint(key: str) -> str:
     """A hint that names the command which writes the object."""
     return f"make it again: `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}`"

@@ -1,4 +1,4 @@
-"""Publishes a run's objects together; a journal lets the next command finish a broken publication."""
+"""Publishes a run's objects together; a journal lets the next command finish a broken write_group."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from typing import Any, Final
 from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import LakeStore, PendingWrite, Store, put_stream
 from shopease_etl.report import Status
 
@@ -39,7 +39,7 @@ class _Journal:
 
 def publish_run(
     store: LakeStore,
-    pending: PendingStore,
+    pending: Transaction,
     manifest: Mapping[str, Any],
     *,
     deletes: Sequence[str] = (),
@@ -98,14 +98,14 @@ def recover(store: LakeStore) -> bool:
     return bool(keys)
 
 
-def publishing(store: Store) -> tuple[str, ...]:
-    """The runs whose publication has begun and not ended: in progress, or broken off."""
+def unfinished_publications(store: Store) -> tuple[str, ...]:
+    """The runs whose write_group has begun and not ended: in progress, or broken off."""
     return tuple(sorted(item.key.removeprefix(layout.JOURNAL) for item in store.list(layout.JOURNAL)))
 
 
-def warn_of_publishing(store: Store) -> tuple[str, ...]:
+def warn_of_unfinished_publications(store: Store) -> tuple[str, ...]:
     """The runs from `publishing`, with a warning: readers may see new and former objects together."""
-    if begun := publishing(store):
+    if begun := unfinished_publications(store):
         log.warning(
             "the run %s is publishing, or died while it did: some objects may be older than others until the next run, "
             "`shopease clean` or `shopease crawl` finishes it",

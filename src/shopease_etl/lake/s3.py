@@ -20,7 +20,7 @@ from shopease_etl.lake.cleanup import abort_uploads, is_own
 from shopease_etl.lake.lock.lease_store import TaggedObject
 from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartWriter, is_from
-from shopease_etl.lake.store import Encryption, PendingWrite, StoredObject, UnfinishedUpload, Upload, private_path
+from shopease_etl.lake.store import Encryption, PendingWrite, StoredObject, UnfinishedUpload, Writer, private_path
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +73,9 @@ class S3Store:
                 self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
                 raise
 
-    def upload(self, key: str) -> Upload:
+    def writer(self, key: str) -> Writer:
         """Begin to write an object, which is invisible until it is published."""
-        return Upload(key, self.raw_writer(key))
+        return Writer(key, self.raw_writer(key))
 
     def raw_writer(self, key: str) -> MultipartWriter:
         """Begin to write an object, which is invisible until it is published."""
@@ -259,7 +259,7 @@ class S3Store:
             if error_code(error.__cause__) not in _OVERTAKEN:
                 raise
 
-    def impatient(self, timeout: float) -> "S3Store":
+    def with_timeout(self, timeout: float) -> "S3Store":
         """The same lake, with a time limit in seconds for each call and at most two attempts."""
         made = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
         config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError, UnreachableError
-from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Upload
+from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _PIECE: Final = 1024 * 1024
 
 
-class PendingStore:
+class Transaction:
     """Objects written here are visible only through this store until `publish`.
 
     They are read from a local store's staged files, or else from a copy in the folder `spool`.
@@ -113,9 +113,9 @@ class PendingStore:
         if path:
             self._paths[key] = path
 
-    def upload(self, key: str) -> Upload:
+    def writer(self, key: str) -> Writer:
         """Begin to write an object; its `publish` makes it visible through this store."""
-        return Upload(key, self.raw_writer(key))
+        return Writer(key, self.raw_writer(key))
 
     def check(self) -> None:
         """Raise UnreachableError if it is certain that objects cannot be written."""

@@ -66,7 +66,7 @@ class Encryption:
     kms_key: str | None = None
 
 
-class Upload:
+class Writer:
     """A binary file for an object's bytes, which it counts and hashes.
 
     `failure` keeps the error of a write, as Polars reports such errors in its own words. Set `counts_rows` to False
@@ -130,7 +130,7 @@ class Store(Protocol):
     def check(self) -> None:
         """Raise UnreachableError if it is certain that objects cannot be written; changes nothing."""
 
-    def upload(self, key: str) -> Upload:
+    def writer(self, key: str) -> Writer:
         """Begin to write an object, which is invisible until it is published."""
 
     def uri(self, key: str) -> str:
@@ -156,7 +156,7 @@ class LakeStore(Store, Protocol):
     def lock(self, home: Path) -> LakeLock:
         """The lake's lock; for a lake that is not a local folder, it includes a file in shopease's home."""
 
-    def impatient(self, timeout: float) -> "LakeStore":
+    def with_timeout(self, timeout: float) -> "LakeStore":
         """The same lake, with a time limit in seconds for each call."""
 
     @property
@@ -224,9 +224,9 @@ class LakeStore(Store, Protocol):
         """Raise UnreachableError if objects or manifests could not be written; tries it without changing anything."""
 
 
-def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Upload:
+def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Writer:
     """Write an object from a stream and publish it; an exception leaves the lake unchanged."""
-    upload = store.upload(key)
+    upload = store.writer(key)
     try:
         for chunk in chunks:
             upload.write(chunk)

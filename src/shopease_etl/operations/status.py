@@ -11,7 +11,7 @@ from shopease_etl import units
 from shopease_etl.contract import layout
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.manifests import Manifest, manifests
-from shopease_etl.lake.publish import warn_of_publishing
+from shopease_etl.lake.publish import warn_of_unfinished_publications
 from shopease_etl.lake.store import Store, StoredObject
 from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus, Status
@@ -53,7 +53,7 @@ def status(
     """
     holder = lock.holder.description if lock and lock.is_alive else None
     time_now = time.time() if now is None else now
-    publishing = warn_of_publishing(store)
+    publishing = warn_of_unfinished_publications(store)
     objects = [item for layer in layout.LAYERS for item in store.list(f"{layer}/")]
     keys = {item.key for item in objects if layout.owns(item.key)}
     history = _read_history(store, keys, runs, time_now - max_age if max_age else None)
@@ -93,13 +93,13 @@ def problem(
     if max_age is None:
         return None
     if last_success is None:
-        return f"no run has brought data in the last {units.told(max_age)}"
+        return f"no run has brought data in the last {units.format_seconds(max_age)}"
     age = now - datetime.fromisoformat(last_success.finished_at).timestamp()
     if is_from_future(last_success.finished_at, now):
         return f"the last data, of the run {last_success.run_id}, is dated in the future, so its age is not known"
     if age <= max_age:
         return None
-    return f"the last data, of the run {last_success.run_id}, came {units.told(age)} ago"
+    return f"the last data, of the run {last_success.run_id}, came {units.format_seconds(age)} ago"
 
 
 def is_from_future(time: str, now: float) -> bool:

@@ -10,16 +10,16 @@ from shopease_etl import cancel
 from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
-from shopease_etl.lake.lock.lock import Held
+from shopease_etl.lake.lock.lock import LockHandle
 from shopease_etl.lake.publish import publish_run
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline.recovery import prune
 from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import Replaced, StageResult, Status
+from shopease_etl.report import PreviousVersions, StageResult, Status
 
 if TYPE_CHECKING:
-    from shopease_etl.pipeline.verify import Rereading
+    from shopease_etl.pipeline.verify import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +29,19 @@ KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shope
 class Commit:
     """To be called when the stages are done, or by the crawl when the catalog is ready; a second call does nothing."""
 
-    def __init__(self, run: RunLog, staged: PendingStore, shop: Pipeline, lock: Held) -> None:
+    def __init__(self, run: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle) -> None:
         self._run = run
         self._staged = staged
         self._shop = shop
         self._lock = lock
-        self._rereading: Rereading | None = None
+        self._verifier: Verifier | None = None
 
     def verify(self, stage: StageResult) -> None:
         """Begin to read back what the stage wrote, beside the stages that follow."""
-        from shopease_etl.pipeline.verify import Rereading  # Arrow is slow to import
+        from shopease_etl.pipeline.verify import Verifier  # Arrow is slow to import
 
-        self._rereading = self._rereading or Rereading(self._staged)
-        self._rereading.add(stage)
+        self._verifier = self._verifier or Verifier(self._staged)
+        self._verifier.add(stage)
 
     def __call__(self) -> None:
         """Let readers see what the stages so far wrote.
@@ -54,10 +54,10 @@ class Commit:
         keys = self._staged.waiting
         if not keys or self._run.is_published:
             return
-        if self._rereading:
-            self._run.reread = self._rereading.result(self._shop.progress)
+        if self._verifier:
+            self._run.verified = self._verifier.result(self._shop.progress)
         kept = self._shop.lake.keep(self._run.run_id, keys)
-        self._run.replaced = Replaced(kept, tuple(sorted(set(keys) - set(kept))))
+        self._run.replaced = PreviousVersions(kept, tuple(sorted(set(keys) - set(kept))))
         self._lock.require()
         try:
             publish_run(self._shop.lake, self._staged, {**asdict(self._run.result(Status.RUNNING)), "published": True})
@@ -79,8 +79,8 @@ class Commit:
         self._stop_reading()
 
     def _stop_reading(self) -> None:
-        if self._rereading:
-            self._rereading.stop()
+        if self._verifier:
+            self._verifier.stop()
 
     def _clear_away(self, error: BaseException) -> None:
         is_interrupt = isinstance(error, KeyboardInterrupt)

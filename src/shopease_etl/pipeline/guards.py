@@ -16,7 +16,7 @@ from shopease_etl.contract.tables import TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import Manifest, manifests
 from shopease_etl.lake.store import Store
-from shopease_etl.pipeline.plan import Consent
+from shopease_etl.pipeline.plan import Overrides
 from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.source.postgres import SourceTable
 from shopease_etl.wording import counted
@@ -68,7 +68,7 @@ class Drift:
         )
 
 
-def previous(store: Store, *, without: Collection[str] = ()) -> Baseline:
+def read_baseline(store: Store, *, without: Collection[str] = ()) -> Baseline:
     """The baseline of the objects that readers see; parts of a manifest that cannot be understood are ignored.
 
     Runs whose ids are in `without` are skipped, as if they were rolled back.
@@ -140,22 +140,22 @@ def require_no_drift(
         raise DataRefusedError(message, hint="to continue, use --accept-drift", details=samples)
 
 
-def require_consent(
+def require_within_limits(
     baseline: Baseline,
     stage: StageResult,
     stages: Sequence[StageResult],
-    overrides: Consent,
+    overrides: Overrides,
     limits: "RunLimits",
 ) -> None:
     """Raise DataRefusedError if a stage rejects or loses more than the limits, and that is not allowed.
 
     `stages` are all of the run so far, `stage` the last of them; the limits are shares, from 0 to 1.
     """
-    if not overrides.to_rejects:
+    if not overrides.allow_rejects:
         require_few_rejected(stage, limits.rejected)
-    if not overrides.to_shrink:
+    if not overrides.allow_shrink:
         rejected = [item for each in stages for item in many_rejected(each, limits.rejected)]
-        require_no_shrink(baseline, stage, limits.shrink, allowed=rejected if overrides.to_rejects else None)
+        require_no_shrink(baseline, stage, limits.shrink, allowed=rejected if overrides.allow_rejects else None)
 
 
 def require_no_shrink(

@@ -27,15 +27,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Consent:
+class Overrides:
     """What a person has agreed to: a changed schema of the source, much fewer rows or revenue, many rejected rows."""
 
-    to_drift: bool = False
-    to_shrink: bool = False
-    to_rejects: bool = False
+    accept_drift: bool = False
+    allow_shrink: bool = False
+    allow_rejects: bool = False
 
 
-NO_OVERRIDES: Final = Consent()
+NO_OVERRIDES: Final = Overrides()
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
     return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
 
 
-def plan_of(document: Mapping[str, Any]) -> Plan:
+def plan_in(document: Mapping[str, Any]) -> Plan:
     """The plan in a manifest.
 
     Raises:

@@ -3,9 +3,9 @@
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.manifests import recorded_datasets, require_whole
 from shopease_etl.pipeline import guards
-from shopease_etl.pipeline.plan import NO_OVERRIDES, Consent, Plan
+from shopease_etl.pipeline.plan import NO_OVERRIDES, Overrides, Plan
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.source.session import existing_source, require_embedded
+from shopease_etl.source.session import existing_snapshot, require_embedded
 from shopease_etl.stages.extract import resolve
 
 
@@ -26,14 +26,14 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
         shop.crawlers().check()
 
 
-def check_plan(plan: Plan, shop: Pipeline, overrides: Consent = NO_OVERRIDES) -> None:
+def check_plan(plan: Plan, shop: Pipeline, overrides: Overrides = NO_OVERRIDES) -> None:
     """Raise what a run of the plan would raise at its start: settings, connections, tables and columns, drift."""
     preflight(plan, shop)
     if "extract" in plan.stages:
-        with existing_source(shop.source) as moment:
+        with existing_snapshot(shop.source) as moment:
             sources = resolve(moment, plan.tables)
-            if not overrides.to_drift:
-                guards.require_no_drift(guards.previous(shop.lake), sources, moment.sample_row)
+            if not overrides.accept_drift:
+                guards.require_no_drift(guards.read_baseline(shop.lake), sources, moment.sample_row)
     else:
         recorded = recorded_datasets(shop.lake)
         optional = {table.bronze_key for table in plan.tables if not table.required}

@@ -6,7 +6,7 @@ from shopease_etl.contract import layout
 from shopease_etl.report import DatasetResult, StageResult
 
 
-def reconciled(stages: Sequence[StageResult], reread: Mapping[str, object]) -> dict[str, object]:
+def reconciled(stages: Sequence[StageResult], verified: Mapping[str, object]) -> dict[str, object]:
     """The sums of revenue and sales, each table's rows from COPY to silver and quarantine, and what was read again."""
     by_name = {stage.name: stage for stage in stages}
     rows: dict[str, dict[str, int]] = {}
@@ -15,7 +15,7 @@ def reconciled(stages: Sequence[StageResult], reread: Mapping[str, object]) -> d
             rows.setdefault(item.name, {}).update(_row_counts(item))
     sums = dict(by_name["aggregate"].reconciliation) if "aggregate" in by_name else {}
     agrees = all(_rows_agree(counts) for counts in rows.values()) and sums.get("agrees", True)
-    return {"rows": rows, **sums, **reread, "agrees": agrees} if rows or sums else {}
+    return {"rows": rows, **sums, **verified, "agrees": agrees} if rows or sums else {}
 
 
 def _row_counts(item: DatasetResult) -> dict[str, int]:

@@ -72,6 +72,6 @@ def _needed(lake: LakeStore, count: int) -> set[str]:
     from shopease_etl.pipeline import guards  # psycopg comes with it, which is slow to import
 
     undoable = [found.run.run_id for found in itertools.islice(generations.undoable(lake), count)]
-    states = [guards.previous(lake, without=undoable[:undone]) for undone in range(len(undoable) + 1)]
+    states = [guards.read_baseline(lake, without=undoable[:undone]) for undone in range(len(undoable) + 1)]
     recorders = itertools.chain(*(state.run_ids for state in states))
     return {f"{RUNS}/{run_id}.json" for run_id in {*undoable, *recorders}}

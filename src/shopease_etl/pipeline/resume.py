@@ -4,21 +4,21 @@ import logging
 
 from shopease_etl.errors import NothingToRetryError, ShopeaseError
 from shopease_etl.lake.manifests import Manifest, manifests
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.pipeline.events import announced
-from shopease_etl.pipeline.plan import NO_OVERRIDES, STAGES, Consent, plan_of
+from shopease_etl.pipeline.plan import NO_OVERRIDES, STAGES, Overrides, plan_in
 from shopease_etl.pipeline.preflight import preflight
 from shopease_etl.pipeline.recovery import recover
 from shopease_etl.pipeline.run import carry_out
 from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import Replaced, RunResult, SourceInfo, Status, stage_of
+from shopease_etl.report import PreviousVersions, RunResult, SourceInfo, Status, stage_of
 
 log = logging.getLogger(__name__)
 
 
-def resume(shop: Pipeline, *, overrides: Consent = NO_OVERRIDES, wait: float = 0) -> RunResult:
+def resume(shop: Pipeline, *, overrides: Overrides = NO_OVERRIDES, wait: float = 0) -> RunResult:
     """Resume the last run, which did not succeed, after the last of its stages whose outputs are as it left them.
 
     Raises:
@@ -30,9 +30,9 @@ def resume(shop: Pipeline, *, overrides: Consent = NO_OVERRIDES, wait: float = 0
         with shop.lock("retry", wait=wait) as lock:
             recover(shop, keep_outputs=True)
             last = _last_failed(shop.lake)
-            run = RunLog(last.run.run_id, plan_of(last.document), shop.lake, events)
+            run = RunLog(last.run.run_id, plan_in(last.document), shop.lake, events)
             preflight(run.plan, shop)
-            staged = PendingStore(shop.lake, shop.spool)
+            staged = Transaction(shop.lake, shop.spool)
             _take_up(last, run, staged)
             staged.sweep()
             return carry_out(run, staged, shop, lock, overrides)
@@ -49,13 +49,13 @@ def _last_failed(lake: LakeStore) -> Manifest:
     return last
 
 
-def _take_up(last: Manifest, run: RunLog, staged: PendingStore) -> None:
+def _take_up(last: Manifest, run: RunLog, staged: Transaction) -> None:
     """Bring the run to where it ended: what it has published, or else those of its first stages that are whole."""
     document = last.document
     try:
         finished = [stage_of(stage) for stage in document["stages"] if stage["name"] in STAGES[:-1]]
         source = SourceInfo(**document["source"]) if document["source"] else None
-        replaced = document["replaced"] and Replaced(
+        replaced = document["replaced"] and PreviousVersions(
             document["replaced"]["objects"], tuple(document["replaced"]["new"])
         )
         run.started_at, run.attempt = str(document["started_at"]), int(document["attempt"]) + 1

@@ -2,13 +2,13 @@
 
 from shopease_etl import cancel
 from shopease_etl.errors import UnreachableError
-from shopease_etl.lake.lock.lock import Held
+from shopease_etl.lake.lock.lock import LockHandle
 from shopease_etl.lake.manifests import next_run_id
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline import guards
 from shopease_etl.pipeline.commit import Commit
 from shopease_etl.pipeline.events import Events, announced
-from shopease_etl.pipeline.plan import NO_OVERRIDES, Consent, Plan
+from shopease_etl.pipeline.plan import NO_OVERRIDES, Overrides, Plan
 from shopease_etl.pipeline.preflight import preflight
 from shopease_etl.pipeline.recovery import prune, recover
 from shopease_etl.pipeline.run_log import RunLog
@@ -17,7 +17,7 @@ from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.report import RunResult, Status
 
 
-def run(plan: Plan, shop: Pipeline, *, overrides: Consent = NO_OVERRIDES, wait: float = 0) -> RunResult:
+def run(plan: Plan, shop: Pipeline, *, overrides: Overrides = NO_OVERRIDES, wait: float = 0) -> RunResult:
     """Carry out a plan; everything it writes becomes visible at once, or nothing does.
 
     The run's manifest is written however it ends. `wait` is how many seconds to wait for the lake's lock.
@@ -30,7 +30,7 @@ def run(plan: Plan, shop: Pipeline, *, overrides: Consent = NO_OVERRIDES, wait: 
         return start(plan, shop, events, overrides=overrides, wait=wait)
 
 
-def start(plan: Plan, shop: Pipeline, events: Events, *, overrides: Consent, wait: float) -> RunResult:
+def start(plan: Plan, shop: Pipeline, events: Events, *, overrides: Overrides, wait: float) -> RunResult:
     """Carry out a plan as `run` does, as part of a command that has begun."""
     preflight(plan, shop)
     run_id = next_run_id(shop.lake)
@@ -38,12 +38,12 @@ def start(plan: Plan, shop: Pipeline, events: Events, *, overrides: Consent, wai
         recover(shop)
         run_id = next_run_id(shop.lake, run_id)  # others may have run while this one waited
         log = RunLog(run_id, plan, shop.lake, events)
-        return carry_out(log, PendingStore(shop.lake, shop.spool), shop, lock, overrides)
+        return carry_out(log, Transaction(shop.lake, shop.spool), shop, lock, overrides)
 
 
-def carry_out(log: RunLog, staged: PendingStore, shop: Pipeline, lock: Held, overrides: Consent) -> RunResult:
+def carry_out(log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, overrides: Overrides) -> RunResult:
     """Do the stages that are not done, and publish what all of them wrote."""
-    baseline = guards.previous(shop.lake)
+    baseline = guards.read_baseline(shop.lake)
     commit = Commit(log, staged, shop, lock)
     stages = StageCalls(log, staged, shop, baseline, overrides, commit)
     limit = cancel.deadline(
@@ -55,7 +55,7 @@ def carry_out(log: RunLog, staged: PendingStore, shop: Pipeline, lock: Held, ove
             lock.require()
             result = log.find(name) or stages.carry_out(name)
             commit.verify(result)
-            guards.require_consent(baseline, result, log.stages, overrides, shop.limits)
+            guards.require_within_limits(baseline, result, log.stages, overrides, shop.limits)
         commit()
         staged.discard()
     return _conclude(log, shop)

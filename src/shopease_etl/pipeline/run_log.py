@@ -9,14 +9,14 @@ from shopease_etl.lake.store import LakeStore
 from shopease_etl.pipeline.events import Events, now
 from shopease_etl.pipeline.plan import Plan
 from shopease_etl.pipeline.reconciliation import reconciled
-from shopease_etl.report import Recorded, Replaced, RunResult, SourceInfo, StageResult, Status
+from shopease_etl.report import ObjectRecord, PreviousVersions, RunResult, SourceInfo, StageResult, Status
 
 
 @dataclass
 class RunLog:
     """A run under way, or taken up in another attempt: what its manifest says.
 
-    `reread` are the sums of what was read back, `is_published` says whether readers see what the stages wrote.
+    `verified` are the sums of what was read back, `is_published` says whether readers see what the stages wrote.
     """
 
     run_id: str
@@ -28,14 +28,14 @@ class RunLog:
     stages: list[StageResult] = field(default_factory=list)
     source: SourceInfo | None = None
     is_published: bool = False
-    replaced: Replaced | None = None
-    reread: Mapping[str, object] = field(default_factory=dict)
+    replaced: PreviousVersions | None = None
+    verified: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def recorded(self) -> dict[str, Recorded]:
+    def recorded(self) -> dict[str, ObjectRecord]:
         """The objects that the stages so far wrote, by key."""
         return {
-            item.key: Recorded(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
+            item.key: ObjectRecord(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
             for stage in self.stages
             for item in stage.datasets
         }
@@ -72,7 +72,7 @@ class RunLog:
             shopease_version=__version__,
             source=self.source,
             stages=tuple(self.stages),
-            reconciliation=reconciled(self.stages, self.reread),
+            reconciliation=reconciled(self.stages, self.verified),
             error=error,
             published=self.is_published or not has_written,
             plan=self.plan.document(),

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from shopease_etl import cancel
 from shopease_etl.lake.manifests import recorded_datasets
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline import guards
-from shopease_etl.pipeline.plan import Consent
+from shopease_etl.pipeline.plan import Overrides
 from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import CrawlerRun, Recorded, SourceInfo, StageResult
+from shopease_etl.report import CrawlerRun, ObjectRecord, SourceInfo, StageResult
 from shopease_etl.source.postgres import Snapshot
-from shopease_etl.source.session import attempted
+from shopease_etl.source.session import with_retries
 from shopease_etl.stages.extract import CONNECTIONS, extract, resolve
 
 if TYPE_CHECKING:
     from shopease_etl.transform.memory import Memory
-    from shopease_etl.transform.partials import SilverParts
+    from shopease_etl.transform.partials import PartialSums
 
 
 class StageCalls:
@@ -30,10 +30,10 @@ class StageCalls:
     def __init__(
         self,
         run: RunLog,
-        staged: PendingStore,
+        staged: Transaction,
         shop: Pipeline,
         baseline: guards.Baseline,
-        overrides: Consent,
+        overrides: Overrides,
         commit: Callable[[], None],
     ) -> None:
         self._run = run
@@ -43,7 +43,7 @@ class StageCalls:
         self._baseline = baseline
         self._overrides = overrides
         self._commit = commit
-        self._parts: SilverParts | None = None
+        self._parts: PartialSums | None = None
 
     def carry_out(self, name: str) -> StageResult:
         """Do one stage, within the time that it may take."""
@@ -57,19 +57,19 @@ class StageCalls:
         return result
 
     @cached_property
-    def _former(self) -> dict[str, Recorded]:
+    def _former(self) -> dict[str, ObjectRecord]:
         return recorded_datasets(self._shop.lake)
 
     @property
-    def _recorded(self) -> dict[str, Recorded]:
+    def _recorded(self) -> dict[str, ObjectRecord]:
         return self._former | self._run.recorded
 
     def _extract(self) -> StageResult:
-        return attempted(self._shop.source, [table.source for table in self._plan.tables], self._extract_from)
+        return with_retries(self._shop.source, [table.source for table in self._plan.tables], self._extract_from)
 
     def _extract_from(self, moment: Snapshot) -> StageResult:
         sources = resolve(moment, self._plan.tables)
-        if not self._overrides.to_drift:
+        if not self._overrides.accept_drift:
             guards.require_no_drift(self._baseline, sources, moment.sample_row)
         result = extract(
             moment,
@@ -88,11 +88,11 @@ class StageCalls:
 
     def _clean(self) -> StageResult:
         from shopease_etl.stages.clean import clean
-        from shopease_etl.transform.partials import SilverParts
+        from shopease_etl.transform.partials import PartialSums
 
         memory = self._memory()
         if "aggregate" in self._plan.stages:
-            self._parts = SilverParts(memory)
+            self._parts = PartialSums(memory)
         return clean(
             self._staged,
             self._plan.cleaned_tables,

@@ -73,12 +73,12 @@ class _Stored:
         return data
 
 
-class Rereading:
+class Verifier:
     """The reading again of what the stages of a run wrote, while later stages are at work."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="reread")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
         self._stopped = threading.Event()
         self._stages: list[StageResult] = []
         self._contents: list[tuple[DatasetResult, Future[_Content]]] = []
@@ -99,16 +99,16 @@ class Rereading:
         items = [item for item, _ in self._contents]
         rows: dict[str, int] = {}
         sums: dict[str, Decimal | int] = {}
-        progress.start("reread", sum(item.bytes for item in items))
+        progress.start("verify", sum(item.bytes for item in items))
         for item, future in self._contents:
             content = cancel.result(future)
             _require_recorded(item, content)
             rows[item.key] = content.rows
             sums |= content.sums
-            progress.advance("reread", size=content.bytes)
+            progress.advance("verify", size=content.bytes)
         _require_every_row(items, rows)
         _require_sums(self._stages, rows, sums)
-        progress.finish("reread", counted(len(rows), "object"))
+        progress.finish("verify", counted(len(rows), "object"))
         return {"reread": {"objects": len(rows), "rows": rows, **sums}}
 
     def stop(self) -> None:
@@ -117,15 +117,15 @@ class Rereading:
         self._pool.shutdown(cancel_futures=True)
 
 
-def reread(store: Store, stages: Sequence[StageResult], *, progress: Progress = SILENT) -> dict[str, object]:
-    """Read every object that the stages wrote, and add up what it holds, as `Rereading` does."""
-    rereading = Rereading(store)
+def verify(store: Store, stages: Sequence[StageResult], *, progress: Progress = SILENT) -> dict[str, object]:
+    """Read every object that the stages wrote, and add up what it holds, as `Verifier` does."""
+    verifier = Verifier(store)
     try:
         for stage in stages:
-            rereading.add(stage)
-        return rereading.result(progress)
+            verifier.add(stage)
+        return verifier.result(progress)
     finally:
-        rereading.stop()
+        verifier.stop()
 
 
 def _content(store: Store, stopped: threading.Event, item: DatasetResult) -> _Content:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from shopease_etl.lake.lock.lock import Held
+from shopease_etl.lake.lock.lock import LockHandle
 from shopease_etl.lake.store import Encryption, LakeStore, Store, open_store, private_path
 from shopease_etl.pipeline.costs import Prices
 from shopease_etl.pipeline.events import Listener, LogListener
@@ -98,7 +98,7 @@ class Pipeline:
             progress=progress,
         )
 
-    def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[Held]:
+    def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[LockHandle]:
         """Hold the lake's lock, on S3 among all machines, as `LakeLock.hold` has it."""
         return self.lake.lock(self.home).hold(who, lease_seconds=self.lease_seconds, wait=wait)
 

@@ -41,7 +41,7 @@ class Source:
     connections: int | None = None
 
 
-def attempted(source: Source, names: Sequence[str], work: Callable[[Snapshot], T]) -> T:
+def with_retries(source: Source, names: Sequence[str], work: Callable[[Snapshot], T]) -> T:
     """Do the work on a snapshot of the source with locks on the named tables; after a temporary failure of the source,
     start again on a new snapshot.
 
@@ -104,7 +104,7 @@ def source_snapshot(source: Source, lock: Sequence[str] = ()) -> Iterator[Snapsh
 
 
 @contextmanager
-def existing_source(source: Source) -> Iterator[Snapshot]:
+def existing_snapshot(source: Source) -> Iterator[Snapshot]:
     """A snapshot of the source database, without creating an embedded one.
 
     Raises:

@@ -14,17 +14,17 @@ from shopease_etl.contract.gold.dataset import TOTALS, Frames
 from shopease_etl.contract.gold.formulas import finished
 from shopease_etl.contract.tables import MONEY, Table
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.manifests import Publication, publication
+from shopease_etl.lake.manifests import WriteGroup, write_group
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.report import DatasetResult, Recorded, StageResult
+from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
 from shopease_etl.transform.chunks import Chunk, CsvObject, reading
 from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts, partial_sums
+from shopease_etl.transform.partials import PartialSums, partial_sums
 from shopease_etl.wording import counted
 
-MOST_NAMED: Final = 5
+MAX_NAMES_SHOWN: Final = 5
 MEMORY: Final = Memory()
 _TOO_LARGE: Final = 10**16
 
@@ -33,9 +33,9 @@ def aggregate(
     store: Store,
     datasets: Sequence[GoldDataset],
     *,
-    recorded: Mapping[str, Recorded],
+    recorded: Mapping[str, ObjectRecord],
     memory: Memory = MEMORY,
-    made: SilverParts | None = None,
+    made: PartialSums | None = None,
     progress: Progress = SILENT,
     executor: Executor = LOCAL,
 ) -> StageResult:
@@ -49,7 +49,7 @@ def aggregate(
         ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    with publication(store) as written, made or SilverParts(memory, datasets) as parts:
+    with write_group(store) as written, made or PartialSums(memory, datasets) as parts:
         progress.start("gold")
         _read_missing(store, parts, recorded, memory, executor)
         found = parts.frames()
@@ -86,7 +86,7 @@ def reconcile(datasets: Sequence[GoldDataset], frames: Frames, built: Frames) ->
 
 
 def _read_missing(
-    store: Store, parts: SilverParts, recorded: Mapping[str, Recorded], memory: Memory, executor: Executor
+    store: Store, parts: PartialSums, recorded: Mapping[str, ObjectRecord], memory: Memory, executor: Executor
 ) -> None:
     """Add from the lake what is needed and was not added yet."""
     files = [
@@ -106,7 +106,7 @@ def _partial_sums(table: Table, columns: Sequence[str], datasets: Sequence[GoldD
     return partial_sums(chunk.frame(columns), table, datasets)
 
 
-def _built(datasets: Sequence[GoldDataset], frames: Frames, written: Publication) -> dict[str, pl.DataFrame]:
+def _built(datasets: Sequence[GoldDataset], frames: Frames, written: WriteGroup) -> dict[str, pl.DataFrame]:
     """The datasets by name; what their types do not hold is refused, with the first of its keys."""
     for dataset in datasets:
         for sums in dataset.sums:
@@ -126,14 +126,14 @@ def _require_fit(dataset: GoldDataset, frame: pl.DataFrame, key: str, columns: S
     for column in columns:
         found = frame.filter(pl.col(column) >= _TOO_LARGE)[key].sort()
         if len(found):
-            named = ", ".join(map(str, found.head(MOST_NAMED)))
-            more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
+            named = ", ".join(map(str, found.head(MAX_NAMES_SHOWN)))
+            more = f" and {len(found) - MAX_NAMES_SHOWN:,} more" if len(found) > MAX_NAMES_SHOWN else ""
             message = f"{dataset.name}: {column} does not fit {MONEY} for {dataset.columns[0].name} {named}{more}"
             raise DataRefusedError(message, hint="correct quantity or unit_price of these sales in the source")
 
 
-def _write(dataset: GoldDataset, frames: Frames, frame: pl.DataFrame, written: Publication) -> DatasetResult:
-    upload = written.upload(dataset.key)
+def _write(dataset: GoldDataset, frames: Frames, frame: pl.DataFrame, written: WriteGroup) -> DatasetResult:
+    upload = written.writer(dataset.key)
     with reading(dataset.key, written):
         frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
     rows_in = next(iter(dataset.reconciles.whole(frames).values()))

@@ -14,16 +14,16 @@ from shopease_etl.contract import column_names
 from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.manifests import Publication, publication
-from shopease_etl.lake.store import Store, Upload
+from shopease_etl.lake.manifests import WriteGroup, write_group
+from shopease_etl.lake.store import Store, Writer
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.report import DatasetResult, Recorded, StageResult
+from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
 from shopease_etl.transform.chunks import CsvObject, reading
 from shopease_etl.transform.clean import CleanedChunk, clean_chunk
 from shopease_etl.transform.deduplicate import find_duplicates
 from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import SilverParts, partial_sums
+from shopease_etl.transform.partials import PartialSums, partial_sums
 from shopease_etl.wording import counted
 
 MEMORY: Final = Memory()
@@ -34,10 +34,10 @@ def clean(
     tables: Sequence[Table],
     run_id: str,
     *,
-    recorded: Mapping[str, Recorded],
+    recorded: Mapping[str, ObjectRecord],
     zone: str = "UTC",
     memory: Memory = MEMORY,
-    feed: SilverParts | None = None,
+    feed: PartialSums | None = None,
     progress: Progress = SILENT,
     executor: Executor = LOCAL,
 ) -> StageResult:
@@ -53,14 +53,14 @@ def clean(
     started = time.monotonic()
     present = [table for table in tables if table.required or store.find(table.bronze_key)]
     files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in present]
-    with publication(store) as written:
+    with write_group(store) as written:
         job = _Cleaning(run_id, zone, written, executor, memory, feed, progress)
         results = [job.clean(table, file, recorded.get(table.bronze_key)) for table, file in files]
     datasets = tuple(dataset for pair in results for dataset in pair)
     return StageResult("clean", round(time.monotonic() - started, 3), datasets)
 
 
-def _bronze(store: Store, table: Table, recorded: Mapping[str, Recorded], batch_bytes: int) -> CsvObject:
+def _bronze(store: Store, table: Table, recorded: Mapping[str, ObjectRecord], batch_bytes: int) -> CsvObject:
     file = CsvObject(store, table.bronze_key, recorded, batch_bytes=batch_bytes, known=table.known)
     file.require_columns(table)
     _require_usable_names(file.names, table)
@@ -81,17 +81,19 @@ class _Cleaning:
 
     run_id: str
     zone: str
-    written: Publication
+    written: WriteGroup
     executor: Executor
     memory: Memory
-    feed: SilverParts | None
+    feed: PartialSums | None
     progress: Progress
 
-    def clean(self, table: Table, file: CsvObject, recorded: Recorded | None) -> tuple[DatasetResult, DatasetResult]:
+    def clean(
+        self, table: Table, file: CsvObject, recorded: ObjectRecord | None
+    ) -> tuple[DatasetResult, DatasetResult]:
         """Write silver and quarantine of one table."""
         started = time.monotonic()
         self.progress.start(table.name, file.bytes)
-        silver, quarantine = self.written.upload(table.silver_key), self.written.upload(table.quarantine_key)
+        silver, quarantine = self.written.writer(table.silver_key), self.written.writer(table.quarantine_key)
         # counted by the frames here, and by another engine when they are read again
         silver.counts_rows = quarantine.counts_rows = False
         silver.write(_header(column_names.silver_columns(table, file.names)))
@@ -127,7 +129,7 @@ def _header(names: Sequence[str]) -> bytes:
 
 
 def _result(
-    upload: Upload,
+    upload: Writer,
     name: str,
     rows_in: int,
     rows_out: int,
@@ -140,7 +142,7 @@ def _result(
     )
 
 
-def _require_every_row(silver: DatasetResult, quarantine: DatasetResult, bronze: Recorded | None) -> None:
+def _require_every_row(silver: DatasetResult, quarantine: DatasetResult, bronze: ObjectRecord | None) -> None:
     """The counts come from three places: the manifest, the frames read and written, and the rules."""
     if bronze and bronze.rows != silver.rows_in:
         found = counted(silver.rows_in, "row")

@@ -8,17 +8,17 @@ from types import MappingProxyType
 from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.manifests import missing_objects, remake, require_hash, require_unchanged
+from shopease_etl.lake.manifests import missing_objects, require_hash, require_unchanged, rerun_hint
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.report import CatalogEntry, CrawlerRun, Recorded, Scan
+from shopease_etl.report import CatalogEntry, CrawlerRun, ObjectRecord, Scan
 from shopease_etl.warehouse import Registration, SqlEngine, Warehouse
 from shopease_etl.warehouse.discovery import Discovery, discover
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView, quoted
 from shopease_etl.warehouse.statements import run_together
 from shopease_etl.wording import counted
 
-NOTHING_RECORDED: Final[Mapping[str, Recorded]] = MappingProxyType({})
+NO_RECORDS: Final[Mapping[str, ObjectRecord]] = MappingProxyType({})
 log = logging.getLogger(__name__)
 
 
@@ -45,7 +45,7 @@ def crawl(
     store: Store,
     warehouse: Warehouse,
     *,
-    recorded: Mapping[str, Recorded] = NOTHING_RECORDED,
+    recorded: Mapping[str, ObjectRecord] = NO_RECORDS,
     run_crawlers: Callable[[], tuple[CrawlerRun, ...]] = no_crawlers,
     commit: Callable[[], None] = already_published,
     progress: Progress = SILENT,
@@ -66,7 +66,7 @@ def crawl(
     for key, table in found.unexpected_files:
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
     for key, entry in missing_objects(recorded, found.sizes).items():
-        log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, remake(key))
+        log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, rerun_hint(key))
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start("crawl")
@@ -81,7 +81,7 @@ def crawl(
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
 
 
-def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, Recorded], *, is_whole: bool) -> None:
+def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, ObjectRecord], *, is_whole: bool) -> None:
     """Compare the files with what their runs recorded; on S3 only gold, which is small, is read completely."""
     for table in found.tables:
         entry = recorded.get(table.key)
@@ -101,7 +101,7 @@ def _refuse_conflicts(registration: Registration, *, crawled: bool) -> None:
 
 
 def _verified(
-    registration: Registration, found: Discovery, recorded: Mapping[str, Recorded], concurrency: int
+    registration: Registration, found: Discovery, recorded: Mapping[str, ObjectRecord], concurrency: int
 ) -> tuple[CatalogEntry, ...]:
     engine, changes = registration.engine, registration.changes
     known = {

@@ -13,7 +13,7 @@ from typing import Final
 from shopease_etl import cancel
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError, ShopeaseError, SourceFaultError, UnreachableError
-from shopease_etl.lake.manifests import publication
+from shopease_etl.lake.manifests import write_group
 from shopease_etl.lake.ordering import StoppedError
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
@@ -27,7 +27,7 @@ _CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
 CONNECTIONS: Final = min(4, _CORES)
 RANGE_BYTES: Final = 8 * 1024 * 1024
 WAKE_SECONDS: Final = 0.2
-HANG_UP_SECONDS: Final = 3.0  # how long the server may take to end cancelled statements
+DISCONNECT_SECONDS: Final = 3.0  # how long the server may take to end cancelled statements
 
 
 def extract(
@@ -59,7 +59,7 @@ def extract(
     names = [table.source for table in present]
     snapshot.require_locked(names)
     size = range_bytes if connections > 1 else sys.maxsize
-    with publication(store) as written:
+    with write_group(store) as written:
         copies = [TableCopy(table, found[table.source], size, written, progress) for table in present]
         results = _Extraction(snapshot, copies, connections, fail_fast).run()
         snapshot.require_locked(names)
@@ -145,8 +145,8 @@ class _Extraction:
         wait(readers, timeout=WAKE_SECONDS if is_done else 0)
         while not all(reader.done() for reader in readers):
             self._snapshot.cancel()
-            if time.monotonic() - began > HANG_UP_SECONDS:
-                self._snapshot.hang_up()
+            if time.monotonic() - began > DISCONNECT_SECONDS:
+                self._snapshot.disconnect()
             wait(readers, timeout=WAKE_SECONDS)
         for copy in self._copies:
             copy.result.cancel()

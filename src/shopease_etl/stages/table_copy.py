@@ -10,7 +10,7 @@ import psycopg
 from shopease_etl.contract.layout import BRONZE
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import ShopeaseError, SourceFaultError
-from shopease_etl.lake.manifests import Publication
+from shopease_etl.lake.manifests import WriteGroup
 from shopease_etl.lake.ordering import OrderedParts, StoppedError
 from shopease_etl.progress import Progress
 from shopease_etl.report import DatasetResult
@@ -24,7 +24,7 @@ class TableCopy:
     """The copy of a table in ranges of about `range_bytes`; `result` is that of all of them, or the first error."""
 
     def __init__(
-        self, table: Table, source: SourceTable, range_bytes: int, written: Publication, progress: Progress
+        self, table: Table, source: SourceTable, range_bytes: int, written: WriteGroup, progress: Progress
     ) -> None:
         self.table = table
         self.source = source
@@ -85,7 +85,7 @@ class TableCopy:
             source = self.source
             log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
             self._started = time.monotonic()
-            self._upload = self._written.upload(self.table.bronze_key)
+            self._upload = self._written.writer(self.table.bronze_key)
             self._progress.start(self.table.name, source.bytes)
             self._has_begun = True
 

@@ -9,13 +9,13 @@ from typing import Final
 
 import polars as pl
 
-from shopease_etl.contract.column_names import labels
+from shopease_etl.contract.column_names import frame_names
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.lake.csv_bytes import RowCounter, csv_header, record_end, whole_records
-from shopease_etl.lake.manifests import Publication, remake, require_hash, require_whole
+from shopease_etl.lake.manifests import WriteGroup, require_hash, require_whole, rerun_hint
 from shopease_etl.lake.store import Store
-from shopease_etl.report import Recorded
+from shopease_etl.report import ObjectRecord
 
 BATCH_BYTES: Final = 4 * 1024 * 1024
 LONGEST_RECORD: Final = 1024 * 1024 * 1024
@@ -81,13 +81,13 @@ class Chunk:
             )
         except pl.exceptions.SchemaError as error:
             message = f"{self.key} cannot be read: a record has more fields than the header"
-            raise DataRefusedError(message, hint=remake(self.key)) from error
+            raise DataRefusedError(message, hint=rerun_hint(self.key)) from error
 
 
 class CsvObject:
     """A CSV dataset in the lake; `names` are those in its header.
 
-    `labels` are the columns' names in frames: if `known` names are given, those of `column_names.labels`.
+    `labels` are the columns' names in frames: if `known` names are given, those of `column_names.frame_names`.
 
     Raises:
         DataRefusedError: the object is missing, cut short, not the size in bytes that its run recorded, or its header
@@ -98,7 +98,7 @@ class CsvObject:
         self,
         store: Store,
         key: str,
-        recorded: Mapping[str, Recorded],
+        recorded: Mapping[str, ObjectRecord],
         *,
         batch_bytes: int = BATCH_BYTES,
         known: Collection[str] | None = None,
@@ -110,7 +110,7 @@ class CsvObject:
         self._expected = expected if expected and expected.sha256 else None
         self._batch_bytes = batch_bytes
         self.names, self._header = _header(store, key)
-        self.labels = self.names if known is None else labels(self.names, known)
+        self.labels = self.names if known is None else frame_names(self.names, known)
 
     def chunks(self) -> Iterator[Chunk]:
         """The records in order, in chunks of about `batch_bytes`; without records one empty chunk.
@@ -135,7 +135,7 @@ class CsvObject:
                 message = (
                     f"{row} cannot be read: it has more than {size / 1e6:,.0f} MB, or a quote that is never closed"
                 )
-                raise DataRefusedError(message, hint=remake(self.key))
+                raise DataRefusedError(message, hint=rerun_hint(self.key))
             else:
                 size *= 2
         if self._expected:
@@ -173,12 +173,12 @@ def _header(store: Store, key: str) -> tuple[tuple[str, ...], bytes]:
         names = (names[0].removeprefix(BYTE_ORDER_MARK), *names[1:])
     if not names or len(set(names)) < len(names):
         message = f"the header of {key} " + ("names a column twice" if names else "cannot be read")
-        raise DataRefusedError(message, hint=remake(key))
+        raise DataRefusedError(message, hint=rerun_hint(key))
     return names, head[: (record_end(head) or 0) + 1]
 
 
 @contextmanager
-def reading(key: str, written: Publication | None = None) -> Iterator[None]:
+def reading(key: str, written: WriteGroup | None = None) -> Iterator[None]:
     """Translate errors of Polars into ours, while it reads a dataset and writes others."""
     try:
         yield
@@ -193,4 +193,4 @@ def _read_error(key: str, error: Exception) -> ShopeaseError:
         return UnreachableError(f"cannot read {key}: {reason}")
     if isinstance(error, pl.exceptions.InvalidOperationError):
         return DataRefusedError(f"{key} has a value that is too large for decimal(18,2) or bigint: {reason}")
-    return DataRefusedError(f"{key} cannot be read: {reason}", hint=remake(key))
+    return DataRefusedError(f"{key} cannot be read: {reason}", hint=rerun_hint(key))

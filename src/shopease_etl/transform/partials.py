@@ -16,7 +16,7 @@ _MOST_PIECES: Final = 16
 _TYPES: Final = {column.name: column.type for column in (*TRANSACTIONS.columns, *TRANSACTIONS.calculated)}
 
 
-class SilverParts:
+class PartialSums:
     """What the datasets need: sums of the sales, and columns of other tables.
 
     Memory grows with days, products and customers, not with sales.

@@ -1,6 +1,6 @@
 """Bronze to silver: standardised columns, rules and values, as pure functions of frames.
 
-Input frames are as read from bronze: every source column as text, named by `column_names.labels`, and `ROW`, the
+Input frames are as read from bronze: every source column as text, named by `column_names.frame_names`, and `ROW`, the
 row's number in bronze. The rules and the grammar are the contract's ("Silver", "What parses").
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from shopease_etl.contract import values
-from shopease_etl.contract.column_names import silver_labels
+from shopease_etl.contract.column_names import silver_frame_names
 from shopease_etl.contract.tables import BIGINT, MONEY, REJECTION_COLUMNS, ROW, STRING, TIMESTAMP, Column, Table
 
 KEY: Final = "shopease:key"
@@ -90,7 +90,7 @@ def apply_rules(bronze: pl.DataFrame, table: Table) -> pl.DataFrame:
 
 
 def silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """Silver's columns, named by `silver_labels`, of rows that are `already_clean` or come from `apply_rules`."""
+    """Silver's columns, named by `silver_frame_names`, of rows that are `already_clean` or come from `apply_rules`."""
     source, created = _source_columns(valid), pl.col("created_at")
     types = {column.name: column.type for column in table.columns}
     columns = {name: pl.col(name).cast(pl.Decimal(18, 2)) for name in source if types.get(name) == MONEY}
@@ -102,7 +102,7 @@ def silver(valid: pl.DataFrame, table: Table) -> pl.DataFrame:
             "month": created.str.slice(5, 2).cast(pl.Int64),
             "day": created.str.slice(8, 2).cast(pl.Int64),
         }
-    return valid.select(columns.get(name, pl.col(name)).alias(name) for name in silver_labels(table, source))
+    return valid.select(columns.get(name, pl.col(name)).alias(name) for name in silver_frame_names(table, source))
 
 
 def quarantine(rejected: pl.DataFrame, run_id: str) -> pl.DataFrame:

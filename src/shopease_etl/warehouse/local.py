@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class LocalWarehouse:
     """Tables over a lake's files, listed in a JSON file under the home folder.
 
-    `store` is the lake, or a `PendingStore` over it, whose objects are files in the lake's folder `root` too.
+    `store` is the lake, or a `Transaction` over it, whose objects are files in the lake's folder `root` too.
     """
 
     store: Store

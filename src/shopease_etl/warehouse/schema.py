@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from shopease_etl.contract import gold, values
-from shopease_etl.contract.column_names import catalogued
+from shopease_etl.contract.column_names import catalog_names
 from shopease_etl.contract.layout import BRONZE, GOLD, PRODUCED_BY, QUARANTINE, SILVER
 from shopease_etl.contract.tables import (
     BIGINT,
@@ -117,7 +117,7 @@ DATASETS: Final = (
 
 def csv_table(dataset: Dataset, header: Sequence[str]) -> CatalogTable:
     """The raw table of a CSV: every column a string, named by `catalogued`; DataRefusedError if there is none."""
-    return _table(dataset, tuple(Column(name, STRING) for name in catalogued(header)))
+    return _table(dataset, tuple(Column(name, STRING) for name in catalog_names(header)))
 
 
 def parquet_table(dataset: Dataset, schema: pa.Schema) -> CatalogTable:

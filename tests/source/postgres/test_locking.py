@@ -16,7 +16,7 @@ from shopease_etl.errors import SourceFaultError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.source import session as source
 from shopease_etl.source.postgres import Limits, Snapshot, snapshot
-from shopease_etl.source.session import attempted
+from shopease_etl.source.session import with_retries
 from shopease_etl.stages.extract import extract
 
 ROWS = 500
@@ -73,7 +73,7 @@ CASES = {
 def copied(url: str, folder: Path) -> int:
     store = LocalStore(folder / "lake")
     chosen = given_source(url, folder)
-    attempted(chosen, [STORES.source], lambda moment: extract(moment, store, (STORES,)))
+    with_retries(chosen, [STORES.source], lambda moment: extract(moment, store, (STORES,)))
     return read(folder, STORES.bronze_key).height
 
 
@@ -125,7 +125,7 @@ def beside(url: str, folder: Path, change: Callable[[], None]) -> int:
             change()
         extract(moment, store, (STORES,))
 
-    attempted(given_source(url, folder), [STORES.source], work)
+    with_retries(given_source(url, folder), [STORES.source], work)
     assert read(folder, STORES.bronze_key).height == ROWS
     return next(attempts)
 

@@ -16,7 +16,7 @@ from replicated import Cluster, cluster, primary
 from shopease_etl.contract.tables import CUSTOMERS, TABLES
 from shopease_etl.errors import SourceFaultError, UnreachableError
 from shopease_etl.lake.local import LocalStore
-from shopease_etl.source.session import attempted
+from shopease_etl.source.session import with_retries
 from shopease_etl.stages.extract import extract
 
 pytestmark = needs_pgbouncer
@@ -78,7 +78,7 @@ def traffic(url: str) -> Iterator[None]:
 def rows_copied(url: str, folder: Path, connections: int) -> int:
     store = LocalStore(folder / "lake")
     chosen = given_source(url, folder, business_timezone="Asia/Tokyo", source_attempts="1")
-    attempted(chosen, NAMES, lambda moment: extract(moment, store, TABLES, connections=connections))
+    with_retries(chosen, NAMES, lambda moment: extract(moment, store, TABLES, connections=connections))
     return read(folder, CUSTOMERS.bronze_key).height
 
 

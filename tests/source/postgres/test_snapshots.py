@@ -175,6 +175,6 @@ def test_a_waiting_copy_is_cancelled_from_another_thread(bare: str) -> None:
 
 def test_a_waiting_copy_is_broken_off_from_another_thread(bare: str) -> None:
     with copying_a_locked_table(bare) as (moment, _, result):
-        moment.hang_up()
+        moment.disconnect()
         with pytest.raises(SourceFaultError, match=r"COPY of public\.stores"):
             result.result(30)

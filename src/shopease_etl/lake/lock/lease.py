@@ -127,7 +127,7 @@ class Lease:
             raise
         self._require_conditions()
         # a call that hangs must end before the lease does
-        self._store = self._store.impatient(max(_LEAST_TIMEOUT, self._seconds / 12))
+        self._store = self._store.with_timeout(max(_LEAST_TIMEOUT, self._seconds / 12))
         threading.Thread(target=self._keep_renewing, name="lease", daemon=True).start()
 
     def require(self) -> None:

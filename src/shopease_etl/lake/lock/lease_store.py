@@ -35,5 +35,5 @@ class LeaseStore(Protocol):
     def delete_if(self, key: str, etag: str) -> None:
         """Delete an object if it still has this ETag."""
 
-    def impatient(self, timeout: float) -> "LeaseStore":
+    def with_timeout(self, timeout: float) -> "LeaseStore":
         """The same store, with a time limit in seconds for each call."""

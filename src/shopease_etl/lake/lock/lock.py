@@ -24,7 +24,7 @@ FILE_PAUSE: Final = 0.2
 LEASE_PAUSE: Final = 2.0
 
 
-class Held(Protocol):
+class LockHandle(Protocol):
     """The lake's lock while it is held."""
 
     def require(self) -> None:
@@ -44,7 +44,7 @@ class LakeLock:
         self._leases = leases
 
     @contextmanager
-    def hold(self, who: str, *, lease_seconds: float, wait: float = 0) -> Iterator[Held]:
+    def hold(self, who: str, *, lease_seconds: float, wait: float = 0) -> Iterator[LockHandle]:
         """Hold the lock during the block; `who` is a run's id or a command's name.
 
         `wait` is how many seconds to try while another run holds it, `lease_seconds` how long a lease is valid after
@@ -58,7 +58,7 @@ class LakeLock:
         with cancel.cooperating(), ExitStack() as stack:
             former = patience.enter(stack, lambda: locked_file(self.path, who, token), FILE_PAUSE)
             if not (leases := self._leases):
-                yield _FileHeld()
+                yield _FileHandle()
                 return
             me = this_process(who, token)
             # we have its lock file, so a former holder on this machine is dead
@@ -74,7 +74,7 @@ class LakeLock:
         return lease_status(self._leases) if self._leases else file_lock_status(self.path)
 
 
-class _FileHeld:
+class _FileHandle:
     """A lock file without a lease, which cannot be lost."""
 
     def require(self) -> None:
@@ -87,7 +87,7 @@ class _Patience:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until = time.monotonic() + seconds
-        self._has_told = False
+        self._has_warned = False
 
     def enter(self, stack: ExitStack, lock: Callable[[], AbstractContextManager[T]], pause: float) -> T:
         while True:
@@ -100,9 +100,9 @@ class _Patience:
             self._rest(pause)
 
     def _tell(self, error: LakeLockedError) -> None:
-        if not self._has_told:
+        if not self._has_warned:
             log.warning("waiting up to %g s: %s", self._seconds, error)
-        self._has_told = True
+        self._has_warned = True
 
     def _rest(self, pause: float) -> None:
         """Wait, not always as long, so that waiters do not collide."""

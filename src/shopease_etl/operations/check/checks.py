@@ -14,7 +14,7 @@ from shopease_etl.pipeline.wiring import lake_store, source, warehouse
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings
-from shopease_etl.source.session import existing_source
+from shopease_etl.source.session import existing_snapshot
 
 # Seconds after which a lake or catalog that does not answer fails.
 TIMEOUT: Final = 20.0
@@ -44,8 +44,8 @@ def check_lines(
     if verify:
         yield from lake_contents(store, progress)
     # an extract may wait as long as the settings say, a check does not
-    impatient = settings.model_copy(update={"source_statement_timeout": 10.0, "source_lock_timeout": 5.0})
-    yield from database(settings, lambda: existing_source(source(impatient)), history)
+    with_timeout = settings.model_copy(update={"source_statement_timeout": 10.0, "source_lock_timeout": 5.0})
+    yield from database(settings, lambda: existing_snapshot(source(with_timeout)), history)
     yield from _listeners(settings, test_alert=test_alert)
 
 

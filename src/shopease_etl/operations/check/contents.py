@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Set
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.manifests import missing_objects, recorded_datasets, remake, require_unchanged
-from shopease_etl.lake.publish import publishing
+from shopease_etl.lake.manifests import missing_objects, recorded_datasets, require_unchanged, rerun_hint
+from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.store import Store
 from shopease_etl.operations.check.lines import failure, warning
 from shopease_etl.progress import Progress
-from shopease_etl.report import CheckLine, Recorded
+from shopease_etl.report import CheckLine, ObjectRecord
 from shopease_etl.wording import counted
 
 
@@ -24,7 +24,7 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
     except ShopeaseError as error:
         yield failure("lake contents", error)
         return
-    if not publishing(store):  # a rollback deletes objects before its manifest says so
+    if not unfinished_publications(store):  # a rollback deletes objects before its manifest says so
         yield from _missing(store, recorded, {item.key for item in found})
     progress.start("verify", sum(item.bytes for item in found))
     hashed = [item for item in found if (entry := recorded.get(item.key)) and entry.sha256]
@@ -34,7 +34,7 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
             require_unchanged(store, item.key, recorded[item.key])
             unchanged += 1
         except ShopeaseError as error:
-            if publishing(store):
+            if unfinished_publications(store):
                 yield warning("lake contents", "a run is publishing now", "check again when it has finished")
                 return
             yield failure(f"object {item.key}", error)
@@ -45,13 +45,13 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
     yield CheckLine("lake contents", detail + (f"; {unhashed} have no recorded hash" if unhashed else ""))
 
 
-def _missing(store: Store, recorded: Mapping[str, Recorded], present: Set[str]) -> Iterator[CheckLine]:
+def _missing(store: Store, recorded: Mapping[str, ObjectRecord], present: Set[str]) -> Iterator[CheckLine]:
     """A failure for each missing object, and a warning for each layer that has none left, as after `cleanup`."""
     for key, record in missing_objects(recorded, present).items():
         message = f"{store.uri(key)}, which the run {record.run_id} wrote, is missing"
-        yield failure(f"object {key}", DataRefusedError(message, hint=remake(key)))
+        yield failure(f"object {key}", DataRefusedError(message, hint=rerun_hint(key)))
     for layer in layout.LAYERS:
         keys = [key for key in recorded if key.startswith(f"{layer}/")]
         if keys and not any(key.startswith(f"{layer}/") for key in present):
             detail = f"it is empty, but run {recorded[keys[0]].run_id} wrote {counted(len(keys), 'object')}"
-            yield warning(f"layer {layer}", detail, f"unless `shopease cleanup` emptied it, {remake(keys[0])}")
+            yield warning(f"layer {layer}", detail, f"unless `shopease cleanup` emptied it, {rerun_hint(keys[0])}")

@@ -64,7 +64,7 @@ def _version(snapshot: Snapshot) -> CheckLine:
 
 def _inspect(snapshot: Snapshot, schema: str) -> Server:
     """What the server says on a second connection, which must join the snapshot as those of an extract do."""
-    timeout = threading.Timer(15.0, snapshot.hang_up)
+    timeout = threading.Timer(15.0, snapshot.disconnect)
     timeout.daemon = True
     with snapshot.worker() as connection:
         timeout.start()

@@ -10,7 +10,7 @@ from shopease_etl.contract import layout
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.manifests import manifests
-from shopease_etl.lake.publish import publishing
+from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.store import LakeStore, Store
 from shopease_etl.operations.check.lines import check, check_optional, clock_skew, failure, warning
 from shopease_etl.operations.check.machine import disks
@@ -48,7 +48,7 @@ class RunHistory:
 def lake(settings: Settings, store: LakeStore, history: RunHistory) -> Iterator[CheckLine]:
     """Lines on the folder or bucket, its disk, its lock and its last run; fills `history`."""
     try:
-        yield from _store(settings, store.impatient(5.0), history)
+        yield from _store(settings, store.with_timeout(5.0), history)
     except UnreachableError as error:
         yield failure("lake", error)
     yield from disks(settings, store, history.bytes)
@@ -64,7 +64,7 @@ def _store(settings: Settings, store: LakeStore, history: RunHistory) -> Iterato
         yield check("lake", lambda: _writable(store))
     try:
         history.read(store)
-        status, unpublished = store.lock(settings.home).status(), publishing(store)
+        status, unpublished = store.lock(settings.home).status(), unfinished_publications(store)
     except UnreachableError as error:
         yield failure("lake runs", error)
         return
@@ -74,7 +74,7 @@ def _store(settings: Settings, store: LakeStore, history: RunHistory) -> Iterato
         yield _last_run(history.last, is_held=is_held)
     if unpublished and not is_held:
         detail = f"{', '.join(unpublished)} died while publishing"
-        yield warning("lake publication", detail, "the next run, clean or crawl finishes it")
+        yield warning("lake write_group", detail, "the next run, clean or crawl finishes it")
 
 
 def _writable(store: LakeStore) -> str:

@@ -20,7 +20,7 @@ from shopease_etl.source.postgres.connections import (
 from shopease_etl.source.postgres.errors import first_line, translate_errors
 from shopease_etl.source.postgres.inspection import pooler_mode
 from shopease_etl.source.postgres.locking import lock_tables, locked_tables
-from shopease_etl.source.postgres.source_tables import SourceTable, tables_of
+from shopease_etl.source.postgres.source_tables import SourceTable, read_tables
 from shopease_etl.source.postgres.transactions import NO_LIMITS, Exported, Limits, begin
 
 SAMPLE_CHARACTERS: Final = 60
@@ -67,7 +67,7 @@ class Snapshot:
 
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
         """The named tables that exist in the schema, by name."""
-        return tables_of(self._leader, self._schema, list(names))
+        return read_tables(self._leader, self._schema, list(names))
 
     def grant(self, names: Sequence[str]) -> str:
         """The SQL that lets this user read the named tables."""
@@ -148,7 +148,7 @@ class Snapshot:
                 with suppress(psycopg.Error):
                     connection.cancel_safe(timeout=CANCEL_SECONDS)
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Break off the workers' connections, so that no thread waits for a server that does not answer."""
         with self._guard:
             for connection in self._workers:

@@ -84,7 +84,7 @@ class SourceTable:
         return sql.SQL("COPY {} TO STDOUT ({})").format(target, sql.SQL(options))
 
 
-def tables_of(connection: psycopg.Connection, schema: str, names: list[str]) -> dict[str, SourceTable]:
+def read_tables(connection: psycopg.Connection, schema: str, names: list[str]) -> dict[str, SourceTable]:
     """The named tables that exist in the schema, by name.
 
     A type's name includes its schema unless that is on the search path, which a role may change: here it is always

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.units import seconds_in, told
+from shopease_etl.units import format_seconds, seconds_in
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -47,4 +47,4 @@ def test_no_length_of_time(text: str) -> None:
     [(-3, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_799, "47 h"), (172_800, "2 d")],
 )
 def test_told_in_one_unit(seconds: float, text: str) -> None:
-    assert told(seconds) == text
+    assert format_seconds(seconds) == text

@@ -23,10 +23,10 @@ from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.store import Store, Upload, put_stream
+from shopease_etl.lake.store import Store, Writer, put_stream
 from shopease_etl.pipeline import plan, verify
 from shopease_etl.pipeline import run as pipeline
-from shopease_etl.pipeline.verify import reread
+from shopease_etl.pipeline.verify import verify as verify_stages
 from shopease_etl.report import DatasetResult, StageResult
 
 Stages = tuple[StageResult, ...]
@@ -59,14 +59,14 @@ def with_item(stages: Stages, key: str, change: Callable[[DatasetResult], Datase
     )
 
 
-def of_upload(upload: Upload, rows: int) -> Callable[[DatasetResult], DatasetResult]:
+def of_upload(upload: Writer, rows: int) -> Callable[[DatasetResult], DatasetResult]:
     """A record that agrees with an object's bytes."""
     return lambda item: replace(item, rows_out=rows, bytes=upload.bytes, sha256=upload.sha256)
 
 
 def refused(store: Store, stages: Sequence[StageResult], *words: str) -> None:
     with pytest.raises(DataRefusedError) as caught:
-        reread(store, stages)
+        verify_stages(store, stages)
     message = str(caught.value)
     assert [word for word in words if word not in message] == [], message
     assert "\n" not in message
@@ -78,7 +78,7 @@ def python_rows(store: LocalStore, key: str) -> list[dict[str, str]]:
 
 
 def test_what_a_run_wrote_is_counted_and_summed_again(lake: LocalStore, stages: Stages) -> None:
-    told = reread(lake, stages)["reread"]
+    told = verify_stages(lake, stages)["reread"]
     assert isinstance(told, dict)
     items = [item for stage in stages for item in stage.datasets]
     assert (told["objects"], set(told["rows"])) == (len(items), {item.key for item in items})
@@ -99,7 +99,7 @@ def test_an_object_that_is_not_as_it_was_written_is_refused(lake: LocalStore, st
     path.write_bytes(whole + whole.splitlines(keepends=True)[-1])
     refused(lake, stages, item.key, *([f"{item.bytes:,}"] if path.suffix == ".csv" else []))
     path.write_bytes(whole)
-    reread(lake, stages)
+    verify_stages(lake, stages)
 
 
 @pytest.mark.parametrize("layer", layout.LAYERS)
@@ -129,7 +129,7 @@ def test_a_row_that_is_neither_in_silver_nor_in_quarantine_is_missed(lake: Local
 
 def test_what_clean_says_of_bronze_is_not_believed_where_bronze_is_read_again(lake: LocalStore, stages: Stages) -> None:
     changed = without_last_row(lake, stages, PRODUCTS.silver_key, rows_in=-1)
-    reread(lake, changed[1:2])
+    verify_stages(lake, changed[1:2])
     refused(lake, changed, PRODUCTS.silver_key)
 
 
@@ -173,7 +173,7 @@ def bronze(store: LocalStore, data: bytes, key: str = STORES.bronze_key) -> Stag
 
 
 def rows_read(store: LocalStore, stages: Stages) -> int:
-    told = reread(store, stages)["reread"]
+    told = verify_stages(store, stages)["reread"]
     assert isinstance(told, dict)
     (rows,) = told["rows"].values()
     return int(rows)
@@ -267,7 +267,7 @@ def test_sums_are_exact_beyond_what_floats_and_28_digits_hold(tmp_path: Path) ->
     (stage,) = bronze(store, b"n,total_amount\n" + "".join(f"1,{amount}\n" for amount in amounts).encode())
     upload = put_stream(store, TRANSACTIONS.silver_key, [store.read(STORES.bronze_key)])
     silver = replace(stage.datasets[0], layer="silver", name="transactions", key=upload.key)
-    told = reread(store, [StageResult("clean", 0, (silver,))])["reread"]
+    told = verify_stages(store, [StageResult("clean", 0, (silver,))])["reread"]
     assert isinstance(told, dict)
     assert told["silver_revenue"] == Decimal("29999999999999999999999999999970.01")
 
@@ -282,6 +282,6 @@ def test_what_copy_gives_of_awkward_rows_is_read_again(sales: str, tmp_path: Pat
             """UPDATE stores SET store_name = E'a\\r\\n"b",\\n\\n\\\\.', city = '', state = NULL WHERE store_id = 1""",
         )
         result = extracted(url, tmp_path, "inventory", "stores")
-    told = reread(LocalStore(tmp_path / "lake"), result.stages)["reread"]
+    told = verify_stages(LocalStore(tmp_path / "lake"), result.stages)["reread"]
     assert isinstance(told, dict)
     assert told["rows"] == {STORES.bronze_key: 5, tables.INVENTORY.bronze_key: 3}

@@ -17,7 +17,6 @@ from accounts import Account
 from leases import lease_in
 from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError
-from shopease_etl.lake.publish import publishing
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.operations.status import status
 from shopease_etl.pipeline.cleanup import find_garbage
@@ -51,17 +50,17 @@ except ShopeaseError as error:
 PUBLISHER: Final = """
 import os, signal, sys
 from pathlib import Path
-from shopease_etl.lake.publish import publish_run
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.publish import publish_run, unfinished_publications
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import put_stream
 from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.settings import load
 
 lake, home = sys.argv[1:]
 shop = Pipeline.from_settings(load(lake=lake, home=Path(home)))
-pending = PendingStore(shop.lake, shop.spool)
+pending = Transaction(shop.lake, shop.spool)
 put_stream(pending, "bronze/customers/customers.csv", [b"new"])
-begun = pending.upload("bronze/stores/stores.csv")
+begun = pending.writer("bronze/stores/stores.csv")
 begun.write(b"half")
 pending.publish = lambda: os.kill(os.getpid(), signal.SIGKILL)
 publish_run(shop.lake, pending, {"run_id": "r", "status": "running", "published": True})
@@ -256,11 +255,11 @@ def test_who_looks_at_a_lake_does_not_stumble_over_its_lock(
 def test_uploads_of_dead_runs_are_aborted_and_others_stay(bucket: str, tmp_path: Path) -> None:
     store, shop = opened(bucket), shop_of(bucket, tmp_path)
     with shop.lock("run"):
-        suspended = store.upload(BRONZE)
+        suspended = store.writer(BRONZE)
         suspended.write(b"half")
         suspended.complete()
-        store.upload("mine/x").write(b"half")
-        store.upload(LEASE).write(b"half")
+        store.writer("mine/x").write(b"half")
+        store.writer(LEASE).write(b"half")
         recover(shop, keep_outputs=True)
         assert sorted(upload.key for upload in store.unfinished_uploads()) == [LEASE, "mine/x"]
         with pytest.raises(Exception, match="NoSuchUpload"):
@@ -278,7 +277,7 @@ def test_a_cleanup_that_finishes_a_publication_leaves_nothing_of_its_run(
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     find_garbage(shop, uploads=True, older_than=3600, layers=(), everything=False, dry_run=False)
     store = shop.lake
-    assert (store.read(BRONZE), publishing(store)) == (b"new", ())
+    assert (store.read(BRONZE), unfinished_publications(store)) == (b"new", ())
     assert not list((tmp_path / "home").glob("spool/*"))
     assert not (tmp_path / "lake" / "_staging").exists()
 
@@ -286,7 +285,7 @@ def test_a_cleanup_that_finishes_a_publication_leaves_nothing_of_its_run(
 def test_a_retry_keeps_what_stages_wrote_and_a_run_does_not(tmp_path: Path) -> None:
     shop = shop_of(str(tmp_path / "lake"), tmp_path / "home")
     store = shop.lake
-    store.upload(BRONZE).complete()
+    store.writer(BRONZE).complete()
     copy = shop.spool / "copy"
     copy.parent.mkdir(parents=True)
     copy.touch()

@@ -13,9 +13,9 @@ from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.contract.tables import CUSTOMERS, STORES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
-from shopease_etl.lake.manifests import publication
+from shopease_etl.lake.manifests import write_group
 from shopease_etl.lake.publish import publish_run, recover, sealed
-from shopease_etl.lake.staging import PendingStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import LakeStore, open_store, put_stream
 from shopease_etl.operations.status import status
 
@@ -28,21 +28,21 @@ FORMER = dict.fromkeys(OBJECTS, b"former\n")
 
 
 @pytest.fixture
-def pending(store: LakeStore, tmp_path: Path) -> PendingStore:
+def pending(store: LakeStore, tmp_path: Path) -> Transaction:
     return with_former(store, tmp_path)
 
 
-def with_former(store: LakeStore, tmp_path: Path) -> PendingStore:
+def with_former(store: LakeStore, tmp_path: Path) -> Transaction:
     """A run on a store with former objects, two of whose objects it reads itself."""
     for key in OBJECTS:
         put_stream(store, key, [b"former\n"])
-    return PendingStore(store, tmp_path / "spool")
+    return Transaction(store, tmp_path / "spool")
 
 
-def write_all(pending: PendingStore) -> None:
+def write_all(pending: Transaction) -> None:
     for key, data in OBJECTS.items():
-        with publication(pending) as written:
-            written.upload(key).write(data)
+        with write_group(pending) as written:
+            written.writer(key).write(data)
 
 
 def seen(store: LakeStore) -> dict[str, bytes]:
@@ -52,7 +52,7 @@ def seen(store: LakeStore) -> dict[str, bytes]:
     }
 
 
-def test_until_it_is_published_only_the_run_itself_sees_what_it_wrote(store: LakeStore, pending: PendingStore) -> None:
+def test_until_it_is_published_only_the_run_itself_sees_what_it_wrote(store: LakeStore, pending: Transaction) -> None:
     write_all(pending)
     assert seen(store) == FORMER
     for key in OBJECTS:
@@ -66,7 +66,7 @@ def test_until_it_is_published_only_the_run_itself_sees_what_it_wrote(store: Lak
     assert pending.find(STORES.bronze_key) is None
 
 
-def test_all_is_published_at_once_and_nothing_is_left(store: LakeStore, pending: PendingStore, tmp_path: Path) -> None:
+def test_all_is_published_at_once_and_nothing_is_left(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
     write_all(pending)
     publish_run(store, pending, MANIFEST)
     pending.discard()
@@ -77,7 +77,7 @@ def test_all_is_published_at_once_and_nothing_is_left(store: LakeStore, pending:
     assert not (tmp_path / "spool").exists()
 
 
-def test_what_is_discarded_leaves_the_former_objects(store: LakeStore, pending: PendingStore, tmp_path: Path) -> None:
+def test_what_is_discarded_leaves_the_former_objects(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
     write_all(pending)
     pending.discard()
     recover(store)
@@ -85,10 +85,10 @@ def test_what_is_discarded_leaves_the_former_objects(store: LakeStore, pending: 
     assert not (tmp_path / "spool").exists()
 
 
-def test_a_stage_that_fails_leaves_the_stages_before_it_to_the_run(pending: PendingStore, store: LakeStore) -> None:
+def test_a_stage_that_fails_leaves_the_stages_before_it_to_the_run(pending: Transaction, store: LakeStore) -> None:
     write_all(pending)
-    with pytest.raises(ZeroDivisionError), publication(pending) as written:
-        written.upload("silver/products/products_cleaned.csv").write(b"x")
+    with pytest.raises(ZeroDivisionError), write_group(pending) as written:
+        written.writer("silver/products/products_cleaned.csv").write(b"x")
         raise ZeroDivisionError
     assert pending.waiting == tuple(OBJECTS)
     publish_run(store, pending, MANIFEST)
@@ -98,7 +98,7 @@ def test_a_stage_that_fails_leaves_the_stages_before_it_to_the_run(pending: Pend
 class Dies:
     """A pending store whose process dies after so many objects."""
 
-    def __init__(self, pending: PendingStore, published: int) -> None:
+    def __init__(self, pending: Transaction, published: int) -> None:
         self.waiting = pending.waiting
         self.pending_writes = pending.pending_writes
         self._writers = list(pending._waiting.values())[:published]
@@ -111,11 +111,11 @@ class Dies:
 
 @pytest.mark.parametrize("published", [0, 1, 2, 3])
 def test_a_process_that_dies_while_it_publishes_is_finished_by_the_next(
-    store: LakeStore, pending: PendingStore, published: int, caplog: pytest.LogCaptureFixture
+    store: LakeStore, pending: Transaction, published: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_all(pending)
     with pytest.raises(SystemExit):
-        publish_run(store, cast("PendingStore", Dies(pending, published)), MANIFEST)
+        publish_run(store, cast("Transaction", Dies(pending, published)), MANIFEST)
     status(store)
     assert f"the run {MANIFEST['run_id']} is publishing, or died while it did" in caplog.text
     again = reopened(store)
@@ -137,7 +137,7 @@ def test_what_is_lost_of_a_publication_is_told_and_not_claimed(
     pending = with_former(store, tmp_path)
     write_all(pending)
     with pytest.raises(SystemExit):
-        publish_run(store, cast("PendingStore", Dies(pending, 1)), MANIFEST)
+        publish_run(store, cast("Transaction", Dies(pending, 1)), MANIFEST)
     for upload in list(store.unfinished_uploads()):
         store.abort(upload)
     recover(store)
@@ -150,7 +150,7 @@ def test_what_is_lost_of_a_publication_is_told_and_not_claimed(
 @pytest.mark.parametrize("blocked", OBJECTS)
 def test_one_that_is_refused_is_left_to_the_next_command(tmp_path: Path, blocked: str) -> None:
     store = LocalStore(tmp_path / "lake")
-    pending = PendingStore(store, tmp_path / "spool")
+    pending = Transaction(store, tmp_path / "spool")
     write_all(pending)
     in_the_way, publish = tmp_path / "lake" / blocked, pending.publish
 
@@ -199,7 +199,7 @@ def test_a_journal_that_is_none_is_named(store: LakeStore, content: bytes) -> No
 
 def test_a_disk_that_is_full_says_what_it_is_for(store: LakeStore, tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("no folder")
-    pending = PendingStore(store, tmp_path / "spool")
+    pending = Transaction(store, tmp_path / "spool")
     if store.folder:
         write_all(pending)
     else:
@@ -210,7 +210,7 @@ def test_a_disk_that_is_full_says_what_it_is_for(store: LakeStore, tmp_path: Pat
         assert unfinished(store) == []
 
 
-def test_copies_are_for_the_user_alone(store: LakeStore, pending: PendingStore, tmp_path: Path) -> None:
+def test_copies_are_for_the_user_alone(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
     write_all(pending)
     if not store.folder:
         copies = list((tmp_path / "spool").iterdir())
