@@ -17,6 +17,7 @@ from accounts import Account
 from leases import lease_in
 from shopease_etl.contract.layout import LEASE
 from shopease_etl.errors import LakeLockedError
+from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.operations.status import status
 from shopease_etl.pipeline.cleanup import find_garbage
@@ -50,7 +51,7 @@ except ShopeaseError as error:
 PUBLISHER: Final = """
 import os, signal, sys
 from pathlib import Path
-from shopease_etl.lake.publish import publish_run, unfinished_publications
+from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import put_stream
 from shopease_etl.pipeline.wiring import Pipeline
