@@ -22,7 +22,8 @@ from benchmarks.rounds import prepared
 from benchmarks.table import machine_line, table
 from shopease_etl.contract import gold, layout, tables
 from shopease_etl.lake import manifests
-from shopease_etl.lake.store import Writer, open_store
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import Writer
 from shopease_etl.stages import aggregate, clean
 from shopease_etl.transform import clean as chunk_cleaning
 from shopease_etl.transform import deduplicate, rules

@@ -22,7 +22,8 @@ from accounts import Account, new_account, running_emulator, set_environment
 from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_database
 from dump_files import fill, write_dumps
 from memory_store import MemoryStore
-from shopease_etl.lake.store import LakeStore, open_store
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import LakeStore
 from shopease_etl.source import embedded
 from shopease_etl.source.embedded import locks
 from tally import REPORT, Tally

@@ -11,7 +11,8 @@ from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.cleanup import is_own
 from shopease_etl.lake.lock.lock import LakeLock
-from shopease_etl.lake.store import LakeStore, PendingWrite, StoredObject, UnfinishedUpload, Writer, open_store
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import LakeStore, PendingWrite, StoredObject, UnfinishedUpload, Writer
 
 
 @dataclass

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from accounts import Account, set_environment
 from shopease_etl import aws
 from shopease_etl.errors import UnreachableError
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import S3Store
-from shopease_etl.lake.store import open_store
 
 KEY: Final = "bronze/customers/customers.csv"
 

@@ -14,7 +14,7 @@ from commands import Shop, copy_of, execute
 from lakes import KEYS
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.store import open_store
+from shopease_etl.lake.open import open_store
 from shopease_etl.report import CrawlerRun
 from shopease_etl.stages.crawl import crawl
 from shopease_etl.warehouse.aws import AwsWarehouse

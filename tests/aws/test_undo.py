@@ -10,7 +10,7 @@ import pytest
 from accounts import Account
 from commands import Ended, Shop, copy_of, execute
 from lakes import KEYS
-from shopease_etl.lake.store import open_store
+from shopease_etl.lake.open import open_store
 
 CHANGES: Final = (
     "ALTER TABLE customers ADD COLUMN loyalty text DEFAULT 'gold'",

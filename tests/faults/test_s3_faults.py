@@ -29,8 +29,9 @@ from accounts import Account
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake import multipart
 from shopease_etl.lake.multipart import CONCURRENT_PARTS
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import S3Store
-from shopease_etl.lake.store import open_store, put_stream
+from shopease_etl.lake.store import put_stream
 from shopease_etl.source.dumps.source import opened
 
 KEY: Final = "bronze/customers/customers.csv"

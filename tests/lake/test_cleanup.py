@@ -23,7 +23,8 @@ from shopease_etl.lake.cleanup import (
     orphaned_uploads,
     owned_objects,
 )
-from shopease_etl.lake.store import LakeStore, UnfinishedUpload, Writer, open_store, put_stream
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import LakeStore, UnfinishedUpload, Writer, put_stream
 
 MANIFEST: Final = "_runs/20260102T030405.000006Z-0abc.json"
 STRAYS: Final = ("bronze/customers/mine.csv", "gold/notes.txt", "silver/customers/customers_cleaned.csv.bak")

@@ -8,8 +8,9 @@ import pytest
 from commands import Shop
 from shopease_etl.contract.layout import GENERATIONS, RUNS
 from shopease_etl.contract.tables import STORES
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.staging import Transaction
-from shopease_etl.lake.store import open_store, put_stream
+from shopease_etl.lake.store import put_stream
 
 
 def modes(folder: Path, *, of_folders: bool) -> set[int]:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from accounts import Account
 from shopease_etl.lake.multipart import PART_BYTES, PARTS_BEFORE_GROWTH, part_bytes
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import KEYS_PER_DELETE, S3Store
-from shopease_etl.lake.store import Encryption, open_store, put_stream
+from shopease_etl.lake.store import Encryption, put_stream
 
 KEY: Final = "bronze/customers/customers.csv"
 KMS_KEY: Final = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"

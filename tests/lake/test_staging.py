@@ -14,9 +14,10 @@ from shopease_etl.contract.tables import CUSTOMERS, STORES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.manifests import write_group
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.publish import publish_run, recover, sealed
 from shopease_etl.lake.staging import Transaction
-from shopease_etl.lake.store import LakeStore, open_store, put_stream
+from shopease_etl.lake.store import LakeStore, put_stream
 from shopease_etl.operations.status import status
 
 BRONZE, SILVER, GOLD = CUSTOMERS.bronze_key, CUSTOMERS.silver_key, DAILY_SALES_SUMMARY.key

@@ -12,7 +12,8 @@ from lakes import unfinished
 from shopease_etl.errors import DataRefusedError, LakeLockedError, UnreachableError
 from shopease_etl.lake.manifests import write_group
 from shopease_etl.lake.multipart import PART_BYTES
-from shopease_etl.lake.store import LakeStore, Writer, open_store, put_stream
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import LakeStore, Writer, put_stream
 from shopease_etl.transform.chunks import CsvObject
 
 KEY = "bronze/customers/customers.csv"

@@ -14,9 +14,10 @@ from commands import Shop
 from lakes import KEYS
 from shopease_etl.contract.tables import CUSTOMERS, STORES
 from shopease_etl.errors import UnreachableError
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import Transaction
-from shopease_etl.lake.store import open_store, put_stream
+from shopease_etl.lake.store import put_stream
 
 KEY: Final = STORES.bronze_key
 OTHER_USER: Final = 12345

@@ -20,8 +20,9 @@ from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.lake.lock.holder import Holder, this_process
 from shopease_etl.lake.lock.lease import leased
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import S3Store
-from shopease_etl.lake.store import open_store, put_stream
+from shopease_etl.lake.store import put_stream
 from shopease_etl.operations.check.lakes import RunHistory, catalog, lake
 from shopease_etl.operations.check.lines import TimedChecks, clock_skew
 from shopease_etl.operations.check.machine import disks, machine

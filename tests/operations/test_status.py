@@ -14,7 +14,7 @@ from commands import Shop, copy_of, execute
 from shopease_etl.cli.status_command import StatusView, sparkline
 from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.lake.lock.holder import LockStatus
-from shopease_etl.lake.store import open_store
+from shopease_etl.lake.open import open_store
 from shopease_etl.operations.status import problem, status
 from shopease_etl.report import RunStatus
 

@@ -16,8 +16,9 @@ from commands import Shop, end, hashes
 from shopease_etl.contract.layout import GENERATIONS, RUNS
 from shopease_etl.contract.tables import CUSTOMERS, STORES, TRANSACTIONS
 from shopease_etl.lake.manifests import next_run_id, recorded_datasets, run_keys
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.publish import write_manifest
-from shopease_etl.lake.store import LakeStore, open_store, put_stream
+from shopease_etl.lake.store import LakeStore, put_stream
 from shopease_etl.pipeline.recovery import prune
 from shopease_etl.pipeline.wiring import Retention
 

@@ -15,7 +15,7 @@ from lakes import KEYS
 from shopease_etl.contract.layout import QUARANTINE
 from shopease_etl.contract.tables import CUSTOMERS
 from shopease_etl.lake.local import STAGING
-from shopease_etl.lake.store import open_store
+from shopease_etl.lake.open import open_store
 
 LATER: Final = "UPDATE products SET product_name = product_name || '!' WHERE trim(product_name) <> ''"
 # their revenue, of one day, does not fit decimal(18,2): aggregate refuses it, after clean

@@ -18,7 +18,8 @@ from lakes import KEYS
 from shopease_etl.contract.layout import GENERATIONS, RUNS
 from shopease_etl.errors import LakeLockedError
 from shopease_etl.lake.generations import runs_to_undo, undo
-from shopease_etl.lake.store import LakeStore, open_store, put_stream
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import LakeStore, put_stream
 
 LATER: Final = "UPDATE sale_transactions SET unit_price = unit_price + {} WHERE unit_price > 0"
 BACK: Final = ("rollback", "--yes")

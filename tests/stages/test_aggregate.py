@@ -10,7 +10,8 @@ from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, GOLD, PRODUCT_PERFOR
 from shopease_etl.contract.gold.dataset import RowTotals, SalesTotals
 from shopease_etl.contract.tables import PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.store import open_store, put_stream
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import put_stream
 from shopease_etl.stages.aggregate import aggregate
 
 LARGEST = "9999999999999999.99"

@@ -7,7 +7,8 @@ import pytest
 
 from shopease_etl.contract.tables import PRODUCTS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.store import Store, open_store, put_stream
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import Store, put_stream
 from shopease_etl.report import ObjectRecord
 from shopease_etl.stages.clean import clean
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.store import Store, open_store, put_stream
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import Store, put_stream
 from shopease_etl.transform import chunks
 from shopease_etl.transform.chunks import CsvObject
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.csv_bytes import RowCounter
 from shopease_etl.lake.lock.lock import LakeLock
 
@@ -241,19 +241,3 @@ def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Writer:
 def private_path(home: Path, folder: str, location: str) -> Path:
     """The path for a lake's private files in a folder of shopease's home."""
     return home / folder / hashlib.sha256(location.encode()).hexdigest()[:16]
-
-
-def open_store(lake: str, encryption: Encryption | None = None) -> LakeStore:
-    """The store for a lake setting: `s3://BUCKET[/PREFIX]`, or a local folder, which is never encrypted."""
-    if lake.startswith("s3://"):
-        from shopease_etl.lake.s3 import S3Store
-
-        bucket, _, prefix = lake.removeprefix("s3://").rstrip("/").partition("/")
-        return S3Store(bucket, prefix, encryption)
-    from shopease_etl.lake.local import LocalStore
-
-    try:
-        return LocalStore(Path(lake))
-    except RuntimeError as error:  # of expanduser
-        message = f"the lake {lake!r} is in the home folder of an unknown user"
-        raise ConfigurationError(message, hint="write the full path of the folder") from error

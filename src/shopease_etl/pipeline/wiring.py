@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from shopease_etl.lake.lock.lock import LockHandle
-from shopease_etl.lake.store import Encryption, LakeStore, Store, open_store, private_path
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import Encryption, LakeStore, Store, private_path
 from shopease_etl.pipeline.costs import Prices
 from shopease_etl.pipeline.events import Listener, LogListener
 from shopease_etl.pipeline.lineage import Lineage
