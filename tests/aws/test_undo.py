@@ -58,7 +58,7 @@ class Catalogued:
 
 
 @pytest.fixture(params=["local", "s3"])
-def catalog_names(request: pytest.FixtureRequest, sales: str, tmp_path: Path) -> Iterator[Catalogued]:
+def catalogued(request: pytest.FixtureRequest, sales: str, tmp_path: Path) -> Iterator[Catalogued]:
     with copy_of(sales) as url:
         if request.param == "local":
             made = Catalogued(Shop(tmp_path, url, str(tmp_path / "lake")))
