@@ -5,7 +5,7 @@ from customers_by_state import CUSTOMERS_BY_STATE
 
 from lakes import KEYS
 from shopease_etl.contract import gold, layout, tables
-from shopease_etl.contract.tables import BIGINT, Column, Table
+from shopease_etl.contract.tables import BIGINT, DATE, MISSING, STRING, Column, Table
 
 
 def test_the_lake_owns_the_objects_of_the_lists() -> None:
@@ -22,3 +22,17 @@ def test_objects_of_added_entries_are_owned(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(gold, "GOLD", (*gold.GOLD, CUSTOMERS_BY_STATE))
     assert len(added) == 5
     assert layout.all_keys() == KEYS | added
+
+
+@pytest.mark.parametrize(
+    ("column", "key", "reason"),
+    [
+        (Column("code", STRING), "code", "must be one of its columns, a bigint"),
+        (Column("id", BIGINT), "code", "must be one of its columns, a bigint"),
+        (Column("name", STRING, rules=(MISSING,)), None, "rules apply only to a table with a key"),
+        (Column("day", DATE), None, "source columns cannot be of type date"),
+    ],
+)
+def test_a_table_that_cleaning_could_not_serve_is_refused(column: Column, key: str | None, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Table("coupons", "coupons", (column,), key=key)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from pydantic import SecretStr
 
 from accounts import REGION, Account, running_emulator, set_environment
 from commands import Shop
@@ -25,9 +26,9 @@ from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import put_stream
 from shopease_etl.operations.check.lakes import RunHistory, catalog, lake
 from shopease_etl.operations.check.lines import TimedChecks, clock_skew
-from shopease_etl.operations.check.machine import disks, machine
+from shopease_etl.operations.check.machine import disks, given_settings, machine
 from shopease_etl.report import CheckLine
-from shopease_etl.settings import load
+from shopease_etl.settings import Settings, load
 from shopease_etl.warehouse.aws import AwsWarehouse
 
 WORDS: Final = "p4ss-w0rd"
@@ -207,3 +208,12 @@ def test_each_setting_shows_its_source_and_no_secret(tmp_path: Path) -> None:
     assert "setting glue_database" not in lines
     assert (result.code, lines["database"]["exit_code"]) == (4, 4)
     assert lines["lake"]["exit_code"] == 0
+
+
+def test_a_secret_added_to_the_settings_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    class More(Settings):
+        webhook_token: SecretStr
+
+    monkeypatch.setenv("SHOPEASE_WEBHOOK_TOKEN", WORDS)
+    lines = {line.name: line.detail for line in given_settings(More(), ())}
+    assert lines["setting webhook_token"] == "*** (from SHOPEASE_WEBHOOK_TOKEN in the environment)"

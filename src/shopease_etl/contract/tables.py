@@ -88,6 +88,20 @@ class Table:
     silver_order: tuple[str, ...] = ()
     required: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what cleaning would ignore or could not read.
+
+        Raises:
+            ValueError: a column's type is none of a source, the key is no bigint, or rules apply to a table without key.
+        """
+        types = {column.name: column.type for column in self.columns}
+        if unknown := set(types.values()) - {BIGINT, MONEY, STRING, TIMESTAMP}:
+            raise ValueError(f"{self.name}: source columns cannot be of type {', '.join(sorted(unknown))}")
+        if self.key and types.get(self.key) != BIGINT:
+            raise ValueError(f"{self.name}: its key {self.key} must be one of its columns, a bigint")
+        if not self.key and any(column.rules for column in self.columns):
+            raise ValueError(f"{self.name}: rules apply only to a table with a key")
+
     @property
     def bronze_key(self) -> str:
         """The lake key of the raw CSV."""

@@ -102,6 +102,7 @@ class StageCalls:
             memory=memory,
             feed=self._parts,
             progress=self._shop.progress,
+            executor=self._shop.executor,
         )
 
     def _aggregate(self) -> StageResult:
@@ -114,6 +115,7 @@ class StageCalls:
             memory=self._memory(),
             made=self._parts,
             progress=self._shop.progress,
+            executor=self._shop.executor,
         )
 
     def _memory(self) -> "Memory":

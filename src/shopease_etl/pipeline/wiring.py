@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -16,6 +16,7 @@ from shopease_etl.pipeline.lineage import Lineage
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.redaction import Secrets
 from shopease_etl.settings import Settings
+from shopease_etl.transform.executor import Executor, LocalExecutor
 
 if TYPE_CHECKING:
     from shopease_etl.source.session import Source
@@ -55,7 +56,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A shop's pipeline: its source, its lake and its warehouse, and who hears of its runs.
+    """A shop's pipeline: its source, lake and warehouse, the listeners to its runs, and where clean and aggregate work.
 
     `home` is the folder of what is no part of the lake; `secrets` are to be in nothing that is written.
     """
@@ -71,6 +72,7 @@ class Pipeline:
     secrets: Secrets
     listeners: tuple[Listener, ...]
     progress: Progress
+    executor: Executor = field(default_factory=LocalExecutor)
 
     @classmethod
     def from_settings(cls, settings: Settings, progress: Progress = SILENT) -> Self:
@@ -100,7 +102,7 @@ class Pipeline:
         )
 
     def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[LockHandle]:
-        """Hold the lake's lock, on S3 among all machines, as `LakeLock.hold` has it."""
+        """Hold the lake's lock, on S3 among all machines, see `LakeLock.hold`."""
         return self.lake.lock(self.home).hold(who, lease_seconds=self.lease_seconds, wait=wait)
 
     @property

@@ -36,11 +36,13 @@ def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[Check
             are_defaults = False
             overrides = f", overrides {' and '.join(sources[1:])}" if sources[1:] else ""
             value = getattr(settings, name)
-            value = value.get_secret_value() if isinstance(value, SecretStr) else value
-            text = "unset" if value is None else ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            # every part of these addresses may be a secret: the tokens of chats, the ids of pings
-            shown = HIDDEN if name in {"alerts", "ping_url"} else secrets.redacted(text)
-            yield CheckLine(f"setting {name}", f"{shown} (from {sources[0]}{overrides})")
+            values = value if isinstance(value, tuple) else (value,)
+            text = "unset" if value is None else ",".join(map(str, values))
+            if name == "database_url":
+                text = secrets.redacted(settings.database_url.get_secret_value())
+            elif any(isinstance(each, SecretStr) for each in values):
+                text = HIDDEN  # every part of an address may be a secret: the token of a chat, the id of a ping
+            yield CheckLine(f"setting {name}", f"{secrets.redacted(text)} (from {sources[0]}{overrides})")
     if are_defaults:
         yield CheckLine("settings", "using defaults")
 
