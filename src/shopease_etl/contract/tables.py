@@ -92,7 +92,7 @@ class Table:
         """Refuse what cleaning would ignore or could not read.
 
         Raises:
-            ValueError: a column's type is none of a source, the key is no bigint, or rules apply to a table without key.
+            ValueError: a type is none of source columns, the key is no bigint, or rules apply to a table without key.
         """
         types = {column.name: column.type for column in self.columns}
         if unknown := set(types.values()) - {BIGINT, MONEY, STRING, TIMESTAMP}:
