@@ -215,5 +215,5 @@ def test_a_secret_added_to_the_settings_is_hidden(monkeypatch: pytest.MonkeyPatc
         webhook_token: SecretStr | None = None
 
     monkeypatch.setenv("SHOPEASE_WEBHOOK_TOKEN", WORDS)
-    lines = {line.name: line.detail for line in given_settings(More(), ())}  # type: ignore[call-arg] - pydantic reads the environment
+    lines = {line.name: line.detail for line in given_settings(More(), ())}  # type: ignore[call-arg]  # the environment has them
     assert lines["setting webhook_token"] == "*** (from SHOPEASE_WEBHOOK_TOKEN in the environment)"
