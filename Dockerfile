@@ -1,11 +1,11 @@
-# The image of shopease, and of the emulated AWS of compose.yaml (target `emulator`).
+# The image of shopease, and the image of the emulated AWS in compose.yaml (target `emulator`).
 #
-# A tag moves; a digest does not. `docker buildx imagetools inspect python:3.13-slim` shows the digest of today:
+# A tag can change, a digest cannot. `docker buildx imagetools inspect python:3.13-slim` shows today's digest:
 #   docker build --build-arg BASE=python:3.13-slim@sha256:... .
-# Any base with python3 (3.11 or later), its venv module, and useradd will do, such as debian:12-slim with python3-venv.
+# Any base with python3 (3.11 or later), its venv module and useradd works, such as debian:12-slim with python3-venv.
 ARG BASE=python:3.13-slim
 
-# pip stays in a stage of its own. A company's index and certificate may come as the secret `pip.conf`.
+# pip has its own stage, so the image does not contain it. The secret `pip.conf` can name a company's own index.
 FROM ${BASE} AS pip
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -13,7 +13,7 @@ RUN python3 -m venv /opt/pip
 WORKDIR /source
 
 FROM pip AS build
-# The optional parts of shopease, parted by commas: alerts, embedded, lineage, query.
+# The optional packages of shopease, separated by commas: alerts, embedded, lineage, query.
 ARG EXTRAS=alerts,embedded,lineage,query
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
@@ -38,7 +38,7 @@ FROM ${BASE} AS shopease
 LABEL org.opencontainers.image.title="shopease" \
       org.opencontainers.image.description="PostgreSQL to a bronze, silver and gold data lake" \
       org.opencontainers.image.licenses="MIT"
-# A fixed uid, so that the owner of a volume and runAsUser of Kubernetes can name it.
+# A fixed uid, for the owner of a volume and for runAsUser of Kubernetes.
 RUN groupadd --gid 10001 shopease \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data shopease \
     && install -d -o 10001 -g 10001 /data /data/home /data/lake

@@ -1,13 +1,13 @@
-# What shopease itself may do; one statement for each purpose.
+# The rights of shopease; one statement for each purpose.
 data "aws_iam_policy_document" "shopease" {
-  # HeadBucket and the listing of uploads cannot be held to a prefix: they name none.
+  # HeadBucket and the list of uploads cannot be limited to a prefix, because these requests have none.
   statement {
     sid       = "ListLake"
     actions   = ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"]
     resources = [local.bucket_arn]
   }
 
-  # `shopease check` warns of a bucket that keeps no former versions or never deletes abandoned uploads.
+  # `shopease check` warns if the bucket does not keep previous versions or never deletes unfinished uploads.
   statement {
     sid       = "CheckBucket"
     actions   = ["s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"]
@@ -27,7 +27,7 @@ data "aws_iam_policy_document" "shopease" {
     resources = [for layer in ["bronze", "silver", "gold", "quarantine", "_runs"] : "${local.lake_arn}${layer}/*"]
   }
 
-  # Athena writes and reads results with the rights of who asks.
+  # Athena writes and reads results with the rights of its user.
   statement {
     sid = "WriteQueryResults"
     actions = [
@@ -59,14 +59,14 @@ data "aws_iam_policy_document" "shopease" {
     resources = local.catalog_arns
   }
 
-  # Athena looks for the database `default` whatever a statement names.
+  # Athena looks for the database `default` for every statement.
   statement {
     sid       = "LetAthenaFindDefaultDatabase"
     actions   = ["glue:GetDatabase"]
     resources = ["${local.arn}:glue:${local.regional}:database/default"]
   }
 
-  # Views are tables to Glue. There is no right to delete one.
+  # For Glue, views are tables. There is no right to delete them.
   statement {
     sid       = "RegisterTablesAndViews"
     actions   = ["glue:CreateTable", "glue:UpdateTable"]
@@ -112,12 +112,12 @@ resource "aws_iam_group_policy_attachment" "shopease" {
   policy_arn = aws_iam_policy.shopease.arn
 }
 
-# No access key here: its secret would lie readable in Terraform's state. `aws iam create-access-key` shows it once.
+# No access key here: Terraform's state would contain its secret in plain text. `aws iam create-access-key` shows it once.
 resource "aws_iam_user" "shopease" {
-  #checkov:skip=CKV_AWS_273:shopease runs unattended on machines outside AWS that have no single sign-on; where there is one, create_user = false and policy_arn goes to its role
+  #checkov:skip=CKV_AWS_273:shopease runs unattended on machines outside AWS without single sign-on; with single sign-on, set create_user = false and attach policy_arn to its role
   count = var.create_user ? 1 : 0
   name  = var.user_name
-  # Else the keys, which are not made here, would keep `destroy` from deleting the user.
+  # Without this, access keys, which are not created here, prevent `destroy` from deleting the user.
   force_destroy = true
 }
 

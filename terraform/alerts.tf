@@ -1,6 +1,6 @@
 resource "aws_sns_topic" "alerts" {
   name = "${var.project}-alerts"
-  # Never alias/aws/sns: nobody can let EventBridge and CloudWatch use that key, and they would publish nothing.
+  # Never alias/aws/sns: EventBridge and CloudWatch cannot use that key, so they would publish nothing.
   kms_master_key_id = var.kms_key_arn
 }
 
@@ -35,7 +35,7 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = var.alert_email
 }
 
-# Crawlers have no metric of failure; this event is the only word of one.
+# Crawlers have no metric for failures; this event is the only sign of one.
 resource "aws_cloudwatch_event_rule" "crawler_failed" {
   name        = "${var.project}-crawler-failed"
   description = "A crawler of ${var.database_name} failed."
@@ -54,7 +54,7 @@ resource "aws_cloudwatch_event_target" "crawler_failed" {
 
 resource "aws_cloudwatch_metric_alarm" "bytes_scanned" {
   alarm_name          = "${var.project}-athena-bytes-scanned"
-  alarm_description   = "The queries of a day in ${var.workgroup_name} scanned more than ${var.athena_alarm_bytes} bytes."
+  alarm_description   = "All queries of a day in ${var.workgroup_name} scanned more than ${var.athena_alarm_bytes} bytes."
   namespace           = "AWS/Athena"
   metric_name         = "ProcessedBytes"
   dimensions          = { WorkGroup = aws_athena_workgroup.analytics.name }

@@ -1,11 +1,11 @@
 resource "aws_athena_workgroup" "analytics" {
   name        = var.workgroup_name
-  description = "Queries of ${var.database_name}."
-  # A workgroup with a history of queries cannot be deleted otherwise. The results in S3 stay.
+  description = "Queries on ${var.database_name}."
+  # Without this, a workgroup with past queries cannot be deleted. The results in S3 stay.
   force_destroy = true
 
   configuration {
-    # Else a client could ask for another place, no encryption and no limit.
+    # Without this, a client could choose another location, no encryption and no limit.
     enforce_workgroup_configuration    = true
     publish_cloudwatch_metrics_enabled = true
     bytes_scanned_cutoff_per_query     = var.athena_scan_limit_bytes
@@ -16,7 +16,7 @@ resource "aws_athena_workgroup" "analytics" {
 
     result_configuration {
       output_location = "${local.lake}athena-results/"
-      # Were the bucket deleted and its name taken by a stranger, no result would go there.
+      # If the bucket is deleted and another account takes its name, no result goes there.
       expected_bucket_owner = local.account_id
 
       encryption_configuration {

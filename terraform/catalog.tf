@@ -1,11 +1,11 @@
-# Written by `make format` from the contract in Python, which is where a table or a column is changed.
+# `make format` writes catalog.json from the data contract in Python; change tables and columns there.
 locals {
   catalog = jsondecode(file("${path.module}/catalog.json"))
 }
 
 resource "aws_glue_catalog_database" "lake" {
   name        = var.database_name
-  description = "The lake ${local.lake}: raw tables, and the views over them that people query."
+  description = "The lake ${local.lake}: raw tables, and typed views on them."
 }
 
 resource "aws_glue_catalog_table" "raw" {
@@ -36,9 +36,9 @@ resource "aws_glue_catalog_table" "raw" {
   }
 
   lifecycle {
-    # CSV is read by the position of a column. A source may have more columns than the contract, or another order:
-    # `shopease crawl` then sets the columns from the files' headers, and notes in the parameters what it found. An
-    # apply that put the contract's columns back would shift the values of every query until the next crawl.
+    # CSV columns are read by position. A source may have more columns than the contract, or another order: then
+    # `shopease crawl` sets the columns from the files' headers, and records in the parameters what it found. If an
+    # apply restored the contract's columns, every query would return shifted values until the next crawl.
     ignore_changes = [parameters, storage_descriptor[0].columns]
   }
 }

@@ -16,7 +16,7 @@ data "aws_iam_policy_document" "assumed_by_glue" {
   }
 }
 
-# AWS's own AWSGlueServiceRole would let it write to buckets and change every table of the account.
+# AWS's own AWSGlueServiceRole would allow it to write to buckets and to change every table of the account.
 data "aws_iam_policy_document" "crawlers" {
   statement {
     sid       = "ListBucket"
@@ -30,8 +30,8 @@ data "aws_iam_policy_document" "crawlers" {
     resources = [for layer in ["bronze", "silver", "gold", "quarantine"] : "${local.lake_arn}${layer}/*"]
   }
 
-  # No right to create or delete a table: the crawlers look over those that are declared. UpdateTable is for the
-  # statistics that a crawl notes in a table's parameters.
+  # No right to create or delete tables: the crawlers only read the declared ones. UpdateTable is for the statistics
+  # that a crawl writes into a table's parameters.
   statement {
     sid = "CrawlDeclaredTables"
     actions = [
@@ -78,7 +78,7 @@ locals {
 
 resource "aws_iam_role" "crawlers" {
   name               = var.role_name
-  description        = "What the crawlers of ${var.database_name} may do."
+  description        = "The rights of the crawlers of ${var.database_name}."
   assume_role_policy = data.aws_iam_policy_document.assumed_by_glue.json
 }
 

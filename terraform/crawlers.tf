@@ -1,5 +1,5 @@
 locals {
-  # Quarantine is written together with silver, and so crawled with it.
+  # Quarantine is written together with silver, so it is crawled with silver.
   crawled_layers = {
     bronze = ["bronze"]
     silver = ["silver", "quarantine"]
@@ -11,7 +11,7 @@ locals {
   }
 }
 
-# Where every column is text, Glue's own classifier takes the header for data.
+# If every column is text, Glue's own classifier takes the header for data.
 resource "aws_glue_classifier" "csv" {
   name = "${var.project}-csv"
 
@@ -29,22 +29,22 @@ resource "aws_glue_crawler" "layer" {
   for_each = local.crawled_tables
 
   name          = var.crawler_names[each.key]
-  description   = "Looks over the ${each.key} tables of ${aws_glue_catalog_database.lake.name}, and logs what differs."
+  description   = "Compares the ${each.key} tables of ${aws_glue_catalog_database.lake.name} with their files, and logs differences."
   database_name = aws_glue_catalog_database.lake.name
   role          = aws_iam_role.crawlers.arn
   classifiers   = each.key == "gold" ? [] : [aws_glue_classifier.csv.name]
   schedule      = var.crawler_schedule
-  # It can ask for customer keys only: without one there is none, and CloudWatch encrypts the logs with its own.
+  # It supports only customer keys. Without one it is not set, and CloudWatch encrypts the logs with its own key.
   security_configuration = one(aws_glue_security_configuration.crawlers[*].name)
 
-  # Declared tables, not folders: a crawler that makes tables types their columns (bigint, double), and OpenCSVSerDe then
-  # fails every query on the first empty value.
+  # Declared tables, not folders: a crawler that creates tables gives the columns types (bigint, double), and then
+  # OpenCSVSerDe fails on the first empty value of every query.
   catalog_target {
     database_name = aws_glue_catalog_database.lake.name
     tables        = [for name in each.value : aws_glue_catalog_table.raw[name].name]
   }
 
-  # For the same reason it only logs what differs. Glue demands LOG for deletions where the target is the catalog.
+  # For the same reason it only logs differences. Glue requires LOG for deletions if the target is the catalog.
   schema_change_policy {
     update_behavior = "LOG"
     delete_behavior = "LOG"
@@ -56,7 +56,7 @@ resource "aws_glue_crawler" "layer" {
     Grouping      = { TableGroupingPolicy = "CombineCompatibleSchemas" }
   })
 
-  # A crawler that starts before its role may read fails, and stays failed until the next start.
+  # If a crawler starts before its role may read, it fails and stays failed until the next start.
   depends_on = [aws_iam_role_policy.crawlers]
 }
 

@@ -2,7 +2,7 @@ data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}
 
-# ARNs are written out rather than taken from the resources, so that a plan shows the policies as they will be.
+# ARNs are composed here, not taken from the resources, so that a plan shows the final policies.
 locals {
   account_id = data.aws_caller_identity.current.account_id
   arn        = "arn:${data.aws_partition.current.partition}"
@@ -22,6 +22,6 @@ locals {
   workgroup_arn = "${local.arn}:athena:${local.regional}:workgroup/${var.workgroup_name}"
   topic_arn     = "${local.arn}:sns:${local.regional}:${var.project}-alerts"
 
-  # A list of one or none, for what exists only with a customer key.
+  # A list with the customer key, empty without one.
   kms_keys = var.kms_key_arn == null ? [] : [var.kms_key_arn]
 }

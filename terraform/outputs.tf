@@ -1,5 +1,5 @@
 output "bucket" {
-  description = "The lake's bucket, which `destroy` leaves as it is."
+  description = "The lake's bucket; `destroy` does not change it."
   value       = var.bucket_name
 }
 
@@ -19,17 +19,17 @@ output "crawlers" {
 }
 
 output "policy_arn" {
-  description = "The policy of shopease, for a role of yours if create_user is false."
+  description = "The policy of shopease; attach it to your own role if create_user is false."
   value       = aws_iam_policy.shopease.arn
 }
 
 output "user" {
-  description = "The user of shopease, null if create_user is false; `aws iam create-access-key --user-name` makes its key."
+  description = "The user of shopease, null if create_user is false; `aws iam create-access-key --user-name` creates its key."
   value       = one(aws_iam_user.shopease[*].name)
 }
 
 output "alerts_topic_arn" {
-  description = "Where failed crawlers and much scanned are told."
+  description = "The SNS topic for alerts about failed crawlers and large scans."
   value       = aws_sns_topic.alerts.arn
 }
 
@@ -42,7 +42,7 @@ output "environment" {
       "SHOPEASE_ATHENA_WORKGROUP=${aws_athena_workgroup.analytics.name}\n",
       "SHOPEASE_CRAWLERS=${join(",", [for layer in ["bronze", "silver", "gold"] : aws_glue_crawler.layer[layer].name])}\n",
     ],
-    # Without these the objects would get the bucket's own encryption, which may be another.
+    # Without these the objects get the bucket's default encryption, which may be another.
     [for key in local.kms_keys : "SHOPEASE_S3_ENCRYPTION=aws:kms\nSHOPEASE_S3_KMS_KEY=${key}\n"],
   ))
 }

@@ -9,7 +9,7 @@ terraform {
   }
 }
 
-# Credentials come from AWS's own variables and files, as they do for shopease.
+# Credentials come from AWS's own variables and files, as for shopease.
 provider "aws" {
   region = var.aws_region
 

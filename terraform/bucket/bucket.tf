@@ -1,8 +1,8 @@
-# A configuration of its own, so that destroying the stack in the folder above cannot reach data.
+# A separate configuration, so that destroying the stack in the folder above cannot delete data.
 resource "aws_s3_bucket" "lake" {
-  #checkov:skip=CKV_AWS_18:access logs need a second bucket that outlives this one; every run's manifest in _runs/ records what was written
-  #checkov:skip=CKV_AWS_144:bronze is copied from PostgreSQL and the rest made from bronze, so a lost region costs one run; versions guard against overwriting
-  #checkov:skip=CKV2_AWS_62:nothing waits for new objects; crawlers are started by shopease or by the clock
+  #checkov:skip=CKV_AWS_18:access logs need a second bucket that is kept longer than this one; the manifest of every run in _runs/ records what it wrote
+  #checkov:skip=CKV_AWS_144:bronze is a copy of PostgreSQL and the rest is made from bronze, so a lost region costs one run; versioning protects against overwriting
+  #checkov:skip=CKV2_AWS_62:nothing waits for new objects; shopease or a schedule starts the crawlers
   bucket        = var.bucket_name
   force_destroy = false
 
@@ -23,7 +23,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "lake" {
   bucket = aws_s3_bucket.lake.id
 
   rule {
-    # One request to KMS for many objects.
+    # One KMS request for many objects.
     bucket_key_enabled = var.kms_key_arn != null
 
     apply_server_side_encryption_by_default {
@@ -79,6 +79,6 @@ resource "aws_s3_bucket_policy" "lake" {
   bucket = aws_s3_bucket.lake.id
   policy = data.aws_iam_policy_document.bucket.json
 
-  # S3 refuses both at once: they change one thing.
+  # S3 refuses both at the same time, because they conflict.
   depends_on = [aws_s3_bucket_public_access_block.lake]
 }

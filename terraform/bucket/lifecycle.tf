@@ -1,4 +1,4 @@
-# A run overwrites its objects: without rules every former version would be kept, and paid, for ever.
+# A run overwrites its objects: without these rules every previous version would be kept, and charged, for ever.
 resource "aws_s3_bucket_lifecycle_configuration" "lake" {
   bucket = aws_s3_bucket.lake.id
 
@@ -45,6 +45,6 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
     }
   }
 
-  # Rules on versions mean nothing before there are any.
+  # Rules on versions need versioning.
   depends_on = [aws_s3_bucket_versioning.lake]
 }

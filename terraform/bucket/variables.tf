@@ -5,24 +5,24 @@ variable "aws_region" {
 
   validation {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.aws_region))
-    error_message = "aws_region is written as us-east-1 or eu-central-1."
+    error_message = "aws_region must be a region, such as us-east-1 or eu-central-1."
   }
 }
 
 variable "project" {
-  description = "Tag of the bucket."
+  description = "The tag of the bucket."
   type        = string
   default     = "shopease"
 }
 
 variable "bucket_name" {
-  description = "The lake's bucket. Names are shared by all of AWS's customers: if this one is taken, choose another."
+  description = "The lake's bucket. Bucket names are globally unique: if this one is taken, choose another."
   type        = string
   default     = "shopease-stg"
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket_name))
-    error_message = "bucket_name has 3 to 63 lower-case letters, digits and dashes (dots would break TLS), and no prefix."
+    error_message = "bucket_name must have 3 to 63 lower-case letters, digits and dashes (dots would break TLS), and no prefix."
   }
 }
 
@@ -33,50 +33,50 @@ variable "prefix" {
 
   validation {
     condition     = can(regex("^([A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*)?$", var.prefix))
-    error_message = "prefix has no slash at either end, none twice, and only letters, digits and _ . = - besides."
+    error_message = "prefix may have only letters, digits, _ . = - and single slashes, and no slash at either end."
   }
 }
 
 variable "kms_key_arn" {
-  description = "The customer key that encrypts the bucket, to be given to terraform/ too; null: S3's own keys (AES256)."
+  description = "The customer key that encrypts the bucket; set it in terraform/ too. Null: S3's own keys (AES256)."
   type        = string
   default     = null
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
-    error_message = "kms_key_arn is the ARN of a key (…:key/…): IAM policies do not know aliases."
+    error_message = "kms_key_arn must be the ARN of a key (…:key/…): IAM policies do not support aliases."
   }
 }
 
 variable "incomplete_upload_days" {
-  description = "After how many days the parts of an upload that was never completed are deleted."
+  description = "The days after which the parts of an unfinished upload are deleted."
   type        = number
   default     = 2
 
   validation {
     condition     = var.incomplete_upload_days >= 1 && floor(var.incomplete_upload_days) == var.incomplete_upload_days
-    error_message = "incomplete_upload_days is a whole number, at least 1."
+    error_message = "incomplete_upload_days must be a whole number, at least 1."
   }
 }
 
 variable "query_result_days" {
-  description = "After how many days Athena's results are deleted; anyone can ask again."
+  description = "The days after which Athena's results are deleted; queries can be run again."
   type        = number
   default     = 7
 
   validation {
     condition     = var.query_result_days >= 1 && floor(var.query_result_days) == var.query_result_days
-    error_message = "query_result_days is a whole number, at least 1."
+    error_message = "query_result_days must be a whole number, at least 1."
   }
 }
 
 variable "old_version_days" {
-  description = "For how many days an object that was overwritten or deleted can be brought back."
+  description = "The days for which an overwritten or deleted object can be restored."
   type        = number
   default     = 30
 
   validation {
     condition     = var.old_version_days >= 1 && floor(var.old_version_days) == var.old_version_days
-    error_message = "old_version_days is a whole number, at least 1."
+    error_message = "old_version_days must be a whole number, at least 1."
   }
 }

@@ -1,4 +1,4 @@
-# The real provider, but nobody is asked: plans of what is not there yet need no AWS, and render the policies in full.
+# The real provider without AWS: a plan of new resources needs no AWS, and has the complete policies.
 provider "aws" {
   region                      = "us-east-1"
   access_key                  = "none"
@@ -13,7 +13,7 @@ override_data {
   values = { account_id = "123456789012" }
 }
 
-# AWS gives it at the apply; here a plan shows what the policy is attached to.
+# AWS sets it during apply; with this value the plan shows what the policy is attached to.
 override_resource {
   target          = aws_iam_policy.shopease
   override_during = plan
@@ -38,7 +38,7 @@ run "shopease_may_do_exactly_this" {
       RegisterTablesAndViews       = ["glue:CreateTable", "glue:UpdateTable"]
       Query                        = ["athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:StartQueryExecution", "athena:StopQueryExecution"]
     })
-    error_message = "the actions of shopease's policy are others"
+    error_message = "the actions of shopease's policy are wrong"
   }
 
   assert {
@@ -74,7 +74,7 @@ run "shopease_may_do_exactly_this" {
       ]
       Query = ["arn:aws:athena:us-east-1:123456789012:workgroup/shopease-analytics"]
     })
-    error_message = "the resources of shopease's policy are others"
+    error_message = "the resources of shopease's policy are wrong"
   }
 
   assert {
@@ -82,7 +82,7 @@ run "shopease_may_do_exactly_this" {
       for statement in jsondecode(aws_iam_policy.shopease.policy).Statement :
       statement.Effect == "Allow" && !can(statement.NotAction) && !can(statement.NotResource)
     ])
-    error_message = "a statement that names what it leaves out grants everything else"
+    error_message = "a statement with NotAction or NotResource allows everything else"
   }
 }
 
@@ -99,7 +99,7 @@ run "the_crawlers_may_do_exactly_this" {
       CrawlDeclaredTables = ["glue:BatchGetPartition", "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:UpdateTable"]
       WriteLogs           = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
     })
-    error_message = "the actions of the crawlers' policy are others"
+    error_message = "the actions of the crawlers' policy are wrong"
   }
 
   assert {
@@ -121,7 +121,7 @@ run "the_crawlers_may_do_exactly_this" {
       ]
       WriteLogs = ["arn:aws:logs:us-east-1:123456789012:log-group:/aws-glue/crawlers*"]
     })
-    error_message = "the resources of the crawlers' policy are others"
+    error_message = "the resources of the crawlers' policy are wrong"
   }
 
   assert {
@@ -132,12 +132,12 @@ run "the_crawlers_may_do_exactly_this" {
       Principal = { Service = "glue.amazonaws.com" }
       Condition = { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     }])
-    error_message = "the role must be assumed by Glue for this account, and by nobody else"
+    error_message = "only Glue for this account may assume the role"
   }
 
   assert {
     condition     = aws_iam_role_policy.crawlers.role == "GlueServiceRole"
-    error_message = "the policy must be the role's"
+    error_message = "the policy must belong to the role"
   }
 }
 
@@ -163,7 +163,7 @@ run "a_prefix_narrows_both_policies" {
       "arn:aws:s3:::shopease-stg/teams/sales/quarantine/*",
       "arn:aws:s3:::shopease-stg/teams/sales/silver/*",
     ])
-    error_message = "objects outside the prefix are within reach"
+    error_message = "the policies allow objects outside the prefix"
   }
 }
 
@@ -181,7 +181,7 @@ run "a_key_brings_its_statements_and_no_others" {
       ]) == jsonencode([
       ["UseKeyOfLake", ["kms:Decrypt", "kms:GenerateDataKey"], var.kms_key_arn]
     ])
-    error_message = "shopease needs to encrypt and decrypt with the key, and nothing else with it"
+    error_message = "shopease must be allowed to encrypt and decrypt with the key, and nothing else"
   }
 
   assert {
@@ -192,7 +192,7 @@ run "a_key_brings_its_statements_and_no_others" {
       ["EncryptLogs", "logs:AssociateKmsKey", "arn:aws:logs:us-east-1:123456789012:log-group:/aws-glue/crawlers*"],
       ["ReadEncryptedObjects", "kms:Decrypt", var.kms_key_arn],
     ])
-    error_message = "the crawlers need to decrypt with the key, and their logs to be encrypted"
+    error_message = "the crawlers must be allowed to decrypt with the key and to encrypt their logs"
   }
 
   assert {
@@ -200,21 +200,21 @@ run "a_key_brings_its_statements_and_no_others" {
       length(jsondecode(aws_iam_policy.shopease.policy).Statement) == 10 &&
       length(jsondecode(aws_iam_role_policy.crawlers.policy).Statement) == 6
     )
-    error_message = "the key brings more statements than these"
+    error_message = "the key adds other statements too"
   }
 }
 
-run "the_user_has_the_policy_by_a_group" {
+run "the_user_has_the_policy_through_a_group" {
   command = plan
 
   assert {
     condition     = aws_iam_user.shopease[0].name == "shopease_user"
-    error_message = "the user has another name than the contract's"
+    error_message = "the user's name is not the one in the contract"
   }
 
   assert {
     condition     = aws_iam_user.shopease[0].force_destroy
-    error_message = "the user's keys would keep `destroy` from deleting the user"
+    error_message = "`destroy` could not delete a user with keys"
   }
 
   assert {
@@ -228,7 +228,7 @@ run "the_user_has_the_policy_by_a_group" {
   }
 }
 
-run "no_user_where_none_is_wanted" {
+run "no_user_without_create_user" {
   command = plan
 
   variables {
@@ -245,6 +245,6 @@ run "no_user_where_none_is_wanted" {
 
   assert {
     condition     = output.user == null && output.policy_arn == aws_iam_policy.shopease.arn && aws_iam_policy.shopease.name == "shopease-cli"
-    error_message = "the policy must be there for a role of one's own"
+    error_message = "the policy must exist for the customer's own role"
   }
 }

@@ -1,4 +1,4 @@
-# The real provider, but nobody is asked: plans of what is not there yet need no AWS, and render the policies in full.
+# The real provider without AWS: a plan of new resources needs no AWS, and has the complete policies.
 provider "aws" {
   region                      = "us-east-1"
   access_key                  = "none"
@@ -13,7 +13,7 @@ override_data {
   values = { account_id = "123456789012" }
 }
 
-# AWS gives it at the apply; here a plan shows what is bound to it.
+# AWS sets it during apply; with this value the plan shows what refers to it.
 override_resource {
   target          = aws_iam_role.crawlers
   override_during = plan
@@ -25,7 +25,7 @@ run "tables_are_those_of_the_contract" {
 
   assert {
     condition     = aws_glue_catalog_database.lake.name == "shopease_catalog"
-    error_message = "the database has another name than the contract's"
+    error_message = "the database's name is not the one in the contract"
   }
 
   assert {
@@ -34,7 +34,7 @@ run "tables_are_those_of_the_contract" {
       }) == jsonencode({
       for name, table in jsondecode(file("catalog.json")).tables : name => "s3://shopease-stg/${table.folder}"
     })
-    error_message = "tables or their locations are others than catalog.json's"
+    error_message = "tables or their locations differ from catalog.json"
   }
 
   assert {
@@ -42,7 +42,7 @@ run "tables_are_those_of_the_contract" {
       for name, table in aws_glue_catalog_table.raw :
       name => [for column in table.storage_descriptor[0].columns : { name = column.name, type = column.type }]
     }) == jsonencode({ for name, table in jsondecode(file("catalog.json")).tables : name => table.columns })
-    error_message = "columns are others than catalog.json's"
+    error_message = "columns differ from catalog.json"
   }
 
   assert {
@@ -50,7 +50,7 @@ run "tables_are_those_of_the_contract" {
       for name, table in aws_glue_catalog_table.raw :
       table.name == name && table.database_name == "shopease_catalog" && table.table_type == "EXTERNAL_TABLE"
     ])
-    error_message = "a table has another name than its key, or is none over files"
+    error_message = "a table's name is not its key, or the table is not external"
   }
 
   assert {
@@ -61,7 +61,7 @@ run "tables_are_those_of_the_contract" {
         escapeChar = "\u0001", quoteChar = "\"", separatorChar = ","
       })
     )
-    error_message = "CSV would be read with its header as a row, or lose quotes or backslashes"
+    error_message = "the header of CSV would be read as a row, or quotes or backslashes would be lost"
   }
 
   assert {
@@ -70,18 +70,18 @@ run "tables_are_those_of_the_contract" {
       endswith(aws_glue_catalog_table.raw["daily_sales_summary"].storage_descriptor[0].input_format, "MapredParquetInputFormat") &&
       endswith(aws_glue_catalog_table.raw["daily_sales_summary"].storage_descriptor[0].ser_de_info[0].serialization_library, "ParquetHiveSerDe")
     )
-    error_message = "gold is Parquet"
+    error_message = "gold must be Parquet"
   }
 }
 
-run "crawlers_look_and_change_nothing" {
+run "crawlers_change_nothing" {
   command = plan
 
   assert {
     condition = jsonencode({ for layer, crawler in aws_glue_crawler.layer : layer => crawler.name }) == jsonencode({
       bronze = "shopease-bronze-crawler", silver = "shopease-silver-crawler", gold = "shopease-gold-crawler"
     })
-    error_message = "the crawlers have other names than the contract's"
+    error_message = "the crawlers' names are not those in the contract"
   }
 
   assert {
@@ -92,7 +92,7 @@ run "crawlers_look_and_change_nothing" {
       silver = ["quarantine_customers", "quarantine_products", "quarantine_transactions", "silver_customers", "silver_products", "silver_transactions"]
       gold   = ["customer_analytics", "daily_sales_summary", "product_performance"]
     })
-    error_message = "the crawlers look over other tables"
+    error_message = "the crawlers read other tables"
   }
 
   assert {
@@ -102,12 +102,12 @@ run "crawlers_look_and_change_nothing" {
       crawler.schema_change_policy[0].update_behavior == "LOG" &&
       crawler.schema_change_policy[0].delete_behavior == "LOG"
     ])
-    error_message = "a crawler may retype or delete tables"
+    error_message = "a crawler may change or delete tables"
   }
 
   assert {
     condition     = alltrue([for crawler in aws_glue_crawler.layer : crawler.schedule == null && crawler.security_configuration == null])
-    error_message = "nobody asked for a schedule or a key"
+    error_message = "there must be no schedule and no key by default"
   }
 
   assert {
@@ -126,6 +126,6 @@ run "crawlers_look_and_change_nothing" {
       aws_iam_role.crawlers.name == "GlueServiceRole" &&
       alltrue([for crawler in aws_glue_crawler.layer : crawler.role == aws_iam_role.crawlers.arn])
     )
-    error_message = "the role has another name than the contract's, or is not the crawlers'"
+    error_message = "the role's name is not the one in the contract, or the crawlers do not use it"
   }
 }

@@ -1,4 +1,4 @@
-# The real provider, but nobody is asked: plans of what is not there yet need no AWS, and render the policies in full.
+# The real provider without AWS: a plan of new resources needs no AWS, and has the complete policies.
 provider "aws" {
   region                      = "us-east-1"
   access_key                  = "none"
@@ -13,7 +13,7 @@ override_data {
   values = { account_id = "123456789012" }
 }
 
-run "values_of_another_kind_are_refused" {
+run "invalid_values_are_refused" {
   command = plan
 
   variables {
@@ -51,7 +51,7 @@ run "values_of_another_kind_are_refused" {
   ]
 }
 
-run "values_that_would_widen_or_confuse_are_refused" {
+run "dangerous_or_ambiguous_values_are_refused" {
   command = plan
 
   variables {
@@ -73,7 +73,7 @@ run "values_that_would_widen_or_confuse_are_refused" {
   ]
 }
 
-run "the_least_that_passes_is_taken" {
+run "the_smallest_scan_limit_is_accepted" {
   command = plan
 
   variables {
@@ -83,6 +83,6 @@ run "the_least_that_passes_is_taken" {
 
   assert {
     condition     = aws_athena_workgroup.analytics.configuration[0].bytes_scanned_cutoff_per_query == 10485760
-    error_message = "the limit is another"
+    error_message = "the limit is wrong"
   }
 }

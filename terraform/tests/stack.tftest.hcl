@@ -1,4 +1,4 @@
-# The real provider, but nobody is asked: plans of what is not there yet need no AWS, and render the policies in full.
+# The real provider without AWS: a plan of new resources needs no AWS, and has the complete policies.
 provider "aws" {
   region                      = "us-east-1"
   access_key                  = "none"
@@ -13,7 +13,7 @@ override_data {
   values = { account_id = "123456789012" }
 }
 
-# AWS gives it at the apply; here a plan shows what is bound to it.
+# AWS sets it during apply; with this value the plan shows what refers to it.
 override_resource {
   target          = aws_sns_topic.alerts
   override_during = plan
@@ -31,7 +31,7 @@ run "queries_are_limited_and_encrypted" {
       aws_athena_workgroup.analytics.configuration[0].bytes_scanned_cutoff_per_query == 10737418240 &&
       aws_athena_workgroup.analytics.configuration[0].engine_version[0].selected_engine_version == "Athena engine version 3"
     )
-    error_message = "the workgroup's rules can be evaded, or are others"
+    error_message = "the workgroup's settings are wrong, or clients can override them"
   }
 
   assert {
@@ -45,11 +45,11 @@ run "queries_are_limited_and_encrypted" {
 
   assert {
     condition     = aws_athena_workgroup.analytics.force_destroy
-    error_message = "a workgroup with a history could not be destroyed"
+    error_message = "a workgroup with past queries could not be destroyed"
   }
 }
 
-run "failures_and_costs_are_told" {
+run "failures_and_costs_send_alerts" {
   command = plan
 
   variables {
@@ -66,12 +66,12 @@ run "failures_and_costs_are_told" {
       Resource  = "arn:aws:sns:us-east-1:123456789012:shopease-alerts"
       Condition = { StringEquals = { "aws:SourceAccount" = "123456789012" } }
     }])
-    error_message = "others than this account's rules and alarms may publish, or those may not"
+    error_message = "only this account's rules and alarms must be allowed to publish"
   }
 
   assert {
     condition     = aws_sns_topic.alerts.name == "shopease-alerts" && aws_sns_topic.alerts.kms_master_key_id == null
-    error_message = "under AWS's own key for SNS nothing would be published"
+    error_message = "with AWS's own key for SNS nothing would be published"
   }
 
   assert {
@@ -83,7 +83,7 @@ run "failures_and_costs_are_told" {
         crawlerName = ["shopease-bronze-crawler", "shopease-gold-crawler", "shopease-silver-crawler"]
       }
     })
-    error_message = "the rule hears of other events"
+    error_message = "the rule matches other events"
   }
 
   assert {
@@ -93,7 +93,7 @@ run "failures_and_costs_are_told" {
       aws_sns_topic_policy.alerts.arn == aws_sns_topic.alerts.arn &&
       tolist(aws_cloudwatch_metric_alarm.bytes_scanned.alarm_actions) == tolist([aws_sns_topic.alerts.arn])
     )
-    error_message = "the topic is not told of events or alarms"
+    error_message = "events or alarms do not go to the topic"
   }
 
   assert {
@@ -115,7 +115,7 @@ run "failures_and_costs_are_told" {
       aws_sns_topic_subscription.email[0].endpoint == "data@shopease.example" &&
       aws_sns_topic_subscription.email[0].protocol == "email"
     )
-    error_message = "the address is told nothing"
+    error_message = "the address gets no alerts"
   }
 }
 
@@ -132,7 +132,7 @@ run "a_prefix_moves_everything" {
       aws_glue_catalog_table.raw["silver_transactions"].storage_descriptor[0].location == "s3://company-lake/teams/sales/silver/transactions/" &&
       alltrue([for table in aws_glue_catalog_table.raw : startswith(table.storage_descriptor[0].location, "s3://company-lake/teams/sales/")])
     )
-    error_message = "a table lies outside the prefix"
+    error_message = "a table is outside the prefix"
   }
 
   assert {
@@ -148,7 +148,7 @@ run "a_prefix_moves_everything" {
       "SHOPEASE_CRAWLERS=shopease-bronze-crawler,shopease-silver-crawler,shopease-gold-crawler",
       "",
     ])
-    error_message = "the settings for shopease are others"
+    error_message = "the settings for shopease are wrong"
   }
 }
 
@@ -180,7 +180,7 @@ run "a_key_encrypts_everything" {
 
   assert {
     condition     = alltrue([for crawler in aws_glue_crawler.layer : crawler.schedule == "cron(15 2 * * ? *)"])
-    error_message = "the crawlers do not run by the schedule"
+    error_message = "the crawlers do not use the schedule"
   }
 
   assert {
@@ -189,7 +189,7 @@ run "a_key_encrypts_everything" {
   }
 }
 
-run "names_of_ones_own_reach_every_policy" {
+run "custom_names_are_used_everywhere" {
   command = plan
 
   variables {
@@ -211,7 +211,7 @@ run "names_of_ones_own_reach_every_policy" {
         "arn:aws:athena:eu-central-1:123456789012:workgroup/two",
       ] : strcontains(aws_iam_policy.shopease.policy, "\"${arn}\"")
     ])
-    error_message = "shopease may not use what has another name"
+    error_message = "shopease has no rights on resources with custom names"
   }
 
   assert {
@@ -222,11 +222,11 @@ run "names_of_ones_own_reach_every_policy" {
       aws_sns_topic.alerts.name == "shop-two-alerts" &&
       contains(jsondecode(aws_cloudwatch_event_rule.crawler_failed.event_pattern).detail.crawlerName, "two-silver")
     )
-    error_message = "role or alerts hold on to the names of old"
+    error_message = "the role or the alerts use the default names"
   }
 
   assert {
     condition     = output.database == "second" && output.workgroup == "two" && output.user == "two_user" && output.crawlers["silver"] == "two-silver"
-    error_message = "the outputs tell other names"
+    error_message = "the outputs have other names"
   }
 }

@@ -1,4 +1,4 @@
-# The real provider, but nobody is asked: plans of what is not there yet need no AWS, and render the policies in full.
+# The real provider without AWS: a plan of new resources needs no AWS, and has the complete policies.
 provider "aws" {
   region                      = "us-east-1"
   access_key                  = "none"
@@ -13,12 +13,12 @@ run "data_is_kept_and_private" {
 
   assert {
     condition     = aws_s3_bucket.lake.bucket == "shopease-stg" && aws_s3_bucket.lake.force_destroy == false
-    error_message = "the bucket has another name than the contract's, or would be deleted with its objects"
+    error_message = "the bucket's name is not the one in the contract, or it would be deleted with its objects"
   }
 
   assert {
     condition     = aws_s3_bucket_versioning.lake.versioning_configuration[0].status == "Enabled"
-    error_message = "what is overwritten could not be brought back"
+    error_message = "overwritten objects could not be restored"
   }
 
   assert {
@@ -57,11 +57,11 @@ run "objects_are_encrypted_with_s3s_own_keys" {
       one(aws_s3_bucket_server_side_encryption_configuration.lake.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "AES256" &&
       one(aws_s3_bucket_server_side_encryption_configuration.lake.rule).apply_server_side_encryption_by_default[0].kms_master_key_id == ""
     )
-    error_message = "another encryption than AES256"
+    error_message = "the encryption is not AES256"
   }
 }
 
-run "objects_are_encrypted_with_a_key_of_ones_own" {
+run "objects_are_encrypted_with_a_customer_key" {
   command = plan
 
   variables {
@@ -74,11 +74,11 @@ run "objects_are_encrypted_with_a_key_of_ones_own" {
       one(aws_s3_bucket_server_side_encryption_configuration.lake.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms" &&
       one(aws_s3_bucket_server_side_encryption_configuration.lake.rule).apply_server_side_encryption_by_default[0].kms_master_key_id == var.kms_key_arn
     )
-    error_message = "another encryption than with the key"
+    error_message = "the encryption does not use the key"
   }
 }
 
-run "what_nobody_needs_expires_and_nothing_else" {
+run "only_old_data_expires" {
   command = plan
 
   variables {
@@ -96,7 +96,7 @@ run "what_nobody_needs_expires_and_nothing_else" {
       expire-old-versions      = ["Enabled", ""]
       expire-query-results     = ["Enabled", "teams/sales/athena-results/"]
     })
-    error_message = "the rules are others, or reach other objects"
+    error_message = "the rules are wrong, or apply to other objects"
   }
 
   assert {
@@ -104,7 +104,7 @@ run "what_nobody_needs_expires_and_nothing_else" {
       for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : rule.id => [for expiration in rule.expiration : expiration.days]
       if length(rule.expiration) > 0
     }) == jsonencode({ expire-old-versions = [0], expire-query-results = [14] })
-    error_message = "objects other than query results expire, or those do not"
+    error_message = "only query results must expire"
   }
 
   assert {
@@ -114,11 +114,11 @@ run "what_nobody_needs_expires_and_nothing_else" {
         [for expiration in rule.noncurrent_version_expiration : expiration.noncurrent_days],
       ]
     ])) == jsonencode([3, 90, 1])
-    error_message = "uploads or old versions are kept for another time"
+    error_message = "the days for uploads or old versions are wrong"
   }
 }
 
-run "values_of_another_kind_are_refused" {
+run "invalid_values_are_refused" {
   command = plan
 
   variables {
