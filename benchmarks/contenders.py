@@ -5,7 +5,7 @@ from typing import Final
 from benchmarks.entrants import BRONZE, HERE, LAKE, Command, Entrant, Run
 
 _UNCLEAN: Final = (
-    "quarantine, manifest, counts, reconciliation, write_group of all or nothing; white space inside texts"
+    "quarantine, manifest, counts, reconciliation, publication of all or nothing; white space inside texts"
 )
 
 

@@ -103,7 +103,7 @@ class SourceInfo:
 
 @dataclass(frozen=True)
 class PreviousVersions:
-    """What a run's write_group replaced: the names by which the store finds the former objects (None where it keeps
+    """What a run's publication replaced: the names by which the store finds the former objects (None where it keeps
     none) by key, and the keys that were new.
     """
 

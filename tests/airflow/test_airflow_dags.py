@@ -136,8 +136,8 @@ def test_crawlers_of_a_local_lake_are_refused(airflow: Airflow) -> None:
 
 
 def test_a_second_try_goes_on_with_the_run_that_failed(airflow: Airflow) -> None:
-    with_timeout = {"SHOPEASE_SOURCE_LOCK_TIMEOUT": "1", "SHOPEASE_SOURCE_ATTEMPTS": "1"}
-    shop = Shop(airflow.shop.folder, airflow.shop.database_url, more=with_timeout)
+    impatient = {"SHOPEASE_SOURCE_LOCK_TIMEOUT": "1", "SHOPEASE_SOURCE_ATTEMPTS": "1"}
+    shop = Shop(airflow.shop.folder, airflow.shop.database_url, more=impatient)
     slow = Airflow(airflow.program, airflow.home, shop)
     with psycopg.connect(shop.database_url) as holder, slow.start("dags", "test", "shopease") as process:
         read_until(process, "shopease run-all --json")

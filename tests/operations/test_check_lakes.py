@@ -125,7 +125,7 @@ def test_a_lock_file_names_its_run_and_whether_it_died(tmp_path: Path) -> None:
         line = checked(location, tmp_path)["lake lock"]
         assert ("has died" in line.detail, line.warning) == (True, True)
     put_stream(open_store(location), f"{JOURNAL}dead-run", [b"{}"])
-    assert checked(location, tmp_path)["lake write_group"].warning
+    assert checked(location, tmp_path)["lake publication"].warning
 
 
 def test_a_lock_held_on_another_machine_is_seen(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Publishes a run's objects together; a journal lets the next command finish a broken write_group."""
+"""Publishes a run's objects together; a journal lets the next command finish a broken publication."""
 
 import json
 import logging
@@ -99,7 +99,7 @@ def recover(store: LakeStore) -> bool:
 
 
 def unfinished_publications(store: Store) -> tuple[str, ...]:
-    """The runs whose write_group has begun and not ended: in progress, or broken off."""
+    """The runs whose publication has begun and not ended: in progress, or broken off."""
     return tuple(sorted(item.key.removeprefix(layout.JOURNAL) for item in store.list(layout.JOURNAL)))
 
 

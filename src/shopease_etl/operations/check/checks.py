@@ -44,8 +44,8 @@ def check_lines(
     if verify:
         yield from lake_contents(store, progress)
     # an extract may wait as long as the settings say, a check does not
-    with_timeout = settings.model_copy(update={"source_statement_timeout": 10.0, "source_lock_timeout": 5.0})
-    yield from database(settings, lambda: existing_snapshot(source(with_timeout)), history)
+    brief = settings.model_copy(update={"source_statement_timeout": 10.0, "source_lock_timeout": 5.0})
+    yield from database(settings, lambda: existing_snapshot(source(brief)), history)
     yield from _listeners(settings, test_alert=test_alert)
 
 

@@ -74,7 +74,7 @@ def _store(settings: Settings, store: LakeStore, history: RunHistory) -> Iterato
         yield _last_run(history.last, is_held=is_held)
     if unpublished and not is_held:
         detail = f"{', '.join(unpublished)} died while publishing"
-        yield warning("lake write_group", detail, "the next run, clean or crawl finishes it")
+        yield warning("lake publication", detail, "the next run, clean or crawl finishes it")
 
 
 def _writable(store: LakeStore) -> str:
