@@ -51,6 +51,7 @@ class _Process:
     owner: int | None = None
     received: int | None = None
     wake: Future[None] = field(default_factory=Future)
+    is_concluded: bool = False
 
 
 _thread: Final = _Thread()
@@ -62,6 +63,8 @@ def install() -> None:
 
     A signal that is ignored stays ignored, as under `nohup`.
     """
+    if _process.owner:
+        return
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         import polars  # noqa: F401 - now, because it would heed SIGINT from its import on
 
@@ -188,8 +191,14 @@ def deadline(seconds: float | None, what: str, *, hint: str | None = None) -> It
 
 def conclude() -> None:
     """Interrupt nothing any more: the command is over, and has only to say so."""
+    _process.is_concluded = True
     if _process.owner == threading.get_ident():
         _thread.deferred.append(None)
+
+
+def is_concluded() -> bool:
+    """Whether the command has said how it ended."""
+    return _process.is_concluded
 
 
 def is_by_hand() -> bool:

@@ -98,6 +98,6 @@ def test_an_interrupt_waits_until_all_is_published(own: Account, shop: Shop, pro
         while (line := process.stderr.readline()) != FINISHING:
             assert line
         held.may_go.set()
-        assert end(process, seconds=PATIENCE).code == 130
+        assert end(process, seconds=PATIENCE).code == 0  # the run was finished
     changed = {key for key, etag in datasets(own, shop).items() if before[key] != etag}
     assert [key.rpartition("/")[2] for key in changed] == ["customers.csv"]

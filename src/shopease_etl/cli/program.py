@@ -82,7 +82,10 @@ def run_program(app: typer.Typer) -> int:
     """Run the program and return the exit code; errors of usage are reported like all others."""
     os.environ.setdefault(*_ALLOCATOR)
     try:
-        return int(app(standalone_mode=False) or 0)
+        code = int(app(standalone_mode=False) or 0)
+        if code == INTERRUPTED_EXIT_CODE and not cancel.is_concluded():
+            raise KeyboardInterrupt  # outside of a command's work Typer makes an exit code of it
+        return code
     except TyperException as error:
         message = one_line(error.format_message().replace("Value error, ", ""))
         context = getattr(error, "ctx", None)

@@ -17,6 +17,8 @@ from shopease_etl.report import Status
 
 log = logging.getLogger(__name__)
 
+FINISHING: Final = "finishing what is being published"
+
 VERSION: Final = 3
 _RUN_ID: Final = re.compile(r"[0-9A-Za-z.-]+")
 _READABLE: Final = {2, VERSION}  # version 2 has no `others`
@@ -58,7 +60,7 @@ def publish_run(
     """
     key = layout.JOURNAL + str(manifest["run_id"])
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.pending_writes(), "deletes": list(deletes)}
-    with cancel.deferred("finishing what is being published"):
+    with cancel.deferred(FINISHING):
         store.check_targets([*pending.waiting, *deletes, _manifest_key(manifest)])
         log.info("publishing %d objects", len(pending.waiting))
         put_stream(store, key, [sealed({**journal, "is_final": is_final, "others": list(others)})])

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,7 @@ from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
 from shopease_etl.lake.lock.lock import LockHandle
-from shopease_etl.lake.publish import publish_run
+from shopease_etl.lake.publish import FINISHING, publish_run
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline.recovery import prune
 from shopease_etl.pipeline.run_log import RunLog
@@ -29,8 +29,11 @@ KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shope
 class Commit:
     """To be called when the stages are done, or by the crawl when the catalog is ready; a second call does nothing."""
 
-    def __init__(self, run: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle) -> None:
+    def __init__(
+        self, run: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, finishing: ExitStack
+    ) -> None:
         self._run = run
+        self._finishing = finishing
         self._staged = staged
         self._shop = shop
         self._lock = lock
@@ -59,6 +62,9 @@ class Commit:
         kept = self._shop.lake.keep(self._run.run_id, keys)
         self._run.replaced = PreviousVersions(kept, tuple(sorted(set(keys) - set(kept))))
         self._lock.require()
+        if "crawl" not in self._run.plan.stages or not self._shop.lake.is_on_aws:
+            # what follows takes no time: the catalog of a local lake, and the manifest
+            self._finishing.enter_context(cancel.deferred(FINISHING))
         try:
             publish_run(self._shop.lake, self._staged, {**asdict(self._run.result(Status.RUNNING)), "published": True})
         finally:
@@ -88,7 +94,9 @@ class Commit:
             self._undo()
         kept = () if self._run.is_published else tuple(self._run.recorded)
         self._staged.discard(kept)
-        if is_interrupt:
+        if is_interrupt and self._run.is_published:
+            error.add_note(f"run {self._run.run_id} is published, its catalog is not complete: run `shopease retry`")
+        elif is_interrupt and kept:
             error.add_note(KEPT)
         elif kept:
             log.warning("%s", KEPT)

@@ -58,17 +58,22 @@ def rollback(shop: Pipeline, plan: RollbackPlan, *, skip_crawl: bool = False, wa
         undone = runs_to_undo(shop.lake, plan.to if len(plan.undoes) > 1 else None)
         if plan_rollback(shop.lake, undone) != plan:
             message = f"{shop.lake.location} was changed by another run meanwhile; nothing was rolled back"
-            raise DataRefusedError(message, hint="look again: `shopease rollback --dry-run`")
+            raise DataRefusedError(message, hint="check the changes again: `shopease rollback --dry-run`")
         documents = [manifest.document for manifest in undone]
-        result = undo(shop.lake, shop.aside, documents, lock.require, status=Status.ROLLED_BACK, rolled_back_at=now())
-        prune(shop.lake, shop.retention)
-        if plan.leaves_nothing and not skip_crawl:
-            shop.warehouse().clear()
-    cancel.check()
+        with cancel.deferred("finishing the rollback"):
+            changes = {"status": Status.ROLLED_BACK, "rolled_back_at": now()}
+            result = undo(shop.lake, shop.aside, documents, lock.require, **changes)
+            prune(shop.lake, shop.retention)
+            if plan.leaves_nothing and not skip_crawl:
+                shop.warehouse().clear()
     if skip_crawl or plan.leaves_nothing:
         return result
     try:
+        cancel.check()
         return replace(result, crawl=start(crawl, shop, Events(*shop.listeners), overrides=NO_OVERRIDES, wait=wait))
+    except KeyboardInterrupt as interrupt:
+        interrupt.__notes__ = [f"run {result.run_id} is rolled back, but not its catalog: run `shopease crawl`"]
+        raise
     except ShopeaseError as error:
         message = f"the run {result.run_id} is rolled back, but the catalog could not be updated: {error}"
         raise type(error)(message, hint=error.hint, details=error.details) from error

@@ -1,5 +1,7 @@
 """A run from its start to its end."""
 
+from contextlib import ExitStack
+
 from shopease_etl import cancel
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.lock import LockHandle
@@ -43,8 +45,14 @@ def start(plan: Plan, shop: Pipeline, events: Events, *, overrides: Overrides, w
 
 def carry_out(log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, overrides: Overrides) -> RunResult:
     """Do the stages that are not done, and publish what all of them wrote."""
+    with ExitStack() as finishing:
+        return _carry_out(log, staged, shop, lock, overrides, Commit(log, staged, shop, lock, finishing))
+
+
+def _carry_out(
+    log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, overrides: Overrides, commit: Commit
+) -> RunResult:
     baseline = guards.read_baseline(shop.lake)
-    commit = Commit(log, staged, shop, lock)
     stages = StageCalls(log, staged, shop, baseline, overrides, commit)
     limit = cancel.deadline(
         shop.limits.run, "the run", hint="SHOPEASE_RUN_TIMEOUT sets the limit; see what took so long with --verbose"

@@ -48,7 +48,8 @@ def leased(store: LeaseStore, holder: Holder, seconds: float, dead: str = "") ->
         lease.take(dead)
         yield lease
     finally:
-        lease.release()
+        with cancel.deferred(None):
+            lease.release()
 
 
 def lease_status(store: LeaseStore) -> LockStatus | None:
