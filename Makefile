@@ -27,8 +27,11 @@ demo: $(BIN)/.runs ## Create a sample PostgreSQL, copy it to a lake, and query i
 	$(BIN)/shopease query --name best-products
 	$(BIN)/shopease query --name store-revenue
 
+# Many tests wait: two processes for each core.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+
 test: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## Run the tests, on a real PostgreSQL and an emulated AWS
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-airflow: $(BIN)/.tests .venv/airflow/.made .venv/airflow2/.made ## Run the DAGs of `shopease schedule` in Airflow 3 and 2
 	$(BIN)/python -m pytest tests/airflow
