@@ -21,7 +21,7 @@ VARIABLES: Final = (
 _IN_ADDRESS: Final = re.compile(r"(://[^\s:/@'\"]*:)(?!PASSWORD@)[^\s/@'\"]+(?=@)")
 _NAMED: Final = re.compile(
     r"\b((?:ssl)?password|api_?key|token|aws_secret_access_key|aws_session_token|"
-    r"x-amz-(?:security-token|signature|credential))"
+    r"x-amz-(?:security-token|signature|credential)|(?<=[?&])(?:key|secret|sig|auth))"
     r"=('(?:[^'\\]|\\.)*'|[^\s&'\"]+)",
     re.IGNORECASE,
 )

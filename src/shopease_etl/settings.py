@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     @classmethod
     def _http(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not re.fullmatch(r"https?://[^\s/:]+(:[0-9]+)?(/\S*)?", value.get_secret_value()):
-            raise ValueError("must be an http(s):// address")
+            raise ValueError("must be an http(s):// address without user and password")
         return value
 
     @field_validator("business_timezone")

@@ -39,7 +39,7 @@ def test_one_holds_it_and_the_next_gets_it_when_it_is_given_back(server: str, re
     with leased(store, holder("first"), 60) as lease:
         error = refusal(store)
         assert "first on somewhere, process 4711, since 2024-01-02T03:04:05+00:00; its lock expires in 6" in str(error)
-        assert (error.exit_code, error.hint) == (75, "wait until it has ended, then try again")
+        assert (error.exit_code, error.hint) == (75, "wait until it has ended, as with --wait SECONDS, then try again")
         lease.require()
         assert lease_in(store)["run_id"] == "first"
     assert lease_in(store) is None

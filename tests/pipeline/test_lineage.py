@@ -350,7 +350,7 @@ def test_a_receiver_that_refuses_is_asked_once(caplog: pytest.LogCaptureFixture,
         tell(load(lineage=receiver.address), run_of())
     assert len(receiver.events) == 1
     (warning,) = warnings_of(caplog)
-    assert warning.startswith(f"{receiver.address} takes no lineage events, and is sent no more of this run: ")
+    assert warning.startswith(f"{receiver.address} rejected lineage events, no more are sent in this run: ")
 
 
 def test_nobody_there_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -365,7 +365,7 @@ def test_a_receiver_that_does_not_answer_holds_up_nothing(
     with receiving(answers=False) as receiver:
         tell(load(lineage=receiver.address), run_of())
         assert len(receiver.events) <= 1
-        assert warnings_of(caplog) == [f"{receiver.address} did not take all lineage events of this run in time"]
+        assert warnings_of(caplog) == [f"{receiver.address} did not accept all lineage events of this run in time"]
     wait_for_senders()
 
 

@@ -86,8 +86,8 @@ def test_a_run_that_fails_is_told_of_with_its_error(shop: Shop) -> None:
 
 def test_a_receiver_that_is_dead_fails_no_run(shop: Shop) -> None:
     told = replace(shop, more={"SHOPEASE_LINEAGE": "http://127.0.0.1:1"}).run("extract", *JSON).done()
-    warnings = [line for line in map(json.loads, told.stderr.splitlines()) if line["level"] == "warning"]
-    assert [line["message"].startswith("http://127.0.0.1:1 takes no lineage events") for line in warnings] == [True]
+    errors = [line for line in map(json.loads, told.stderr.splitlines()) if line["level"] == "error"]
+    assert [line["message"].startswith("http://127.0.0.1:1 rejected lineage events") for line in errors] == [True]
 
 
 @pytest.mark.parametrize("command", [("extract",), ("run-all", "--dry-run")])

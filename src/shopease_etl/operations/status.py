@@ -89,7 +89,9 @@ def problem(
     if ended and ended[0].status not in {Status.SUCCEEDED, Status.ROLLED_BACK}:
         last = ended[0]
         outcome = Status.DIED if last.status == Status.RUNNING else last.status
-        return f"the last run, {last.run_id}, {outcome}" + (f": {last.error}" if last.error else "")
+        return f"the last run, {last.run_id}, {outcome}" + (
+            f": {last.error}" if last.error and last.error != outcome else ""
+        )
     if max_age is None:
         return None
     if last_success is None:

@@ -102,7 +102,7 @@ def _address(target: str) -> SplitResult:
     if not is_address:
         raise ConfigurationError(f"{wrong}it is neither a file nor an http(s):// address", hint=hint)
     if "@" in address.netloc:
-        raise ConfigurationError(f"{wrong}an address holds no user and no password", hint=hint)
+        raise ConfigurationError(f"{wrong}an address has no user and no password", hint=hint)
     return address
 
 
@@ -136,15 +136,13 @@ class _Sender:
         self._waiting.put(None)
         self._thread.join(END_SECONDS)
         if self._thread.is_alive():
-            log.warning("%s did not take all lineage events of this run in time", self._target)
+            log.warning("%s did not accept all lineage events of this run in time", self._target)
 
     def _work(self) -> None:
         try:
             for event in iter(self._waiting.get, None):
                 self._transport.emit(event)
         except Exception as error:  # noqa: BLE001 - whatever a receiver does, it is not the run's failure
-            log.warning(
-                "%s takes no lineage events, and is sent no more of this run: %s", self._target, one_line(error)
-            )
+            log.error("%s rejected lineage events, no more are sent in this run: %s", self._target, one_line(error))
         finally:
             self._transport.close()

@@ -90,7 +90,7 @@ def _acquired(path: Path) -> Iterator[BinaryIO]:
             file = open_file(path, "a+b")
         except OSError as error:
             message = f"cannot create the lock {path}: {error.strerror}"
-            hint = room_hint(error, path.parent) or "set SHOPEASE_HOME to a folder that can be written"
+            hint = room_hint(error, path.parent) or "set SHOPEASE_LAKE and SHOPEASE_HOME to folders that can be written"
             raise UnreachableError(message, hint=hint) from error
         with file:
             _lock(file, path)

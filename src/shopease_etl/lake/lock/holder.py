@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-LOCKED_HINT: Final = "wait until it has ended, then try again"
+LOCKED_HINT: Final = "wait until it has ended, as with --wait SECONDS, then try again"
 
 
 @dataclass(frozen=True)
