@@ -59,9 +59,9 @@ USES: Final[dict[str, tuple[str, Callable[[Any], object]]]] = {
     "finish": ("_staging", lambda store: store.finish({"key": KEY, "staged": "file", "inode": 0})),
     "reuse": ("_staging", lambda store: Transaction(store, store.root.parent / "spool").reuse(KEY, "")),
     "try": ("_staging", lambda store: store.check_targets([KEY])),
-    "keep": (GENERATIONS, lambda store: store.keep("run", [KEY])),
+    "keep": (GENERATIONS, lambda store: store.keep_former("run", [KEY])),
     "prune": (GENERATIONS, lambda store: store.prune([])),
-    "bring back": (GENERATIONS, lambda store: store.from_kept(KEY, f"{GENERATIONS}/file")),
+    "bring back": (GENERATIONS, lambda store: store.former_writer(KEY, f"{GENERATIONS}/file")),
     "tell": ("_runs", lambda store: put_stream(store, "_runs/r.json", [b"{}"])),
     "list": ("_runs", lambda store: list(store.list("_runs/"))),
     "find": ("_runs", lambda store: store.find("_runs/file")),
@@ -113,11 +113,11 @@ def test_a_journal_that_is_a_link_is_refused(lake: Path, elsewhere: Path) -> Non
 
 def test_a_kept_object_that_is_a_link_is_not_brought_back(lake: Path, elsewhere: Path) -> None:
     store = open_store(str(lake))
-    name = cast("str", store.keep("run", [KEY])[KEY])
+    name = cast("str", store.keep_former("run", [KEY])[KEY])
     (lake / name).unlink()
     (lake / name).symlink_to(elsewhere / "file")
     with pytest.raises(DataRefusedError, match="no longer kept"):
-        store.from_kept(KEY, name)
+        store.former_writer(KEY, name)
     (lake / GENERATIONS / "link").symlink_to(elsewhere)
     store.prune([])
     assert (untouched(elsewhere), (lake / GENERATIONS).exists()) == (True, False)

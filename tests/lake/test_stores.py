@@ -157,16 +157,16 @@ def test_a_file_becomes_an_object_when_it_is_published(store: LakeStore, tmp_pat
 
 def test_what_was_kept_comes_back_until_it_is_pruned(store: LakeStore) -> None:
     put_stream(store, KEY, [b"old"])
-    kept = store.keep("run", [KEY, "no/such"])
+    kept = store.keep_former("run", [KEY, "no/such"])
     put_stream(store, KEY, [b"new"])
     assert set(kept) == {KEY}
     if name := kept[KEY]:  # a bucket without versions keeps nothing
         store.prune(iter(["run"]))
-        store.from_kept(KEY, name).publish()
+        store.former_writer(KEY, name).publish()
         assert store.read(KEY) == b"old"
         store.prune([])
         with pytest.raises(DataRefusedError, match="no longer kept"):
-            store.require_kept(KEY, name)
+            store.require_former(KEY, name)
 
 
 def test_one_holds_the_lock_and_all_can_see_who(store: LakeStore, tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def run_of(store: LakeStore, *keys: str) -> str:
         "finished_at": TIME,
         "stages": [{"name": "extract", "datasets": items}] if keys else [],
         "error": None,
-        "replaced": {"objects": store.keep(run_id, there), "new": sorted(set(keys) - set(there))} if keys else None,
+        "replaced": {"objects": store.keep_former(run_id, there), "new": sorted(set(keys) - set(there))}
+        if keys
+        else None,
         "source": {"columns": {}},
     }
     for key in keys:

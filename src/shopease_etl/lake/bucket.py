@@ -21,7 +21,7 @@ _NEVER: Final = '"00000000000000000000000000000000"'
 
 
 @dataclass(frozen=True)
-class Reached:
+class BucketInfo:
     """A bucket that answers: its region and the client's, None if unknown; `clock_ahead` in seconds."""
 
     region: str | None
@@ -36,14 +36,14 @@ class Bucket:
         self.name = store.bucket
         self._store = store
 
-    def reached(self) -> Reached:
+    def info(self) -> BucketInfo:
         """The bucket's region and S3's clock, from the answer to a HEAD."""
         with self._named("the bucket"):
             answer = self._client.head_bucket(Bucket=self._store.bucket)["ResponseMetadata"]["HTTPHeaders"]
         ahead = None
         with suppress(ValueError, TypeError):
             ahead = (parsedate_to_datetime(answer["date"]) - datetime.now(UTC)).total_seconds()
-        return Reached(answer.get("x-amz-bucket-region"), self._client.meta.region_name, ahead)
+        return BucketInfo(answer.get("x-amz-bucket-region"), self._client.meta.region_name, ahead)
 
     def has_versions(self) -> bool:
         """Whether the bucket has versioning."""

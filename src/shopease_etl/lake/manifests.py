@@ -86,10 +86,10 @@ def run_keys(store: Store) -> list[str]:
     Each run's id is greater than those of all earlier runs (`next_run_id`). Names that are not run ids come first.
     """
     keys = [item.key for item in store.list(f"{layout.RUNS}/") if item.key.endswith(".json")]
-    return sorted(keys, key=lambda key: (moment_of(key) is not None, key))
+    return sorted(keys, key=lambda key: (time_of_run(key) is not None, key))
 
 
-def moment_of(key: str) -> datetime | None:
+def time_of_run(key: str) -> datetime | None:
     """The time in a run's id, given the key of its manifest; None if it is not a run id."""
     found = _RUN_KEY.fullmatch(key)
     try:
@@ -104,8 +104,8 @@ def next_run_id(store: Store, wanted: str = "") -> str:
 
     `wanted` is returned if it is greater than all others. The id is reliable only while the lake's lock is held.
     """
-    last = max(filter(None, map(moment_of, run_keys(store))), default=None)
-    moment = moment_of(f"{layout.RUNS}/{wanted}.json")
+    last = max(filter(None, map(time_of_run, run_keys(store))), default=None)
+    moment = time_of_run(f"{layout.RUNS}/{wanted}.json")
     if moment and (last is None or last < moment):
         return wanted
     moment = max(datetime.now(UTC), last + timedelta(microseconds=1)) if last else datetime.now(UTC)

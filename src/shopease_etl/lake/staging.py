@@ -90,7 +90,7 @@ class Transaction:
         Raises:
             DataRefusedError: the object is no longer kept.
         """
-        writer = self._base.from_kept(key, name)
+        writer = self._base.former_writer(key, name)
         self._begun.append(writer)
         self._stage(key, writer, writer.staged)
 

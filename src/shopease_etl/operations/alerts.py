@@ -25,7 +25,7 @@ from shopease_etl.errors import (
     UnreachableError,
 )
 from shopease_etl.lake.manifests import Manifest, manifests
-from shopease_etl.lake.store import LakeStore, private_path
+from shopease_etl.lake.store import LakeStore, state_path
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.operations import alerts_sending
 from shopease_etl.operations.alerts_sending import Alert
@@ -80,7 +80,7 @@ class Alerts:
         self._addresses = addresses
         self._lake = lake
         self._place = lake.location if "://" in lake.location else str(Path(lake.location).absolute())
-        self._memory = private_path(home, "alerts", self._place).with_suffix(".json")
+        self._memory = state_path(home, "alerts", self._place).with_suffix(".json")
         self._secrets = secrets
 
     def check(self) -> None:

@@ -56,7 +56,7 @@ class Commit:
             return
         if self._verifier:
             self._run.verified = self._verifier.result(self._shop.progress)
-        kept = self._shop.lake.keep(self._run.run_id, keys)
+        kept = self._shop.lake.keep_former(self._run.run_id, keys)
         self._run.replaced = PreviousVersions(kept, tuple(sorted(set(keys) - set(kept))))
         self._lock.require()
         try:

@@ -7,7 +7,7 @@ import shutil
 from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake import generations, publish
-from shopease_etl.lake.manifests import manifests, moment_of, run_keys
+from shopease_etl.lake.manifests import manifests, run_keys, time_of_run
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.pipeline.wiring import Pipeline, Retention
 from shopease_etl.report import Status
@@ -59,7 +59,7 @@ def prune(lake: LakeStore, retention: Retention) -> None:
     """
     try:
         generations.prune(lake, retention.generations)
-        keys = [key for key in run_keys(lake) if moment_of(key)]
+        keys = [key for key in run_keys(lake) if time_of_run(key)]
         if old := keys[: -retention.manifests]:
             needed = _needed(lake, retention.generations)
             lake.delete([key for key in old if key not in needed])

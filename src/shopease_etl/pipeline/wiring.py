@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from shopease_etl.lake.lock.lock import LockHandle
 from shopease_etl.lake.open import open_store
-from shopease_etl.lake.store import Encryption, LakeStore, Store, private_path
+from shopease_etl.lake.store import Encryption, LakeStore, Store, state_path
 from shopease_etl.pipeline.costs import Prices
 from shopease_etl.pipeline.events import Listener, LogListener
 from shopease_etl.pipeline.lineage import Lineage
@@ -106,12 +106,12 @@ class Pipeline:
     @property
     def spool(self) -> Path:
         """The folder of copies of what a run has written and not published, where a lake needs them."""
-        return private_path(self.home, "spool", self.lake.location)
+        return state_path(self.home, "spool", self.lake.location)
 
     @property
     def aside(self) -> Path:
         """The folder of copies of former objects that are restored, where a lake needs them."""
-        return private_path(self.home, "undoing", self.lake.location)
+        return state_path(self.home, "undoing", self.lake.location)
 
 
 def lake_store(settings: Settings) -> LakeStore:
