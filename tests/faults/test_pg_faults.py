@@ -182,7 +182,7 @@ def test_the_loss_of_the_snapshot_is_noticed_and_another_one_made(
     caplog: pytest.LogCaptureFixture,
     fault: Fault,
 ) -> None:
-    monkeypatch.setattr(snapshots, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(snapshots, "QUERY_SECONDS", 0.5)
     with between(url, 6) as proxy, ThreadPoolExecutor(1) as pool:
         with closed_gate(url):
             result = pool.submit(extracted_through, proxy, tmp_path)

@@ -40,7 +40,7 @@ shares = st.floats(0, 1)
 def source(columns: Mapping[str, str], name: str = "customers") -> SourceTable:
     """A table of the source with these columns and types."""
     return SourceTable(
-        "public", name, tuple(columns), bytes=0, readable=True, plain=True, types=tuple(columns.values())
+        "public", name, tuple(columns), bytes=0, is_readable=True, is_plain=True, types=tuple(columns.values())
     )
 
 

@@ -51,8 +51,8 @@ def with_retries(source: Source, names: Sequence[str], work: Callable[[Snapshot]
     attempt, pause, until = 1, FIRST_PAUSE, None
     while True:
         try:
-            with source_snapshot(source, lock=names) as moment:
-                return work(moment)
+            with source_snapshot(source, lock=names) as taken:
+                return work(taken)
         except SourceDownError as error:
             until = until or time.monotonic() + source.wait
             if (left := until - time.monotonic()) <= 0:
@@ -99,8 +99,8 @@ def source_url(source: Source) -> Iterator[str]:
 @contextmanager
 def source_snapshot(source: Source, lock: Sequence[str] = ()) -> Iterator[Snapshot]:
     """A snapshot of the source database, within its limits; no other session can alter the tables to `lock`."""
-    with source_url(source) as url, snapshot(url, source.zone, source.schema, source.limits, lock=lock) as moment:
-        yield moment
+    with source_url(source) as url, snapshot(url, source.zone, source.schema, source.limits, lock=lock) as taken:
+        yield taken
 
 
 @contextmanager
@@ -115,5 +115,5 @@ def existing_snapshot(source: Source) -> Iterator[Snapshot]:
     if source.url is None and not (source.home / "postgres").exists():
         message = f"there is no embedded database in {source.home} yet"
         raise UnreachableError(message, hint="load a dump: `shopease restore DUMP` (`shopease sample DUMP` makes one)")
-    with source_snapshot(source) as moment:
-        yield moment
+    with source_snapshot(source) as taken:
+        yield taken

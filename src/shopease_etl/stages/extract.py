@@ -75,7 +75,7 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
     need.
     """
     sources = snapshot.tables([table.source for table in tables])
-    unreadable = [source.name for source in sources.values() if not source.readable]
+    unreadable = [source.name for source in sources.values() if not source.is_readable]
     if unreadable:
         message = f"the source {snapshot.database} does not let this user read {', '.join(unreadable)}"
         raise UnreachableError(message, hint=snapshot.grant(unreadable))

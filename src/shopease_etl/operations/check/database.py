@@ -138,7 +138,7 @@ def _replica(replica: Replica, extract: float | None) -> CheckLine:
 
 def _table(snapshot: Snapshot, table: tables.Table, server: Server | None) -> str:
     found = snapshot.tables([table.source]).get(table.source)
-    if found and not found.readable:
+    if found and not found.is_readable:
         raise UnreachableError(f"{snapshot.user} may not read it", hint=snapshot.grant([table.source]))
     if server and server.policies.get(table.source):
         message = f"row-level security would hide rows from {snapshot.user}, so an extract is refused"
