@@ -66,7 +66,7 @@ class Commit:
         cancel.check()
 
     @contextmanager
-    def or_undo(self) -> Iterator[None]:
+    def undo_on_error(self) -> Iterator[None]:
         """Whatever ends the block early: undo what was published, keep what a retry can use, and write the manifest."""
         try:
             yield

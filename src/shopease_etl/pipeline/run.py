@@ -49,7 +49,7 @@ def carry_out(log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle
     limit = cancel.deadline(
         shop.limits.run, "the run", hint="SHOPEASE_RUN_TIMEOUT sets the limit; see what took so long with --verbose"
     )
-    with commit.or_undo(), limit:
+    with commit.undo_on_error(), limit:
         log.start()
         for name in log.plan.stages:
             lock.require()
