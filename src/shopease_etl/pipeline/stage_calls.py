@@ -102,7 +102,7 @@ class StageCalls:
             recorded=self._recorded,
             zone=self._shop.source.zone,
             memory=memory,
-            feed=self._parts,
+            partial_sums=self._parts,
             progress=self._shop.progress,
         )
 
@@ -114,7 +114,7 @@ class StageCalls:
             self._plan.datasets,
             recorded=self._recorded,
             memory=self._memory(),
-            made=self._parts,
+            partial_sums=self._parts,
             progress=self._shop.progress,
         )
 

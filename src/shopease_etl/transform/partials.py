@@ -44,7 +44,7 @@ class PartialSums:
         return {table: columns for table, columns in self._needed.items() if table.name not in self._tables}
 
     def add(self, table: Table, found: Frames) -> None:
-        """Take what `partial_sums` made of some rows of a table, in any order."""
+        """Take what `add_up` made of some rows of a table, in any order."""
         if table not in self._needed:
             return
         self._tables.setdefault(table.name, [])
@@ -73,7 +73,7 @@ class PartialSums:
         return found
 
 
-def partial_sums(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
+def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
     """What the datasets are made of, by name, of some rows of a table as text: sums and pairs of sales, or the columns
     of another table; nothing where no dataset needs the table. It may run in another process.
     """
