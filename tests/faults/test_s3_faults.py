@@ -32,7 +32,7 @@ from shopease_etl.lake.multipart import CONCURRENT_PARTS
 from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import put_stream
-from shopease_etl.source.dumps.source import opened
+from shopease_etl.source.dumps.opening import opened
 
 KEY: Final = "bronze/customers/customers.csv"
 SLOW_DOWN: Final = refused(503, "SlowDown")

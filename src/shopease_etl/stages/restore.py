@@ -13,7 +13,7 @@ from psycopg import sql
 
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.source.dumps import load, source
+from shopease_etl.source.dumps import load, opening
 from shopease_etl.source.dumps.plain import PlainDump
 from shopease_etl.source.dumps.rules import Rules, Server
 from shopease_etl.source.dumps.sections import Sections
@@ -56,7 +56,7 @@ def restore(
     """
     started = time.monotonic()
     local = _refuse_remote(database_url, force=force)
-    with source.opened(dump) as opened:
+    with opening.opened(dump) as opened:
         if jobs > 1 and opened.format not in (Format.CUSTOM, Format.DIRECTORY):
             raise ConfigurationError(f"--jobs has no effect on a {opened.format} dump", hint="leave it out")
         task = f"restore {opened.name}"
@@ -75,7 +75,7 @@ class _Task:
     progress: Progress
     name: str
 
-    def along(self, pieces: Iterable[bytes], opened: source.Dump) -> Iterator[bytes]:
+    def along(self, pieces: Iterable[bytes], opened: opening.Dump) -> Iterator[bytes]:
         """The pieces, with progress in bytes of the dump, or of SQL if it is an archive."""
         before = 0
         for piece in pieces:
@@ -88,7 +88,7 @@ class _Task:
 class _Loading:
     """An open dump on its way into the database."""
 
-    def __init__(self, opened: source.Dump, database_url: str, psql: Path, task: _Task) -> None:
+    def __init__(self, opened: opening.Dump, database_url: str, psql: Path, task: _Task) -> None:
         self.left_out: list[str] = []
         self._opened = opened
         self._server = _server(database_url)

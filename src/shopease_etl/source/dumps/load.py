@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.source.dumps import replacing
-from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
+from shopease_etl.source.dumps.opening import CHUNK, DUMP_HINT
 from shopease_etl.wording import one_line
 
 _UNCHANGED: Final = "the database is as it was"

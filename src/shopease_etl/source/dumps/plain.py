@@ -12,8 +12,8 @@ from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.source.dumps.lexer import FLAT, NAME, Event, Lexer, construct_of
+from shopease_etl.source.dumps.opening import CHUNK, DUMP_HINT
 from shopease_etl.source.dumps.rules import DATABASE, Rules, line_breaks
-from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
 
 LIMIT: Final = 8 << 20
 """How many bytes of a statement the rules see; longer ones pass in pieces."""

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from dump_files import COUNTS, PACKED, content, objects, write_packed, written
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.source import embedded
-from shopease_etl.source.dumps.source import opened
+from shopease_etl.source.dumps.opening import opened
 from shopease_etl.stages.restore import restore
 
 
