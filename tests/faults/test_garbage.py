@@ -33,7 +33,7 @@ from shopease_etl.operations.status import status
 from shopease_etl.pipeline import guards, plan
 from shopease_etl.pipeline import run as pipeline
 from shopease_etl.pipeline.verify import verify
-from shopease_etl.source.dumps import opening
+from shopease_etl.source.dumps.opening import open_dump
 from shopease_etl.source.dumps.plain import PlainDump
 from shopease_etl.source.dumps.rules import Rules, Server
 from shopease_etl.stages.aggregate import aggregate
@@ -87,7 +87,7 @@ def test_dumps_are_read_to_their_end_or_refused(rounds: int, dumps: Path, tmp_pa
 
     def read(data: bytes) -> None:
         (tmp_path / name).write_bytes(data)
-        with opening.opened(str(tmp_path / name)) as dump:
+        with open_dump(str(tmp_path / name)) as dump:
             for _ in PlainDump(dump.name, dump.chunks(), Rules(server)).filtered():
                 pass
 

@@ -32,7 +32,7 @@ from shopease_etl.lake.multipart import CONCURRENT_PARTS
 from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import put_stream
-from shopease_etl.source.dumps.opening import opened
+from shopease_etl.source.dumps.opening import open_dump
 
 KEY: Final = "bronze/customers/customers.csv"
 SLOW_DOWN: Final = refused(503, "SlowDown")
@@ -229,7 +229,7 @@ def test_a_dump_that_breaks_off_is_taken_up_where_it_ended(proxy: Proxy, store: 
     put_stream(direct, "dump.sql", [data])
     proxy.add("GetObject", cut_short, times=3)
     proxy.add("GetObject", reset_midway, times=2)
-    with opened(store.uri("dump.sql")) as dump:
+    with open_dump(store.uri("dump.sql")) as dump:
         assert b"".join(dump.chunks()) == data
         assert (dump.bytes_read, dump.size) == (len(data), len(data))
     assert proxy.seen["GetObject"] == 6

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from dump_files import COUNTS, PACKED, content, objects, write_packed, written
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.source import embedded
-from shopease_etl.source.dumps.opening import opened
+from shopease_etl.source.dumps.opening import open_dump
 from shopease_etl.stages.restore import restore
 
 
@@ -84,7 +84,7 @@ def test_unreachable_s3(bucket: str, empty_database: str, monkeypatch: pytest.Mo
 
 def sql_of(location: Path) -> tuple[str, bytes]:
     """The format of a dump, and its SQL without the lines that differ each time."""
-    with opened(str(location)) as dump:
+    with open_dump(str(location)) as dump:
         sql = b"".join(dump.chunks())
         if dump.path:
             command: list[str | Path] = [embedded.binaries() / "pg_restore", "--file=-", dump.path]
@@ -117,7 +117,7 @@ def test_truncated_package(packed: Path, tmp_path: Path, name: str, share: float
 
 def test_packages_without_a_dump(dumps: Path, tmp_path: Path) -> None:
     def refused(data: bytes, message: str, name: str = "x.zip") -> None:
-        with pytest.raises(ConfigurationError, match=message), opened(written(tmp_path, data, name)):
+        with pytest.raises(ConfigurationError, match=message), open_dump(written(tmp_path, data, name)):
             pass
 
     def zipped(*names: str, data: bytes = b"SELECT 1;") -> bytes:

@@ -77,7 +77,7 @@ class Dump:
 
 
 @contextlib.contextmanager
-def opened(location: str) -> Iterator[Dump]:
+def open_dump(location: str) -> Iterator[Dump]:
     """Opens the dump at a path or s3:// address; ConfigurationError if it does not exist or is no dump."""
     if right := s3_address(location):
         message = f"cannot read the dump {location}: an S3 address must begin with s3://"
