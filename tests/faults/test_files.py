@@ -136,7 +136,7 @@ def test_an_object_that_somebody_deleted_is_missed(lake: Path) -> None:
     shop, key = Shop(lake.parent), DAILY_SALES_SUMMARY.key
     (run,) = {run["run_id"] for run in shop.run("status", "--json").document["runs"]}
     (lake / key).unlink()
-    way_out = "make it again: `shopease aggregate`"
+    way_out = "run `shopease aggregate` to rebuild it"
     told = f"{lake / key}, which the run {run} wrote, is missing"
     checked = shop.run("check", "--verify", "--json")
     verified = [line for line in checked.document if line["name"].startswith(("object", "layer"))]

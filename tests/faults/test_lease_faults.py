@@ -184,5 +184,5 @@ def test_a_server_that_knows_no_conditional_writes_is_told_of(
     proxy.add("PutObject", unconditional, times=ALWAYS)
     with leased(far, holder("first"), 60) as lease:
         lease.require()
-    assert "does not support conditional writes: make sure that only one run is at work" in caplog.text
+    assert "does not support conditional writes: make sure that only one run is in progress" in caplog.text
     assert lease_in(far) is None

@@ -199,7 +199,7 @@ def test_a_stopped_run_goes_on_with_what_it_had(
     fresh: Shop, line: str, done: list[str], number: signal.Signals
 ) -> None:
     said = stopped(fresh, line, number)
-    assert ("hint: what was copied is kept: `shopease retry` goes on with it, " in said) == (number != signal.SIGKILL)
+    assert ("hint: what was copied is kept: `shopease retry` resumes with it, " in said) == (number != signal.SIGKILL)
     run = last(fresh)
     assert run["status"] == ("running" if number == signal.SIGKILL else "interrupted")
     made = [stage["name"] for stage in run["stages"]]
@@ -257,7 +257,7 @@ def test_a_run_that_had_published_only_crawls(fresh: Shop) -> None:
 
 def test_where_no_run_was_there_is_nothing_to_retry(sales: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, sales)
-    shop.run("retry").failed(2, "no run has begun yet")
+    shop.run("retry").failed(2, "no run has started yet")
     shop.run("extract").done()
     shop.run("retry").failed(2, "succeeded")
 

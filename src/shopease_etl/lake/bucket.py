@@ -70,7 +70,7 @@ class Bucket:
     def missing_rights(self) -> Iterator[UnreachableError]:
         """The operations of a run that the credentials do not allow, tried below `_runs/`.
 
-        Nothing stays there: an upload is begun and aborted, and a delete is tried on a missing object. (A server that
+        Nothing stays there: an upload is started and aborted, and a delete is tried on a missing object. (A server that
         ignores the condition of a request creates a delete marker, which is deleted again if that is allowed.)
         """
         key = f"{RUNS}/.check-{uuid4().hex}"

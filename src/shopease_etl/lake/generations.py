@@ -185,7 +185,7 @@ def _require_restorable(
     """Raise DataRefusedError if the restored lake would not be the `recorded` one.
 
     `replaced` are the former objects and the keys that did not exist when the run began; `there` are the present keys.
-    A layer that no run has written since may be missing as a whole: `cleanup` deletes whole layers.
+    A layer that no run has written since may be missing: `cleanup` deletes complete layers.
     """
     objects, new = replaced
     for key, known in recorded.items():

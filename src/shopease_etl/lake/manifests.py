@@ -160,7 +160,7 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
 
 
 def missing_objects(recorded: Mapping[str, ObjectRecord], there: Collection[str]) -> dict[str, ObjectRecord]:
-    """ObjectRecord objects that are not `there`, in layers that have others: `cleanup` deletes whole layers."""
+    """The recorded objects that are not `there`, in layers that have others: `cleanup` deletes complete layers."""
     layers = {key.partition("/")[0] for key in there if layout.owns(key)}
     return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
@@ -187,7 +187,7 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, ObjectRecord]) 
 
 
 def require_unchanged(store: Store, key: str, recorded: ObjectRecord | None) -> None:
-    """Read a whole object, and raise DataRefusedError if it is not what its run recorded."""
+    """Read an object completely, and raise DataRefusedError if it is not what its run recorded."""
     if recorded and recorded.sha256:
         require_hash(key, sha256_of(partial(store.read, key)), recorded)
 
@@ -212,4 +212,4 @@ def require_hash(key: str, found: str, recorded: ObjectRecord) -> None:
 
 def rerun_hint(key: str) -> str:
     """A hint that names the command which writes the object."""
-    return f"make it again: `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}`"
+    return f"run `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}` to rebuild it"

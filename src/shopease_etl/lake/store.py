@@ -239,5 +239,5 @@ def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Writer:
 
 
 def state_path(home: Path, folder: str, location: str) -> Path:
-    """The path for a lake's private files in a folder of shopease's home."""
+    """The path, in a folder of shopease's home, for files about the lake at this location."""
     return home / folder / hashlib.sha256(location.encode()).hexdigest()[:16]

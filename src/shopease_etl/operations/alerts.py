@@ -1,7 +1,7 @@
-"""Alerts: a listener that sends word when commands begin to fail, and when they are well again.
+"""Alerts: a listener that sends a message when commands begin to fail, and when they succeed again.
 
-A failure is sent once, until another one comes or what failed is done well. What was sent is remembered below
-`SHOPEASE_HOME`; where nothing is remembered, the lake's last manifest says how the last run ended.
+A failure is sent once, until another one comes or what failed succeeds. What was sent is remembered below
+`SHOPEASE_HOME`; if nothing is remembered, the lake's last manifest says how the last run ended.
 """
 
 import json
@@ -66,14 +66,14 @@ class Failure:
         return cls(f"{type(error).__name__}: {_VARYING.sub('#', message)}", message, _now(), tuple(stages), hint)
 
     def is_over(self, stages: Sequence[str]) -> bool:
-        """Whether a command that did these stages well has done what failed; none means all."""
+        """Whether the success of a command with these stages covers what failed; none means all."""
         return not stages or set(self.stages) <= set(stages)
 
 
 class Alerts:
-    """Sends an alert to `addresses` when the commands on a lake begin to fail, and when they are well again.
+    """Sends an alert to `addresses` when the commands on a lake begin to fail, and when they succeed again.
 
-    What was sent is remembered below `home`; no alert has one of the `secrets`.
+    What was sent is remembered below `home`; alerts never contain the `secrets`.
     """
 
     def __init__(self, addresses: Sequence["SecretStr"], lake: LakeStore, home: Path, secrets: Secrets) -> None:
@@ -84,16 +84,16 @@ class Alerts:
         self._secrets = secrets
 
     def check(self) -> None:
-        """Raise ConfigurationError where the packages for alerts are not installed."""
+        """Raise ConfigurationError if the packages for alerts are not installed."""
         extras.require("alerts", "SHOPEASE_ALERTS")
 
     def __call__(self, event: Event) -> None:
-        """Hear of a command's start and end; takes seconds where a service does not answer."""
+        """Handle a command's start and end; takes seconds if a service does not answer."""
         if event.kind == "command_started":
             self._start = event
             self._before = next(self._manifests(), None)
         elif event.kind == "command_ended":
-            # who presses Ctrl-C at a terminal knows
+            # the person at the terminal knows about Ctrl-C
             if isinstance(event.failure, KeyboardInterrupt) and cancel.is_by_hand():
                 return
             with self._alone():
@@ -177,7 +177,7 @@ class Alerts:
         return self._last_run()
 
     def _last_run(self) -> Failure | None:
-        """How the lake's last run failed, if it did; for where nothing is remembered."""
+        """How the lake's last run failed, if it did; used if nothing is remembered."""
         last = self._before
         if last is None or last.run.status in _UNHURT:
             return None

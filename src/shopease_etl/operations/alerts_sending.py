@@ -1,4 +1,4 @@
-"""Sends alerts through apprise, which knows mail, Slack, SNS and a hundred more; only this module imports it."""
+"""Sends alerts through apprise, which supports mail, Slack, SNS and a hundred more; only this module imports it."""
 
 import logging
 import re
@@ -111,7 +111,7 @@ _SAID: Final = _Said()
 
 
 class _Sending:
-    """One alert on its way to one service; `reason` says why it has not arrived."""
+    """One alert to one service; `reason` says why it was not sent."""
 
     def __init__(self, service: "NotifyBase", alert: Alert, *, is_alone: bool) -> None:
         self.name = str(service.service_name)
@@ -136,7 +136,7 @@ class _Sending:
             self.reason = "" if taken else self._said()
 
     def _said(self) -> str:
-        """Why the service did not take it, without words of its address, any of which may be a secret."""
+        """Why the service did not accept it, without parts of its address, which may be secrets."""
         said = (_SAID.last if self._is_alone else "") or "it did not take the message"
         address: str = self._service.url(privacy=False)  # type: ignore[no-untyped-call]
         for word in sorted(_WORDS.findall(unquote(address)), key=len, reverse=True):

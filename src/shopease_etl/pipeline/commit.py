@@ -1,4 +1,4 @@
-"""What a run wrote becomes visible at once: read back, published, and undone where the run fails after that."""
+"""Makes what a run wrote visible at once: verifies it, publishes it, and undoes it if the run fails later."""
 
 import logging
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shopease run-all` reads the source again"
+KEPT: Final = "what was copied is kept: `shopease retry` resumes with it, `shopease run-all` reads the source again"
 
 
 class Commit:
-    """To be called when the stages are done, or by the crawl when the catalog is ready; a second call does nothing."""
+    """Call it when the stages are done, or in the crawl when the catalog is ready; a second call does nothing."""
 
     def __init__(self, run: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle) -> None:
         self._run = run
@@ -67,11 +67,11 @@ class Commit:
 
     @contextmanager
     def undo_on_error(self) -> Iterator[None]:
-        """Whatever ends the block early: undo what was published, keep what a retry can use, and write the manifest."""
+        """If the block fails: undo what was published, keep what a retry can use, and write the manifest."""
         try:
             yield
         except BaseException as error:
-            with cancel.deferred("tidying up"):
+            with cancel.deferred("cleaning up"):
                 self._stop_reading()
                 self._clear_away(error)
                 self._write_end(error)
@@ -106,7 +106,7 @@ class Commit:
         self._run.events.run_ended(self._run.result(status, text))
 
     def _undo(self) -> None:
-        """Bring the former lake back, for a stage that failed when the run was published; if it cannot be, log it."""
+        """Restore the former lake after a stage failed when the run was published; if that fails, log it."""
         if self._shop.lake.find(f"{JOURNAL}{self._run.run_id}"):
             return  # the next command publishes the rest
         try:

@@ -1,4 +1,4 @@
-"""A run's events in OpenLineage's words: the run, its stages as runs below it, what they read and wrote.
+"""A run's events in OpenLineage's terms: the run, its stages as child runs, what they read and wrote.
 
 A stage is reported complete when the run has ended: only then is it known whether readers see what it wrote.
 """
@@ -46,7 +46,7 @@ _ENDS: Final = {
 
 
 class Translation:
-    """Tells of one run of a plan."""
+    """The OpenLineage events of one run of a plan."""
 
     def __init__(self, plan: Plan, lake: Store, source: Source, secrets: Secrets) -> None:
         set_producer(PRODUCER)
@@ -93,7 +93,7 @@ class Translation:
     def _end_stage(
         self, stage: StageResult, run: RunResult, written: Mapping[str, DatasetResult], time: str
     ) -> RunEvent:
-        """A stage that is done; nothing came of it where the run was not published."""
+        """A stage that is done; it has no outputs if the run was not published."""
         if not run.published:
             return self._of_stage(RunState.ABORT, stage.name, time)
         outputs = [self._output(item) for item in stage.datasets]
@@ -115,7 +115,7 @@ class Translation:
         return list(dict.fromkeys(key for step in self._plan.steps() if step.stage == stage for key in step.reads))
 
     def _input(self, key: str, written: DatasetResult | None = None, made: DatasetResult | None = None) -> InputDataset:
-        """An object that was read: as the same run wrote it, and as the one dataset that was made of it tells."""
+        """An object that was read; `written` is its own result in this run, `made` that of its one output."""
         facets: dict[str, InputDatasetFacet] = {}
         rows = written.rows_out if written else made.rows_in if made else None
         if rows is not None:

@@ -10,7 +10,7 @@ from shopease_etl.stages.extract import resolve
 
 
 def preflight(plan: Plan, shop: Pipeline) -> None:
-    """Raise, without asking the source, what would stop a run of the plan."""
+    """Raise what would stop a run of the plan, without connecting to the source."""
     if plan.crawlers and not shop.lake.is_on_aws:
         message = f"Glue's crawlers are for lakes on S3, and {shop.lake.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")

@@ -31,7 +31,7 @@ def run(plan: Plan, shop: Pipeline, *, overrides: Overrides = NO_OVERRIDES, wait
 
 
 def start(plan: Plan, shop: Pipeline, events: Events, *, overrides: Overrides, wait: float) -> RunResult:
-    """Carry out a plan as `run` does, as part of a command that has begun."""
+    """Carry out a plan as `run` does, as part of a command that has started."""
     preflight(plan, shop)
     run_id = next_run_id(shop.lake)
     with shop.lock(run_id, wait=wait) as lock:

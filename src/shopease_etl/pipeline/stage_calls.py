@@ -1,4 +1,4 @@
-"""The stages of a run: each is called with what those before it left."""
+"""Calls the stages of a run, each with what the stages before it wrote."""
 
 # Polars, Arrow and DuckDB are slow to import: they come with the stages that need them.
 

@@ -15,7 +15,7 @@ ROW: Final = "row"
 
 @dataclass(frozen=True)
 class Dirt:
-    """A kind of dirt: its weight among the kinds, the new values, and whether the row is first made a copy."""
+    """A kind of dirt: its weight among the kinds, the new values, and whether the row first becomes a copy."""
 
     kind: str
     weight: int

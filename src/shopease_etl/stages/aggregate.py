@@ -90,7 +90,7 @@ def reconcile(datasets: Sequence[GoldDataset], frames: Frames, built: Frames) ->
 def _read_missing(
     store: Store, parts: PartialSums, recorded: Mapping[str, ObjectRecord], memory: Memory, executor: Executor
 ) -> None:
-    """Add from the lake what is needed and was not added yet."""
+    """Add from the lake what is needed and missing."""
     files = [
         (table, columns, CsvObject(store, table.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
         for table, columns in parts.missing().items()

@@ -185,7 +185,7 @@ class Lease:
             made = self._store.put_if(LEASE, self._document(self._seconds), None)
         if made:
             self._etag = made
-            log.warning("%s does not support conditional writes: make sure that only one run is at work", self._uri)
+            log.warning("%s does not support conditional writes: make sure that only one run is in progress", self._uri)
 
     def _renew(self) -> None:
         """Renew it once; the lock is held."""
@@ -270,7 +270,7 @@ class Lease:
     def _refusal(self, found: _Found) -> LakeLockedError:
         if found.holder is None:
             message = f"this version of shopease cannot read the lock {self._uri}"
-            hint = f"if no other version is at work, delete it; otherwise it expires in {found.left} s"
+            hint = f"if no other version is running, delete it; otherwise it expires in {found.left} s"
             return LakeLockedError(message, hint=hint)
         message = f"{found.holder.description}; its lock expires in {found.left} s unless it is renewed"
         return LakeLockedError(message, hint=LOCKED_HINT)

@@ -67,7 +67,7 @@ def _require_own(file: ScheduledFile) -> None:
 
 
 def _write(file: ScheduledFile) -> None:
-    """Write it whole or not at all: an orchestrator may read it at any moment."""
+    """Write it completely or not at all: an orchestrator may read it at any time."""
     path = Path(file.path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,4 +108,4 @@ def _called(command: list[str], text: str = "") -> subprocess.CompletedProcess[s
 
 def _failure(command: str, said: str) -> ShopeaseError:
     reason = one_line(said) or "it said nothing"
-    return ShopeaseError(f"{command} failed: {reason}", hint="when it is in order, install once more")
+    return ShopeaseError(f"{command} failed: {reason}", hint="correct that, then install again")

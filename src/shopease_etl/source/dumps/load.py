@@ -191,7 +191,7 @@ def _archive_failure(output: str, name: str) -> ShopeaseError:
     first = errors[0]
     if "unsupported version" in first:
         return DataRefusedError(
-            f"{name} was made by a newer PostgreSQL than the pg_restore here: {first}", hint=DUMP_HINT
+            f"{name} was written by a newer PostgreSQL than the pg_restore here: {first}", hint=DUMP_HINT
         )
     if "compress" in first:
         return DataRefusedError(f"{name}: {first}", hint="make it with: pg_dump --compress=gzip --format=custom DBNAME")

@@ -121,4 +121,4 @@ def single_file(files: list[Member], name: str) -> Member:
 
 def damage_error(name: str, why: object) -> ShopeaseError:
     """The error for a dump that cannot be read to its end."""
-    return ShopeaseError(f"{name} is damaged or cut off: {why}", hint="nothing was restored; fetch or make it again")
+    return ShopeaseError(f"{name} is damaged or cut off: {why}", hint="nothing was restored; copy or dump it again")
