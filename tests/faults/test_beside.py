@@ -41,8 +41,8 @@ QUICK: Final = {
     "test_a_second_command_is_refused": 2,
     "test_a_second_command_waits": 1,
     "test_another_machine_is_refused": 1,
-    "test_of_two_runs_at_once_one_is_made": 1,
-    "test_a_run_sees_one_moment_of_a_source_that_changes": 1,
+    "test_of_two_concurrent_runs_one_succeeds": 1,
+    "test_a_run_reads_one_snapshot_of_a_changing_source": 1,
 }
 SECONDS: Final = (("rollback", "--yes", "--skip-crawl"), RUN, ("clean",), SETTLING[:3])
 WAITING: Final = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -140,7 +140,7 @@ def test_a_second_command_waits(local: Arena, seed: int, tally: Tally) -> None:
     )
 
 
-def test_of_two_runs_at_once_one_is_made(local: Arena, seed: int, tally: Tally) -> None:
+def test_of_two_concurrent_runs_one_succeeds(local: Arena, seed: int, tally: Tally) -> None:
     """The other is refused, or made afterwards if it began so late."""
     shop = local.begin()
     with shop.start(*RUN) as first:
@@ -156,7 +156,7 @@ def test_of_two_runs_at_once_one_is_made(local: Arena, seed: int, tally: Tally) 
     tally.count("a run on a local lake", "another at any moment", NEW, " and ".join(map(str, codes)))
 
 
-def test_a_run_sees_one_moment_of_a_source_that_changes(sales: str, seed: int, tmp_path: Path, tally: Tally) -> None:
+def test_a_run_reads_one_snapshot_of_a_changing_source(sales: str, seed: int, tmp_path: Path, tally: Tally) -> None:
     with copy_of(sales) as url, between(url, seed) as proxy:
         shop = Shop(tmp_path, url)
         places, stock = one_by_one(url)

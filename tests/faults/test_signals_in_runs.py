@@ -152,7 +152,7 @@ def test_a_signal_leaves_the_former_lake_or_the_new_one(lake: tuple[Lake, int], 
     eventually(lambda: count(target.shop.database_url, OURS) == 0, 5)
 
 
-def test_afterwards_a_run_is_as_ever(lake: tuple[Lake, int]) -> None:
+def test_a_run_after_all_signals_succeeds(lake: tuple[Lake, int]) -> None:
     target, _ = lake
     target.shop.run(*target.arguments).done()
     run = target.manifests()[-1]

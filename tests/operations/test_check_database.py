@@ -229,7 +229,7 @@ def test_a_standby_without_a_primary_is_a_warning(place: Cluster, owner: str) ->
         assert checked(url)["table customers"].exit_code == 0
 
 
-def test_a_standby_that_waits_for_ever_is_ok(place: Cluster, owner: str) -> None:
+def test_a_standby_without_a_time_limit_is_ok(place: Cluster, owner: str) -> None:
     with standby(place, owner, max_standby_streaming_delay="-1") as url:
         line = checked(url, RunHistory(extract_seconds=100))["database replica"]
         assert (line.warning, "waits for ever" in line.detail) == (False, True)

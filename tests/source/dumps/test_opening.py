@@ -69,7 +69,7 @@ def test_from_s3_in_parallel(bucket: str, empty_database: str) -> None:
         ("s3://not-there/x.sql", "no bucket not-there"),
     ],
 )
-def test_locations_that_are_no_dump_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
+def test_invalid_locations_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
     assert bucket
     with pytest.raises(ConfigurationError, match=message):
         restore(location, empty_database)

@@ -185,7 +185,7 @@ def test_long_statements_are_restored(tmp_path: Path, empty_database: str, monke
         assert restore(dump, empty_database, clean=clean).tables == (("t", 1000),)
 
 
-def test_a_word_without_end(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_word(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shopease_etl.source.dumps.plain.LIMIT", 1000)
     monkeypatch.setattr("shopease_etl.source.dumps.opening.CHUNK", 100)
     with pytest.raises(ShopeaseError, match="line 1 contains a word or line of more than 1,000 bytes"):
