@@ -42,7 +42,7 @@ class SourceFaultError(UnreachableError):
 
 
 class SourceDownError(SourceFaultError):
-    """The source takes no connections now: nothing listens, or it is starting up, shutting down or in recovery."""
+    """The source accepts no connections now: nothing listens, or it is starting up, shutting down or in recovery."""
 
 
 class LakeLockedError(ShopeaseError):

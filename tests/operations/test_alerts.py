@@ -145,7 +145,7 @@ def test_a_refusal_is_sent_after_another_failure(shop: Shop, mailbox: tuple[Mail
         f"shopease: extract {verb}: {shop.folder / shop.lake}" for verb in ("failed", "was refused")
     ]
     assert "nickname" in box.text(1)
-    assert "\nWay out: " in box.text(1)
+    assert "\nHint: " in box.text(1)
     assert "Bunny" not in box.text(1)  # no row of the source leaves the house
     assert told.run("extract").code == 3
     execute(shop.database_url, "ALTER TABLE customers DROP COLUMN nickname", "DELETE FROM inventory")

@@ -350,7 +350,7 @@ def test_a_receiver_that_refuses_gets_one_request(caplog: pytest.LogCaptureFixtu
         tell(load(lineage=receiver.address), run_of())
     assert len(receiver.events) == 1
     (warning,) = warnings_of(caplog)
-    assert warning.startswith(f"{receiver.address} takes no lineage events, and is sent no more of this run: ")
+    assert warning.startswith(f"{receiver.address} does not accept lineage events, and gets no more of this run: ")
 
 
 def test_an_unreachable_receiver_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -363,7 +363,7 @@ def test_a_silent_receiver_delays_nothing(monkeypatch: pytest.MonkeyPatch, caplo
     with receiving(answers=False) as receiver:
         tell(load(lineage=receiver.address), run_of())
         assert len(receiver.events) <= 1
-        assert warnings_of(caplog) == [f"{receiver.address} did not take all lineage events of this run in time"]
+        assert warnings_of(caplog) == [f"{receiver.address} did not receive all lineage events of this run in time"]
     wait_for_senders()
 
 

@@ -253,7 +253,7 @@ def test_reading_a_lake_ignores_its_lock(bucket: str, tmp_path: Path, caplog: py
     assert (found.datasets, found.runs, caplog.text) == ((), (), "")
 
 
-def test_only_uploads_of_dead_runs_are_aborted(bucket: str, tmp_path: Path) -> None:
+def test_only_the_lakes_own_uploads_are_aborted(bucket: str, tmp_path: Path) -> None:
     store, shop = opened(bucket), shop_of(bucket, tmp_path)
     with shop.lock("run"):
         suspended = store.writer(BRONZE)

@@ -181,7 +181,7 @@ def test_a_run_that_died_in_extract_restarts(fresh: Shop) -> None:
     assert fresh.run("status", "--json").done().document["runs"][0]["status"] == "succeeded"
 
 
-def test_a_death_recorded_by_another_command_ends_retry(sales: str, tmp_path: Path) -> None:
+def test_the_next_command_records_the_death_of_a_run(sales: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, sales, str(tmp_path / "lake"))
     stopped(shop, "extract: started")
     died = last(shop)

@@ -133,7 +133,7 @@ def test_a_bucket_without_versions_cannot_go_back(sales: str, tmp_path: Path, ne
     assert boto3.client("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
 
 
-def test_a_null_version_of_another_object_is_not_restored(sales: str, tmp_path: Path, account: Account) -> None:
+def test_a_version_with_another_etag_is_not_restored(sales: str, tmp_path: Path, account: Account) -> None:
     """A bucket that keeps versions no more calls the version of every new object null."""
     bucket, client = account.new_bucket(), account.client("s3")
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -308,7 +308,7 @@ def test_the_last_run_does_not_depend_on_clocks(sales: str, tmp_path: Path) -> N
         assert hashes(lake) == first
 
 
-def test_an_object_that_no_run_wrote_is_never_replaced(changing: Shop) -> None:
+def test_a_changed_object_is_never_replaced(changing: Shop) -> None:
     """As in a lake of version 0.1 with a run that was made with a clock ahead, and whose successors seem earlier."""
     changing.run("extract").done()
     execute(changing.database_url, LATER.format(1))

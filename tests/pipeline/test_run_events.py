@@ -87,7 +87,9 @@ def test_a_failed_run_is_reported_with_its_error(shop: Shop) -> None:
 def test_a_dead_receiver_fails_no_run(shop: Shop) -> None:
     told = replace(shop, more={"SHOPEASE_LINEAGE": "http://127.0.0.1:1"}).run("extract", *JSON).done()
     warnings = [line for line in map(json.loads, told.stderr.splitlines()) if line["level"] == "warning"]
-    assert [line["message"].startswith("http://127.0.0.1:1 takes no lineage events") for line in warnings] == [True]
+    assert [line["message"].startswith("http://127.0.0.1:1 does not accept lineage events") for line in warnings] == [
+        True
+    ]
 
 
 @pytest.mark.parametrize("command", [("extract",), ("run-all", "--dry-run")])

@@ -103,7 +103,7 @@ def test_it_waits_for_a_server_that_starts_late(
     chosen, start = down
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(with_retries, chosen, [], lambda moment: moment.database)
-        eventually(lambda: "the source takes no connections" in caplog.text)
+        eventually(lambda: "the source accepts no connections" in caplog.text)
         with start():
             assert result.result(30) == "postgres"
 

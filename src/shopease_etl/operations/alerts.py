@@ -134,13 +134,13 @@ class Alerts:
         verb = "was refused" if isinstance(error, DataRefusedError) else "failed"
         has_run = not isinstance(error, LakeLockedError | ConfigurationError)
         lines = [failure.message]
-        lines += [f"Way out: {failure.hint}"] if failure.hint else []
+        lines += [f"Hint: {failure.hint}"] if failure.hint else []
         lines += ["", *self._conditions(self._own() if has_run else None)]
         if good := next((one for one in self._manifests() if brought_data(one)), None):
             lines.append(f"Last success: run {good.run.run_id}, ended {good.document['finished_at']}")
         else:
             lines.append("Last success: none is recorded")
-        lines += ["", "Look: shopease status", *(["Then: shopease retry, or shopease run-all"] if has_run else [])]
+        lines += ["", "See: shopease status", *(["Then: shopease retry, or shopease run-all"] if has_run else [])]
         return Alert(f"shopease: {self._start.command} {verb}: {self._place}", "\n".join(lines), is_failure=True)
 
     def _recovery(self, former: Failure) -> Alert:

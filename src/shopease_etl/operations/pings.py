@@ -68,4 +68,4 @@ class Pings:
                 reason = str(getattr(error, "reason", "")) or type(error).__name__
                 time.sleep(pause)
         # the address itself is a secret
-        log.error("%s took no ping: %s", self._address.hostname, reason)
+        log.error("cannot ping %s: %s", self._address.hostname, reason)

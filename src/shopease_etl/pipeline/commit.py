@@ -112,6 +112,6 @@ class Commit:
         try:
             undo(self._shop.lake, self._shop.aside, [asdict(self._run.result(Status.FAILED))], self._lock.require)
             self._run.is_published, self._run.replaced = False, None
-            log.warning("what the run had published is undone: the lake is as it was before")
+            log.warning("rolled back what the run had published: the lake is as it was before")
         except ShopeaseError as failure:
             log.warning("what the run wrote stays published, as it cannot be undone: %s; see `shopease crawl`", failure)

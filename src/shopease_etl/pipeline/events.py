@@ -133,7 +133,7 @@ class Events:
             except Exception as error:  # noqa: BLE001 - a run does not end because a listener fails
                 self._listeners.remove(listener)
                 name = getattr(listener, "__name__", type(listener).__name__)
-                log.error("%s hears no more of this run: %s: %s", name, type(error).__name__, error)
+                log.error("%s gets no more events of this run: %s: %s", name, type(error).__name__, error)
 
     def run_started(self, run_id: str, plan: "Plan", attempt: int = 1) -> None:
         """A run begins, or a retry resumes it."""
@@ -183,10 +183,10 @@ def announced(command: str, stages: Sequence[str], listeners: Sequence[Listener]
     except NothingToRetryError:
         raise
     except BaseException as error:
-        with cancel.deferred("telling how it ended"):
+        with cancel.deferred("reporting how it ended"):
             events.publish(event("command_ended", failure=error))
         raise
-    with cancel.deferred("telling how it ended"):
+    with cancel.deferred("reporting how it ended"):
         events.publish(event("command_ended"))
 
 

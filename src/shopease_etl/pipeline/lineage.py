@@ -136,7 +136,7 @@ class _Sender:
         self._waiting.put(None)
         self._thread.join(END_SECONDS)
         if self._thread.is_alive():
-            log.warning("%s did not take all lineage events of this run in time", self._target)
+            log.warning("%s did not receive all lineage events of this run in time", self._target)
 
     def _work(self) -> None:
         try:
@@ -144,7 +144,7 @@ class _Sender:
                 self._transport.emit(event)
         except Exception as error:  # noqa: BLE001 - whatever a receiver does, it is not the run's failure
             log.warning(
-                "%s takes no lineage events, and is sent no more of this run: %s", self._target, one_line(error)
+                "%s does not accept lineage events, and gets no more of this run: %s", self._target, one_line(error)
             )
         finally:
             self._transport.close()

@@ -62,7 +62,7 @@ def carry_out(log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle
 
 
 def _conclude(log: RunLog, shop: Pipeline) -> RunResult:
-    with cancel.deferred("telling how the run ended"):
+    with cancel.deferred("recording how the run ended"):
         try:
             result = log.write(Status.SUCCEEDED)
         except UnreachableError as error:

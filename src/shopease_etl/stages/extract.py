@@ -90,7 +90,7 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
         raise DataRefusedError(message, hint=hint)
     problems = [problem for table in tables for problem in _problems(table, sources.get(table.source))]
     if problems:
-        message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
+        message = f"the source {snapshot.database} is incomplete: {'; '.join(problems)}"
         raise DataRefusedError(
             message,
             hint="load a dump: `shopease restore DUMP`, or correct SHOPEASE_DATABASE_URL or SHOPEASE_SOURCE_SCHEMA",

@@ -128,7 +128,7 @@ def test_packages_without_a_dump(dumps: Path, tmp_path: Path) -> None:
 
     refused(zipped("a.sql", "b.sql"), r"x.zip contains 2 files instead of one dump: a.sql, b.sql")
     refused(zipped(), "x.zip contains 0 files instead of one dump")
-    refused(zipped("a.txt", data=b"Dear Ann,"), "x.zip is no dump")
+    refused(zipped("a.txt", data=b"Dear Ann,"), "x.zip is not a dump")
     encrypted = bytearray(zipped("a.sql"))
     encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1
     refused(bytes(encrypted), "x.zip is encrypted")

@@ -120,7 +120,7 @@ def _timeouts(settings: Settings, extract: float | None) -> CheckLine:
 def _replica(replica: Replica, extract: float | None) -> CheckLine:
     """A standby cancels queries that block its replay for too long, so a long extract may fail there."""
     lag = "an unknown time" if replica.lag is None else f"{replica.lag:,.0f} s"
-    patience = "for ever" if replica.patience is None else f"{replica.patience:g} s"
+    patience = "without limit" if replica.patience is None else f"{replica.patience:g} s"
     detail = f"a standby, {lag} behind; it waits {patience} for queries, and has canceled {replica.conflicts} of them"
     if not replica.is_streaming:
         fix = "see the standby's log: it receives no changes, so its data gets older"

@@ -107,5 +107,5 @@ def _called(command: list[str], text: str = "") -> subprocess.CompletedProcess[s
 
 
 def _failure(command: str, said: str) -> ShopeaseError:
-    reason = one_line(said) or "it said nothing"
+    reason = one_line(said) or "it printed nothing"
     return ShopeaseError(f"{command} failed: {reason}", hint="correct that, then install again")

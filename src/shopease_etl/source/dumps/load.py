@@ -113,7 +113,7 @@ def _refused_drops(objects: str, drops: str, others: str) -> DataRefusedError:
     ways = [f"drop them before, and create them again afterwards: {drops}"] if drops else []
     ways += [f"save and drop {others} before"] if others else []
     return DataRefusedError(
-        f"--clean would also drop what the dump does not bring back: {shortened(objects, 400)}",
+        f"--clean would also drop what the dump does not create again: {shortened(objects, 400)}",
         hint=f"nothing was changed; {'; '.join(ways)}",
     )
 

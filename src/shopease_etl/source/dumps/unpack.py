@@ -36,7 +36,7 @@ COMPRESSIONS: Final = frozenset({Format.GZIP, Format.BZIP2, Format.XZ, Format.ZS
 READ_ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What reading a damaged file raises."""
 
-_UNPACK_HINT: Final = "unpack it, and give the dump that is in it"
+_UNPACK_HINT: Final = "unpack it, and restore the dump inside"
 
 
 class Readable(Protocol):

@@ -34,7 +34,7 @@ _NO_SNAPSHOT: Final = (
 
 
 class Snapshot:
-    """One moment of the source, the same for every connection that joins it.
+    """The source at one point in time, the same for every connection that joins it.
 
     The leader's transaction keeps it, and the locks on the tables of the run. That transaction is READ COMMITTED: in a
     REPEATABLE READ one the first query would fix the moment before all locks are taken.
