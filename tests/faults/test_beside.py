@@ -1,4 +1,4 @@
-"""What goes on beside a run: other commands on its lake, and writers to its source while it extracts.
+"""Concurrent commands on the same lake, and writers to the source while a run extracts.
 
 Each trial is made from a seed, as those of `test_trials.py` are.
 """
@@ -49,7 +49,7 @@ WAITING: Final = "pg_stat_activity WHERE datname = current_database() AND wait_e
 PATIENCE: Final = 60
 WRITERS: Final = 3
 FIRST_ID: Final = 900_000_000
-# A sale by a new customer; the goods come from one place and what is ordered anew goes to another.
+# A sale by a new customer; the goods come from one store and are reordered at another.
 SALE: Final = (
     "INSERT INTO sale_transactions SELECT %(id)s, store_id, %(id)s, product_id, 1, 9.99, payment_method, "
     "sales_channel, now(), now() FROM sale_transactions WHERE transaction_id IS NOT NULL LIMIT 1",
@@ -200,7 +200,7 @@ def sales_going_on(url: str, places: list[int], seed: int) -> Iterator[list[int]
         with psycopg.connect(url) as connection:
             while not ended.is_set():
                 values = {"id": next(numbers), "many": random.randint(1, 9)}
-                # in the order of their ids, lest two writers wait for one another
+                # in the order of their ids, so that two writers do not wait for each other
                 values |= dict(zip(("from", "to"), sorted(random.sample(places, 2)), strict=True))
                 for statement in SALE:
                     connection.execute(statement.encode(), values)

@@ -1,4 +1,4 @@
-"""Files that are cut, missing or garbage: named with the command that makes them anew, and nothing else is lost."""
+"""Files that are cut, missing or garbage: named with the command that rebuilds them, and nothing else is lost."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A thousand garbage inputs (`--fault-rounds 20`) to each parser: it takes them or refuses them in one line.
+"""A thousand garbage inputs (`--fault-rounds 20`) to each parser: it accepts them or refuses them in one line.
 
 Nothing else is ever raised, nothing hangs, and what is refused has changed nothing.
 """

@@ -1,4 +1,4 @@
-"""Signals for commands that wait for S3: they leave what hangs, and finish what is being published."""
+"""Signals for commands that wait for S3: hanging requests are abandoned, and publishing is finished."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Signals, and connections that are cut: the right exit code, the former lake and nothing else."""
+"""Signals and closed connections: the right exit code, the former lake and nothing else."""
 
 import os
 import shutil

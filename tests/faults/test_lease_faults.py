@@ -1,4 +1,4 @@
-"""The lease of a lake on S3 on a bad day: nobody loses it to an answer that got lost, and nobody shares it."""
+"""Faults of S3 and the lease: a lost answer never loses the lease, and no two processes hold it."""
 
 import logging
 import os

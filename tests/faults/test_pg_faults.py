@@ -1,4 +1,4 @@
-"""A network that fails under an extract: it begins anew and bronze is as ever, or the former lake stays."""
+"""Network faults during an extract: it restarts and bronze is correct, or the former lake stays."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A server that ends, refuses or holds up an extract's sessions: what passes is tried again, other things are told."""
+"""A server that ends, refuses or delays an extract's sessions: temporary failures are retried, others are errors."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def left_whole(whole: Shop, lake: dict[str, str]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("whom", "words"),
+    ("sessions", "words"),
     [
         (LEADER, "snapshot of the source is gone"),
         (f"{AT_GATE} LIMIT 1", "COPY of public."),
@@ -54,10 +54,10 @@ def left_whole(whole: Shop, lake: dict[str, str]) -> Iterator[None]:
     ],
     ids=["leader", "worker", "workers", "all"],
 )
-def test_a_run_restarts_after_its_sessions_are_ended(whole: Shop, whom: str, words: str) -> None:
+def test_a_run_restarts_after_its_sessions_are_ended(whole: Shop, sessions: str, words: str) -> None:
     shop = with_settings(whole, idle_timeout=3)
     with closed_gate(whole.database_url) as holder, at_gate(shop) as running:
-        execute(whole.database_url, f"{END} {whom}")
+        execute(whole.database_url, f"{END} {sessions}")
         eventually(lambda: running.has_told(AGAIN))
         holder.close()
         told = running.ended().done().stderr

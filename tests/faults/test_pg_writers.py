@@ -1,4 +1,4 @@
-"""Extracts while others write: what belongs together in the source does so in bronze, faults or not."""
+"""Extracts while others write: bronze is consistent, with faults and without."""
 
 import itertools
 import threading

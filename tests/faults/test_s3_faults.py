@@ -1,4 +1,4 @@
-"""S3 on a bad day: what was written arrives whole and is published once, or nothing is, and nothing is left."""
+"""Faults of S3: an object arrives complete and is published once, or not at all, and nothing is left behind."""
 
 import hashlib
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Servers, stores and extras that cannot be had: one clear line without secrets, and the right exit code."""
+"""Unavailable servers, stores and extras: one clear line without secrets, and the right exit code."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Whole runs, and what befalls them: the lake is the former one or the new one, and all that is told of it is true.
+"""Complete runs with random faults: the lake is the former one or the new one, and all reports about it are true.
 
 Each trial is made from a seed, which its name tells: `pytest -k "postgresql and [7]"` makes that of seed 7 again.
 `--fault-rounds` is how many times as many there are.
@@ -118,7 +118,7 @@ def test_random_network_faults_before_postgresql(local: Arena, seed: int, tally:
         ended = replace(shop, database_url=proxy.url).run(*RUN)
         assert proxy.seen["faults"]
     is_fatal = times == ALWAYS or (name, times) == ("refused", 3)
-    # garbage may announce so long a message that nobody sends the rest of it
+    # garbage may announce a long message whose rest never comes
     endless = {1} if name == "garbage" and "took longer" in ended.stderr else set()
     lake = local.check(ended, endless or ({4} if is_fatal else {0}))
     told = "always" if times == ALWAYS else "once" if times == 1 else f"{times} times"
@@ -173,7 +173,7 @@ def test_a_signal_at_a_random_time(local: Arena, seed: int, tally: Tally) -> Non
     number = SIGNALS[seed % len(SIGNALS)]
     with local.begin().start(*RUN, "--verbose") as process:
         if number != signal.SIGKILL:
-            eventually(lambda: process.poll() is not None or heeds(process.pid))
+            eventually(lambda: process.poll() is not None or handles_signals(process.pid))
         time.sleep(Random(seed).uniform(0, local.seconds))
         process.send_signal(number)
         ended = end(process)
@@ -181,7 +181,7 @@ def test_a_signal_at_a_random_time(local: Arena, seed: int, tally: Tally) -> Non
     tally.count("a run on a local lake, any moment", number.name, lake, ended.code)
 
 
-def heeds(pid: int) -> bool:
+def handles_signals(pid: int) -> bool:
     """Whether a process has a handler for SIGTERM; before that it is Python itself that is being loaded."""
     caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)

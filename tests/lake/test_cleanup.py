@@ -1,4 +1,4 @@
-"""Cleaning up takes what is the lake's own and nothing else, on each kind of store."""
+"""Cleaning up deletes the lake's own objects and nothing else, on each kind of store."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -133,7 +133,7 @@ def test_the_lakes_own_objects_are_datasets_and_manifests(key: str) -> None:
 
 @pytest.fixture
 def begun(store: LakeStore) -> Iterator[Callable[[str], Writer]]:
-    """Begins uploads that nobody ends."""
+    """Starts uploads and leaves them unfinished."""
     uploads: list[Writer] = []
 
     def begin(key: str) -> Writer:

@@ -1,4 +1,4 @@
-"""The lease of a lake on S3: one holder at a time, whoever asks; a dead one's runs out."""
+"""The lease of a lake on S3: one holder at a time; a dead holder's lease expires."""
 
 import json
 import logging

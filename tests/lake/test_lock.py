@@ -1,4 +1,4 @@
-"""One holder at a time, among processes, and none left behind by a killed one."""
+"""One holder at a time among processes; a killed one leaves no lock behind."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Parts that several threads bring in any order are one object in theirs, and what waits has a bound."""
+"""Parts that several threads write at once become one object in order, with bounded memory."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

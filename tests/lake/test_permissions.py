@@ -1,4 +1,4 @@
-"""Who may read a lake is for the umask to say; what is kept for one's own use is for nobody else."""
+"""The umask decides who can read a lake; private copies can be read only by their user."""
 
 from collections.abc import Callable
 from pathlib import Path

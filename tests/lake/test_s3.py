@@ -1,4 +1,4 @@
-"""What holds of the lake on S3 alone: encryption, what an upload is asked for, regions, pages, refusals."""
+"""What only a lake on S3 has: encryption, options of uploads, pages of listings, refusals."""
 
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Rights that are missing and keys that are wrong, refused by a ministack that enforces IAM."""
+"""Missing permissions and wrong keys, refused by a ministack that enforces IAM."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ def bucket(guarded: Account) -> str:
 
 @pytest.fixture
 def user(guarded: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """A user without any rights, to whom AWS's own variables point."""
+    """A user without any rights, whose keys are in AWS's own variables."""
     iam = guarded.client("iam")
     name = f"user-{len(iam.list_users()['Users'])}"
     iam.create_user(UserName=name)

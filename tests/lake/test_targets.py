@@ -1,4 +1,4 @@
-"""What would break a write_group in its middle is found before it begins, and trying it changes nothing."""
+"""What would make publishing fail midway is found before it begins, and looking for it changes nothing."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Who is named in the settings hears of failures and recoveries, and of nothing else; a run does not wait for them."""
+"""Alerts are sent for failures and recoveries, and nothing else; a run does not wait for them."""
 
 import json
 import socket
@@ -167,7 +167,7 @@ def test_only_the_success_of_what_failed_is_a_recovery(shop: Shop, mailbox: tupl
     box, address = mailbox
     told = alerted(shop, address)
     assert told.run("run-all", "--skip-crawl").code == 0
-    assert told.run("retry").code == 2  # nothing has failed, so nobody is told
+    assert told.run("retry").code == 2  # nothing has failed, so no alert is sent
     assert replace(told, database_url=NOBODY).run("extract").code == 4
     assert told.run("crawl").code == 0
     assert len(box.mails) == 1

@@ -1,4 +1,4 @@
-"""`shopease schedule`: what cron, systemd and the clocks of the world make of what it prints."""
+"""`shopease schedule`: cron, systemd and time zones with what it prints."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Dirty sources made from seeds: what the lake holds is what the plain implementation of the contract makes of them.
+"""Dirty sources made from seeds: the lake has what the plain implementation of the contract computes.
 
 Three seeds are tried; `--fault-rounds 20` tries fifty.
 """

@@ -1,4 +1,4 @@
-"""The plain implementation of the contract, held to the contract's own examples."""
+"""The plain implementation of the contract, tested with the contract's own examples."""
 
 from collections.abc import Sequence
 from datetime import date

@@ -1,4 +1,4 @@
-"""What must not change without consent: laws of drift and shrinkage, and which manifests count."""
+"""What must not change unless allowed: drift, shrinkage, and which manifests count."""
 
 import json
 from collections.abc import Mapping

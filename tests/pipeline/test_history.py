@@ -1,4 +1,4 @@
-"""What is kept of a lake's past: manifests and former lakes, as many as the settings say, and those that are needed."""
+"""Which manifests and former lakes are kept: as many as the settings say, and those that are needed."""
 
 import json
 import signal

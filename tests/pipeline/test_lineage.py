@@ -1,4 +1,4 @@
-"""Lineage: what an OpenLineage receiver is told of a run, and that it can do the run no harm."""
+"""Lineage: the events that an OpenLineage receiver gets, and that it cannot harm the run."""
 
 import json
 import logging
@@ -101,7 +101,7 @@ def run_of(status: str = "succeeded", error: str | None = None, **changed: Any) 
     return replace(usual, **changed)
 
 
-def tell(settings: Settings, run: RunResult, *, open_stage: str | None = None, plan: Plan = PLAN) -> None:
+def emit(settings: Settings, run: RunResult, *, open_stage: str | None = None, plan: Plan = PLAN) -> None:
     """Tell lineage of a run as the pipeline does; the open stage is one that did not come to its end."""
     events = Events(*Pipeline.from_settings(settings).listeners)
     events.run_started(RUN_ID, plan, run.attempt)
@@ -115,7 +115,7 @@ def tell(settings: Settings, run: RunResult, *, open_stage: str | None = None, p
 
 def told(run: RunResult, **options: Any) -> list[dict[str, Any]]:
     """What a file is told of a run."""
-    tell(load(lineage="lineage.jsonl"), run, **options)
+    emit(load(lineage="lineage.jsonl"), run, **options)
     return [json.loads(line) for line in Path("lineage.jsonl").read_text().splitlines()]
 
 
@@ -290,7 +290,7 @@ def test_a_receiver_gets_what_a_file_gets(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("OPENLINEAGE_API_KEY", f"{KEY}\n")
     written = told(run_of())
     with receiving() as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert outline(receiver.events) == outline(written)
     assert receiver.paths == ["/api/v1/lineage"] * 6
     assert receiver.keys == [f"Bearer {KEY}"] * 6
@@ -301,7 +301,7 @@ def test_a_receiver_gets_what_a_file_gets(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_the_path_comes_from_the_setting(written: str, asked: str) -> None:
     with receiving() as receiver:
-        tell(load(lineage=receiver.address + written), run_of())
+        emit(load(lineage=receiver.address + written), run_of())
     assert set(receiver.paths) == {asked}
     assert set(receiver.keys) == {None}
 
@@ -326,7 +326,7 @@ def test_the_librarys_own_settings_change_nothing(monkeypatch: pytest.MonkeyPatc
         }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert (len(receiver.events), len(other.events)) == (6, 0)
     assert set(receiver.paths) == {"/api/v1/lineage"}
     assert set(receiver.keys) == {f"Bearer {KEY}"}
@@ -347,21 +347,21 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize("status", [400, 401, 500, 503, 301, 307])
 def test_a_receiver_that_refuses_gets_one_request(caplog: pytest.LogCaptureFixture, status: int) -> None:
     with receiving(status) as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert len(receiver.events) == 1
     (warning,) = warnings_of(caplog)
     assert warning.startswith(f"{receiver.address} does not accept lineage events, and gets no more of this run: ")
 
 
 def test_an_unreachable_receiver_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    tell(load(lineage="http://127.0.0.1:1"), run_of())
+    emit(load(lineage="http://127.0.0.1:1"), run_of())
     assert len(warnings_of(caplog)) == 1
 
 
 def test_a_silent_receiver_delays_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(lineage, "END_SECONDS", 0.1)
     with receiving(answers=False) as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
         assert len(receiver.events) <= 1
         assert warnings_of(caplog) == [f"{receiver.address} did not receive all lineage events of this run in time"]
     wait_for_senders()
@@ -370,14 +370,14 @@ def test_a_silent_receiver_delays_nothing(monkeypatch: pytest.MonkeyPatch, caplo
 def test_a_slow_receiver_is_given_up(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(lineage, "ANSWER_SECONDS", 0.1)
     with receiving(answers=False) as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
         assert len(receiver.events) == 1
     assert [("Read timed out" in warning) for warning in warnings_of(caplog)] == [True]
 
 
 @pytest.mark.parametrize("path", ["no/such/folder.jsonl", "."])
 def test_a_file_that_cannot_be_written_is_one_warning(caplog: pytest.LogCaptureFixture, path: str) -> None:
-    tell(load(lineage=path), run_of())
+    emit(load(lineage=path), run_of())
     assert len(warnings_of(caplog)) == 1
 
 
@@ -408,6 +408,6 @@ def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_the_key_is_in_no_log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("OPENLINEAGE_API_KEY", KEY)
     with caplog.at_level(logging.DEBUG), receiving() as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert "urllib3.connectionpool" in {record.name for record in caplog.records}
     assert KEY not in caplog.text

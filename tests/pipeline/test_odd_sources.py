@@ -1,4 +1,4 @@
-"""Values and names of columns as no one expects them go through all stages, and queries answer with them."""
+"""Unusual values and column names go through all stages and can be queried."""
 
 from collections.abc import Iterator
 from pathlib import Path

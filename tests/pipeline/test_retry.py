@@ -1,4 +1,4 @@
-"""Retry: a run that ended early goes on after the last of its stages whose outputs are whole."""
+"""Retry: a run that ended early resumes after its last stage with complete outputs."""
 
 import json
 import shutil

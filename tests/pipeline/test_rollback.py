@@ -242,7 +242,7 @@ def at_terminal(shop: Shop, answer: str) -> str:
 
 
 def test_several_runs_are_undone_at_once(changing: Shop) -> None:
-    """Each run wrote other objects: the oldest one that wrote an object tells what it was before."""
+    """Each run wrote other objects: the oldest one that wrote an object has its former version."""
     shop = replace(changing, more={**changing.more, "SHOPEASE_KEEP_GENERATIONS": "3"})
     lakes, runs = {}, []
     for command in (

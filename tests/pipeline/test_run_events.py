@@ -1,4 +1,4 @@
-"""What whole commands tell machines of their runs: the log in JSON, and lineage."""
+"""Events of complete commands for machines: the log in JSON, and lineage."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a run wrote is read again: what agrees is summed, what does not is refused with both numbers."""
+"""Verification reads back what a run wrote: it sums what agrees, and refuses the rest with both numbers."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The source: attempts, each on a moment of its own, and the limits on every session."""
+"""The source: attempts, each on its own snapshot, and the limits on every session."""
 
 import logging
 import socket

@@ -1,4 +1,4 @@
-"""As whom the embedded server runs and in which folders, and whom it does not let in."""
+"""The account and the folders of the embedded server, and which users it refuses."""
 
 import os
 import pwd

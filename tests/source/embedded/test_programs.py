@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: the newest that is there is taken, and a missing extra is told."""
+"""PostgreSQL's programs: the newest is used, and a missing extra is named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The embedded server's watcher: what killed processes, stale files and broken folders leave is put right or named."""
+"""The embedded server's watcher: killed processes, stale files and broken folders are repaired or named."""
 
 import os
 import signal
