@@ -107,7 +107,7 @@ def undo(
     """Restore at once what the lake's last runs replaced; `documents` are their manifests, the last one first.
 
     `changes` are fields to change in the manifests. `aside` is a folder for copies that no other command uses;
-    `require_lock` raises if the lake's lock was lost while they were made.
+    `require_lock` raises if the lake's lock was lost during the copying.
 
     Raises:
         DataRefusedError: a former object is not kept; nothing has changed.
@@ -145,9 +145,9 @@ def _replaced(documents: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | N
     objects: dict[str, str | None] = {}
     new: list[str] = []
     for document in reversed(documents):
-        replaced, made = _replaced_in(document)
+        replaced, created = _replaced_in(document)
         objects |= {key: name for key, name in replaced.items() if key not in objects and key not in new}
-        new += [key for key in made if key not in objects and key not in new]
+        new += [key for key in created if key not in objects and key not in new]
     return objects, new
 
 

@@ -105,13 +105,13 @@ def unfinished_publications(store: Store) -> tuple[str, ...]:
 
 def warn_of_unfinished_publications(store: Store) -> tuple[str, ...]:
     """The runs of `unfinished_publications`, with a warning: readers may see new and former objects together."""
-    if begun := unfinished_publications(store):
+    if unfinished := unfinished_publications(store):
         log.warning(
             "the run %s is publishing, or died while it did: some objects may be older than others until the next run, "
             "`shopease clean` or `shopease crawl` finishes it",
-            ", ".join(begun),
+            ", ".join(unfinished),
         )
-    return begun
+    return unfinished
 
 
 def _log_recovery(journal: _Journal, lost: Sequence[str]) -> None:

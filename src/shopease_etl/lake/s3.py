@@ -243,12 +243,12 @@ class S3Store:
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
             with translate_aws_errors(self.uri(key)):
-                made = self.client.put_object(**self._target(key), Body=body, **condition, **self._encrypted())
+                answer = self.client.put_object(**self._target(key), Body=body, **condition, **self._encrypted())
         except UnreachableError as error:
             if error_code(error.__cause__) in _OVERTAKEN:
                 return None
             raise
-        return str(made["ETag"])
+        return str(answer["ETag"])
 
     def delete_if(self, key: str, etag: str) -> None:
         """Delete an object if it still has this ETag."""
@@ -261,11 +261,11 @@ class S3Store:
 
     def with_timeout(self, timeout: float) -> "S3Store":
         """The same lake, with a time limit in seconds for each call and at most two attempts."""
-        made = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
+        store = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
         config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)
         with translate_aws_errors(self.location):
-            made.client = boto3.session.Session().client("s3", config=config)
-        return made
+            store.client = boto3.session.Session().client("s3", config=config)
+        return store
 
     def _head(self, key: str, **version: str) -> Any:
         try:

@@ -114,17 +114,19 @@ class Translation:
     def _reads(self, stage: str) -> list[str]:
         return list(dict.fromkeys(key for step in self._plan.steps() if step.stage == stage for key in step.reads))
 
-    def _input(self, key: str, written: DatasetResult | None = None, made: DatasetResult | None = None) -> InputDataset:
-        """An object that was read; `written` is its own result in this run, `made` that of its one output."""
+    def _input(
+        self, key: str, written: DatasetResult | None = None, output: DatasetResult | None = None
+    ) -> InputDataset:
+        """An object that was read, with its result in this run, and that of its only `output`."""
         facets: dict[str, InputDatasetFacet] = {}
-        rows = written.rows_out if written else made.rows_in if made else None
+        rows = written.rows_out if written else output.rows_in if output else None
         if rows is not None:
             facets["inputStatistics"] = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
                 rowCount=rows, size=written.bytes if written else None, fileCount=1
             )
-        if made and made.rejected:
+        if output and output.rejected:
             facets["dataQualityAssertions"] = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(
-                [_assertion(rule, count) for rule, count in made.rejected.items()]
+                [_assertion(rule, count) for rule, count in output.rejected.items()]
             )
         return InputDataset(*self._named(key), inputFacets=facets)
 

@@ -206,9 +206,9 @@ def _require_every_row(items: Sequence[DatasetResult], rows: Mapping[str, int]) 
     by_layer = {(item.layer, item.name): rows[item.key] for item in items}
     for item in items:
         if item.layer == SILVER:
-            parted = rows[item.key] + by_layer.get((QUARANTINE, item.name), 0)
+            found = rows[item.key] + by_layer.get((QUARANTINE, item.name), 0)
             bronze = by_layer.get((BRONZE, item.name), item.rows_in)
-            _require(item.key, "rows together with quarantine", parted, bronze)
+            _require(item.key, "rows together with quarantine", found, bronze)
 
 
 def _require_sums(stages: Sequence[StageResult], rows: Mapping[str, int], sums: Mapping[str, Decimal | int]) -> None:

@@ -1,4 +1,4 @@
-"""How clean rows are made dirty: evenly spread over the table, and every kind of dirt at least once."""
+"""How clean rows become dirty: evenly spread over the table, and every kind of dirt at least once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -180,11 +180,11 @@ class Lease:
 
     def _require_conditions(self) -> None:
         """Warn of a server that ignores the conditions of requests: on it a lease excludes no other run."""
-        made = None
+        etag = None
         with suppress(UnreachableError):
-            made = self._store.put_if(LEASE, self._document(self._seconds), None)
-        if made:
-            self._etag = made
+            etag = self._store.put_if(LEASE, self._document(self._seconds), None)
+        if etag:
+            self._etag = etag
             log.warning("%s does not support conditional writes: make sure that only one run is in progress", self._uri)
 
     def _renew(self) -> None:
@@ -234,11 +234,11 @@ class Lease:
                     pause = interval / 4
 
     def _put(self, etag: str | None) -> bool:
-        begun = time.monotonic()
-        made = self._store.put_if(LEASE, self._document(self._seconds), etag)
-        if made:
-            self._etag, self._renewed = made, begun
-        return made is not None
+        started = time.monotonic()
+        written = self._store.put_if(LEASE, self._document(self._seconds), etag)
+        if written:
+            self._etag, self._renewed = written, started
+        return written is not None
 
     def _document(self, seconds: float) -> bytes:
         """The lease's bytes; they differ each time, so that the ETag changes."""

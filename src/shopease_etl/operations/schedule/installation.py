@@ -85,8 +85,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             owner = parent.stat()
-            for made in (folder, *folder.parents[: len(folder.parents) - len(parent.parents) - 1]):
-                os.chown(made, owner.st_uid, owner.st_gid)
+            for each in (folder, *folder.parents[: len(folder.parents) - len(parent.parents) - 1]):
+                os.chown(each, owner.st_uid, owner.st_gid)
     except OSError as error:
         message = f"cannot create {folder}: {error.strerror}"
         raise ConfigurationError(message) from error
