@@ -184,7 +184,12 @@ def test_an_unfinished_publication_is_a_warning_with_every_query(lake: Path) -> 
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(b"This is a letter.\n", "no dump"), (b"\x00\x01\x02", "no dump"), (b"", "empty"), (b"\x1f\x8bnonsense", "")],
+    [
+        (b"This is a letter.\n", "not a dump"),
+        (b"\x00\x01\x02", "not a dump"),
+        (b"", "empty"),
+        (b"\x1f\x8bnonsense", ""),
+    ],
     ids=["text", "binary", "empty", "broken gzip"],
 )
 def test_an_invalid_dump_is_refused(shop: Shop, content: bytes, word: str) -> None:
