@@ -48,7 +48,7 @@ _PARTS: Final = (
     (rules, "quarantine", "quarantine's columns"),
     (chunk_cleaning, "split_rows", "odd rows and good ones put together again"),
     (chunk_cleaning, "_csv", "silver and quarantine written as CSV"),
-    (clean, "partial_sums", "sums and pairs for gold, types of their columns"),
+    (clean, "add_up", "sums and pairs for gold, types of their columns"),
     (PartialSums, "add", "sums and pairs of chunks put together"),
     (Writer, "write", "bytes hashed and written"),
     (aggregate, "aggregate", "gold from its parts, as Parquet"),
@@ -106,17 +106,17 @@ def one_round(bronze: Path, folder: Path) -> Counter[str]:
 
     def both() -> None:
         recorded = manifests.recorded_datasets(store)
-        made, executor = PartialSums(memory), AtOnce()
+        sums, executor = PartialSums(memory), AtOnce()
         clean.clean(
             store,
             tables.CLEANED_TABLES,
             "breakdown",
             recorded=recorded,
             memory=memory,
-            feed=made,
+            partial_sums=sums,
             executor=executor,
         )
-        aggregate.aggregate(store, gold.GOLD, recorded=recorded, memory=memory, made=made, executor=executor)
+        aggregate.aggregate(store, gold.GOLD, recorded=recorded, memory=memory, partial_sums=sums, executor=executor)
 
     with watched(clock):
         clock.timed(_REST, both)()

@@ -97,21 +97,21 @@ class MemoryStore:
         for key in keys:
             self.objects.pop(key, None)
 
-    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
+    def keep_former(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
         there = {key: f"{run_id}/{key}" for key in keys if key in self.objects}
         self.kept |= {name: self.objects[key].data for key, name in there.items()}
         return there
 
-    def require_kept(self, key: str, name: str) -> None:
+    def require_former(self, key: str, name: str) -> None:
         if name not in self.kept:
             raise DataRefusedError(f"the former {key} is no longer kept")
 
-    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
-        self.require_kept(key, name)
+    def read_former(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+        self.require_former(key, name)
         return self.kept[name][start:][:length]
 
-    def from_kept(self, key: str, name: str) -> MemoryWriter:
-        self.require_kept(key, name)
+    def former_writer(self, key: str, name: str) -> MemoryWriter:
+        self.require_former(key, name)
         return MemoryWriter(self, key, data=self.kept[name])
 
     def prune(self, run_ids: Iterable[str]) -> None:

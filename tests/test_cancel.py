@@ -125,7 +125,7 @@ finally:
     time.sleep(1)
     os._exit(5)
 """
-    message = "shopease: interrupted; tidying up (interrupt again to end at once)\n"
+    message = "shopease: interrupted; cleaning up (interrupt again to end at once)\n"
     assert interrupted(script, signal.SIGTERM) == Ended(5, "", message)
 
 
@@ -282,10 +282,10 @@ try:
     with cancel.deadline(0.3, "the test"):
         wait()
 finally:
-    with cancel.deferred("tidying up"):
+    with cancel.deferred("cleaning up"):
         sleep()
 """
     with running(script) as process:
         ended = end(process, seconds=DEADLINE)
-    line = "shopease: error: the test took longer than 0.3 s, and then too long to tidy up: ended at once"
+    line = "shopease: error: the test took longer than 0.3 s, and then the clean-up took too long: ended at once"
     assert (ended.code, ended.stderr.splitlines()[-1]) == (1, line), ended

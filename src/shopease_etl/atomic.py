@@ -1,4 +1,4 @@
-"""Files that readers see whole or not at all: written beside their place, synced, then renamed into it."""
+"""Files that readers see complete or not at all: written beside their place, synced, then renamed into it."""
 
 import errno
 import os
@@ -44,7 +44,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return when the names in the folder are on the disk; one that this user may not list is passed over."""
+    """Return when the names in the folder are on the disk; a folder that this user may not list is skipped."""
     with suppress(PermissionError):
         sync(os.open(folder, os.O_RDONLY))
 

@@ -1,9 +1,9 @@
-"""Interrupts and time limits: the thread that works asks whether it is to end, between two steps and while it waits.
+"""Interrupts and time limits: the working thread asks whether to stop, between two steps and while it waits.
 
 The C half of Python's handlers writes the number of each signal to a pipe at once, even where Polars restarts the
 system call that the signal breaks off. A thread reads it there, wakes the main thread, and ends the process at the
 second signal. Only the main thread is interrupted: it stops the threads that it has started. In a program that uses
-this package as a library nothing is installed; there only `deadline` ends something.
+this package as a library no handler is installed; only `deadline` works there.
 """
 
 import math
@@ -36,7 +36,7 @@ class TimeLimitError(ShopeaseError):
 
 
 class _Thread(threading.local):
-    """The time limits of the running thread, when each passes and what it raises; what it defers interrupts for."""
+    """The time limits of the running thread: when each ends, and what it raises; and what it defers interrupts for."""
 
     def __init__(self) -> None:
         self.limits: list[tuple[float, TimeLimitError]] = []
@@ -66,7 +66,7 @@ def install() -> None:
     if _process.owner:
         return
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        import polars  # noqa: F401 - now, because it would heed SIGINT from its import on
+        import polars  # noqa: F401 - now, because it would handle SIGINT from its import on
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     reader, writer = os.pipe()
@@ -82,12 +82,12 @@ def install() -> None:
 
 
 def check() -> None:
-    """End what runs if the command was interrupted, or a time limit of this thread has passed.
+    """Raise if the command was interrupted, or a time limit of this thread has passed.
 
     It goes on doing so wherever it is asked, but never while that exception is being handled, nor in `deferred`.
 
     Raises:
-        KeyboardInterrupt: somebody interrupted the command.
+        KeyboardInterrupt: the command was interrupted.
         TimeLimitError: it took too long.
     """
     if not _is_interruptible():
@@ -97,7 +97,7 @@ def check() -> None:
     until, error = min(_thread.limits, key=lambda limit: limit[0], default=(math.inf, None))
     if error and until <= time.monotonic():
         if _process.owner:
-            line = f"shopease: error: {error}, and then too long to tidy up: ended at once"
+            line = f"shopease: error: {error}, and then the clean-up took too long: ended at once"
             timer = threading.Timer(GRACE_SECONDS, _end_at_once, (error.exit_code, line))
             timer.daemon = True
             timer.start()
@@ -169,7 +169,7 @@ def deferred(doing: str | None) -> Iterator[None]:
 
 @contextmanager
 def deadline(seconds: float | None, what: str, *, hint: str | None = None) -> Iterator[None]:
-    """Let the block take so long and no longer; None is no limit. Limits may be nested, and each counts.
+    """Limit the time of the block; None is no limit. Limits may be nested, and each counts.
 
     If the clean-up of a command that was late takes `GRACE_SECONDS`, the process ends at once, with exit code 1.
 
@@ -190,7 +190,7 @@ def deadline(seconds: float | None, what: str, *, hint: str | None = None) -> It
 
 
 def conclude() -> None:
-    """Interrupt nothing any more: the command is over, and has only to say so."""
+    """Interrupt nothing any more: the command is done, and only reports its end."""
     _process.is_concluded = True
     if _process.owner == threading.get_ident():
         _thread.deferred.append(None)
@@ -232,7 +232,7 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
     while True:
         if not select.select([reader], [], [], patience)[0]:
             patience = None
-            _write("shopease: interrupted; tidying up (interrupt again to end at once)")
+            _write("shopease: interrupted; cleaning up (interrupt again to end at once)")
             continue
         (number,) = os.read(reader, 1)
         if began is None:

@@ -1,10 +1,10 @@
-"""The errors a user may see; each class bears the exit code that the command ends with."""
+"""The errors a user may see; each class has the exit code of the command."""
 
 
 class ShopeaseError(Exception):
-    """A failure with a one-line message and, where there is one, a hint that names the way out (exit code 1).
+    """A failure with a one-line message and, if possible, a hint what to do (exit code 1).
 
-    `details` are further lines for who wants to see what the message is about.
+    `details` are further lines, such as a row that the message is about.
     """
 
     exit_code = 1
@@ -38,11 +38,11 @@ class UnreachableError(ShopeaseError):
 
 
 class SourceFaultError(UnreachableError):
-    """The source failed in a way that passes: what was read of it can be read again from a new snapshot."""
+    """A temporary failure of the source: what was read can be read again from a new snapshot."""
 
 
 class SourceDownError(SourceFaultError):
-    """The source takes no connections now: nothing listens, or it is starting up, shutting down or in recovery."""
+    """The source accepts no connections now: nothing listens, or it is starting up, shutting down or in recovery."""
 
 
 class LakeLockedError(ShopeaseError):

@@ -1,4 +1,4 @@
-"""Makes control characters, escape sequences and bidirectional overrides visible, which a terminal would obey."""
+"""Makes control characters, escape sequences and bidirectional overrides visible, which a terminal would act on."""
 
 import json
 import unicodedata

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 
 def lock(file: int | BinaryIO, *, shared: bool = False, wait: bool = False) -> bool:
-    """Lock an open file or folder until it is closed, by this process and by all that inherit it.
+    """Lock an open file or folder until it is closed, for this process and all that inherit it.
 
     Returns False if another holds it and `wait` is not set.
 

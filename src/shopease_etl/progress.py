@@ -1,10 +1,10 @@
-"""How a stage tells how far it is, without knowing who listens."""
+"""How a stage reports its progress, without knowing who listens."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of units of work by name; the console draws them, tests record them."""
+    """Receives the progress of units of work by name; the console draws it, tests record it."""
 
     def stage(self, name: str) -> None:
         """A stage of a run begins."""
@@ -20,7 +20,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
     def stage(self, name: str) -> None:
         """Ignored."""

@@ -54,7 +54,7 @@ class Secrets:
 
 
 def _matching(form: str) -> str:
-    """A pattern; a plain word, such as postgres or test, is hidden only as a whole word."""
+    """A pattern; a plain word, such as postgres or test, is hidden only as a separate word."""
     plain = form.isalpha() and form.islower()
     return rf"(?<![\w-]){form}(?![\w-])" if plain else re.escape(form)
 

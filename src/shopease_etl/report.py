@@ -11,7 +11,7 @@ from typing import Any
 class DatasetResult:
     """One dataset as a stage left it; `rejected` counts rows by rule, `sha256` is of the object's bytes.
 
-    `seconds` is None for datasets that are made in one pass with others.
+    `seconds` is None for datasets that are built in one pass with others.
     """
 
     layer: str
@@ -34,7 +34,7 @@ class DatasetResult:
 class ObjectRecord:
     """What the run that wrote an object recorded of it.
 
-    `sha256` is None where that need not be compared: the run is under way and wrote it itself, or recorded none.
+    `sha256` is None if it need not be compared: the current run wrote the object, or no hash was recorded.
     """
 
     bytes: int
@@ -46,7 +46,7 @@ class ObjectRecord:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one stage did; `skipped` tells by name what a table or view has no file for."""
+    """What one stage did; `skipped` has by table or view the reason why it cannot be queried."""
 
     name: str
     seconds: float
@@ -60,9 +60,9 @@ class StageResult:
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A table or view that was made queryable and answered.
+    """A table or view that was registered and can be queried.
 
-    `change` is created, updated, replaced or unchanged, and None where the whole catalog is written anew.
+    `change` is created, updated, replaced or unchanged, or None if the complete catalog is rewritten.
     """
 
     name: str
@@ -74,7 +74,7 @@ class CatalogEntry:
 
 @dataclass(frozen=True)
 class CrawlerRun:
-    """A Glue crawler's run that ended well; `attached` where it was running already."""
+    """A Glue crawler's successful run; `attached` if it was running already."""
 
     name: str
     seconds: float
@@ -103,8 +103,8 @@ class SourceInfo:
 
 @dataclass(frozen=True)
 class PreviousVersions:
-    """What a run's publication replaced: the names by which the store finds the former objects (None where it keeps
-    none) by key, and the keys that were new.
+    """What a run replaced when it published: by key the name of the former object in the store (None if it keeps none),
+    and the keys that were new.
     """
 
     objects: Mapping[str, str | None]
@@ -124,9 +124,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run and how it ended; the manifest is this, written down.
+    """A run and how it ended, as its manifest has it.
 
-    `published` tells whether readers see what its stages wrote, `attempt` counts how often the run was taken up.
+    `published`: readers see what its stages wrote; `attempt` counts the run and its retries.
     """
 
     run_id: str
@@ -147,7 +147,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class ObjectChange:
-    """What a rollback does to an object: its rows before and after, None where no manifest knows them."""
+    """What a rollback does to an object: its rows before and after, None if no manifest has them."""
 
     key: str
     rows: int | None
@@ -159,7 +159,7 @@ class ObjectChange:
 class RollbackPlan:
     """What a rollback would do: the ids of the runs to undo, the last one first, and what becomes of their objects.
 
-    The lake is then as the run `to` left it, which ended at `to_time`; None where no run's manifest tells.
+    The lake is then as the run `to` left it, which ended at `to_time`; None if no manifest has it.
     """
 
     location: str
@@ -174,8 +174,7 @@ class RollbackPlan:
 class RollbackResult:
     """The last of the runs that were undone, and all of them, the last first.
 
-    Besides the keys of the objects that are as before them, of those that are gone, and the crawl that brought the
-    catalog up to them, if one was made.
+    Also the keys of the restored and of the deleted objects, and the crawl that updated the catalog, if there was one.
     """
 
     run_id: str
@@ -186,10 +185,10 @@ class RollbackResult:
 
 
 def stage_of(document: Mapping[str, Any]) -> StageResult:
-    """A stage as a manifest tells it, without what only a crawl reports.
+    """A stage from its manifest entry, without what only a crawl reports.
 
     Raises:
-        ValueError, LookupError, TypeError, AttributeError, ArithmeticError: it is not one.
+        ValueError, LookupError, TypeError, AttributeError, ArithmeticError: it is not such an entry.
     """
     sums = document["reconciliation"].items()
     return StageResult(
@@ -202,7 +201,7 @@ def stage_of(document: Mapping[str, Any]) -> StageResult:
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """An object of the lake as it is now; `rows` is None where no manifest tells, `modified` is seconds since 1970.
+    """An object of the lake as it is now; `rows` is None if no manifest has it, `modified` is seconds since 1970.
 
     `rejects` counts the rows that its run rejected, by rule.
     """
@@ -220,7 +219,7 @@ class DatasetStatus:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run as its manifest tells it; `status` is a `Status`, or what another version wrote."""
+    """A run from its manifest; `status` is a `Status`, or what another version wrote."""
 
     run_id: str
     status: str
@@ -231,8 +230,8 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class RunStatus(RunSummary):
-    """A run as `status` shows it: also its times in UTC, the seconds of each stage, and the rows that its first one
-    wrote, None where that writes none.
+    """A run as `status` shows it: also its times in UTC, the seconds of each stage, and the rows that its first stage
+    wrote, None if that writes none.
     """
 
     started_at: str
@@ -246,9 +245,9 @@ class RunStatus(RunSummary):
 class LakeStatus:
     """The lake as it is: its datasets by layer, and its last runs, latest first.
 
-    `last_success` is when the last run ended that read the source and succeeded, `under_way` tells who holds the lake,
-    `publishing` the runs that are publishing, or died at it, `from_future` those shown that ended in the future by
-    their manifests, and `problem` what a monitor should call somebody for.
+    `last_success` is the end of the last successful run that read the source, `under_way` the holder of the lock,
+    `publishing` the runs that are publishing or died while they were, `from_future` those shown runs that ended in the
+    future by their manifests, and `problem` the reason for a monitor to raise an alarm.
     """
 
     location: str
@@ -263,7 +262,7 @@ class LakeStatus:
 
 @dataclass(frozen=True)
 class CheckLine:
-    """One thing that was checked; `exit_code` is 0 where it is in order, `fix` says what to do where not."""
+    """One thing that was checked; `exit_code` is 0 if it is in order, else `fix` says what to do."""
 
     name: str
     detail: str

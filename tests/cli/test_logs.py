@@ -412,7 +412,7 @@ def test_a_listener_that_raises_hears_no_more_and_harms_no_run(caplog: pytest.Lo
     events = begun(broken, lambda event: heard.append(event.kind))
     events.stage_started("extract")
     assert heard == ["broken", "run_started", "stage_started"]
-    assert caplog.messages == ["broken hears no more of this run: ValueError: no room"]
+    assert caplog.messages == ["broken gets no more events of this run: ValueError: no room"]
 
 
 def test_an_interrupt_is_no_listeners_failure() -> None:

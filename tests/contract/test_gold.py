@@ -12,9 +12,9 @@ from shopease_etl.contract import tables
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.gold.customer_analytics import rfm
 from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
-from shopease_etl.contract.gold.formulas import finished
+from shopease_etl.contract.gold.formulas import conform
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import PartialSums, partial_sums
+from shopease_etl.transform.partials import PartialSums, add_up
 
 CENT = Decimal("0.01")
 Sale = tuple[str | None, str | None, int, Decimal, date]
@@ -42,13 +42,13 @@ def silver(rows: list[Sale]) -> Frames:
     customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["ANN"], "city": ["Oslo"], "state": [None]})
     with PartialSums(Memory()) as parts:
         for table, frame in zip(tables.CLEANED_TABLES, (customers, products, transactions), strict=True):
-            parts.add(table, partial_sums(frame, table))
+            parts.add(table, add_up(frame, table))
         return parts.frames()
 
 
 def built(name: str, rows: list[Sale]) -> list[dict[str, object]]:
     dataset = next(dataset for dataset in GOLD if dataset.name == name)
-    frame = finished(dataset.build(silver(rows)), dataset)
+    frame = conform(dataset.build(silver(rows)), dataset)
     assert frame.columns == [column.name for column in dataset.columns]
     return frame.to_dicts()
 

@@ -1,4 +1,4 @@
-"""Garbage from a seed: bytes, JSON and text that have gone wrong in the ways that files and people go wrong."""
+"""Garbage from a seed: bytes, JSON and text with the faults that files and people produce."""
 
 import copy
 import json
@@ -133,7 +133,7 @@ def damaged_json(random: Random, document: object) -> bytes:
 
 
 def odd_value(random: Random) -> Any:
-    """A value of a kind that nobody expects."""
+    """A value of an unexpected kind."""
     return copy.deepcopy(random.choice(_ODD))
 
 

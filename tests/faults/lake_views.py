@@ -1,4 +1,4 @@
-"""A lake as it lies there, read past the code under test: its objects, what runs tell, and all that is beside them."""
+"""A lake's present state, read without the code under test: its objects, its manifests, and all other files."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class LakeView(Protocol):
         """The objects that readers see, by key."""
 
     def manifests(self) -> Mapping[str, dict[str, Any]]:
-        """What runs tell of themselves, by id; whoever writes one writes it whole."""
+        """The manifests by run id; each is written completely or not at all."""
 
     def journals(self) -> list[dict[str, Any]]:
         """What was to be published."""
@@ -119,5 +119,5 @@ def in_home(folder: Path) -> set[str]:
 
 
 def waiting(name: str) -> str:
-    """The key that a half-published file's name tells."""
+    """The key in the name of a half-published file."""
     return f"waits: {unquote(name).removeprefix(STAGING).rpartition('.')[0]}"

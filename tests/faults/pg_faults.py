@@ -1,4 +1,4 @@
-"""A proxy before a PostgreSQL server that does what networks do on bad days, as it is told and no other way.
+"""A proxy before a PostgreSQL server that produces network faults, exactly as requested.
 
 It listens on 127.0.0.1 and passes bytes on to the server of a URL, which may listen on a Unix socket. A fault is for
 the next connections that get so far; where bytes or seconds are chosen, a seed chooses them. What passes is counted.
@@ -77,7 +77,7 @@ def delay(link: Link, way: str, data: bytes) -> None:
 
 
 def stall(link: Link, _way: str, _data: bytes) -> None:
-    """Nothing goes on any more, but nobody ends the connection until the client does."""
+    """Nothing is forwarded any more, and the connection stays open until the client closes it."""
     while not link.ended.is_set() and not link.is_over:
         if select.select([link.client], [], [], _TICK)[0] and not link.client.recv(65_536):
             link.close()
@@ -90,7 +90,7 @@ def truncate(link: Link, way: str, data: bytes) -> None:
 
 
 def garbage(link: Link, way: str, data: bytes) -> None:
-    """Bytes arrive that nobody sent, and then those that were."""
+    """Bytes arrive that were never sent, and then those that were."""
     link.send(way, link.random.randbytes(link.random.randint(1, 64)) + data)
 
 

@@ -1,4 +1,4 @@
-"""A source with a gate: while somebody holds it, an extract comes as far as the last two tables and no further."""
+"""A source with a gate: while it is closed, an extract stops before the last two tables."""
 
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ GATE: Final = tuple(
 
 @dataclass(frozen=True)
 class Running:
-    """A command under way, and the file that it tells its messages to."""
+    """A running command, and the file with its messages."""
 
     process: subprocess.Popen[str]
     log: Path

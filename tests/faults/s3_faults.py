@@ -1,4 +1,4 @@
-"""A proxy before an S3 server that does what networks and S3 do on bad days, as it is told and no other way.
+"""A proxy before an S3 server that produces faults of networks and S3, exactly as requested.
 
 A fault is for one call of S3's, such as UploadPart, and for the first so many of them; where bytes are chosen, a seed
 chooses them. What passes through is counted.

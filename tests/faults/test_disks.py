@@ -41,7 +41,7 @@ def test_a_full_disk_of_the_home_is_exit_4(shop: Shop, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [("status",), ("status", "--json"), ("query", "SELECT 1 AS one", "--format", "csv")]
 )
-def test_an_answer_that_finds_no_room_is_one_line(shop: Shop, arguments: tuple[str, ...]) -> None:
+def test_a_result_on_a_full_disk_is_one_line(shop: Shop, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full, shop.start(*arguments, stdout=full) as process:
         assert process.stderr
         complaint = process.stderr.read()

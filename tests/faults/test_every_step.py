@@ -75,7 +75,7 @@ class Disk:
     between: int = 0  # the step of a run at which two stages are done
 
     def total(self, name: str) -> int:
-        """How many steps a command has that nobody kills."""
+        """How many steps a command has that is not killed."""
         if name not in self.totals:
             self.prepare(name)
             ended, steps = self.run(COMMANDS[name])

@@ -1,4 +1,4 @@
-"""Files that are cut, missing or garbage: named with the command that makes them anew, and nothing else is lost."""
+"""Files that are cut, missing or garbage: named with the command that rebuilds them, and nothing else is lost."""
 
 import shutil
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_a_silver_file_cut_in_half_is_refused(lake: Path) -> None:
     assert hashes(lake) == before
 
 
-def test_a_truncated_parquet_is_named(lake: Path) -> None:
+def test_a_truncated_parquet_file_is_named(lake: Path) -> None:
     shop = Shop(lake.parent)
     shop.run("crawl").done()
     gold = lake / DAILY_SALES_SUMMARY.key
@@ -89,14 +89,14 @@ GARBAGE: Final = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_among_the_manifests_is_passed_over(lake: Path, garbage: str) -> None:
+def test_garbage_among_the_manifests_is_ignored(lake: Path, garbage: str) -> None:
     (lake / "_runs" / "99990101T000000Z-000000.json").write_bytes(GARBAGE[garbage])
     status = Shop(lake.parent).run("status", "--json").done().document
     assert "succeeded" in {run["status"] for run in status["runs"]}
     assert {dataset["rows"] is None for dataset in status["datasets"]} == {False}
 
 
-def test_garbage_among_the_manifests_does_not_keep_a_run_from_its_work(lake: Path) -> None:
+def test_garbage_among_the_manifests_stops_no_run(lake: Path) -> None:
     for number, content in enumerate(GARBAGE.values()):
         (lake / "_runs" / f"99990101T000000Z-00000{number}.json").write_bytes(content)
     Shop(lake.parent).run("clean", "--table", "products").done()
@@ -118,7 +118,7 @@ def change_a_digit(path: Path) -> None:
         (DAILY_SALES_SUMMARY.key, (("crawl",),), "shopease aggregate"),
     ],
 )
-def test_an_object_that_was_changed_and_kept_its_size_is_refused(
+def test_a_changed_object_of_the_same_size_is_refused(
     lake: Path, key: str, commands: tuple[tuple[str, ...], ...], way_out: str
 ) -> None:
     change_a_digit(lake / key)
@@ -132,11 +132,11 @@ def test_an_object_that_was_changed_and_kept_its_size_is_refused(
     assert way_out in verified[0]["fix"]
 
 
-def test_an_object_that_somebody_deleted_is_missed(lake: Path) -> None:
+def test_a_deleted_object_is_reported(lake: Path) -> None:
     shop, key = Shop(lake.parent), DAILY_SALES_SUMMARY.key
     (run,) = {run["run_id"] for run in shop.run("status", "--json").document["runs"]}
     (lake / key).unlink()
-    way_out = "make it again: `shopease aggregate`"
+    way_out = "run `shopease aggregate` to rebuild it"
     told = f"{lake / key}, which the run {run} wrote, is missing"
     checked = shop.run("check", "--verify", "--json")
     verified = [line for line in checked.document if line["name"].startswith(("object", "layer"))]
@@ -149,7 +149,7 @@ def test_an_object_that_somebody_deleted_is_missed(lake: Path) -> None:
     assert "is missing" not in shop.run("crawl").done().stderr
 
 
-def test_what_no_run_recorded_is_taken_as_it_is(lake: Path) -> None:
+def test_unrecorded_objects_are_accepted(lake: Path) -> None:
     shop = Shop(lake.parent)
     change_a_digit(lake / TRANSACTIONS.silver_key)
     shutil.rmtree(lake / "_runs")
@@ -158,7 +158,7 @@ def test_what_no_run_recorded_is_taken_as_it_is(lake: Path) -> None:
     assert lines["lake contents"] == "3 of 15 objects are as their runs wrote them; 12 have no recorded hash"
 
 
-def test_what_would_block_the_publication_ends_a_run_before_its_first_byte(lake: Path) -> None:
+def test_obstacles_to_publishing_stop_a_run_at_its_start(lake: Path) -> None:
     shop = Shop(lake.parent, "postgresql://u@127.0.0.1:1/asked_too_early")
     blocked = lake / DAILY_SALES_SUMMARY.key
     blocked.unlink()
@@ -173,7 +173,7 @@ def test_what_would_block_the_publication_ends_a_run_before_its_first_byte(lake:
     assert (hashes(lake), leftovers(lake)) == (before, [])
 
 
-def test_a_publication_that_was_broken_off_is_told_of_with_every_answer(lake: Path) -> None:
+def test_an_unfinished_publication_is_a_warning_with_every_query(lake: Path) -> None:
     shop = Shop(lake.parent)
     shop.run("crawl").done()
     assert "died" not in shop.run(*FIRST_DAY).done().stderr
@@ -184,10 +184,15 @@ def test_a_publication_that_was_broken_off_is_told_of_with_every_answer(lake: Pa
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(b"This is a letter.\n", "no dump"), (b"\x00\x01\x02", "no dump"), (b"", "empty"), (b"\x1f\x8bnonsense", "")],
+    [
+        (b"This is a letter.\n", "not a dump"),
+        (b"\x00\x01\x02", "not a dump"),
+        (b"", "empty"),
+        (b"\x1f\x8bnonsense", ""),
+    ],
     ids=["text", "binary", "empty", "broken gzip"],
 )
-def test_a_dump_that_is_not_one_is_refused(shop: Shop, content: bytes, word: str) -> None:
+def test_an_invalid_dump_is_refused(shop: Shop, content: bytes, word: str) -> None:
     (shop.folder / "sales.dump").write_bytes(content)
     before = count(shop.database_url, "customers")
     told = shop.run("restore", "sales.dump")

@@ -1,4 +1,4 @@
-"""Signals for commands that wait for S3: they leave what hangs, and finish what is being published."""
+"""Signals for commands that wait for S3: hanging requests are abandoned, and publishing is finished."""
 
 import signal
 import threading
@@ -75,7 +75,7 @@ def datasets(account: Account, shop: Shop) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("call", "after"), [("HeadBucket", 0), ("ListObjectsV2", 0), ("GetObject", 2), ("GetObject", 8), ("UploadPart", 1)]
 )
-def test_a_request_that_hangs_is_left(
+def test_a_hanging_request_is_abandoned(
     own: Account, shop: Shop, proxy: Proxy, held: HeldRequest, call: str, after: int, number: signal.Signals
 ) -> None:
     before = datasets(own, shop)
@@ -88,7 +88,9 @@ def test_a_request_that_hangs_is_left(
     assert datasets(own, shop) == before
 
 
-def test_an_interrupt_waits_until_all_is_published(own: Account, shop: Shop, proxy: Proxy, held: HeldRequest) -> None:
+def test_an_interrupt_waits_until_everything_is_published(
+    own: Account, shop: Shop, proxy: Proxy, held: HeldRequest
+) -> None:
     before = datasets(own, shop)
     proxy.add("CompleteMultipartUpload", held, after=len(before))  # manifests and the journal come first
     with shop.start("extract") as process:

@@ -1,4 +1,4 @@
-"""Signals, and connections that are cut: the right exit code, the former lake and nothing else."""
+"""Signals and closed connections: the right exit code, the former lake and nothing else."""
 
 import os
 import shutil
@@ -82,7 +82,7 @@ def test_an_interrupted_extract_leaves_the_former_lake_and_nothing_else(whole: S
     assert (status.code, status.document["runs"][0]["status"]) == (1, "interrupted")
 
 
-def test_a_killed_extract_leaves_the_former_lake_and_the_next_run_sweeps_up(whole: Shop) -> None:
+def test_the_next_run_sweeps_up_after_a_killed_extract(whole: Shop) -> None:
     lake = whole.folder / "lake"
     before = hashes(lake)
     with extracting(whole) as process:
@@ -96,7 +96,7 @@ def test_a_killed_extract_leaves_the_former_lake_and_the_next_run_sweeps_up(whol
     assert (hashes(lake), leftovers(lake)) == (before, [])
 
 
-def test_a_second_run_ends_at_once_and_names_the_first(whole: Shop) -> None:
+def test_a_second_run_fails_at_once_and_names_the_first(whole: Shop) -> None:
     with extracting(whole) as process:
         told = whole.run("clean").failed(75, f"process {process.pid}", socket.gethostname())
         assert "wait until" in told.stderr.splitlines()[-1]
@@ -107,7 +107,7 @@ def test_a_second_run_ends_at_once_and_names_the_first(whole: Shop) -> None:
     assert leftovers(whole.folder / "lake") == []
 
 
-def test_a_server_that_ends_the_connection_ends_a_run_of_one_attempt(whole: Shop) -> None:
+def test_a_closed_connection_fails_a_run_with_one_attempt(whole: Shop) -> None:
     before = hashes(whole.folder / "lake")
     with extracting(replace(whole, more={"SHOPEASE_SOURCE_ATTEMPTS": "1"})) as process:
         execute(whole.database_url, f"SELECT pg_terminate_backend(pid) FROM {COPYING}")
@@ -115,7 +115,7 @@ def test_a_server_that_ends_the_connection_ends_a_run_of_one_attempt(whole: Shop
     assert (hashes(whole.folder / "lake"), leftovers(whole.folder / "lake")) == (before, [])
 
 
-def test_a_server_that_ends_the_connection_is_read_again(whole: Shop) -> None:
+def test_a_closed_connection_is_retried(whole: Shop) -> None:
     before = hashes(whole.folder / "lake")
     with extracting(whole) as process:
         execute(whole.database_url, f"SELECT pg_terminate_backend(pid) FROM {COPYING}", QUICK_VIEW)
@@ -149,7 +149,7 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_an_interrupt_while_a_lock_holds_the_copy_up_ends_it(whole: Shop) -> None:
+def test_an_interrupt_ends_a_copy_that_waits_for_a_lock(whole: Shop) -> None:
     with psycopg.connect(whole.database_url) as holder:
         holder.execute("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE")
         with whole.start("extract") as process:

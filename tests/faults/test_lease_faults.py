@@ -1,4 +1,4 @@
-"""The lease of a lake on S3 on a bad day: nobody loses it to an answer that got lost, and nobody shares it."""
+"""Faults of S3 and the lease: a lost answer never loses the lease, and no two processes hold it."""
 
 import logging
 import os
@@ -40,7 +40,7 @@ def far(proxy: Proxy, account: Account) -> S3Store:
 @pytest.mark.parametrize(
     "fault", [answer_lost, reset, refused(503, "SlowDown"), refused(409, "ConditionalRequestConflict")]
 )
-def test_what_happens_to_the_first_request_does_not_matter(
+def test_a_fault_of_the_first_request_does_not_matter(
     proxy: Proxy, far: S3Store, fault: Callable[[Exchange], None]
 ) -> None:
     proxy.add("PutObject", fault)
@@ -52,7 +52,7 @@ def test_what_happens_to_the_first_request_does_not_matter(
     assert lease_in(far) is None
 
 
-def test_a_renewal_whose_answers_are_all_lost_loses_nothing(proxy: Proxy, far: S3Store) -> None:
+def test_renewals_without_answers_keep_the_lease(proxy: Proxy, far: S3Store) -> None:
     with leased(far, holder("first"), 60) as lease:
         before = lease._etag
         proxy.add("PutObject", answer_lost, times=2)
@@ -64,14 +64,14 @@ def test_a_renewal_whose_answers_are_all_lost_loses_nothing(proxy: Proxy, far: S
     assert lease_in(far) is None
 
 
-def test_one_whose_last_renewal_was_not_heard_of_is_given_back(proxy: Proxy, far: S3Store) -> None:
+def test_a_lease_is_released_after_a_renewal_without_an_answer(proxy: Proxy, far: S3Store) -> None:
     with leased(far, holder("first"), 60) as lease:
         proxy.add("PutObject", answer_lost, times=2)
         lease.require()
     assert lease_in(far) is None
 
 
-def test_s3_away_for_longer_than_it_lasts_is_an_error_and_for_less_is_none(proxy: Proxy, far: S3Store) -> None:
+def test_only_an_outage_longer_than_the_lease_is_an_error(proxy: Proxy, far: S3Store) -> None:
     with leased(far, holder("first"), 6) as lease:
         proxy.add("PutObject", refused(503, "SlowDown"), ALWAYS)
         lease.require()
@@ -87,7 +87,7 @@ def test_s3_away_for_longer_than_it_lasts_is_an_error_and_for_less_is_none(proxy
         assert "first on" in str(refusal(far))
 
 
-def test_failures_that_pass_do_not_stop_the_renewals(proxy: Proxy, far: S3Store) -> None:
+def test_temporary_failures_do_not_stop_the_renewals(proxy: Proxy, far: S3Store) -> None:
     with leased(far, holder("first"), SHORT):
         proxy.add("PutObject", refused(500, "InternalError"), times=4)
         proxy.add("PutObject", reset, times=2)
@@ -95,7 +95,7 @@ def test_failures_that_pass_do_not_stop_the_renewals(proxy: Proxy, far: S3Store)
         assert "first on" in str(refusal(far))
 
 
-def test_where_it_cannot_be_deleted_it_is_marked_as_free(proxy: Proxy, far: S3Store) -> None:
+def test_a_lease_that_cannot_be_deleted_is_marked_as_free(proxy: Proxy, far: S3Store) -> None:
     proxy.add("DeleteObject", refused(501, "NotImplemented"), ALWAYS)
     for name in ("first", "second"):
         with leased(far, holder(name), 60):
@@ -103,14 +103,14 @@ def test_where_it_cannot_be_deleted_it_is_marked_as_free(proxy: Proxy, far: S3St
         assert lease_in(far)["seconds"] == 0
 
 
-def test_who_may_not_read_it_gives_it_back_all_the_same(proxy: Proxy, far: S3Store) -> None:
+def test_a_lease_is_released_without_permission_to_read(proxy: Proxy, far: S3Store) -> None:
     with leased(far, holder("first"), 60):
         proxy.add("GetObject", reset, ALWAYS)
     proxy.rules.clear()
     assert lease_in(far) is None
 
 
-def test_a_failure_to_give_it_back_is_a_warning(proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_release_is_a_warning(proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture) -> None:
     with leased(far, holder("first"), 60):
         proxy.add("DeleteObject", reset, ALWAYS)
         proxy.add("PutObject", reset, ALWAYS)
@@ -120,16 +120,14 @@ def test_a_failure_to_give_it_back_is_a_warning(proxy: Proxy, far: S3Store, capl
     assert lease_in(far)["run_id"] == "first"
 
 
-def test_s3_that_refuses_it_at_the_start_is_told_once(
-    proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_refusal_at_the_start_is_reported_once(proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture) -> None:
     proxy.add("PutObject", refused(403, "AccessDenied"), ALWAYS)
     with pytest.raises(UnreachableError, match="s3:PutObject"), leased(far, holder("first"), 60):
         pytest.fail("it is not held")
     assert (proxy.seen["GetObject"], caplog.text) == (0, "")
 
 
-def test_an_interrupt_while_it_is_taken_leaves_none(proxy: Proxy, far: S3Store) -> None:
+def test_an_interrupt_while_taking_it_leaves_no_lease(proxy: Proxy, far: S3Store) -> None:
     def interrupted(exchange: Exchange) -> None:
         answer = exchange.forward()
         os.kill(os.getpid(), signal.SIGINT)
@@ -141,7 +139,7 @@ def test_an_interrupt_while_it_is_taken_leaves_none(proxy: Proxy, far: S3Store) 
     assert lease_in(far) is None
 
 
-def test_a_server_that_tells_no_time_is_told(proxy: Proxy, far: S3Store) -> None:
+def test_a_server_without_a_clock_is_reported(proxy: Proxy, far: S3Store) -> None:
     def timeless(exchange: Exchange) -> None:
         status, headers, body = exchange.forward()
         exchange.answer(status, [header for header in headers if header[0].lower() != "date"], body)
@@ -153,7 +151,7 @@ def test_a_server_that_tells_no_time_is_told(proxy: Proxy, far: S3Store) -> None
 
 
 @pytest.mark.parametrize("call", ["ListMultipartUploads", "AbortMultipartUpload"])
-def test_who_may_not_abort_uploads_is_told_and_goes_on(
+def test_missing_permission_to_abort_uploads_is_a_warning(
     proxy: Proxy, far: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, call: str
 ) -> None:
     far.writer("bronze/customers/customers.csv").write(b"half")
@@ -175,7 +173,7 @@ def unconditional(exchange: Exchange) -> None:
     exchange.answer(*exchange.forward())
 
 
-def test_a_server_that_knows_no_conditional_writes_is_told_of(
+def test_a_server_without_conditional_writes_is_reported(
     proxy: Proxy, far: S3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     with leased(far, holder("first"), 60) as lease:
@@ -184,5 +182,5 @@ def test_a_server_that_knows_no_conditional_writes_is_told_of(
     proxy.add("PutObject", unconditional, times=ALWAYS)
     with leased(far, holder("first"), 60) as lease:
         lease.require()
-    assert "does not support conditional writes: make sure that only one run is at work" in caplog.text
+    assert "does not support conditional writes: make sure that only one run is in progress" in caplog.text
     assert lease_in(far) is None

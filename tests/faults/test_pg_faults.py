@@ -1,4 +1,4 @@
-"""A network that fails under an extract: it begins anew and bronze is as ever, or the former lake stays."""
+"""Network faults during an extract: it restarts and bronze is correct, or the former lake stays."""
 
 import signal
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def extracted_through(proxy: PgProxy, folder: Path, **settings: str) -> dict[str
 @pytest.mark.parametrize(
     ("fault", "way"), [*((fault, FROM_SERVER) for fault in FAULTS), *((fault, TO_SERVER) for fault in LOSSES)]
 )
-def test_after_one_fault_anywhere_bronze_is_as_ever(
+def test_one_fault_anywhere_does_not_change_bronze(
     url: str, lake: dict[str, str], tmp_path: Path, rounds: int, fault: str, way: str
 ) -> None:
     for seed in range(4 * rounds):
@@ -82,7 +82,7 @@ def test_after_one_fault_anywhere_bronze_is_as_ever(
 
 
 @pytest.mark.usefixtures("at_once")
-def test_delays_are_no_faults(url: str, lake: dict[str, str], tmp_path: Path) -> None:
+def test_delays_are_not_faults(url: str, lake: dict[str, str], tmp_path: Path) -> None:
     with between(url, 1) as proxy:
         proxy.fail(delay, times=3)
         proxy.fail(delay, 0, times=3, way=TO_SERVER)
@@ -92,7 +92,7 @@ def test_delays_are_no_faults(url: str, lake: dict[str, str], tmp_path: Path) ->
 
 @pytest.mark.parametrize("command", [WHOLE, ("extract",)], ids=lambda command: command[0])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_run_with_a_fault_makes_the_lake_of_a_run_without(
+def test_one_fault_does_not_change_the_lake(
     url: str, lake: dict[str, str], tmp_path: Path, fault: str, command: tuple[str, ...]
 ) -> None:
     with between(url, crc32(f"{fault} {command}".encode())) as proxy:
@@ -110,9 +110,7 @@ def test_a_run_with_a_fault_makes_the_lake_of_a_run_without(
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "refuse"])
-def test_faults_without_end_leave_the_former_lake_and_nothing_else(
-    good: Shop, lake: dict[str, str], fault: str
-) -> None:
+def test_permanent_faults_leave_only_the_former_lake(good: Shop, lake: dict[str, str], fault: str) -> None:
     url = good.database_url
     with between(url, crc32(fault.encode())) as proxy:
         if fault == "refuse":
@@ -127,9 +125,7 @@ def test_faults_without_end_leave_the_former_lake_and_nothing_else(
     eventually(lambda: count(url, OURS) == 0, 10)
 
 
-def test_a_server_that_takes_no_connections_for_a_while_is_waited_for(
-    url: str, lake: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_run_waits_for_a_server_that_refuses_connections(url: str, lake: dict[str, str], tmp_path: Path) -> None:
     with between(url, 2) as proxy:
         proxy.refuse(2)
         ended = Shop(tmp_path, proxy.url).run("extract").done()
@@ -139,7 +135,7 @@ def test_a_server_that_takes_no_connections_for_a_while_is_waited_for(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_an_interrupt_ends_a_run_whose_source_is_silent(good: Shop, lake: dict[str, str], number: int) -> None:
+def test_an_interrupt_ends_a_run_with_a_silent_source(good: Shop, lake: dict[str, str], number: int) -> None:
     with between(good.database_url, 3) as proxy:
         proxy.fail(stall, IN_COPIES[0], times=ALWAYS)
         proxy.fail(stall, 0, connections=range(2 + CONNECTIONS, 100), times=ALWAYS, way=TO_SERVER)  # what would cancel
@@ -164,7 +160,7 @@ def test_an_interrupt_ends_the_pause_between_two_attempts(good: Shop, lake: dict
     assert (hashes(good.folder / "lake"), leftovers(good.folder / "lake")) == (lake, [])
 
 
-def test_a_time_limit_ends_a_run_whose_source_is_silent(good: Shop, lake: dict[str, str]) -> None:
+def test_a_time_limit_ends_a_run_with_a_silent_source(good: Shop, lake: dict[str, str]) -> None:
     with between(good.database_url, 5) as proxy:
         proxy.fail(stall, IN_COPIES[0], times=ALWAYS)
         shop = replace(good, database_url=proxy.url, more={"SHOPEASE_STAGE_TIMEOUT": "2"})
@@ -174,7 +170,7 @@ def test_a_time_limit_ends_a_run_whose_source_is_silent(good: Shop, lake: dict[s
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("fault", [stall, reset], ids=lambda fault: fault.__name__)
-def test_the_loss_of_the_snapshot_is_noticed_and_another_one_made(
+def test_a_lost_snapshot_is_noticed_and_replaced(
     url: str,
     lake: dict[str, str],
     tmp_path: Path,
@@ -182,7 +178,7 @@ def test_the_loss_of_the_snapshot_is_noticed_and_another_one_made(
     caplog: pytest.LogCaptureFixture,
     fault: Fault,
 ) -> None:
-    monkeypatch.setattr(snapshots, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(snapshots, "QUERY_SECONDS", 0.5)
     with between(url, 6) as proxy, ThreadPoolExecutor(1) as pool:
         with closed_gate(url):
             result = pool.submit(extracted_through, proxy, tmp_path)

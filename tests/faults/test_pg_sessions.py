@@ -1,4 +1,4 @@
-"""A server that ends, refuses or holds up an extract's sessions: what passes is tried again, other things are told."""
+"""A server that ends, refuses or delays an extract's sessions: temporary failures are retried, others are errors."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def left_whole(whole: Shop, lake: dict[str, str]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("whom", "words"),
+    ("sessions", "words"),
     [
         (LEADER, "snapshot of the source is gone"),
         (f"{AT_GATE} LIMIT 1", "COPY of public."),
@@ -54,10 +54,10 @@ def left_whole(whole: Shop, lake: dict[str, str]) -> Iterator[None]:
     ],
     ids=["leader", "worker", "workers", "all"],
 )
-def test_a_run_whose_sessions_are_ended_begins_anew(whole: Shop, whom: str, words: str) -> None:
+def test_a_run_restarts_after_its_sessions_are_ended(whole: Shop, sessions: str, words: str) -> None:
     shop = with_settings(whole, idle_timeout=3)
     with closed_gate(whole.database_url) as holder, at_gate(shop) as running:
-        execute(whole.database_url, f"{END} {whom}")
+        execute(whole.database_url, f"{END} {sessions}")
         eventually(lambda: running.has_told(AGAIN))
         holder.close()
         told = running.ended().done().stderr
@@ -65,7 +65,7 @@ def test_a_run_whose_sessions_are_ended_begins_anew(whole: Shop, whom: str, word
     assert words in told
 
 
-def test_a_run_that_was_paused_for_too_long_begins_anew(whole: Shop) -> None:
+def test_a_run_restarts_after_a_long_pause(whole: Shop) -> None:
     shop = with_settings(whole, idle_timeout=1)
     with closed_gate(whole.database_url) as holder, at_gate(shop) as running:
         running.process.send_signal(signal.SIGSTOP)
@@ -76,7 +76,7 @@ def test_a_run_that_was_paused_for_too_long_begins_anew(whole: Shop) -> None:
         assert running.ended().done().stderr.count(AGAIN) == 1
 
 
-def test_a_run_that_is_held_up_does_not_idle(whole: Shop) -> None:
+def test_a_slow_run_keeps_its_snapshot_alive(whole: Shop) -> None:
     shop = with_settings(whole, idle_timeout=2)
     with closed_gate(whole.database_url) as holder, at_gate(shop) as running:
         long_since = f"{LEADER} AND xact_start < clock_timestamp() - interval '5 s'"
@@ -85,14 +85,14 @@ def test_a_run_that_is_held_up_does_not_idle(whole: Shop) -> None:
         assert AGAIN not in running.ended().done().stderr
 
 
-def test_a_lock_is_waited_for_only_so_long(whole: Shop) -> None:
+def test_the_wait_for_a_lock_is_limited(whole: Shop) -> None:
     with closed_gate(whole.database_url):
         told = with_settings(whole, lock_timeout=1).run("extract").failed(4, "stores", "lock timeout").stderr
     assert "SHOPEASE_SOURCE_LOCK_TIMEOUT" in told
     assert AGAIN not in told
 
 
-def test_a_table_that_is_locked_is_waited_for_only_so_long(whole: Shop) -> None:
+def test_the_wait_for_a_locked_table_is_limited(whole: Shop) -> None:
     with psycopg.connect(whole.database_url) as holder:
         holder.execute("LOCK TABLE customers IN ACCESS EXCLUSIVE MODE")
         ended = with_settings(whole, lock_timeout=0.5, attempts=2).run("extract")
@@ -101,14 +101,14 @@ def test_a_table_that_is_locked_is_waited_for_only_so_long(whole: Shop) -> None:
     assert told.count(AGAIN) == 1
 
 
-def test_a_statement_may_take_only_so_long(whole: Shop) -> None:
+def test_statements_have_a_time_limit(whole: Shop) -> None:
     with closed_gate(whole.database_url):
         told = with_settings(whole, statement_timeout=1).run("extract").failed(4, "stores", "statement timeout").stderr
     assert "SHOPEASE_SOURCE_STATEMENT_TIMEOUT" in told
     assert AGAIN not in told
 
 
-def test_a_statement_that_somebody_cancels_is_not_tried_again(whole: Shop) -> None:
+def test_a_cancelled_statement_is_not_retried(whole: Shop) -> None:
     with closed_gate(whole.database_url), at_gate(whole) as running:
         execute(whole.database_url, f"SELECT pg_cancel_backend(pid) FROM {AT_GATE}")
         told = running.ended().failed(4, "stores", "user request").stderr
@@ -116,7 +116,7 @@ def test_a_statement_that_somebody_cancels_is_not_tried_again(whole: Shop) -> No
     assert AGAIN not in told
 
 
-def test_a_server_without_free_connections_is_asked_again(whole: Shop, database_url: str) -> None:
+def test_a_server_without_free_connections_is_retried(whole: Shop, database_url: str) -> None:
     name = conninfo_to_dict(whole.database_url)["dbname"]
     execute(database_url, f"ALTER DATABASE {name} CONNECTION LIMIT 1")
     try:
@@ -130,7 +130,7 @@ def test_a_server_without_free_connections_is_asked_again(whole: Shop, database_
         execute(database_url, f"ALTER DATABASE {name} CONNECTION LIMIT -1")
 
 
-def test_a_failure_that_does_not_pass_is_final_though_another_one_does(whole: Shop) -> None:
+def test_a_permanent_failure_beside_a_temporary_one_is_final(whole: Shop) -> None:
     with closed_gate(whole.database_url), at_gate(whole) as running:
         execute(whole.database_url, f"SELECT pg_cancel_backend(pid) FROM {AT_GATE} AND query LIKE '%sales_managers%'")
         eventually(lambda: count(whole.database_url, OURS) == 2)
@@ -139,7 +139,7 @@ def test_a_failure_that_does_not_pass_is_final_though_another_one_does(whole: Sh
     assert AGAIN not in told
 
 
-def test_an_embedded_server_that_is_ended_is_started_anew() -> None:
+def test_a_stopped_embedded_server_is_restarted() -> None:
     with temporary_home() as home:
         shop = Shop(home.parent)
         shop.run("sample", "sales.sql", "--scale", "0.002").done()

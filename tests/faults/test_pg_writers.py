@@ -1,4 +1,4 @@
-"""Extracts while others write: what belongs together in the source does so in bronze, faults or not."""
+"""Extracts while others write: bronze is consistent, with faults and without."""
 
 import itertools
 import threading
@@ -91,7 +91,7 @@ def extracted(url: str, folder: Path) -> int:
 
 
 @pytest.mark.parametrize("fault", [None, *FAULTS])
-def test_what_belongs_together_stays_together_while_others_write(
+def test_bronze_is_consistent_while_others_write(
     traded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str | None
 ) -> None:
     monkeypatch.setattr(source, "FIRST_PAUSE", 0.01)

@@ -1,4 +1,4 @@
-"""S3 on a bad day: what was written arrives whole and is published once, or nothing is, and nothing is left."""
+"""Faults of S3: an object arrives complete and is published once, or not at all, and nothing is left behind."""
 
 import hashlib
 import tracemalloc
@@ -32,7 +32,7 @@ from shopease_etl.lake.multipart import CONCURRENT_PARTS
 from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import put_stream
-from shopease_etl.source.dumps.source import opened
+from shopease_etl.source.dumps.opening import open_dump
 
 KEY: Final = "bronze/customers/customers.csv"
 SLOW_DOWN: Final = refused(503, "SlowDown")
@@ -86,7 +86,7 @@ FAULTS: Final = {
 @pytest.mark.parametrize("call", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.quick(10)
-def test_what_passes_is_tried_again(proxy: Proxy, store: S3Store, direct: S3Store, call: str, fault: Fault) -> None:
+def test_temporary_faults_are_retried(proxy: Proxy, store: S3Store, direct: S3Store, call: str, fault: Fault) -> None:
     proxy.add(call, fault)
     proxy.add(call, fault, times=1, after=1)
     chunks = chunks_of(6)
@@ -103,7 +103,7 @@ def test_what_passes_is_tried_again(proxy: Proxy, store: S3Store, direct: S3Stor
 @pytest.mark.parametrize(
     "then", [refused(404, "NoSuchUpload"), SLOW_DOWN, reset], ids=["NoSuchUpload", "SlowDown", "reset"]
 )
-def test_a_completion_whose_answer_is_lost_is_known_by_its_object(
+def test_a_completion_without_an_answer_is_recognised_by_its_object(
     proxy: Proxy, store: S3Store, direct: S3Store, then: Fault
 ) -> None:
     put_stream(direct, KEY, [b"old"])
@@ -114,7 +114,7 @@ def test_a_completion_whose_answer_is_lost_is_known_by_its_object(
     assert proxy.seen["AbortMultipartUpload"] == 0
 
 
-def test_another_uploads_object_is_no_proof_of_ours(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
+def test_an_object_of_another_upload_proves_nothing(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
     put_stream(store, KEY, [b"old"])
     proxy.add("CompleteMultipartUpload", refused(404, "NoSuchUpload"), ALWAYS)
     with pytest.raises(UnreachableError, match="NoSuchUpload"):
@@ -125,7 +125,7 @@ def test_another_uploads_object_is_no_proof_of_ours(proxy: Proxy, store: S3Store
 
 @pytest.mark.parametrize("call", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 @pytest.mark.parametrize("fault", [SLOW_DOWN, reset], ids=["SlowDown", "reset"])
-def test_what_does_not_pass_publishes_nothing(
+def test_permanent_faults_publish_nothing(
     proxy: Proxy, store: S3Store, direct: S3Store, call: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
@@ -139,14 +139,14 @@ def test_what_does_not_pass_publishes_nothing(
     assert list(direct.unfinished_uploads()) == []
 
 
-def test_nothing_more_is_sent_once_a_part_is_refused(proxy: Proxy, store: S3Store) -> None:
+def test_nothing_is_sent_after_a_refused_part(proxy: Proxy, store: S3Store) -> None:
     proxy.add("UploadPart", refused(400, "InvalidRequest"), ALWAYS)
     with pytest.raises(UnreachableError, match="InvalidRequest"):
         put_stream(store, KEY, chunks_of(CONCURRENT_PARTS * 4))
     assert 1 <= proxy.seen["UploadPart"] <= CONCURRENT_PARTS
 
 
-def test_an_upload_that_cannot_be_aborted_is_told(
+def test_an_upload_that_cannot_be_aborted_is_reported(
     proxy: Proxy, store: S3Store, direct: S3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     proxy.add("UploadPart", refused(400, "InvalidRequest"), ALWAYS)
@@ -159,9 +159,7 @@ def test_an_upload_that_cannot_be_aborted_is_told(
 
 
 @pytest.mark.parametrize("after", [0, 4])
-def test_a_part_that_is_damaged_on_its_way_is_not_published(
-    proxy: Proxy, store: S3Store, direct: S3Store, after: int
-) -> None:
+def test_a_part_damaged_in_transit_is_not_published(proxy: Proxy, store: S3Store, direct: S3Store, after: int) -> None:
     proxy.add("UploadPart", corrupted, ALWAYS, after)
     with pytest.raises(UnreachableError, match=f"AWS refuses s3://{direct.bucket}/lake/{KEY}"):
         put_stream(store, KEY, chunks_of(8))
@@ -182,9 +180,7 @@ def test_s3_refuses_an_object_of_another_size(proxy: Proxy, store: S3Store, dire
 
 
 @pytest.mark.parametrize("fault", [cut_short, reset_midway])
-def test_a_read_that_breaks_off_is_taken_up_where_it_ended(
-    proxy: Proxy, store: S3Store, direct: S3Store, fault: Fault
-) -> None:
+def test_a_broken_read_resumes_where_it_ended(proxy: Proxy, store: S3Store, direct: S3Store, fault: Fault) -> None:
     data = b"".join(chunks_of(20))
     put_stream(direct, KEY, [data])
     for _ in range(4):
@@ -197,7 +193,7 @@ def test_a_read_that_breaks_off_is_taken_up_where_it_ended(
     assert store.read(KEY, start=7, length=300_000) == data[7:300_007]
 
 
-def test_a_read_that_always_breaks_off_ends(
+def test_a_read_that_always_breaks_fails(
     proxy: Proxy, store: S3Store, direct: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shopease_etl.aws._FIRST_PAUSE", 0)
@@ -209,7 +205,7 @@ def test_a_read_that_always_breaks_off_ends(
     assert proxy.seen["GetObject"] == 6
 
 
-def test_a_read_does_not_go_on_with_another_version(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
+def test_a_read_does_not_resume_with_another_version(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
     put_stream(direct, KEY, [b"old" * PART])
 
     def replaced(exchange: Exchange) -> None:
@@ -224,19 +220,19 @@ def test_a_read_does_not_go_on_with_another_version(proxy: Proxy, store: S3Store
     assert "run the command again" in caught.value.hint
 
 
-def test_a_dump_that_breaks_off_is_taken_up_where_it_ended(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
+def test_a_broken_read_of_a_dump_resumes_where_it_ended(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
     data = b"SELECT 1;\n" * 300_000
     put_stream(direct, "dump.sql", [data])
     proxy.add("GetObject", cut_short, times=3)
     proxy.add("GetObject", reset_midway, times=2)
-    with opened(store.uri("dump.sql")) as dump:
+    with open_dump(store.uri("dump.sql")) as dump:
         assert b"".join(dump.chunks()) == data
         assert (dump.bytes_read, dump.size) == (len(data), len(data))
     assert proxy.seen["GetObject"] == 6
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, reset], ids=["SlowDown", "reset"])
-def test_looking_and_deleting_are_tried_again(proxy: Proxy, store: S3Store, direct: S3Store, fault: Fault) -> None:
+def test_finding_and_deleting_are_retried(proxy: Proxy, store: S3Store, direct: S3Store, fault: Fault) -> None:
     put_stream(direct, KEY, [b"x"])
     for call in ("HeadObject", "ListObjectsV2", "ListMultipartUploads", "DeleteObjects", "HeadBucket"):
         proxy.add(call, fault, times=2)
@@ -249,7 +245,7 @@ def test_looking_and_deleting_are_tried_again(proxy: Proxy, store: S3Store, dire
     assert {rule.times for rule in proxy.rules} == {0}
 
 
-def test_parts_go_up_together_but_never_more_than_the_bound(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
+def test_parts_are_sent_in_parallel_up_to_the_bound(proxy: Proxy, store: S3Store, direct: S3Store) -> None:
     proxy.add("UploadPart", held_until(CONCURRENT_PARTS), times=CONCURRENT_PARTS * 3)
     chunks = chunks_of(CONCURRENT_PARTS * 3)
     put_stream(store, KEY, chunks)
@@ -273,7 +269,7 @@ def test_a_slow_s3_slows_the_source_down(proxy: Proxy, store: S3Store) -> None:
     assert PART < ahead <= (CONCURRENT_PARTS + 1) * PART + 10_007
 
 
-def test_what_was_sent_is_not_kept(
+def test_sent_parts_are_not_kept_in_memory(
     proxy: Proxy, store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(multipart, "PART_BYTES", 1 << 20)

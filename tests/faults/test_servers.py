@@ -1,4 +1,4 @@
-"""Servers, stores and extras that cannot be had: one clear line without secrets, and the right exit code."""
+"""Unavailable servers, stores and extras: one clear line without secrets, and the right exit code."""
 
 import os
 import shutil
@@ -77,7 +77,7 @@ def without_secrets(ended: Ended, *secrets: str) -> Ended:
 
 
 @pytest.mark.parametrize("arguments", ["run-all --json", "restore sales.sql", "run-all --debug"])
-def test_a_wrong_password_is_refused_and_not_told(guarded_server: str, tmp_path: Path, arguments: str) -> None:
+def test_a_wrong_password_is_refused_and_not_shown(guarded_server: str, tmp_path: Path, arguments: str) -> None:
     (tmp_path / "sales.sql").write_text("CREATE TABLE x (a int);\n")
     told = Shop(tmp_path, guarded_server.replace(PASSWORD, WRONG)).run(*arguments.split())
     without_secrets(told, WRONG)
@@ -85,7 +85,7 @@ def test_a_wrong_password_is_refused_and_not_told(guarded_server: str, tmp_path:
         told.failed(4, "password authentication failed")
 
 
-def test_a_right_password_is_not_told_either(guarded_server: str, tmp_path: Path) -> None:
+def test_a_correct_password_is_not_shown(guarded_server: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, guarded_server)
     without_secrets(shop.run("run-all", "--verbose").failed(3, "customers is missing"), PASSWORD)
     assert "customers" in without_secrets(shop.run("check"), PASSWORD).stdout
@@ -103,7 +103,7 @@ def test_a_right_password_is_not_told_either(guarded_server: str, tmp_path: Path
     ],
     ids=["unknown host", "refused port", "refused port in key words"],
 )
-def test_a_server_that_cannot_be_reached_is_exit_4(tmp_path: Path, url: str, words: str) -> None:
+def test_an_unreachable_server_is_exit_4(tmp_path: Path, url: str, words: str) -> None:
     shop = Shop(tmp_path, url, more={"SHOPEASE_SOURCE_WAIT": "0"})
     without_secrets(shop.run("extract"), WRONG).failed(4, words)
 
@@ -117,7 +117,7 @@ def test_a_server_that_cannot_be_reached_is_exit_4(tmp_path: Path, url: str, wor
         "postgres//u:s3cret@localhost/db",
     ],
 )
-def test_a_url_that_is_not_one_is_refused_without_telling_it(tmp_path: Path, url: str) -> None:
+def test_an_invalid_url_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
     command = ("restore", "x.sql") if "[" in url else ("extract",)
     without_secrets(Shop(tmp_path, url).run(*command), "s3cr").failed(2)
 
@@ -139,12 +139,12 @@ def test_a_read_only_lake_is_exit_4(tmp_path: Path) -> None:
     Shop(tmp_path, wrapper=ordinary).run("clean").failed(4, str(lake), "Permission denied")
 
 
-def test_a_bucket_that_is_not_there_is_exit_4(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
+def test_a_missing_bucket_is_exit_4(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
     remote = Shop(tmp_path, sales, f"s3://{new_bucket()}-of-nobody/x")
     for command in ("run-all", "status"):
         assert "create the bucket" in remote.run(command).failed(4, "-of-nobody").stderr
 
 
-def test_an_s3_that_does_not_answer_is_exit_4(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
+def test_an_unresponsive_s3_is_exit_4(sales: str, tmp_path: Path, new_bucket: Callable[[], str]) -> None:
     dead = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_MAX_ATTEMPTS": "1"}
     Shop(tmp_path, sales, f"s3://{new_bucket()}", dead).run("clean").failed(4)

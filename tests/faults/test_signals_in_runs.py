@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM at moments all over a run: the former lake or the new one, told truly, and nothing left behind."""
+"""SIGINT and SIGTERM at many points of a run: the former lake or the new one, a true manifest, nothing left behind."""
 
 import hashlib
 import itertools
@@ -43,7 +43,7 @@ class LocalLake:
         return {key: found for key, found in hashes(self.folder).items() if key in KEYS}
 
     def manifests(self) -> list[dict[str, Any]]:
-        """What the runs tell of themselves, the last one last."""
+        """The manifests of the runs, the last one last."""
         return [json.loads(path.read_bytes()) for path in sorted((self.folder / RUNS).glob("*.json"))]
 
     def left_behind(self) -> set[str]:
@@ -66,7 +66,7 @@ class S3Lake:
         return {key: hashlib.sha256(self._read(key)).hexdigest() for key in self._keys() if key in KEYS}
 
     def manifests(self) -> list[dict[str, Any]]:
-        """What the runs tell of themselves, the last one last."""
+        """The manifests of the runs, the last one last."""
         return [json.loads(self._read(key)) for key in self._keys() if key.startswith(RUNS) and key.endswith(".json")]
 
     def left_behind(self) -> set[str]:
@@ -152,7 +152,7 @@ def test_a_signal_leaves_the_former_lake_or_the_new_one(lake: tuple[Lake, int], 
     eventually(lambda: count(target.shop.database_url, OURS) == 0, 5)
 
 
-def test_afterwards_a_run_is_as_ever(lake: tuple[Lake, int]) -> None:
+def test_a_run_after_all_signals_succeeds(lake: tuple[Lake, int]) -> None:
     target, _ = lake
     target.shop.run(*target.arguments).done()
     run = target.manifests()[-1]

@@ -1,4 +1,4 @@
-"""Whole runs, and what befalls them: the lake is the former one or the new one, and all that is told of it is true.
+"""Complete runs with random faults: the lake is the former one or the new one, and all reports about it are true.
 
 Each trial is made from a seed, which its name tells: `pytest -k "postgresql and [7]"` makes that of seed 7 again.
 `--fault-rounds` is how many times as many there are.
@@ -25,11 +25,11 @@ from conftest import eventually
 from tally import Tally
 
 QUICK: Final = {
-    "test_a_bad_network_before_postgresql": 3,
-    "test_a_bad_day_of_s3": 1,
-    "test_an_s3_that_fails_for_good": 1,
-    "test_a_crawl_on_a_bad_day": 1,
-    "test_a_signal_at_any_moment": 2,
+    "test_random_network_faults_before_postgresql": 3,
+    "test_random_s3_faults": 1,
+    "test_a_permanent_s3_failure": 1,
+    "test_random_faults_during_a_crawl": 1,
+    "test_a_signal_at_a_random_time": 2,
     "test_a_lake_on_a_full_disk": 1,
     "test_a_home_on_a_full_disk": 1,
     "test_copies_on_a_full_disk": 1,
@@ -105,7 +105,7 @@ def remote(emulator: str, versions: tuple[Version, Version], tmp_path_factory: p
 
 
 @pytest.mark.quick(1)
-def test_a_bad_network_before_postgresql(local: Arena, seed: int, tally: Tally) -> None:
+def test_random_network_faults_before_postgresql(local: Arena, seed: int, tally: Tally) -> None:
     name, times = NETWORK[seed % len(NETWORK)]
     shop = local.begin(SHOPEASE_SOURCE_ATTEMPTS="3" if name == "refused" else "2", SHOPEASE_STAGE_TIMEOUT="20")
     with pg_faults.between(local.to.url, seed) as proxy:
@@ -118,14 +118,14 @@ def test_a_bad_network_before_postgresql(local: Arena, seed: int, tally: Tally) 
         ended = replace(shop, database_url=proxy.url).run(*RUN)
         assert proxy.seen["faults"]
     is_fatal = times == ALWAYS or (name, times) == ("refused", 3)
-    # garbage may announce so long a message that nobody sends the rest of it
+    # garbage may announce a long message whose rest never comes
     endless = {1} if name == "garbage" and "took longer" in ended.stderr else set()
     lake = local.check(ended, endless or ({4} if is_fatal else {0}))
     told = "always" if times == ALWAYS else "once" if times == 1 else f"{times} times"
     tally.count("PostgreSQL's network", f"{name}, {told}", lake, ended.code)
 
 
-def test_a_bad_day_of_s3(remote: Arena, seed: int, tally: Tally) -> None:
+def test_random_s3_faults(remote: Arena, seed: int, tally: Tally) -> None:
     random = Random(seed)
     name, fault = list(S3_FAULTS.items())[seed % len(S3_FAULTS)]
     call = "UploadPart" if name == "corrupted" else random.choice(list(CALLS))
@@ -140,7 +140,7 @@ def test_a_bad_day_of_s3(remote: Arena, seed: int, tally: Tally) -> None:
     tally.count("S3", f"{name}, {'once' if times == 1 else 'twice'}", lake, ended.code)
 
 
-def test_an_s3_that_fails_for_good(remote: Arena, seed: int, tally: Tally) -> None:
+def test_a_permanent_s3_failure(remote: Arena, seed: int, tally: Tally) -> None:
     random = Random(seed)
     name = random.choice(("503", "reset"))
     # tried once, for each of a run's objects in turn is refused; a short lease, which nobody can give back
@@ -154,7 +154,7 @@ def test_an_s3_that_fails_for_good(remote: Arena, seed: int, tally: Tally) -> No
     tally.count("S3", f"{name}, from some request on", lake, ended.code)
 
 
-def test_a_crawl_on_a_bad_day(remote: Arena, seed: int, tally: Tally) -> None:
+def test_random_faults_during_a_crawl(remote: Arena, seed: int, tally: Tally) -> None:
     """The run has published when its crawl fails: it is undone."""
     call = list(CRAWLING)[seed % len(CRAWLING)]
     name, times = (("503", ALWAYS), ("answer lost", 1))[seed // len(CRAWLING) % 2]
@@ -169,11 +169,11 @@ def test_a_crawl_on_a_bad_day(remote: Arena, seed: int, tally: Tally) -> None:
 
 
 @LINUX
-def test_a_signal_at_any_moment(local: Arena, seed: int, tally: Tally) -> None:
+def test_a_signal_at_a_random_time(local: Arena, seed: int, tally: Tally) -> None:
     number = SIGNALS[seed % len(SIGNALS)]
     with local.begin().start(*RUN, "--verbose") as process:
         if number != signal.SIGKILL:
-            eventually(lambda: process.poll() is not None or heeds(process.pid))
+            eventually(lambda: process.poll() is not None or handles_signals(process.pid))
         time.sleep(Random(seed).uniform(0, local.seconds))
         process.send_signal(number)
         ended = end(process)
@@ -181,7 +181,7 @@ def test_a_signal_at_any_moment(local: Arena, seed: int, tally: Tally) -> None:
     tally.count("a run on a local lake, any moment", number.name, lake, ended.code)
 
 
-def heeds(pid: int) -> bool:
+def handles_signals(pid: int) -> bool:
     """Whether a process has a handler for SIGTERM; before that it is Python itself that is being loaded."""
     caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)

@@ -1,4 +1,4 @@
-"""A lake that trials are made on: each takes it from one source to another, and whatever happens is looked into.
+"""A lake for trials: each runs it from one source to another, and then everything is checked.
 
 An arena has two sources. All bytes of their lakes differ, so that of every object it can be told whose it is; what the
 lakes must be is known from undisturbed runs into folders of their own, and their revenue from PostgreSQL itself.
@@ -128,7 +128,7 @@ class Arena:
     seconds: float = 0  # that a run takes
     is_under_way: bool = False
     is_from_other: bool = False  # whether the last run replaced the lake `to` which a trial is to take it
-    may_leave_uploads: bool = False  # whose beginning nobody was told of
+    may_leave_uploads: bool = False  # whose start was not reported
 
     def begin(self, **more: str) -> Shop:
         """Begin a trial: the shop that it is made with, with more in its environment."""
@@ -150,7 +150,7 @@ class Arena:
         return replace(self.shop, database_url=self.to.url, more={**self.shop.more, **more})
 
     def check(self, ended: Ended, codes: Collection[int]) -> str:
-        """Look into all that a trial may have harmed, then run once more; tells what lake the trial left.
+        """Check all that a trial may have harmed, then run once more; returns which lake the trial left.
 
         `codes` are those that the trial may end with.
         """
@@ -192,7 +192,7 @@ class Arena:
         assert Decimal(str(answer["revenue"])) == (self.to if lake in {NEW, NEW_NEXT} else self.at).revenue
 
     def last_manifest(self) -> Mapping[str, Any]:
-        """What the trial's run tells of itself; empty where it tells nothing."""
+        """The manifest of the trial's run; empty if there is none."""
         told = self.view.manifests()
         runs = sorted(told.keys() - self.runs_before)
         assert len(runs) <= 1, runs
@@ -231,7 +231,7 @@ class Arena:
         assert others <= {f"waits: {key}" for key in keys if ended.code}, ended
 
     def _require_truth(self, lake: str, ended: Ended, manifest: Mapping[str, Any]) -> None:
-        """Exit code and manifest tell the lake as it is."""
+        """Exit code and manifest agree with the lake."""
         code, status, published = ended.code, manifest.get("status"), manifest.get("published")
         context = (lake, status, published, ended)
         is_new = lake in {NEW, NEW_NEXT}

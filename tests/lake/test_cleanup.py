@@ -1,4 +1,4 @@
-"""Cleaning up takes what is the lake's own and nothing else, on each kind of store."""
+"""Cleaning up deletes the lake's own objects and nothing else, on each kind of store."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def keys(store: LakeStore) -> set[str]:
     return {item.key for item in store.list("")}
 
 
-def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
+def test_everything_means_only_the_lakes_own_objects(store: LakeStore) -> None:
     found = owned_objects(filled(store), ALL, everything=True)
     assert {item.key for item in found.objects} == {*KEYS, MANIFEST}
     assert found.bytes == sum(map(len, (*KEYS, MANIFEST)))
@@ -65,7 +65,7 @@ def test_everything_is_what_the_lake_owns_and_no_more(store: LakeStore) -> None:
     assert owned_objects(store, ALL, everything=True).objects == ()
 
 
-def test_layers_are_deleted_apart_and_keep_the_manifests(store: LakeStore) -> None:
+def test_deleting_a_layer_keeps_other_layers_and_manifests(store: LakeStore) -> None:
     found = owned_objects(filled(store), [layout.SILVER, layout.GOLD], everything=False)
     assert {item.key for item in found.objects} == {key for key in KEYS if key.startswith(("silver/", "gold/"))}
     assert found.strays == 2
@@ -74,30 +74,30 @@ def test_layers_are_deleted_apart_and_keep_the_manifests(store: LakeStore) -> No
     assert keys(store) == {*KEYS, MANIFEST, *OTHERS} - gone
 
 
-def test_no_layer_is_nothing(store: LakeStore) -> None:
+def test_without_layers_nothing_is_deleted(store: LakeStore) -> None:
     found = owned_objects(filled(store), [], everything=False)
     assert (found.objects, found.bytes, found.strays) == ((), 0, 0)
 
 
-def test_a_layer_that_is_none_is_refused(store: LakeStore) -> None:
+def test_an_unknown_layer_is_refused(store: LakeStore) -> None:
     with pytest.raises(ConfigurationError, match="athena-results is not a layer"):
         owned_objects(store, ["athena-results"], everything=False)
 
 
-def test_the_lock_is_no_stray(tmp_path: Path) -> None:
+def test_the_lock_is_not_a_foreign_object(tmp_path: Path) -> None:
     (tmp_path / "_runs").mkdir()
     (tmp_path / "_runs" / ".lock").touch()
     assert owned_objects(open_store(str(tmp_path)), ALL, everything=True).strays == 0
 
 
-def test_the_lease_is_no_stray_and_stays(store: LakeStore) -> None:
+def test_the_lease_is_not_a_foreign_object_and_stays(store: LakeStore) -> None:
     put_stream(store, layout.LEASE, [b"{}"])
     assert owned_objects(store, ALL, everything=True) == OwnedObjects((), 0, 0)
     assert not is_own(layout.LEASE)
 
 
 @pytest.mark.parametrize("layer", ["gold", "silver", "quarantine", "bronze", "_runs"])
-def test_what_is_made_of_another_goes_first_and_manifests_last(tmp_path: Path, layer: str) -> None:
+def test_derived_layers_are_deleted_first_and_manifests_last(tmp_path: Path, layer: str) -> None:
     """A folder in a file's place cannot be deleted: there it ends, and what comes later is still there."""
     store = filled(open_store(str(tmp_path)))
     found = owned_objects(store, ALL, everything=True)
@@ -114,7 +114,7 @@ def test_what_is_made_of_another_goes_first_and_manifests_last(tmp_path: Path, l
 
 
 @pytest.mark.parametrize("key", OTHERS)
-def test_what_is_not_the_lakes_own_is_never_deleted(store: LakeStore, key: str) -> None:
+def test_foreign_objects_are_never_deleted(store: LakeStore, key: str) -> None:
     put_stream(store, key, [b"mine"])
     put_stream(store, MANIFEST, [b"{}"])
     with pytest.raises(ConfigurationError, match="is not deleted"):
@@ -123,7 +123,7 @@ def test_what_is_not_the_lakes_own_is_never_deleted(store: LakeStore, key: str) 
 
 
 @given(st.text("abrunsz_/.-json", max_size=20))
-def test_only_datasets_and_manifests_are_own(key: str) -> None:
+def test_the_lakes_own_objects_are_datasets_and_manifests(key: str) -> None:
     manifest = (
         key.startswith("_runs/") and key.endswith(".json") and key.count("/") == 1 and len(key) > len("_runs/.json")
     )
@@ -133,7 +133,7 @@ def test_only_datasets_and_manifests_are_own(key: str) -> None:
 
 @pytest.fixture
 def begun(store: LakeStore) -> Iterator[Callable[[str], Writer]]:
-    """Begins uploads that nobody ends."""
+    """Starts uploads and leaves them unfinished."""
     uploads: list[Writer] = []
 
     def begin(key: str) -> Writer:
@@ -161,13 +161,13 @@ def test_only_our_own_old_uploads_are_aborted(store: LakeStore, begun: Callable[
 
 
 @pytest.mark.usefixtures("store")
-def test_an_upload_is_young_by_the_clock(store: LakeStore, begun: Callable[[str], Writer]) -> None:
+def test_the_age_of_an_upload_is_by_the_clock(store: LakeStore, begun: Callable[[str], Writer]) -> None:
     begun(MANIFEST)
     assert orphaned_uploads(store, older_than=3600).younger == 1
     assert orphaned_uploads(store, older_than=-3600).younger == 0
 
 
-def test_uploads_of_others_are_never_aborted(store: LakeStore, begun: Callable[[str], Writer]) -> None:
+def test_foreign_uploads_are_never_aborted(store: LakeStore, begun: Callable[[str], Writer]) -> None:
     begun("mine/x")
     begun(MANIFEST)
     with pytest.raises(ConfigurationError, match="is not deleted"):

@@ -1,4 +1,4 @@
-"""The lease of a lake on S3: one holder at a time, whoever asks; a dead one's runs out."""
+"""The lease of a lake on S3: one holder at a time; a dead holder's lease expires."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ def write(store: S3Store, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("server", ["ministack", "moto"])
-def test_one_holds_it_and_the_next_gets_it_when_it_is_given_back(server: str, request: pytest.FixtureRequest) -> None:
+def test_a_released_lease_goes_to_the_next(server: str, request: pytest.FixtureRequest) -> None:
     new_bucket: Callable[[], str] = (
         request.getfixturevalue("account").new_bucket
         if server == "ministack"
@@ -47,13 +47,13 @@ def test_one_holds_it_and_the_next_gets_it_when_it_is_given_back(server: str, re
         assert lease_in(store)["run_id"] == "second"
 
 
-def test_it_is_given_back_after_an_error(store: S3Store) -> None:
+def test_an_error_releases_the_lease(store: S3Store) -> None:
     with pytest.raises(ZeroDivisionError), leased(store, holder("first"), 60):
         raise ZeroDivisionError
     assert lease_in(store) is None
 
 
-def test_many_want_it_and_never_two_have_it(store: S3Store) -> None:
+def test_never_two_hold_it_at_once(store: S3Store) -> None:
     inside: list[str] = []
     seen: list[int] = []
 
@@ -79,14 +79,14 @@ def test_many_want_it_and_never_two_have_it(store: S3Store) -> None:
     assert seen == [1] * 24
 
 
-def test_it_is_renewed_for_as_long_as_it_is_held(store: S3Store) -> None:
+def test_it_is_renewed_while_it_is_held(store: S3Store) -> None:
     with leased(store, holder("first"), SHORT):
         time.sleep(SHORT + SLACK + 2)
         assert "first on" in str(refusal(store))
         assert lease_in(store)["changes"] > 1
 
 
-def test_a_dead_holders_runs_out_by_the_servers_clock(store: S3Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dead_holders_lease_expires_by_the_servers_clock(store: S3Store, caplog: pytest.LogCaptureFixture) -> None:
     dead = Lease(store, holder("dead"), SHORT)
     with caplog.at_level(logging.INFO):
         dead._put(None)
@@ -104,7 +104,7 @@ def test_a_dead_holders_runs_out_by_the_servers_clock(store: S3Store, caplog: py
     assert "dead has died" in caplog.text
 
 
-def test_one_known_to_be_dead_is_not_waited_for(store: S3Store) -> None:
+def test_a_holder_known_to_be_dead_is_replaced_at_once(store: S3Store) -> None:
     dead = holder("dead")
     Lease(store, dead, 600)._put(None)
     with leased(store, holder("second"), 60, dead.token) as lease:
@@ -112,7 +112,7 @@ def test_one_known_to_be_dead_is_not_waited_for(store: S3Store) -> None:
         assert lease_in(store)["run_id"] == "second"
 
 
-def test_what_another_has_taken_is_lost_for_good_and_stays_his(store: S3Store) -> None:
+def test_a_lease_taken_by_another_stays_with_it(store: S3Store) -> None:
     second = holder("second")
     told = r"has lost the lock.*: another run holds the lake: second on"
     with leased(store, holder("first"), 60) as lease:
@@ -126,14 +126,14 @@ def test_what_another_has_taken_is_lost_for_good_and_stays_his(store: S3Store) -
     assert lease_in(store) is None
 
 
-def test_what_another_has_taken_unnoticed_stays_his(store: S3Store) -> None:
+def test_a_lease_taken_unnoticed_stays_with_the_other(store: S3Store) -> None:
     second = holder("second")
     with leased(store, holder("first"), 60) as lease:
         Lease(store, second, 60)._put(str(lease._etag))
     assert lease_in(store)["token"] == second.token
 
 
-def test_the_thread_that_renews_tells_of_a_loss(store: S3Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_renewing_thread_reports_a_loss(store: S3Store, caplog: pytest.LogCaptureFixture) -> None:
     with leased(store, holder("first"), SHORT):
         write(store, b"{}")
         until = time.monotonic() + 30
@@ -143,7 +143,7 @@ def test_the_thread_that_renews_tells_of_a_loss(store: S3Store, caplog: pytest.L
     assert lease_in(store) == {}
 
 
-def test_one_that_was_deleted_is_lost_for_another_may_have_had_the_lake(store: S3Store) -> None:
+def test_a_deleted_lease_is_lost(store: S3Store) -> None:
     with leased(store, holder("first"), 60) as lease:
         store.delete([LEASE])
         with pytest.raises(LakeLockedError, match="has lost the lock"):
@@ -167,7 +167,7 @@ GARBAGE: Final = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
-def test_what_is_no_lease_is_told_and_left_alone(store: S3Store, garbage: bytes | dict[str, Any]) -> None:
+def test_an_unreadable_lease_is_reported_and_kept(store: S3Store, garbage: bytes | dict[str, Any]) -> None:
     whole = {"version": 1, "seconds": 60, "run_id": "x", "host": "y", "pid": 1, "since": "z", "token": "t"}
     body = garbage if isinstance(garbage, bytes) else json.dumps({**whole, **garbage}).encode()
     write(store, body)
@@ -179,7 +179,7 @@ def test_what_is_no_lease_is_told_and_left_alone(store: S3Store, garbage: bytes 
     assert found.body == body[: len(found.body)]
 
 
-def test_what_is_no_lease_is_replaced_when_it_is_as_old_as_a_lease_gets(store: S3Store) -> None:
+def test_an_unreadable_lease_is_replaced_once_it_is_old(store: S3Store) -> None:
     write(store, b"nonsense")
     assert refusal(store, SHORT)
     time.sleep(SHORT + SLACK + 1.5)
@@ -188,7 +188,7 @@ def test_what_is_no_lease_is_replaced_when_it_is_as_old_as_a_lease_gets(store: S
         lease.require()
 
 
-def test_it_is_encrypted_as_was_asked(account: Account) -> None:
+def test_it_has_the_requested_encryption(account: Account) -> None:
     store = S3Store(account.new_bucket(), "lake", Encryption("AES256"))
     with leased(store, holder("first"), 60) as lease:
         lease.require()

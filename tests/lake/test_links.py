@@ -59,10 +59,10 @@ USES: Final[dict[str, tuple[str, Callable[[Any], object]]]] = {
     "finish": ("_staging", lambda store: store.finish({"key": KEY, "staged": "file", "inode": 0})),
     "reuse": ("_staging", lambda store: Transaction(store, store.root.parent / "spool").reuse(KEY, "")),
     "try": ("_staging", lambda store: store.check_targets([KEY])),
-    "keep": (GENERATIONS, lambda store: store.keep("run", [KEY])),
+    "keep": (GENERATIONS, lambda store: store.keep_former("run", [KEY])),
     "prune": (GENERATIONS, lambda store: store.prune([])),
-    "bring back": (GENERATIONS, lambda store: store.from_kept(KEY, f"{GENERATIONS}/file")),
-    "tell": ("_runs", lambda store: put_stream(store, "_runs/r.json", [b"{}"])),
+    "former writer": (GENERATIONS, lambda store: store.former_writer(KEY, f"{GENERATIONS}/file")),
+    "manifest": ("_runs", lambda store: put_stream(store, "_runs/r.json", [b"{}"])),
     "list": ("_runs", lambda store: list(store.list("_runs/"))),
     "find": ("_runs", lambda store: store.find("_runs/file")),
     "read": ("_runs", lambda store: store.read("_runs/file")),
@@ -74,7 +74,7 @@ USES: Final[dict[str, tuple[str, Callable[[Any], object]]]] = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_folder_of_our_own_is_no_link(lake: Path, elsewhere: Path, use: str) -> None:
+def test_our_own_folders_must_not_be_links(lake: Path, elsewhere: Path, use: str) -> None:
     name, work = USES[use]
     shutil.rmtree(lake / name, ignore_errors=True)
     (lake / name).symlink_to(elsewhere)
@@ -111,19 +111,19 @@ def test_a_journal_that_is_a_link_is_refused(lake: Path, elsewhere: Path) -> Non
     assert untouched(elsewhere)
 
 
-def test_a_kept_object_that_is_a_link_is_not_brought_back(lake: Path, elsewhere: Path) -> None:
+def test_a_kept_object_that_is_a_link_is_not_restored(lake: Path, elsewhere: Path) -> None:
     store = open_store(str(lake))
-    name = cast("str", store.keep("run", [KEY])[KEY])
+    name = cast("str", store.keep_former("run", [KEY])[KEY])
     (lake / name).unlink()
     (lake / name).symlink_to(elsewhere / "file")
     with pytest.raises(DataRefusedError, match="no longer kept"):
-        store.from_kept(KEY, name)
+        store.former_writer(KEY, name)
     (lake / GENERATIONS / "link").symlink_to(elsewhere)
     store.prune([])
     assert (untouched(elsewhere), (lake / GENERATIONS).exists()) == (True, False)
 
 
-def test_what_a_link_among_staged_files_points_to_stays(lake: Path, elsewhere: Path) -> None:
+def test_the_target_of_a_staged_link_stays(lake: Path, elsewhere: Path) -> None:
     (lake / "_staging").mkdir()
     (lake / "_staging" / "x.0").symlink_to(elsewhere)
     open_store(str(lake)).sweep()
@@ -131,7 +131,7 @@ def test_what_a_link_among_staged_files_points_to_stays(lake: Path, elsewhere: P
 
 
 @pytest.mark.parametrize("link", ["folder", "file"])
-def test_copies_of_a_run_go_through_no_link(
+def test_copies_of_a_run_follow_no_link(
     new_bucket: Callable[[], str], tmp_path: Path, elsewhere: Path, link: str
 ) -> None:
     store, spool = open_store(f"s3://{new_bucket()}"), tmp_path / "spool" / "of-the-lake"
@@ -148,7 +148,7 @@ def test_copies_of_a_run_go_through_no_link(
     assert untouched(elsewhere)
 
 
-def test_a_catalog_is_written_through_no_link(tmp_path: Path, elsewhere: Path) -> None:
+def test_writing_a_catalog_follows_no_link(tmp_path: Path, elsewhere: Path) -> None:
     path = tmp_path / "catalog" / "c.json"
     path.parent.mkdir()
     path.symlink_to(elsewhere / "file")
@@ -184,7 +184,7 @@ def dangling(runs: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [no_folder, dangling])
-def test_a_history_that_cannot_be_read_is_not_an_empty_one(lake: Path, spoil: Callable[[Path], None]) -> None:
+def test_an_unreadable_history_is_not_taken_for_an_empty_one(lake: Path, spoil: Callable[[Path], None]) -> None:
     spoil(lake / "_runs")
     shop = Shop(lake.parent)
     for command in ("status", "clean", "retry", "rollback"):
@@ -194,7 +194,7 @@ def test_a_history_that_cannot_be_read_is_not_an_empty_one(lake: Path, spoil: Ca
 
 
 @pytest.mark.parametrize("folder", ["_runs", "bronze", "."])
-def test_a_folder_that_cannot_be_read_is_not_an_empty_one(lake: Path, folder: str) -> None:
+def test_an_unreadable_folder_is_not_taken_for_an_empty_one(lake: Path, folder: str) -> None:
     (lake / "_runs").mkdir()
     (lake / folder).chmod(0)
     user = os.geteuid()

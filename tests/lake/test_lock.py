@@ -1,4 +1,4 @@
-"""One holder at a time, among processes, and none left behind by a killed one."""
+"""One holder at a time among processes; a killed one leaves no lock behind."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "_runs" / ".lock"
 
 
-def test_a_second_process_is_told_who_holds_it_and_gets_it_when_the_first_is_killed(path: Path) -> None:
+def test_a_second_process_learns_the_holder_and_gets_the_lock_of_a_killed_one(path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout
         assert first.stdout.readline() == "held\n"
@@ -43,7 +43,7 @@ def test_a_second_process_is_told_who_holds_it_and_gets_it_when_the_first_is_kil
     assert not path.exists()
 
 
-def test_it_is_given_back_after_an_error(path: Path) -> None:
+def test_an_error_releases_the_lock(path: Path) -> None:
     with pytest.raises(ZeroDivisionError), locked_file(path, "x"):
         raise ZeroDivisionError
     with locked_file(path, "y") as former:
@@ -57,7 +57,7 @@ def test_it_is_given_back_after_an_error(path: Path) -> None:
     [b"", b"\xff", b"[" * 100_000, b"[]", b'{"run_id": "x"}', b'{"run_id":"a\\nb","host":"h","pid":1,"since":"s"}'],
     ids=["empty", "no text", "deep", "a list", "no holder", "two lines"],
 )
-def test_what_tells_no_holder_is_passed_over(path: Path, garbage: bytes) -> None:
+def test_lock_files_without_a_holder_are_ignored(path: Path, garbage: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(garbage)
     with locked_file(path, "x") as former:

@@ -1,4 +1,4 @@
-"""Parts that several threads bring in any order are one object in theirs, and what waits has a bound."""
+"""Parts that several threads write at once become one object in order, with bounded memory."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ PARTS = st.lists(st.lists(st.binary(max_size=5), max_size=6), min_size=1, max_si
 
 
 @given(parts=PARTS, most_ahead=st.integers(1, 20), threads=st.integers(1, 5))
-def test_whatever_the_threads_the_parts_are_in_order(parts: list[list[bytes]], most_ahead: int, threads: int) -> None:
+def test_parts_are_in_order_with_any_number_of_threads(parts: list[list[bytes]], most_ahead: int, threads: int) -> None:
     written = bytearray()
     ordered = OrderedParts(len(parts), written.extend, most_ahead)
 
@@ -29,7 +29,7 @@ def test_whatever_the_threads_the_parts_are_in_order(parts: list[list[bytes]], m
     assert ended.count(True) == 1
 
 
-def test_parts_that_are_whole_wait_for_the_one_before_them() -> None:
+def test_complete_parts_wait_for_the_part_before_them() -> None:
     written = bytearray()
     ordered = OrderedParts(3, written.extend)
     for number in (2, 1):
@@ -42,7 +42,7 @@ def test_parts_that_are_whole_wait_for_the_one_before_them() -> None:
     assert written == b"012"
 
 
-def test_who_is_ahead_waits_once_as_much_waits_as_may() -> None:
+def test_threads_that_are_too_far_ahead_wait() -> None:
     written = bytearray()
     ordered, brought = OrderedParts(2, written.extend, most_ahead=10), 0
 
@@ -64,7 +64,7 @@ def test_who_is_ahead_waits_once_as_much_waits_as_may() -> None:
     assert len(written) == 25
 
 
-def test_who_waits_is_let_go_when_it_is_stopped() -> None:
+def test_stopping_frees_the_waiting_threads() -> None:
     ordered = OrderedParts(2, bytearray().extend, most_ahead=1)
     ordered.write(1, bytearray(5))
     with ThreadPoolExecutor(1) as pool:

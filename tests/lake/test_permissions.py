@@ -1,4 +1,4 @@
-"""Who may read a lake is for the umask to say; what is kept for one's own use is for nobody else."""
+"""The umask decides who can read a lake; private copies can be read only by their user."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ def modes(folder: Path, *, of_folders: bool) -> set[int]:
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o027, 0o077])
-def test_all_of_a_lake_has_the_permissions_that_the_umask_leaves(sales: str, tmp_path: Path, umask: int) -> None:
+def test_a_lakes_files_have_the_permissions_of_the_umask(sales: str, tmp_path: Path, umask: int) -> None:
     shop = Shop(tmp_path, sales, wrapper=("sh", "-c", f'umask {umask:04o}; exec "$@"', "sh"))
     for _ in range(2):
         shop.run("extract", "--table", STORES.source).done()
@@ -30,7 +30,7 @@ def test_all_of_a_lake_has_the_permissions_that_the_umask_leaves(sales: str, tmp
     assert modes(lake, of_folders=True) == {0o777 & ~umask}
 
 
-def test_copies_of_a_run_on_s3_are_for_its_user_alone(new_bucket: Callable[[], str], tmp_path: Path) -> None:
+def test_only_the_user_can_read_copies_of_a_run_on_s3(new_bucket: Callable[[], str], tmp_path: Path) -> None:
     pending = Transaction(open_store(f"s3://{new_bucket()}"), tmp_path / "spool" / "of-the-lake")
     put_stream(pending, STORES.bronze_key, [b"a\n1\n"])
     assert modes(tmp_path / "spool" / "of-the-lake", of_folders=False) == {0o600}

@@ -1,4 +1,4 @@
-"""What holds of the lake on S3 alone: encryption, what an upload is asked for, regions, pages, refusals."""
+"""What only a lake on S3 has: encryption, options of uploads, pages of listings, refusals."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,7 +31,7 @@ def opened(bucket: str, encryption: Encryption | None = None, prefix: str = "a/l
         (Encryption("aws:kms", KMS_KEY), ("aws:kms", KMS_KEY)),
     ],
 )
-def test_an_object_is_encrypted_as_was_asked(
+def test_an_object_has_the_requested_encryption(
     account: Account, encryption: Encryption | None, told: tuple[str | None, str | None]
 ) -> None:
     bucket = account.new_bucket()
@@ -40,7 +40,7 @@ def test_an_object_is_encrypted_as_was_asked(
     assert (head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")) == told
 
 
-def test_kms_without_a_key_takes_the_accounts_own(new_bucket: Callable[[], str]) -> None:
+def test_kms_without_a_key_uses_the_accounts_key(new_bucket: Callable[[], str]) -> None:
     """On moto: ministack wants a key's id."""
     store = opened(new_bucket(), Encryption("aws:kms"))
     put_stream(store, KEY, [b"x"])
@@ -48,7 +48,7 @@ def test_kms_without_a_key_takes_the_accounts_own(new_bucket: Callable[[], str])
     assert head["ServerSideEncryption"] == "aws:kms"
 
 
-def test_uploads_ask_for_checksums_and_for_no_acl(account: Account) -> None:
+def test_uploads_request_checksums_and_no_acl(account: Account) -> None:
     store = opened(account.new_bucket())
     asked: dict[str, Any] = {}
     store.client.meta.events.register(
@@ -74,13 +74,13 @@ def test_every_upload_has_an_id_of_its_own(account: Account) -> None:
 
 
 @given(st.integers(0, 9_998))
-def test_parts_grow_until_ten_thousand_hold_the_largest_object(parts: int) -> None:
+def test_ten_thousand_growing_parts_fit_the_largest_object(parts: int) -> None:
     assert PART_BYTES <= part_bytes(parts) <= part_bytes(parts + 1) <= 5 * 2**30
     assert part_bytes(parts + PARTS_BEFORE_GROWTH) == 2 * part_bytes(parts)
     assert sum(map(part_bytes, range(10_000))) >= 5 * 2**40
 
 
-def test_more_objects_than_a_request_takes(account: Account) -> None:
+def test_more_objects_than_one_request_lists(account: Account) -> None:
     store = opened(account.new_bucket())
     keys = [f"bronze/x/{number:04}" for number in range(KEYS_PER_DELETE + 1)]
     for key in keys:
@@ -92,7 +92,7 @@ def test_more_objects_than_a_request_takes(account: Account) -> None:
     store.client.head_object(Bucket=store.bucket, Key="a/lake-of-another/x")
 
 
-def test_uploads_beside_the_lake_are_not_its_own(account: Account) -> None:
+def test_uploads_outside_the_prefix_are_not_the_lakes(account: Account) -> None:
     store = opened(account.new_bucket())
     for key in ("a/lake-of-another/x", "x", "a/lake/mine"):
         store.client.create_multipart_upload(Bucket=store.bucket, Key=key)

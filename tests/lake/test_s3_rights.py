@@ -1,4 +1,4 @@
-"""Rights that are missing and keys that are wrong, refused by a ministack that enforces IAM."""
+"""Missing permissions and wrong keys, refused by a ministack that enforces IAM."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ def bucket(guarded: Account) -> str:
 
 @pytest.fixture
 def user(guarded: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """A user without any rights, to whom AWS's own variables point."""
+    """A user without any rights, whose keys are in AWS's own variables."""
     iam = guarded.client("iam")
     name = f"user-{len(iam.list_users()['Users'])}"
     iam.create_user(UserName=name)
@@ -54,7 +54,7 @@ def user(guarded: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
         ("s3:AbortMultipartUpload", lambda store: store.abort(UnfinishedUpload(KEY, "none", 0))),
     ],
 )
-def test_the_right_that_is_missing_is_named(
+def test_the_missing_permission_is_named(
     bucket: str, user: Account, right: str, use: Callable[[S3Store], object]
 ) -> None:
     assert user
@@ -65,14 +65,14 @@ def test_the_right_that_is_missing_is_named(
     assert right in str(caught.value.hint)
 
 
-def test_a_refused_upload_leaves_what_was_there(guarded: Account, bucket: str, user: Account) -> None:
+def test_a_refused_upload_keeps_the_former_object(guarded: Account, bucket: str, user: Account) -> None:
     assert user
     with pytest.raises(UnreachableError):
         put_stream(S3Store(bucket), KEY, [b"new"])
     assert guarded.client("s3").get_object(Bucket=bucket, Key=KEY)["Body"].read() == b"x\n"
 
 
-def test_a_wrong_secret_and_an_unknown_key_are_told(
+def test_a_wrong_secret_and_an_unknown_key_are_named(
     bucket: str, user: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for wrong, code in (

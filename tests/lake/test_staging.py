@@ -53,7 +53,7 @@ def seen(store: LakeStore) -> dict[str, bytes]:
     }
 
 
-def test_until_it_is_published_only_the_run_itself_sees_what_it_wrote(store: LakeStore, pending: Transaction) -> None:
+def test_unpublished_objects_are_visible_only_to_their_run(store: LakeStore, pending: Transaction) -> None:
     write_all(pending)
     assert seen(store) == FORMER
     for key in OBJECTS:
@@ -67,7 +67,9 @@ def test_until_it_is_published_only_the_run_itself_sees_what_it_wrote(store: Lak
     assert pending.find(STORES.bronze_key) is None
 
 
-def test_all_is_published_at_once_and_nothing_is_left(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
+def test_everything_is_published_together_and_nothing_is_left(
+    store: LakeStore, pending: Transaction, tmp_path: Path
+) -> None:
     write_all(pending)
     publish_run(store, pending, MANIFEST)
     pending.discard()
@@ -78,7 +80,7 @@ def test_all_is_published_at_once_and_nothing_is_left(store: LakeStore, pending:
     assert not (tmp_path / "spool").exists()
 
 
-def test_what_is_discarded_leaves_the_former_objects(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
+def test_discarding_keeps_the_former_objects(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
     write_all(pending)
     pending.discard()
     recover(store)
@@ -86,7 +88,7 @@ def test_what_is_discarded_leaves_the_former_objects(store: LakeStore, pending: 
     assert not (tmp_path / "spool").exists()
 
 
-def test_a_stage_that_fails_leaves_the_stages_before_it_to_the_run(pending: Transaction, store: LakeStore) -> None:
+def test_a_failed_stage_keeps_the_earlier_stages(pending: Transaction, store: LakeStore) -> None:
     write_all(pending)
     with pytest.raises(ZeroDivisionError), write_group(pending) as written:
         written.writer("silver/products/products_cleaned.csv").write(b"x")
@@ -111,7 +113,7 @@ class Dies:
 
 
 @pytest.mark.parametrize("published", [0, 1, 2, 3])
-def test_a_process_that_dies_while_it_publishes_is_finished_by_the_next(
+def test_the_next_process_finishes_a_dead_ones_publication(
     store: LakeStore, pending: Transaction, published: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_all(pending)
@@ -130,7 +132,7 @@ def test_a_process_that_dies_while_it_publishes_is_finished_by_the_next(
 
 
 @pytest.mark.parametrize("kind", ["local", "s3"])
-def test_what_is_lost_of_a_publication_is_told_and_not_claimed(
+def test_lost_objects_of_a_publication_are_reported(
     kind: str, tmp_path: Path, account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     # ministack, for moto answers 500 where AWS has no such upload
@@ -149,7 +151,7 @@ def test_what_is_lost_of_a_publication_is_told_and_not_claimed(
 
 
 @pytest.mark.parametrize("blocked", OBJECTS)
-def test_one_that_is_refused_is_left_to_the_next_command(tmp_path: Path, blocked: str) -> None:
+def test_a_refused_publication_is_left_to_the_next_command(tmp_path: Path, blocked: str) -> None:
     store = LocalStore(tmp_path / "lake")
     pending = Transaction(store, tmp_path / "spool")
     write_all(pending)
@@ -191,14 +193,14 @@ WHOLE: Final = {"version": 2, "manifest": {"run_id": "r"}, "objects": [], "delet
         sealed({**WHOLE, "deletes": ["../../x"]}),
     ],
 )
-def test_a_journal_that_is_none_is_named(store: LakeStore, content: bytes) -> None:
+def test_an_invalid_journal_is_named(store: LakeStore, content: bytes) -> None:
     put_stream(store, "_runs/.publishing-r", [content])
     with pytest.raises(DataRefusedError, match=r"_runs/\.publishing-r") as raised:
         recover(store)
     assert "delete it" in str(raised.value.hint)
 
 
-def test_a_disk_that_is_full_says_what_it_is_for(store: LakeStore, tmp_path: Path) -> None:
+def test_a_full_disk_is_named_with_its_purpose(store: LakeStore, tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("no folder")
     pending = Transaction(store, tmp_path / "spool")
     if store.folder:
@@ -211,7 +213,7 @@ def test_a_disk_that_is_full_says_what_it_is_for(store: LakeStore, tmp_path: Pat
         assert unfinished(store) == []
 
 
-def test_copies_are_for_the_user_alone(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
+def test_only_the_user_can_read_copies(store: LakeStore, pending: Transaction, tmp_path: Path) -> None:
     write_all(pending)
     if not store.folder:
         copies = list((tmp_path / "spool").iterdir())

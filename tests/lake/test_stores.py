@@ -39,21 +39,21 @@ def test_parts_of_an_object_can_be_read(store: LakeStore) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(-15, 15), length=st.none() | st.integers(0, 15))
-def test_a_span_is_read_as_a_slice_of_the_whole(store: LakeStore, start: int, length: int | None) -> None:
+def test_a_span_is_a_slice_of_the_object(store: LakeStore, start: int, length: int | None) -> None:
     data = b"0123456789"
     if store.find(KEY) is None:
         put_stream(store, KEY, [data])
     assert store.read(KEY, start, length) == data[start:][:length]
 
 
-def test_large_objects_go_in_parts(store: LakeStore) -> None:
+def test_large_objects_are_sent_in_parts(store: LakeStore) -> None:
     chunk = bytes(range(256)) * 4096
     chunks = [chunk] * (2 * PART_BYTES // len(chunk) + 1)
     put_stream(store, KEY, chunks)
     assert store.read(KEY) == b"".join(chunks)
 
 
-def test_nobody_sees_an_object_before_it_is_published(store: LakeStore) -> None:
+def test_an_object_is_invisible_before_it_is_published(store: LakeStore) -> None:
     put_stream(store, KEY, [b"old"])
     upload = store.writer(KEY)
     upload.write(b"new")
@@ -63,7 +63,7 @@ def test_nobody_sees_an_object_before_it_is_published(store: LakeStore) -> None:
     assert store.read(KEY) == b"new"
 
 
-def test_a_stream_that_breaks_changes_nothing_and_leaves_nothing(store: LakeStore) -> None:
+def test_a_broken_stream_changes_nothing_and_leaves_nothing(store: LakeStore) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * (PART_BYTES + 1)
         raise KeyboardInterrupt
@@ -89,7 +89,7 @@ def test_objects_of_a_publication_appear_together_or_not_at_all(store: LakeStore
     assert [item.key for item in store.list("a/")] == ["a/1", "a/2"]
 
 
-def test_an_empty_object_is_no_dataset(store: LakeStore) -> None:
+def test_an_empty_object_is_not_a_dataset(store: LakeStore) -> None:
     put_stream(store, KEY, [])
     with pytest.raises(DataRefusedError, match="cut short"):
         CsvObject(store, KEY, {})
@@ -118,12 +118,12 @@ def test_missing_objects(store: LakeStore) -> None:
         store.read("no/such")
 
 
-def test_a_store_in_order_passes_its_check(store: LakeStore) -> None:
+def test_a_working_store_passes_its_check(store: LakeStore) -> None:
     store.check()
     assert unfinished(store) == []
 
 
-def test_deleting_leaves_what_was_not_named(store: LakeStore) -> None:
+def test_deleting_keeps_other_objects(store: LakeStore) -> None:
     for key in (KEY, "bronze/customers/mine.txt", "gold/x/data.parquet"):
         put_stream(store, key, [b"x"])
     store.delete([KEY, "gold/x/data.parquet", "gold/y/none"])
@@ -131,7 +131,7 @@ def test_deleting_leaves_what_was_not_named(store: LakeStore) -> None:
     store.delete([])
 
 
-def test_what_is_half_written_is_told_and_can_be_aborted(store: LakeStore) -> None:
+def test_unfinished_uploads_are_listed_and_can_be_aborted(store: LakeStore) -> None:
     uploads = {key: store.writer(key) for key in (KEY, "gold/100% of $/data+é.parquet")}
     for begun in uploads.values():
         begun.write(b"x" * (PART_BYTES + 1))
@@ -155,21 +155,21 @@ def test_a_file_becomes_an_object_when_it_is_published(store: LakeStore, tmp_pat
     assert unfinished(store) in ([], [Path(store.location) / "_staging"])
 
 
-def test_what_was_kept_comes_back_until_it_is_pruned(store: LakeStore) -> None:
+def test_former_objects_can_be_restored_until_they_are_pruned(store: LakeStore) -> None:
     put_stream(store, KEY, [b"old"])
-    kept = store.keep("run", [KEY, "no/such"])
+    kept = store.keep_former("run", [KEY, "no/such"])
     put_stream(store, KEY, [b"new"])
     assert set(kept) == {KEY}
     if name := kept[KEY]:  # a bucket without versions keeps nothing
         store.prune(iter(["run"]))
-        store.from_kept(KEY, name).publish()
+        store.former_writer(KEY, name).publish()
         assert store.read(KEY) == b"old"
         store.prune([])
         with pytest.raises(DataRefusedError, match="no longer kept"):
-            store.require_kept(KEY, name)
+            store.require_former(KEY, name)
 
 
-def test_one_holds_the_lock_and_all_can_see_who(store: LakeStore, tmp_path: Path) -> None:
+def test_one_process_holds_the_lock_and_all_see_which(store: LakeStore, tmp_path: Path) -> None:
     lock = store.lock(tmp_path)
     assert lock.status() is None
     with lock.hold("first", lease_seconds=60) as held:
@@ -182,7 +182,7 @@ def test_one_holds_the_lock_and_all_can_see_who(store: LakeStore, tmp_path: Path
     assert lock.status() is None
 
 
-def test_of_the_lakes_own_uploads_stale_ones_can_publish_nothing(store: LakeStore) -> None:
+def test_stale_uploads_cannot_publish_anything(store: LakeStore) -> None:
     mine = store.writer("mine/x")
     stale = store.writer(KEY)
     stale.complete()
@@ -192,7 +192,7 @@ def test_of_the_lakes_own_uploads_stale_ones_can_publish_nothing(store: LakeStor
     mine.discard()
 
 
-def test_a_folder_that_deleting_leaves_empty_goes_too(tmp_path: Path) -> None:
+def test_deleting_removes_empty_folders(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "lake"))
     put_stream(store, KEY, [b"x"])
     put_stream(store, "bronze/stores/stores.csv", [b"x"])
@@ -202,7 +202,7 @@ def test_a_folder_that_deleting_leaves_empty_goes_too(tmp_path: Path) -> None:
     assert list((tmp_path / "lake").iterdir()) == []
 
 
-def test_what_cannot_be_deleted_is_told(tmp_path: Path) -> None:
+def test_objects_that_cannot_be_deleted_are_reported(tmp_path: Path) -> None:
     (tmp_path / KEY).mkdir(parents=True)
     with pytest.raises(UnreachableError, match=f"cannot delete {tmp_path / KEY}"):
         open_store(str(tmp_path)).delete([KEY])
@@ -218,7 +218,7 @@ def test_sweeping_removes_what_a_killed_run_left(tmp_path: Path) -> None:
     assert unfinished(store) == []
 
 
-def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+def test_an_impossible_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnreachableError, match=r"cannot be a lake: .*/file is not a folder") as caught:
         open_store(str(tmp_path / "file" / "lake")).check()
@@ -226,7 +226,7 @@ def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("new_bucket")
-def test_a_bucket_that_is_not_there_is_told() -> None:
+def test_a_missing_bucket_is_reported() -> None:
     with pytest.raises(UnreachableError, match="s3://no-such-bucket does not exist") as caught:
         open_store("s3://no-such-bucket").check()
     assert caught.value.hint

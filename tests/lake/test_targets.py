@@ -1,4 +1,4 @@
-"""What would break a publication in its middle is found before it begins, and trying it changes nothing."""
+"""What would make publishing fail midway is found before it begins, and looking for it changes nothing."""
 
 import os
 import shutil
@@ -67,19 +67,19 @@ def folders(lake: Path) -> list[Path]:
     return [lake, *(path for path in lake.rglob("*") if path.is_dir())]
 
 
-def test_a_lake_in_order_stays_as_it_is(lake: Path) -> None:
+def test_checking_does_not_change_a_lake(lake: Path) -> None:
     before = everything(lake)
     try_targets(lake)
     assert everything(lake) == before
 
 
-def test_a_lake_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+def test_checking_does_not_create_a_lake(tmp_path: Path) -> None:
     try_targets(tmp_path / "new" / "lake")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("end", [try_targets, lambda lake: open_store(str(lake)).sweep()])
-def test_a_probe_that_a_killed_command_left_goes(lake: Path, end: Callable[[Path], None]) -> None:
+def test_a_probe_of_a_killed_command_is_deleted(lake: Path, end: Callable[[Path], None]) -> None:
     (lake / KEY).with_name(".shopease-probe").touch()
     end(lake)
     (lake / ".shopease-probe-0").mkdir()
@@ -103,7 +103,7 @@ def link_to_nothing(lake: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [folder_for_object, file_for_folder, link_to_nothing])
-def test_what_is_in_the_place_of_an_object_or_its_folder_is_named(lake: Path, block: Callable[[Path], None]) -> None:
+def test_obstacles_in_place_of_objects_or_folders_are_named(lake: Path, block: Callable[[Path], None]) -> None:
     block(lake)
     before = everything(lake)
     with pytest.raises(UnreachableError, match=str((lake / KEY).parent)) as raised:
@@ -115,7 +115,7 @@ def test_what_is_in_the_place_of_an_object_or_its_folder_is_named(lake: Path, bl
 
 
 @pytest.mark.parametrize("place", ["bronze", "bronze/stores", KEY])
-def test_a_link_in_the_lake_is_refused_whatever_is_written(lake: Path, place: str) -> None:
+def test_a_link_in_the_lake_is_always_refused(lake: Path, place: str) -> None:
     """A query would not follow it: DuckDB reads the lake's folder and nothing outside of it."""
     moved = lake.parent / "moved"
     (lake / place).rename(moved)
@@ -163,7 +163,7 @@ def test_former_lakes_may_be_on_another_disk(lake: Path) -> None:
 
 @ROOT_ONLY
 @pytest.mark.parametrize("place", [KEY, "bronze/stores", "_runs", "."])
-def test_what_is_immutable_is_refused_also_for_root(lake: Path, place: str) -> None:
+def test_immutable_files_are_refused_even_for_root(lake: Path, place: str) -> None:
     _changed("chattr", "+i", lake / place)
     try:
         with pytest.raises(UnreachableError, match=f" {lake / place}: ") as raised:

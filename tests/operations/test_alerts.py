@@ -1,4 +1,4 @@
-"""Who is named in the settings hears of failures and recoveries, and of nothing else; a run does not wait for them."""
+"""Alerts are sent for failures and recoveries, and nothing else; a run does not wait for them."""
 
 import json
 import socket
@@ -113,7 +113,7 @@ def alerted(shop: Shop, address: str, **more: str) -> Shop:
     return replace(shop, more={**shop.more, "SHOPEASE_ALERTS": address, **more})
 
 
-def test_a_failure_is_told_once_and_so_is_the_recovery(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_a_failure_and_its_recovery_are_sent_once(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     told = alerted(shop, address)
     assert told.run("extract").code == 0
@@ -134,7 +134,7 @@ def test_a_failure_is_told_once_and_so_is_the_recovery(shop: Shop, mailbox: tupl
     assert "gold/customer_analytics/data.parquet: " in box.text(1)
 
 
-def test_a_refusal_is_told_as_one_also_after_another_failure(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_a_refusal_is_sent_after_another_failure(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     told = alerted(shop, address)
     assert told.run("extract").code == 0
@@ -145,7 +145,7 @@ def test_a_refusal_is_told_as_one_also_after_another_failure(shop: Shop, mailbox
         f"shopease: extract {verb}: {shop.folder / shop.lake}" for verb in ("failed", "was refused")
     ]
     assert "nickname" in box.text(1)
-    assert "\nWay out: " in box.text(1)
+    assert "\nHint: " in box.text(1)
     assert "Bunny" not in box.text(1)  # no row of the source leaves the house
     assert told.run("extract").code == 3
     execute(shop.database_url, "ALTER TABLE customers DROP COLUMN nickname", "DELETE FROM inventory")
@@ -154,7 +154,7 @@ def test_a_refusal_is_told_as_one_also_after_another_failure(shop: Shop, mailbox
     assert "inventory" in box.text(2)
 
 
-def test_commands_that_end_together_tell_it_once(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_commands_that_end_together_send_one_alert(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     broken = replace(alerted(shop, address), database_url=NOBODY)
     for each in [broken.start("extract", "--wait", "60") for _ in range(3)]:
@@ -163,11 +163,11 @@ def test_commands_that_end_together_tell_it_once(shop: Shop, mailbox: tuple[Mail
     assert len(box.mails) == 1
 
 
-def test_only_what_failed_done_well_is_a_recovery(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_only_the_success_of_what_failed_is_a_recovery(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     told = alerted(shop, address)
     assert told.run("run-all", "--skip-crawl").code == 0
-    assert told.run("retry").code == 2  # nothing has failed, so nobody is told
+    assert told.run("retry").code == 2  # nothing has failed, so no alert is sent
     assert replace(told, database_url=NOBODY).run("extract").code == 4
     assert told.run("crawl").code == 0
     assert len(box.mails) == 1
@@ -175,7 +175,7 @@ def test_only_what_failed_done_well_is_a_recovery(shop: Shop, mailbox: tuple[Mai
     assert box.subjects[1:] == [f"shopease: extract is well again: {shop.folder / shop.lake}"]
 
 
-def test_what_cannot_be_remembered_is_told_again(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_an_alert_that_cannot_be_remembered_is_sent_again(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     (shop.folder / "home").mkdir()
     (shop.folder / "home" / "alerts").write_text("in the way")
@@ -185,9 +185,7 @@ def test_what_cannot_be_remembered_is_told_again(shop: Shop, mailbox: tuple[Mail
     assert len(box.mails) == 2
 
 
-def test_the_manifest_tells_how_the_last_run_ended_where_nothing_is_remembered(
-    shop: Shop, mailbox: tuple[Mailbox, str]
-) -> None:
+def test_without_memory_the_manifest_says_how_the_last_run_ended(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     told = alerted(shop, address)
     assert shop.run("extract").code == 0
@@ -196,7 +194,7 @@ def test_the_manifest_tells_how_the_last_run_ended_where_nothing_is_remembered(
     assert box.subjects == [f"shopease: extract is well again: {shop.folder / shop.lake}"]
 
 
-def test_an_alert_that_nobody_took_is_told_again(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_an_alert_that_was_not_accepted_is_sent_again(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     deaf = alerted(shop, "mailto://user:s3cr3tword@example.com:1/ops@example.com?smtp=127.0.0.1")
     failed = replace(deaf, database_url=NOBODY).run("extract")
@@ -209,7 +207,7 @@ def test_an_alert_that_nobody_took_is_told_again(shop: Shop, mailbox: tuple[Mail
 
 @pytest.mark.parametrize("answer", ["refuses", "does not exist", "is not understood"])
 @pytest.mark.quick(1)
-def test_a_run_is_as_it_would_be_whatever_becomes_of_its_alerts(shop: Shop, answer: str) -> None:
+def test_failed_alerts_do_not_change_a_run(shop: Shop, answer: str) -> None:
     with listening(500) as (asked, address):
         host = address.removeprefix("http://")
         target = {"refuses": f"json://{host}", "does not exist": "json://127.0.0.1:1", "is not understood": "x://y"}
@@ -222,7 +220,7 @@ def test_a_run_is_as_it_would_be_whatever_becomes_of_its_alerts(shop: Shop, answ
         assert (good.code, json.loads(good.stdout.splitlines()[-1])["status"]) == (0, "succeeded")
 
 
-def test_pings_tell_of_start_success_and_failure(shop: Shop) -> None:
+def test_pings_report_start_success_and_failure(shop: Shop) -> None:
     with listening() as (asked, address):
         pinged = replace(shop, more={**shop.more, "SHOPEASE_PING_URL": f"{address}/uuid?a=b"})
         assert pinged.run("extract").code == 0
@@ -235,7 +233,7 @@ def test_pings_tell_of_start_success_and_failure(shop: Shop) -> None:
         assert "127.0.0.1" in asked[-1][1]
 
 
-def test_a_ping_that_is_not_answered_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unanswered_ping_does_not_delay_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pings, "PATIENCE_SECONDS", 0.2)
     with listening(gate=threading.Event()) as (asked, address):
         listener = pings.Pings(address, Secrets())
@@ -247,7 +245,7 @@ def test_a_ping_that_is_not_answered_holds_nobody_up(monkeypatch: pytest.MonkeyP
             thread.join(30)
 
 
-def test_an_alert_that_is_not_answered_holds_nobody_up(
+def test_an_unanswered_alert_does_not_delay_a_run(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(alerts_sending, "PATIENCE_SECONDS", 0.2)
@@ -270,7 +268,7 @@ def test_a_test_alert_arrives_or_says_why_not(mailbox: tuple[Mailbox, str]) -> N
         alerts_sending.send_test([SecretStr(address), SecretStr("nonsense://secret")], "lake")
 
 
-def test_check_tells_of_alerts_and_sends_a_test_if_asked(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_check_shows_alerts_and_sends_a_test_on_request(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     told = alerted(shop, address, SHOPEASE_PING_URL="https://example.com/s3cret-uuid")
     assert told.run("check").stdout.count("E-Mail") == 1
@@ -286,7 +284,7 @@ def test_check_tells_of_alerts_and_sends_a_test_if_asked(shop: Shop, mailbox: tu
     assert "s3cret" not in wrong.stdout + wrong.stderr
 
 
-def test_nobody_is_told_of_what_is_not_a_run(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+def test_commands_without_runs_send_no_alerts(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     told = alerted(shop, address)
     assert told.run("query", "nonsense").code != 0

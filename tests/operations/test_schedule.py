@@ -1,4 +1,4 @@
-"""`shopease schedule`: what cron, systemd and the clocks of the world make of what it prints."""
+"""`shopease schedule`: cron, systemd and time zones with what it prints."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_cron_in_the_machines_own_zone_skips_no_day(zone: str) -> None:
     assert schedule.notes == ()
 
 
-def test_days_on_which_cron_cannot_run_once_are_told() -> None:
+def test_days_on_which_cron_cannot_run_once_are_named() -> None:
     schedule = cron_schedule(request(time(2, 30), "Europe/Berlin"), UTC)
     assert [re.findall(r"skips|twice|\d{4}-\d\d-\d\d", note) for note in schedule.notes] == [
         ["skips", "2027-03-28"],
@@ -104,14 +104,14 @@ def test_days_on_which_cron_cannot_run_once_are_told() -> None:
 
 
 @pytest.mark.parametrize(("moment", "is_due"), [("2027-07-01 00:30", True), ("2027-07-01 01:30", False)])
-def test_a_shell_heeds_the_guard(moment: str, is_due: bool) -> None:
+def test_the_guard_works_in_a_shell(moment: str, is_due: bool) -> None:
     text = cron_schedule(request(time(2, 30), "Europe/Berlin"), UTC).files[0].text
     guard = job(text).split(" ", 5)[5].partition(" && ")[0].replace("\\%", "%")
     at = guard.replace(" date ", f" date -d '{moment} UTC' ")
     assert (subprocess.run(["sh", "-c", at], check=False).returncode == 0) == is_due
 
 
-def test_a_new_installation_takes_the_place_of_the_former_one() -> None:
+def test_a_new_installation_replaces_the_former_one() -> None:
     first = cron_schedule(request(time(3, 30), "UTC"), UTC).files[0].text
     second = cron_schedule(request(time(4, 30), "UTC"), UTC).files[0].text
     elsewhere = cron_schedule(request(time(5, 30), "UTC", folder=Path("/other")), UTC).files[0].text
@@ -132,7 +132,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 @needs_crontab
-def test_crontab_takes_the_lines_and_keeps_the_others(shop: Shop, tmp_path: Path) -> None:
+def test_crontab_accepts_the_lines_and_keeps_others(shop: Shop, tmp_path: Path) -> None:
     spool = tmp_path / "crontabs"
     spool.mkdir()
     own = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /var/spool/cron/crontabs && exec "$@"', str(spool))
@@ -149,7 +149,7 @@ def test_crontab_takes_the_lines_and_keeps_the_others(shop: Shop, tmp_path: Path
 
 @needs_systemd
 @pytest.mark.parametrize("arguments", [("--timezone", "Europe/Berlin"), ("--retry", "--lake", "s3://bucket/lake")])
-def test_systemd_finds_nothing_wrong(shop: Shop, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_systemd_accepts_the_units(shop: Shop, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     document = shop.run("schedule", "systemd", "--json", *arguments).done().document
     units = tmp_path / "units"
     units.mkdir()
@@ -166,7 +166,7 @@ def test_systemd_finds_nothing_wrong(shop: Shop, tmp_path: Path, arguments: tupl
 
 
 @needs_systemd
-def test_systemds_timer_goes_by_the_zone(shop: Shop) -> None:
+def test_the_systemd_timer_uses_the_time_zone(shop: Shop) -> None:
     text = shop.run("schedule", "systemd", "--at", "02:30", "--timezone", "Europe/Berlin").done().stdout
     calendar = re.findall(r"^OnCalendar=(.*)$", text, re.MULTILINE)
     command = ["systemd-analyze", "calendar", "--iterations=3", "--base-time=2027-03-26 12:00 UTC", *calendar]
@@ -179,7 +179,7 @@ def test_systemds_timer_goes_by_the_zone(shop: Shop) -> None:
     ]
 
 
-def test_the_scheduled_command_carries_flags_and_no_secret(shop: Shop) -> None:
+def test_the_scheduled_command_has_the_flags_but_no_secret(shop: Shop) -> None:
     words = shop.run("--lake", "s3://b/l", "schedule", "cron", "--quiet").done().stdout
     assert f"{SHOPEASE} run-all --quiet --wait 600 --lake s3://b/l" in words
     assert "a $ shop 100\\%" in job(words)
@@ -207,7 +207,7 @@ def test_what_cannot_be_scheduled_is_refused(shop: Shop, arguments: tuple[str, .
 
 
 @pytest.mark.parametrize("answer", ["y\n", "n\n"])
-def test_a_person_is_asked_before_the_dags_are_written(shop: Shop, tmp_path: Path, answer: str) -> None:
+def test_installing_the_dags_needs_a_confirmation(shop: Shop, tmp_path: Path, answer: str) -> None:
     home = tmp_path / "airflow"
     asked = Shop(shop.folder, more={"AIRFLOW_HOME": str(home)})
     asked.run("schedule", "airflow", "--install", "--yes").failed(2, "there is no Airflow")
@@ -233,7 +233,7 @@ def test_the_schedule_of_another_folder_is_not_overwritten(shop: Shop, tmp_path:
     first.run("schedule", "airflow", "--at", "04:30", "--install", "--yes").done()
 
 
-def test_json_tells_what_is_left_to_do(shop: Shop) -> None:
+def test_json_lists_the_remaining_commands(shop: Shop) -> None:
     document = json.loads(shop.run("schedule", "airflow", "--json").done().stdout)
     assert set(document) == {"kind", "files", "next", "notes", "installed"}
     assert "airflow/dags/shopease_dags.py" in document["next"][0]

@@ -52,7 +52,7 @@ FRESH, OLD = run("succeeded", 1), run("succeeded", 27)
         ([run("failed", 0, ("clean",)), FRESH], FRESH, False, "failed", "failed"),
     ],
 )
-def test_what_a_monitor_should_know(
+def test_problems_for_a_monitor(
     runs: list[RunStatus],
     success: RunStatus | None,
     is_held: bool,
@@ -104,7 +104,7 @@ def test_the_exit_code_is_1_when_the_last_run_failed_or_the_data_is_old(sales: s
     shop.run("status", "--max-age", "26").failed(2, "'26' is not a duration")
 
 
-def test_a_run_in_progress_is_no_problem_but_a_dead_one_is(shop: Shop, tmp_path: Path) -> None:
+def test_a_run_in_progress_is_fine_and_a_dead_one_is_a_problem(shop: Shop, tmp_path: Path) -> None:
     source = max((shop.folder / "lake" / "_runs").glob("*.json"))
     document = {**json.loads(source.read_text()), "status": "running", "run_id": "20991231T000000.000000Z-0000"}
     runs = tmp_path / "lake" / "_runs"
@@ -123,7 +123,7 @@ def test_a_run_in_progress_is_no_problem_but_a_dead_one_is(shop: Shop, tmp_path:
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_it_fits_the_terminal_in_any_encoding(shop: Shop, width: int, encoding: str) -> None:
+def test_status_fits_the_terminal_in_any_encoding(shop: Shop, width: int, encoding: str) -> None:
     found = status(open_store(str(shop.folder / "lake")))
     twice = replace(found, runs=(replace(found.runs[0], error="bad " * 40), found.runs[0], found.runs[0]))
     written = io.TextIOWrapper(io.BytesIO(), encoding)

@@ -1,4 +1,4 @@
-"""Values and names that a source may hold and nobody expects; each is drawn by a seeded generator."""
+"""Unusual values and names that a source may have; each is drawn by a seeded generator."""
 
 from random import Random
 from typing import Final
@@ -119,7 +119,7 @@ def text(random: Random) -> str | None:
 
 
 def plain_text(random: Random) -> str:
-    """A value that nobody wonders at."""
+    """An ordinary value."""
     return random.choice(("Tea Pot", "card", "Web", "1 Road", "Straße 5", "a@B.org"))
 
 

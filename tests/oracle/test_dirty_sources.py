@@ -1,4 +1,4 @@
-"""Dirty sources made from seeds: what the lake holds is what the plain implementation of the contract makes of them.
+"""Dirty sources made from seeds: the lake has what the plain implementation of the contract computes.
 
 Three seeds are tried; `--fault-rounds 20` tries fifty.
 """
@@ -101,7 +101,7 @@ def memory_of_a_seed(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("memory_of_a_seed")
-def test_the_lake_of_a_dirty_source_is_that_of_the_contract(
+def test_the_lake_of_a_dirty_source_follows_the_contract(
     filled: tuple[DirtySource, str], tmp_path: Path, tally: Tally
 ) -> None:
     source, url = filled

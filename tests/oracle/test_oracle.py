@@ -206,7 +206,7 @@ def test_silver_equals_the_oracle(outcome: Outcome, cleaned: Table) -> None:
     assert_same(read_csv(outcome, cleaned.silver_key, names), expected, names)
 
 
-def test_silver_has_one_line_a_row(outcome: Outcome, cleaned: Table) -> None:
+def test_silver_has_one_line_per_row(outcome: Outcome, cleaned: Table) -> None:
     written = (outcome.lake / cleaned.silver_key).read_bytes()
     assert b"\r" not in written
     assert written.count(b"\n") == outcome.dataset("silver", cleaned.name).rows_out + 1
@@ -246,7 +246,7 @@ def test_gold_is_zstd_with_statistics(outcome: Outcome, gold: GoldDataset) -> No
     assert all(chunk.compression == "ZSTD" and chunk.is_stats_set for chunk in chunks)
 
 
-def test_manifest_counts_rejections_as_the_oracle(outcome: Outcome, cleaned: Table) -> None:
+def test_manifest_rejections_equal_the_oracle(outcome: Outcome, cleaned: Table) -> None:
     view = sql.Identifier(f"quarantine_{cleaned.name}")
     counted = outcome.rows(sql.SQL("SELECT rejected_rule, count(*) FROM {} GROUP BY 1").format(view))
     rows = outcome.rows(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(f"bronze_{cleaned.name}")))[0][0]
@@ -267,7 +267,7 @@ def test_manifest_sums_equal_the_oracle(outcome: Outcome) -> None:
     assert outcome.run.reconciliation["agrees"] is True
 
 
-def test_manifest_knows_every_object(outcome: Outcome) -> None:
+def test_manifest_records_every_object(outcome: Outcome) -> None:
     recorded = {item.key: (item.bytes, item.sha256) for stage in outcome.run.stages for item in stage.datasets}
     written = {file.relative_to(outcome.lake).as_posix(): file.read_bytes() for file in outcome.lake.glob("[a-z]*/*/*")}
     assert recorded == {key: (len(data), hashlib.sha256(data).hexdigest()) for key, data in written.items()}

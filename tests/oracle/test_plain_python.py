@@ -1,4 +1,4 @@
-"""The plain implementation of the contract, held to the contract's own examples."""
+"""The plain implementation of the contract, tested with the contract's own examples."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -141,7 +141,7 @@ def test_which_duplicate_stays(first: str, second: str, stays: str) -> None:
     assert rules_of(found) == ["duplicate_customer_id"]
 
 
-def test_the_greatest_record_stays_whatever_the_order() -> None:
+def test_the_greatest_record_stays_in_any_order() -> None:
     found = [cleaned("customers", f"{CUSTOMER},note", *lines) for lines in _orders("1,A,e,,,", '1,A,e,,,""')]
     assert [each.silver.splitlines()[1] for each in found] == [b'1,A,e,,,""'] * 2
 
@@ -150,7 +150,7 @@ def _orders(first: str, second: str) -> Sequence[tuple[str, str]]:
     return (first, second), (second, first)
 
 
-def test_names_that_are_ours_get_another() -> None:
+def test_columns_with_our_names_are_renamed() -> None:
     found = cleaned("transactions", f"YEAR,Quantity,note,Run_ID,{SALE}", f"a,b,c,d,1,{'1,' * 5}2024-01-01,")
     tail = b"year,month,day,created_at,updated_at,source_YEAR,source_Quantity,note,source_Run_ID"
     assert found.silver.splitlines()[0].endswith(tail)

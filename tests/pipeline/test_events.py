@@ -50,7 +50,7 @@ def failing(ear: Ear, error: type[ShopeaseError], command: Callable[[], object])
     return ear.events[-1].failure
 
 
-def test_a_run_is_heard_between_its_commands_start_and_end(tmp_path: Path) -> None:
+def test_the_events_of_a_run_are_between_its_commands(tmp_path: Path) -> None:
     ear = Ear()
     failure = failing(ear, ShopeaseError, lambda: run(CRAWL, shop_of(tmp_path, ear)))
     assert str(failure) == f"there is nothing to catalogue in {tmp_path / 'lake'}"
@@ -59,7 +59,7 @@ def test_a_run_is_heard_between_its_commands_start_and_end(tmp_path: Path) -> No
     assert ear.events[1].plan == CRAWL
 
 
-def test_a_failure_before_the_run_is_heard(tmp_path: Path) -> None:
+def test_a_failure_before_the_run_is_an_event(tmp_path: Path) -> None:
     ear, unready = Ear(), Ear(ConfigurationError("no address"))
     shop = shop_of(tmp_path, ear)
     with shop.lock("another"):
@@ -69,7 +69,7 @@ def test_a_failure_before_the_run_is_heard(tmp_path: Path) -> None:
     assert unready.heard == ["command_started", "command_ended"]
 
 
-def test_a_retry_of_nothing_fails_at_nothing(tmp_path: Path) -> None:
+def test_a_retry_of_nothing_is_no_failure(tmp_path: Path) -> None:
     ear = Ear()
     with pytest.raises(NothingToRetryError):
         resume(shop_of(tmp_path, ear))

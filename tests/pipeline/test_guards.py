@@ -1,4 +1,4 @@
-"""What must not change without consent: laws of drift and shrinkage, and which manifests count."""
+"""What must not change unless allowed: drift, shrinkage, and which manifests count."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ shares = st.floats(0, 1)
 def source(columns: Mapping[str, str], name: str = "customers") -> SourceTable:
     """A table of the source with these columns and types."""
     return SourceTable(
-        "public", name, tuple(columns), bytes=0, readable=True, plain=True, types=tuple(columns.values())
+        "public", name, tuple(columns), bytes=0, is_readable=True, is_plain=True, types=tuple(columns.values())
     )
 
 

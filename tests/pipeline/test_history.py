@@ -1,4 +1,4 @@
-"""What is kept of a lake's past: manifests and former lakes, as many as the settings say, and those that are needed."""
+"""Which manifests and former lakes are kept: as many as the settings say, and those that are needed."""
 
 import json
 import signal
@@ -37,7 +37,9 @@ def run_of(store: LakeStore, *keys: str) -> str:
         "finished_at": TIME,
         "stages": [{"name": "extract", "datasets": items}] if keys else [],
         "error": None,
-        "replaced": {"objects": store.keep(run_id, there), "new": sorted(set(keys) - set(there))} if keys else None,
+        "replaced": {"objects": store.keep_former(run_id, there), "new": sorted(set(keys) - set(there))}
+        if keys
+        else None,
         "source": {"columns": {}},
     }
     for key in keys:
@@ -46,7 +48,7 @@ def run_of(store: LakeStore, *keys: str) -> str:
     return run_id
 
 
-def test_manifests_that_objects_or_former_lakes_need_stay(store: LakeStore) -> None:
+def test_manifests_of_present_and_former_lakes_stay(store: LakeStore) -> None:
     kept = Retention(generations=1, manifests=2)
     everything = (STORES.bronze_key, CUSTOMERS.bronze_key, TRANSACTIONS.bronze_key)
     oldest = run_of(store, *everything)
@@ -96,7 +98,7 @@ def test_a_new_id_comes_after_all_that_are_there(moments: list[datetime], names:
         assert run_keys(store)[-1] == f"{RUNS}/{run_id}.json"
 
 
-def test_a_killed_run_leaves_no_second_former_lake_once_another_command_came(sales: str, tmp_path: Path) -> None:
+def test_the_next_command_deletes_the_former_lake_of_a_killed_run(sales: str, tmp_path: Path) -> None:
     shop, kept = Shop(tmp_path, sales), tmp_path / "lake" / GENERATIONS
     for _ in range(2):
         shop.run("extract").done()
@@ -110,7 +112,7 @@ def test_a_killed_run_leaves_no_second_former_lake_once_another_command_came(sal
     assert len(list(kept.iterdir())) == 1
 
 
-def test_a_run_deletes_the_manifests_that_are_too_many(sales: str, tmp_path: Path) -> None:
+def test_a_run_deletes_excess_manifests(sales: str, tmp_path: Path) -> None:
     shop = replace(Shop(tmp_path, sales), more={"SHOPEASE_KEEP_MANIFESTS": "1", "SHOPEASE_KEEP_GENERATIONS": "0"})
     runs = [
         shop.run(*command, "--json").done().document["run_id"] for command in (("extract",), ("clean",), ("clean",))

@@ -1,4 +1,4 @@
-"""Lineage: what an OpenLineage receiver is told of a run, and that it can do the run no harm."""
+"""Lineage: the events that an OpenLineage receiver gets, and that it cannot harm the run."""
 
 import json
 import logging
@@ -101,7 +101,7 @@ def run_of(status: str = "succeeded", error: str | None = None, **changed: Any) 
     return replace(usual, **changed)
 
 
-def tell(settings: Settings, run: RunResult, *, open_stage: str | None = None, plan: Plan = PLAN) -> None:
+def emit(settings: Settings, run: RunResult, *, open_stage: str | None = None, plan: Plan = PLAN) -> None:
     """Tell lineage of a run as the pipeline does; the open stage is one that did not come to its end."""
     events = Events(*Pipeline.from_settings(settings).listeners)
     events.run_started(RUN_ID, plan, run.attempt)
@@ -115,7 +115,7 @@ def tell(settings: Settings, run: RunResult, *, open_stage: str | None = None, p
 
 def told(run: RunResult, **options: Any) -> list[dict[str, Any]]:
     """What a file is told of a run."""
-    tell(load(lineage="lineage.jsonl"), run, **options)
+    emit(load(lineage="lineage.jsonl"), run, **options)
     return [json.loads(line) for line in Path("lineage.jsonl").read_text().splitlines()]
 
 
@@ -127,7 +127,7 @@ def names(datasets: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(dataset["namespace"], dataset["name"]) for dataset in datasets]
 
 
-def test_a_run_that_published_is_told_of_with_its_stages() -> None:
+def test_a_published_run_is_reported_with_its_stages() -> None:
     events = told(run_of())
     assert outline(events) == [
         ("run-all", "START"),
@@ -141,7 +141,7 @@ def test_a_run_that_published_is_told_of_with_its_stages() -> None:
     assert {event["producer"] for event in events} == {f"urn:shopease:etl:{__version__}"}
 
 
-def test_stages_are_runs_below_the_run() -> None:
+def test_stages_are_child_runs() -> None:
     events = told(run_of())
     runs = {event["job"]["name"]: event["run"]["runId"] for event in events}
     assert len({UUID(run) for run in runs.values()}) == 3
@@ -150,7 +150,7 @@ def test_stages_are_runs_below_the_run() -> None:
     assert events[0]["run"]["facets"]["tags"]["tags"][0]["value"] == RUN_ID
 
 
-def test_run_ids_are_made_of_ours_and_a_retry_is_another_run() -> None:
+def test_ids_follow_from_ours_and_a_retry_is_another_run() -> None:
     first = told(run_of())[-1]["run"]["runId"]
     assert told(run_of())[-1]["run"]["runId"] == first
     assert told(run_of(attempt=2))[-1]["run"]["runId"] != first
@@ -168,7 +168,7 @@ def test_extract_reads_tables_and_writes_objects() -> None:
     assert bronze["facets"]["lifecycleStateChange"]["lifecycleStateChange"] == "OVERWRITE"
 
 
-def test_clean_tells_what_it_rejected() -> None:
+def test_clean_reports_its_rejected_rows() -> None:
     complete = told(run_of())[4]
     (bronze,) = complete["inputs"]
     assert bronze["name"] == str(Path("lake", BRONZE).absolute())
@@ -180,7 +180,7 @@ def test_clean_tells_what_it_rejected() -> None:
     assert (names(complete["outputs"])[1][1].endswith(QUARANTINE), sizes) == (True, [70, 5])
 
 
-def test_each_facet_is_a_standard_one() -> None:
+def test_all_facets_are_standard() -> None:
     for event in told(run_of("failed", "no", published=False), open_stage="aggregate") + told(run_of()):
         datasets = [*event["inputs"], *event["outputs"]]
         parts = [event["run"], event["job"], *datasets]
@@ -244,7 +244,7 @@ def test_where_the_source_is(monkeypatch: pytest.MonkeyPatch, url: str, host: st
     assert table["namespace"] == f"postgres://{expected}"
 
 
-def test_a_run_that_failed_has_written_nothing() -> None:
+def test_a_failed_run_has_no_outputs() -> None:
     run = run_of("failed", "no such column: margin", published=False)
     events = told(run, open_stage="aggregate")
     assert outline(events)[4:] == [
@@ -258,12 +258,12 @@ def test_a_run_that_failed_has_written_nothing() -> None:
     assert messages == [None] * 6 + ["no such column: margin"] * 2
 
 
-def test_a_run_that_was_interrupted_is_aborted() -> None:
+def test_an_interrupted_run_is_aborted() -> None:
     events = told(run_of("interrupted", "interrupted", published=False, stages=()), open_stage="extract")
     assert outline(events)[2:] == [("run-all.extract", "ABORT"), ("run-all", "ABORT")]
 
 
-def test_a_stage_that_a_retry_found_done_is_told_of_too() -> None:
+def test_a_retry_reports_the_stages_already_done() -> None:
     events = Events(*Pipeline.from_settings(load(lineage="lineage.jsonl")).listeners)
     events.run_started(RUN_ID, PLAN, attempt=2)
     events.stage_started("clean")
@@ -279,7 +279,7 @@ def test_a_stage_that_a_retry_found_done_is_told_of_too() -> None:
     ]
 
 
-def test_an_error_is_told_without_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_reported_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPEASE_DATABASE_URL", "postgresql://u:geheim-17@h/d")
     events = told(run_of("failed", "geheim-17 is refused", published=False))
     assert "geheim" not in Path("lineage.jsonl").read_text()
@@ -290,7 +290,7 @@ def test_a_receiver_gets_what_a_file_gets(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("OPENLINEAGE_API_KEY", f"{KEY}\n")
     written = told(run_of())
     with receiving() as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert outline(receiver.events) == outline(written)
     assert receiver.paths == ["/api/v1/lineage"] * 6
     assert receiver.keys == [f"Bearer {KEY}"] * 6
@@ -299,9 +299,9 @@ def test_a_receiver_gets_what_a_file_gets(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("written", "asked"), [("/", "/api/v1/lineage"), ("/my/way", "/my/way"), ("/way?a=b", "/way?a=b")]
 )
-def test_the_path_is_the_settings(written: str, asked: str) -> None:
+def test_the_path_comes_from_the_setting(written: str, asked: str) -> None:
     with receiving() as receiver:
-        tell(load(lineage=receiver.address + written), run_of())
+        emit(load(lineage=receiver.address + written), run_of())
     assert set(receiver.paths) == {asked}
     assert set(receiver.keys) == {None}
 
@@ -326,7 +326,7 @@ def test_the_librarys_own_settings_change_nothing(monkeypatch: pytest.MonkeyPatc
         }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert (len(receiver.events), len(other.events)) == (6, 0)
     assert set(receiver.paths) == {"/api/v1/lineage"}
     assert set(receiver.keys) == {f"Bearer {KEY}"}
@@ -345,43 +345,39 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.parametrize("status", [400, 401, 500, 503, 301, 307])
-def test_a_receiver_that_refuses_is_asked_once(caplog: pytest.LogCaptureFixture, status: int) -> None:
+def test_a_receiver_that_refuses_gets_one_request(caplog: pytest.LogCaptureFixture, status: int) -> None:
     with receiving(status) as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert len(receiver.events) == 1
     (warning,) = warnings_of(caplog)
     assert warning.startswith(f"{receiver.address} rejected lineage events, no more are sent in this run: ")
 
 
-def test_nobody_there_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    tell(load(lineage="http://127.0.0.1:1"), run_of())
+def test_an_unreachable_receiver_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    emit(load(lineage="http://127.0.0.1:1"), run_of())
     assert len(warnings_of(caplog)) == 1
 
 
-def test_a_receiver_that_does_not_answer_holds_up_nothing(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_silent_receiver_delays_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(lineage, "END_SECONDS", 0.1)
     with receiving(answers=False) as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
         assert len(receiver.events) <= 1
         assert warnings_of(caplog) == [f"{receiver.address} did not accept all lineage events of this run in time"]
     wait_for_senders()
 
 
-def test_a_receiver_that_answers_too_late_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_slow_receiver_is_given_up(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(lineage, "ANSWER_SECONDS", 0.1)
     with receiving(answers=False) as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
         assert len(receiver.events) == 1
     assert [("Read timed out" in warning) for warning in warnings_of(caplog)] == [True]
 
 
 @pytest.mark.parametrize("path", ["no/such/folder.jsonl", "."])
 def test_a_file_that_cannot_be_written_is_one_warning(caplog: pytest.LogCaptureFixture, path: str) -> None:
-    tell(load(lineage=path), run_of())
+    emit(load(lineage=path), run_of())
     assert len(warnings_of(caplog)) == 1
 
 
@@ -393,7 +389,7 @@ def test_a_file_is_appended_to() -> None:
 @pytest.mark.parametrize(
     "address", ["ftp://host/x", "http://", "http:///path", "http://h:port/", "s3://b/k", "http://joe:geheim@h/"]
 )
-def test_what_is_neither_file_nor_address_is_refused(address: str) -> None:
+def test_an_invalid_destination_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError, match="SHOPEASE_LINEAGE is not valid") as caught:
         lineage.check_target(address)
     assert "geheim" not in f"{caught.value} {caught.value.hint}"
@@ -412,6 +408,6 @@ def test_without_the_extra_the_setting_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_the_key_is_in_no_log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("OPENLINEAGE_API_KEY", KEY)
     with caplog.at_level(logging.DEBUG), receiving() as receiver:
-        tell(load(lineage=receiver.address), run_of())
+        emit(load(lineage=receiver.address), run_of())
     assert "urllib3.connectionpool" in {record.name for record in caplog.records}
     assert KEY not in caplog.text

@@ -126,7 +126,7 @@ def go_on(made: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.parametrize("homes", [("a", "a"), ("a", "b")], ids=["one machine", "two machines"])
-def test_of_two_processes_one_has_the_lake(bucket: str, tmp_path: Path, homes: tuple[str, str]) -> None:
+def test_of_two_processes_one_gets_the_lock(bucket: str, tmp_path: Path, homes: tuple[str, str]) -> None:
     with process(bucket, tmp_path / homes[0], "first") as first:
         assert line(first) == "held"
         with process(bucket, tmp_path / homes[1], "second") as second:
@@ -143,7 +143,7 @@ def test_of_two_processes_one_has_the_lake(bucket: str, tmp_path: Path, homes: t
 
 
 @pytest.mark.parametrize("machines", [1, 2])
-def test_of_a_crowd_there_are_never_two_at_once(bucket: str, tmp_path: Path, machines: int) -> None:
+def test_of_many_processes_never_two_have_the_lock(bucket: str, tmp_path: Path, machines: int) -> None:
     diary = tmp_path / "diary"
     names = [f"run{number}" for number in range(4)]
     with ExitStack() as stack:
@@ -158,7 +158,7 @@ def test_of_a_crowd_there_are_never_two_at_once(bucket: str, tmp_path: Path, mac
     assert words == [(who, word) for who in order for word in ("in", "out")]
 
 
-def test_a_suspended_holder_loses_it_and_does_not_take_it_from_the_next(bucket: str, tmp_path: Path) -> None:
+def test_a_suspended_holder_loses_the_lock_for_good(bucket: str, tmp_path: Path) -> None:
     with process(bucket, tmp_path / "a", "first", seconds=3) as first:
         assert line(first) == "held"
         first.send_signal(signal.SIGSTOP)
@@ -175,7 +175,7 @@ def test_a_suspended_holder_loses_it_and_does_not_take_it_from_the_next(bucket: 
             assert second.wait(30) == 0
 
 
-def test_a_killed_holder_is_known_at_once_where_it_ran_and_waited_for_elsewhere(bucket: str, tmp_path: Path) -> None:
+def test_a_killed_holder_is_recognised_only_on_its_machine(bucket: str, tmp_path: Path) -> None:
     with process(bucket, tmp_path / "a", "first", seconds=3) as first:
         assert line(first) == "held"
         first.kill()
@@ -190,7 +190,7 @@ def test_a_killed_holder_is_known_at_once_where_it_ran_and_waited_for_elsewhere(
         assert go_on(third) == "still held"
 
 
-def test_the_lock_of_another_machine_in_a_shared_home_proves_no_death(bucket: str, tmp_path: Path) -> None:
+def test_a_lock_file_in_a_shared_home_proves_no_death(bucket: str, tmp_path: Path) -> None:
     shop = shop_of(bucket, tmp_path, 600)
     with process(bucket, tmp_path, "first", seconds=600) as first:
         assert line(first) == "held"
@@ -202,7 +202,9 @@ def test_the_lock_of_another_machine_in_a_shared_home_proves_no_death(bucket: st
 
 
 @pytest.mark.parametrize("kind", ["local", "s3"])
-def test_who_waits_is_told_once_for_whom_and_gets_it(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_waiting_process_names_the_holder_once_and_gets_the_lock(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     lake = request.getfixturevalue("bucket") if kind == "s3" else str(tmp_path / "lake")
     with process(lake, tmp_path / "a", "first") as first:
         assert line(first) == "held"
@@ -217,7 +219,7 @@ def test_who_waits_is_told_once_for_whom_and_gets_it(kind: str, tmp_path: Path, 
             assert second.stderr.read() == ""
 
 
-def test_who_has_waited_long_enough_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_wait_is_limited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shop = shop_of(str(tmp_path / "lake"), tmp_path)
     begun = time.monotonic()
     with (
@@ -243,9 +245,7 @@ def test_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
         assert go_on(first) == "still held"
 
 
-def test_who_looks_at_a_lake_does_not_stumble_over_its_lock(
-    bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_reading_a_lake_ignores_its_lock(bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = opened(bucket)
     with shop_of(bucket, tmp_path).lock("run"):
         assert store.find(LEASE)
@@ -253,7 +253,7 @@ def test_who_looks_at_a_lake_does_not_stumble_over_its_lock(
     assert (found.datasets, found.runs, caplog.text) == ((), (), "")
 
 
-def test_uploads_of_dead_runs_are_aborted_and_others_stay(bucket: str, tmp_path: Path) -> None:
+def test_only_the_lakes_own_uploads_are_aborted(bucket: str, tmp_path: Path) -> None:
     store, shop = opened(bucket), shop_of(bucket, tmp_path)
     with shop.lock("run"):
         suspended = store.writer(BRONZE)
@@ -269,7 +269,7 @@ def test_uploads_of_dead_runs_are_aborted_and_others_stay(bucket: str, tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["local", "s3"])
-def test_a_cleanup_that_finishes_a_publication_leaves_nothing_of_its_run(
+def test_cleanup_deletes_a_publication_that_it_finishes(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     location = str(tmp_path / "lake") if kind == "local" else request.getfixturevalue("bucket")
@@ -283,7 +283,7 @@ def test_a_cleanup_that_finishes_a_publication_leaves_nothing_of_its_run(
     assert not (tmp_path / "lake" / "_staging").exists()
 
 
-def test_a_retry_keeps_what_stages_wrote_and_a_run_does_not(tmp_path: Path) -> None:
+def test_only_retry_keeps_outputs_of_stages(tmp_path: Path) -> None:
     shop = shop_of(str(tmp_path / "lake"), tmp_path / "home")
     store = shop.lake
     store.writer(BRONZE).complete()

@@ -1,4 +1,4 @@
-"""Values and names of columns as no one expects them go through all stages, and queries answer with them."""
+"""Unusual values and column names go through all stages and can be queried."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def answer(shop: Shop, sql: str) -> str:
     return shop.run("query", sql, "--format", "csv").done().stdout.splitlines()[-1]
 
 
-def test_a_value_of_20_mb_survives(shop: Shop) -> None:
+def test_a_value_of_20_mb_is_kept(shop: Shop) -> None:
     found = {
         name: int(answer(shop, f"SELECT max(length(description)) FROM shopease_catalog.{name}"))
         for name in ("products", "silver_products", "bronze_products", "quarantine_products")
@@ -62,11 +62,11 @@ def test_a_value_of_20_mb_survives(shop: Shop) -> None:
         ('"source_YEAR", "^quantity$"', "transactions", "1,two lines"),
     ],
 )
-def test_names_of_columns_are_data(shop: Shop, columns: str, table: str, values: str) -> None:
+def test_column_names_are_data(shop: Shop, columns: str, table: str, values: str) -> None:
     assert answer(shop, f"SELECT DISTINCT {columns} FROM shopease_catalog.{table}") == values
 
 
-def test_the_columns_that_look_like_patterns_take_no_others_values(shop: Shop) -> None:
+def test_columns_named_like_patterns_keep_their_own_values(shop: Shop) -> None:
     counts = "SELECT count(DISTINCT phone), count(DISTINCT customer_id) FROM shopease_catalog.customers"
     phones, customers = answer(shop, counts).split(",")
     assert int(phones) > int(customers) // 2

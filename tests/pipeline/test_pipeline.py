@@ -61,7 +61,7 @@ def without_run_id(quarantine: bytes, run_id: str) -> bytes:
     return quarantine.replace(f",{run_id}\n".encode(), b"\n")
 
 
-def test_a_folder_and_s3_hold_the_same_and_no_secret(sales: str, tmp_path: Path, account: Account) -> None:
+def test_folder_and_s3_have_the_same_bytes_and_no_secret(sales: str, tmp_path: Path, account: Account) -> None:
     bucket = account.new_bucket()
     account.new_catalog(bucket)
     local, remote = (Shop(tmp_path, with_password(sales), lake) for lake in ("lake", f"s3://{bucket}/some/prefix"))
@@ -113,7 +113,7 @@ def columns_of(url: str) -> dict[str, list[str]]:
         return dict(rows.fetchall())
 
 
-def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
+def test_the_manifest_follows_the_contract(sales: str, tmp_path: Path) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     told = Shop(tmp_path, with_password(sales)).run("run-all", "--json").done().document
     manifest = json.loads((tmp_path / "lake" / "_runs" / f"{told['run_id']}.json").read_text())
@@ -138,7 +138,7 @@ def test_the_manifest_is_the_contracts(sales: str, tmp_path: Path) -> None:
     assert manifest["replaced"] == {"objects": {}, "new": sorted(KEYS)}
 
 
-def test_the_manifest_tells_the_bytes_and_every_row(sales: str, tmp_path: Path) -> None:
+def test_the_manifest_counts_bytes_and_rows(sales: str, tmp_path: Path) -> None:
     run = pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, tmp_path))
     lake = tmp_path / "lake"
     by_key = {item.key: item for stage in run.stages for item in stage.datasets}
@@ -171,7 +171,7 @@ def test_the_sums_agree_to_the_cent(sales: str, tmp_path: Path) -> None:
         assert found + sum(map(Decimal, lacking), Decimal(0)) == revenue
 
 
-def test_extra_columns_travel_and_order_does_not_matter(bare: str, tmp_path: Path) -> None:
+def test_extra_columns_are_kept_in_any_order(bare: str, tmp_path: Path) -> None:
     execute(
         bare,
         "DROP TABLE customers",
@@ -193,7 +193,7 @@ def test_extra_columns_travel_and_order_does_not_matter(bare: str, tmp_path: Pat
     assert rejected["source_run_id"].to_list() == ["8"]
 
 
-def test_an_empty_source_gives_a_whole_empty_lake(bare: str, tmp_path: Path) -> None:
+def test_an_empty_source_gives_a_complete_empty_lake(bare: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, bare)
     run = shop.run("run-all", "--json").done().document
     assert run["reconciliation"]["agrees"] is True
@@ -205,7 +205,7 @@ def test_an_empty_source_gives_a_whole_empty_lake(bare: str, tmp_path: Path) -> 
     assert answer["rows"] == [{"n": 0}]
 
 
-def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Path) -> None:
+def test_the_date_of_a_sale_is_in_the_business_time_zone(bare: str, tmp_path: Path) -> None:
     execute(
         bare,
         "ALTER TABLE sale_transactions ALTER created_at TYPE timestamptz",
@@ -221,7 +221,7 @@ def test_a_sales_date_is_that_of_the_business_time_zone(bare: str, tmp_path: Pat
     ]
 
 
-def test_a_dry_run_tells_what_the_first_stage_would_lack(tmp_path: Path) -> None:
+def test_a_dry_run_names_missing_inputs_of_the_first_stage(tmp_path: Path) -> None:
     for stage in ("clean", "aggregate"):
         with pytest.raises(ShopeaseError, match="is not in the lake"):
             check_plan(plan.plan_all(stage), given_pipeline("postgresql://nowhere/x", tmp_path))

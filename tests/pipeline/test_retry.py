@@ -1,4 +1,4 @@
-"""Retry: a run that ended early goes on after the last of its stages whose outputs are whole."""
+"""Retry: a run that ended early resumes after its last stage with complete outputs."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def test_a_run_whose_cause_persists_fails_again_in_the_same_stage(failed: Shop) 
     assert without_ids(failed) == before
 
 
-def test_a_new_run_forgets_what_was_kept(failed: Shop) -> None:
+def test_a_new_run_discards_what_was_kept(failed: Shop) -> None:
     execute(failed.database_url, "DELETE FROM sale_transactions WHERE quantity = 90000000")
     failed.run("run-all").done()
     failed.run("retry").failed(2, "nothing to retry", "succeeded")
@@ -78,7 +78,7 @@ def test_a_new_run_forgets_what_was_kept(failed: Shop) -> None:
     assert not list((failed.folder / "home").glob("spool/*"))
 
 
-def test_most_rows_rejected_is_refused_unless_allowed(sales: str, tmp_path: Path) -> None:
+def test_too_many_rejected_rows_are_refused_unless_allowed(sales: str, tmp_path: Path) -> None:
     with copy_of(sales) as url:
         execute(
             url, "UPDATE sale_transactions SET quantity = 0", "UPDATE products SET price = NULL WHERE product_id > 250"
@@ -94,7 +94,7 @@ def test_most_rows_rejected_is_refused_unless_allowed(sales: str, tmp_path: Path
         shop.run("run-all", "--allow-rejects").done()
 
 
-def test_rejected_rows_are_told_as_such_also_where_a_run_was_before(sales: str, tmp_path: Path) -> None:
+def test_rejected_rows_are_reported_as_such_after_an_earlier_run(sales: str, tmp_path: Path) -> None:
     with copy_of(sales) as url:
         shop = Shop(tmp_path, url)
         shop.run("run-all", "--skip-crawl").done()
@@ -151,7 +151,7 @@ def fresh(request: pytest.FixtureRequest, sales: str, tmp_path: Path) -> Iterato
         yield shop
 
 
-def test_a_run_that_died_in_extract_is_known_and_begins_again(fresh: Shop) -> None:
+def test_a_run_that_died_in_extract_restarts(fresh: Shop) -> None:
     before = without_ids(fresh)
     with fresh.start("run-all", "--verbose") as process:
         assert process.stderr
@@ -181,7 +181,7 @@ def test_a_run_that_died_in_extract_is_known_and_begins_again(fresh: Shop) -> No
     assert fresh.run("status", "--json").done().document["runs"][0]["status"] == "succeeded"
 
 
-def test_the_next_command_records_a_death_and_retry_is_over_with_it(sales: str, tmp_path: Path) -> None:
+def test_the_next_command_records_the_death_of_a_run(sales: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, sales, str(tmp_path / "lake"))
     stopped(shop, "extract: started")
     died = last(shop)
@@ -195,11 +195,11 @@ def test_the_next_command_records_a_death_and_retry_is_over_with_it(sales: str, 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize(("line", "done"), [("extract: done", ["extract"]), ("clean: done", ["extract", "clean"])])
 @pytest.mark.quick(4)
-def test_a_stopped_run_goes_on_with_what_it_had(
+def test_a_stopped_run_resumes_with_its_outputs(
     fresh: Shop, line: str, done: list[str], number: signal.Signals
 ) -> None:
     said = stopped(fresh, line, number)
-    assert ("hint: what was copied is kept: `shopease retry` goes on with it, " in said) == (number != signal.SIGKILL)
+    assert ("hint: what was copied is kept: `shopease retry` resumes with it, " in said) == (number != signal.SIGKILL)
     run = last(fresh)
     assert run["status"] == ("running" if number == signal.SIGKILL else "interrupted")
     made = [stage["name"] for stage in run["stages"]]
@@ -223,7 +223,7 @@ def test_a_stopped_run_goes_on_with_what_it_had(
     fresh.run("retry").failed(2, "nothing to retry")
 
 
-def test_outputs_that_are_not_as_they_were_are_made_again(fresh: Shop) -> None:
+def test_changed_outputs_are_rebuilt(fresh: Shop) -> None:
     stopped(fresh, "clean: done", signal.SIGTERM)
     (damaged,) = (path for path in left_aside(fresh) if "customers_cleaned" in path.name)
     data = bytearray(damaged.read_bytes())
@@ -235,7 +235,7 @@ def test_outputs_that_are_not_as_they_were_are_made_again(fresh: Shop) -> None:
     assert bytes(data) != open_store(fresh.lake).read(CUSTOMERS.silver_key)
 
 
-def test_without_any_output_it_begins_anew(fresh: Shop) -> None:
+def test_without_outputs_retry_restarts_the_run(fresh: Shop) -> None:
     stopped(fresh, "clean: done")
     for place in (fresh.folder / "home" / "spool", fresh.folder / "lake" / STAGING):
         shutil.rmtree(place, ignore_errors=True)
@@ -244,7 +244,7 @@ def test_without_any_output_it_begins_anew(fresh: Shop) -> None:
     assert told.document["attempt"] == 2
 
 
-def test_a_run_that_had_published_only_crawls(fresh: Shop) -> None:
+def test_retry_of_a_published_run_only_crawls(fresh: Shop) -> None:
     stopped(fresh, "crawl: done")
     changed = without_ids(fresh)
     told = fresh.run("retry").done()
@@ -255,9 +255,9 @@ def test_a_run_that_had_published_only_crawls(fresh: Shop) -> None:
     assert last(fresh)["status"] == "succeeded"
 
 
-def test_where_no_run_was_there_is_nothing_to_retry(sales: str, tmp_path: Path) -> None:
+def test_without_a_run_there_is_nothing_to_retry(sales: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, sales)
-    shop.run("retry").failed(2, "no run has begun yet")
+    shop.run("retry").failed(2, "no run has started yet")
     shop.run("extract").done()
     shop.run("retry").failed(2, "succeeded")
 

@@ -50,7 +50,7 @@ def revenue(shop: Shop) -> object:
     return shop.run(*REVENUE).done().document["rows"][0]["revenue"]
 
 
-def test_the_lake_before_the_last_run_comes_back_and_answers(changing: Shop) -> None:
+def test_the_former_lake_is_restored_and_can_be_queried(changing: Shop) -> None:
     changing.run("run-all").done()
     first, sum_before = content(changing), revenue(changing)
     execute(changing.database_url, LATER.format(1))
@@ -68,7 +68,7 @@ def test_the_lake_before_the_last_run_comes_back_and_answers(changing: Shop) -> 
     changing.run("run-all").done()
 
 
-def test_the_first_run_is_undone_to_an_empty_lake_only_if_that_is_asked_for(changing: Shop) -> None:
+def test_undoing_the_first_run_needs_a_flag(changing: Shop) -> None:
     changing.run("run-all").done()
     before = content(changing)
     assert "--to-nothing" in changing.run(*BACK).failed(3, "leaves nothing").stderr
@@ -85,7 +85,7 @@ def test_the_first_run_is_undone_to_an_empty_lake_only_if_that_is_asked_for(chan
     changing.run("retry").failed(2, "nothing to retry", ", was rolled back")
 
 
-def test_one_stage_is_undone_alone(changing: Shop) -> None:
+def test_a_run_of_one_stage_is_undone(changing: Shop) -> None:
     changing.run("run-all").done()
     first = content(changing)
     execute(changing.database_url, LATER.format(1))
@@ -95,7 +95,7 @@ def test_one_stage_is_undone_alone(changing: Shop) -> None:
     assert content(changing) == first
 
 
-def test_a_second_rollback_goes_further_back_as_far_as_generations_are_kept(sales: str, tmp_path: Path) -> None:
+def test_a_second_rollback_goes_further_back(sales: str, tmp_path: Path) -> None:
     with copy_of(sales) as url:
         shop = Shop(tmp_path, url, more={"SHOPEASE_KEEP_GENERATIONS": "2"})
         lakes = []
@@ -112,7 +112,7 @@ def test_a_second_rollback_goes_further_back_as_far_as_generations_are_kept(sale
         assert leftovers(tmp_path / "lake") == []
 
 
-def test_nothing_is_kept_where_nothing_is_to_be_kept(sales: str, tmp_path: Path) -> None:
+def test_no_former_lake_is_kept_if_the_setting_is_0(sales: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, sales, more={"SHOPEASE_KEEP_GENERATIONS": "0"})
     for _ in range(2):
         shop.run("run-all", "--skip-crawl").done()
@@ -133,9 +133,7 @@ def test_a_bucket_without_versions_cannot_go_back(sales: str, tmp_path: Path, ne
     assert boto3.client("s3").list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
 
 
-def test_a_version_that_is_another_object_by_now_is_not_taken_for_the_former_one(
-    sales: str, tmp_path: Path, account: Account
-) -> None:
+def test_a_version_with_another_etag_is_not_restored(sales: str, tmp_path: Path, account: Account) -> None:
     """A bucket that keeps versions no more calls the version of every new object null."""
     bucket, client = account.new_bucket(), account.client("s3")
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -154,7 +152,7 @@ def test_a_version_that_is_another_object_by_now_is_not_taken_for_the_former_one
     assert content(shop) == before
 
 
-def test_a_rollback_that_would_be_refused_midway_does_not_begin(sales: str, tmp_path: Path) -> None:
+def test_a_rollback_that_would_fail_midway_does_not_start(sales: str, tmp_path: Path) -> None:
     with copy_of(sales) as url:
         shop, lake = Shop(tmp_path, url), tmp_path / "lake"
         shop.run("run-all").done()
@@ -175,7 +173,7 @@ def test_a_rollback_that_would_be_refused_midway_does_not_begin(sales: str, tmp_
         assert json.loads((lake / RUNS / f"{run_id}.json").read_text())["status"] == "rolled back"
 
 
-def test_what_a_manifest_claims_to_have_replaced_stays_inside_the_lake(sales: str, tmp_path: Path) -> None:
+def test_paths_in_a_manifest_cannot_leave_the_lake(sales: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path, sales)
     run_id = shop.run("extract", "--json").done().document["run_id"]
     path = tmp_path / "lake" / RUNS / f"{run_id}.json"
@@ -196,7 +194,7 @@ def test_what_a_manifest_claims_to_have_replaced_stays_inside_the_lake(sales: st
     assert (tmp_path / "secret").read_text() == "secret"
 
 
-def test_who_lost_the_lock_meanwhile_brings_nothing_back(sales: str, tmp_path: Path) -> None:
+def test_a_rollback_that_lost_the_lock_restores_nothing(sales: str, tmp_path: Path) -> None:
     with copy_of(sales) as url:
         shop, lake = Shop(tmp_path, url), tmp_path / "lake"
         shop.run("extract").done()
@@ -212,7 +210,7 @@ def test_who_lost_the_lock_meanwhile_brings_nothing_back(sales: str, tmp_path: P
         assert (hashes(lake), leftovers(lake)) == (before, [])
 
 
-def test_it_shows_what_it_changes_and_asks(changing: Shop) -> None:
+def test_it_shows_its_changes_and_asks(changing: Shop) -> None:
     changing.run("extract").done()
     first = content(changing)
     execute(changing.database_url, LATER.format(1), "DELETE FROM sales_managers WHERE manager_id = 1")
@@ -243,8 +241,8 @@ def at_terminal(shop: Shop, answer: str) -> str:
     return ended.stdout + ended.stderr
 
 
-def test_several_runs_are_undone_at_once_as_far_as_their_lakes_are_kept(changing: Shop) -> None:
-    """Each run wrote other objects: the oldest one that wrote an object tells what it was before."""
+def test_several_runs_are_undone_at_once(changing: Shop) -> None:
+    """Each run wrote other objects: the oldest one that wrote an object has its former version."""
     shop = replace(changing, more={**changing.more, "SHOPEASE_KEEP_GENERATIONS": "3"})
     lakes, runs = {}, []
     for command in (
@@ -287,7 +285,7 @@ def move_ahead(lake: Path, run_id: str, hours: int) -> str:
     return moved
 
 
-def test_a_run_is_the_last_one_whatever_the_clocks_say(sales: str, tmp_path: Path) -> None:
+def test_the_last_run_does_not_depend_on_clocks(sales: str, tmp_path: Path) -> None:
     with copy_of(sales) as url:
         shop, lake = Shop(tmp_path, url, more={"SHOPEASE_KEEP_GENERATIONS": "2"}), tmp_path / "lake"
         runs = [move_ahead(lake, shop.run("run-all", "--json").done().document["run_id"], 2)]
@@ -310,7 +308,7 @@ def test_a_run_is_the_last_one_whatever_the_clocks_say(sales: str, tmp_path: Pat
         assert hashes(lake) == first
 
 
-def test_an_object_that_is_not_its_runs_is_never_replaced(changing: Shop) -> None:
+def test_a_changed_object_is_never_replaced(changing: Shop) -> None:
     """As in a lake of version 0.1 with a run that was made with a clock ahead, and whose successors seem earlier."""
     changing.run("extract").done()
     execute(changing.database_url, LATER.format(1))
@@ -341,7 +339,7 @@ def deleted(store: LakeStore, key: str) -> None:
 
 @pytest.mark.parametrize(("harm", "words"), [(tampered, "is not as the run"), (deleted, "was missing when")])
 @pytest.mark.quick(3)
-def test_a_former_lake_that_is_not_as_its_run_left_it_does_not_come_back(
+def test_a_changed_former_lake_is_not_restored(
     changing: Shop, harm: Callable[[LakeStore, str], None], words: str
 ) -> None:
     shop = replace(changing, more={**changing.more, "SHOPEASE_KEEP_GENERATIONS": "2"})
@@ -360,7 +358,7 @@ def test_a_former_lake_that_is_not_as_its_run_left_it_does_not_come_back(
     assert content(shop) == first
 
 
-def test_objects_that_no_undone_run_wrote_are_looked_at_too(sales: str, tmp_path: Path) -> None:
+def test_objects_of_other_runs_are_verified_too(sales: str, tmp_path: Path) -> None:
     """What a rollback leaves as it is belongs to the lake that it promises; a layer may be gone as a whole."""
     shop, key = Shop(tmp_path, sales, str(tmp_path / "lake")), "gold/daily_sales_summary/data.parquet"
     shop.run("run-all").done()

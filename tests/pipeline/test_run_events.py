@@ -1,4 +1,4 @@
-"""What whole commands tell machines of their runs: the log in JSON, and lineage."""
+"""Events of complete commands for machines: the log in JSON, and lineage."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def outline(shop: Shop) -> list[tuple[str, str]]:
     return [(event["job"]["name"], event["eventType"]) for event in lineage(shop)]
 
 
-def test_a_run_is_told_of_from_its_start_to_its_end(shop: Shop) -> None:
+def test_events_cover_a_run_from_start_to_end(shop: Shop) -> None:
     told = shop.run("run-all", "--json", *JSON).done()
     run, found = told.document, events(told)
     assert {event["run_id"] for event in found} == {run["run_id"]}
@@ -49,7 +49,7 @@ def test_a_run_is_told_of_from_its_start_to_its_end(shop: Shop) -> None:
     ]
 
 
-def test_lineage_of_a_run_is_what_its_manifest_says(shop: Shop) -> None:
+def test_lineage_agrees_with_the_manifest(shop: Shop) -> None:
     run = shop.run("run-all", "--json").done().document
     complete = {event["job"]["name"]: event for event in lineage(shop) if event["eventType"] == "COMPLETE"}
     assert list(complete) == ["run-all.extract", "run-all.clean", "run-all.aggregate", "run-all.crawl", "run-all"]
@@ -72,7 +72,7 @@ def test_lineage_of_a_run_is_what_its_manifest_says(shop: Shop) -> None:
     assert sources["customers"]["facets"]["schema"]["fields"][0]["name"] == "customer_id"
 
 
-def test_a_run_that_fails_is_told_of_with_its_error(shop: Shop) -> None:
+def test_a_failed_run_is_reported_with_its_error(shop: Shop) -> None:
     shop.run("extract").done()
     (shop.folder / "lineage.jsonl").unlink()
     (shop.folder / "lake/bronze/customers/customers.csv").write_text("cut short")
@@ -84,7 +84,7 @@ def test_a_run_that_fails_is_told_of_with_its_error(shop: Shop) -> None:
     assert lineage(shop)[-1]["run"]["facets"]["errorMessage"]["message"] == told.document["error"]
 
 
-def test_a_receiver_that_is_dead_fails_no_run(shop: Shop) -> None:
+def test_a_dead_receiver_fails_no_run(shop: Shop) -> None:
     told = replace(shop, more={"SHOPEASE_LINEAGE": "http://127.0.0.1:1"}).run("extract", *JSON).done()
     errors = [line for line in map(json.loads, told.stderr.splitlines()) if line["level"] == "error"]
     assert [line["message"].startswith("http://127.0.0.1:1 rejected lineage events") for line in errors] == [True]

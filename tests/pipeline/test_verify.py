@@ -1,4 +1,4 @@
-"""What a run wrote is read again: what agrees is summed, what does not is refused with both numbers."""
+"""Verification reads back what a run wrote: it sums what agrees, and refuses the rest with both numbers."""
 
 import csv
 import io
@@ -77,7 +77,7 @@ def python_rows(store: LocalStore, key: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_what_a_run_wrote_is_counted_and_summed_again(lake: LocalStore, stages: Stages) -> None:
+def test_rows_and_sums_of_a_run_are_verified(lake: LocalStore, stages: Stages) -> None:
     told = verify_stages(lake, stages)["reread"]
     assert isinstance(told, dict)
     items = [item for stage in stages for item in stage.datasets]
@@ -90,7 +90,7 @@ def test_what_a_run_wrote_is_counted_and_summed_again(lake: LocalStore, stages: 
 
 
 @pytest.mark.parametrize("layer", layout.LAYERS)
-def test_an_object_that_is_not_as_it_was_written_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
+def test_a_changed_object_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
     item = next(item for stage in stages for item in stage.datasets if item.layer == layer)
     path = lake.root / item.key
     whole = path.read_bytes()
@@ -103,13 +103,13 @@ def test_an_object_that_is_not_as_it_was_written_is_refused(lake: LocalStore, st
 
 
 @pytest.mark.parametrize("layer", layout.LAYERS)
-def test_another_count_of_rows_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
+def test_a_wrong_count_of_rows_is_refused(lake: LocalStore, stages: Stages, layer: str) -> None:
     item = next(item for stage in stages for item in stage.datasets if item.layer == layer)
     wrong = with_item(stages, item.key, lambda it: replace(it, rows_out=it.rows_out + 7))
     refused(lake, wrong, item.key, f"{item.rows_out:,}", f"{item.rows_out + 7:,}")
 
 
-def test_another_count_by_copy_is_refused(lake: LocalStore, stages: Stages) -> None:
+def test_a_wrong_count_by_copy_is_refused(lake: LocalStore, stages: Stages) -> None:
     wrong = with_item(stages, CUSTOMERS.bronze_key, lambda it: replace(it, rows_in=it.rows_in + 1))
     refused(lake, wrong, CUSTOMERS.bronze_key)
 
@@ -121,20 +121,20 @@ def without_last_row(lake: LocalStore, stages: Stages, key: str, *, rows_in: int
     return with_item(stages, key, lambda item: replace(agree(item), rows_in=item.rows_in + rows_in))
 
 
-def test_a_row_that_is_neither_in_silver_nor_in_quarantine_is_missed(lake: LocalStore, stages: Stages) -> None:
+def test_a_row_in_neither_silver_nor_quarantine_is_noticed(lake: LocalStore, stages: Stages) -> None:
     bronze = next(item.rows_in for item in stages[1].datasets if item.key == PRODUCTS.silver_key)
     changed = without_last_row(lake, stages, PRODUCTS.silver_key, rows_in=0)
     refused(lake, changed[1:2], PRODUCTS.silver_key, f"{bronze - 1:,}", f"{bronze:,}")
 
 
-def test_what_clean_says_of_bronze_is_not_believed_where_bronze_is_read_again(lake: LocalStore, stages: Stages) -> None:
+def test_the_count_of_bronze_is_verified_by_reading_it(lake: LocalStore, stages: Stages) -> None:
     changed = without_last_row(lake, stages, PRODUCTS.silver_key, rows_in=-1)
     verify_stages(lake, changed[1:2])
     refused(lake, changed, PRODUCTS.silver_key)
 
 
 @pytest.mark.parametrize("name", ["silver_revenue", "silver_transactions", "daily_sales_summary_revenue"])
-def test_sums_that_are_not_those_of_aggregate_are_refused(lake: LocalStore, stages: Stages, name: str) -> None:
+def test_sums_that_differ_from_aggregates_are_refused(lake: LocalStore, stages: Stages, name: str) -> None:
     extract, clean, aggregate = stages
     sums = dict(aggregate.reconciliation)
     value = sums[name]
@@ -144,7 +144,7 @@ def test_sums_that_are_not_those_of_aggregate_are_refused(lake: LocalStore, stag
         refused(lake, (extract, clean, replace(aggregate, reconciliation=wrong)), f"{value:,}")
 
 
-def test_gold_of_another_sum_is_refused(lake: LocalStore, stages: Stages) -> None:
+def test_gold_with_a_wrong_sum_is_refused(lake: LocalStore, stages: Stages) -> None:
     key = DAILY_SALES_SUMMARY.key
     frame = pl.read_parquet(lake.uri(key)).with_columns(pl.col("total_revenue") + Decimal("0.01"))
     file = io.BytesIO()
@@ -239,7 +239,7 @@ def test_every_record_is_counted_wherever_a_block_ends(
         "wide header",
     ],
 )
-def test_rows_that_other_readers_miscount(tmp_path: Path, data: bytes, rows: int) -> None:
+def test_rows_that_simple_readers_miscount(tmp_path: Path, data: bytes, rows: int) -> None:
     store = LocalStore(tmp_path)
     assert rows_read(store, bronze(store, data)) == rows
 
@@ -256,7 +256,7 @@ def test_rows_that_other_readers_miscount(tmp_path: Path, data: bytes, rows: int
         (b"\n\n", "has no columns"),
     ],
 )
-def test_what_is_no_csv_of_its_header_is_refused(tmp_path: Path, data: bytes, word: str) -> None:
+def test_csv_that_does_not_fit_its_header_is_refused(tmp_path: Path, data: bytes, word: str) -> None:
     store = LocalStore(tmp_path)
     refused(store, bronze(store, data), STORES.bronze_key, word)
 
@@ -272,7 +272,7 @@ def test_sums_are_exact_beyond_what_floats_and_28_digits_hold(tmp_path: Path) ->
     assert told["silver_revenue"] == Decimal("29999999999999999999999999999970.01")
 
 
-def test_what_copy_gives_of_awkward_rows_is_read_again(sales: str, tmp_path: Path) -> None:
+def test_awkward_rows_from_copy_are_verified(sales: str, tmp_path: Path) -> None:
     with copy_of(sales) as url:
         execute(
             url,

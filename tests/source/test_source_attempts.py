@@ -1,4 +1,4 @@
-"""The source: attempts, each on a moment of its own, and the limits on every session."""
+"""The source: attempts, each on its own snapshot, and the limits on every session."""
 
 import logging
 import socket
@@ -64,7 +64,7 @@ def test_the_pauses_grow_and_differ(sales: str, tmp_path: Path, pauses: list[flo
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_the_last_fault_is_the_result(sales: str, tmp_path: Path, pauses: list[float], attempts: int) -> None:
+def test_the_last_failure_is_raised(sales: str, tmp_path: Path, pauses: list[float], attempts: int) -> None:
     given, work = failing(99, SourceFaultError("the line is dead"))
     with pytest.raises(SourceFaultError, match="the line is dead"):
         with_retries(given_source(sales, tmp_path, source_attempts=str(attempts)), [], work)
@@ -74,7 +74,7 @@ def test_the_last_fault_is_the_result(sales: str, tmp_path: Path, pauses: list[f
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), UnreachableError("x"), DataRefusedError("x"), ShopeaseError("x"), ValueError("x")]
 )
-def test_what_does_not_pass_is_not_tried_again(
+def test_permanent_failures_are_not_retried(
     sales: str, tmp_path: Path, pauses: list[float], error: BaseException
 ) -> None:
     given, work = failing(1, error)
@@ -97,18 +97,18 @@ def down(tmp_path: Path) -> Iterator[tuple[Source, Callable[[], AbstractContextM
         yield chosen, lambda: place.server(folder, listen_addresses="127.0.0.1", port=str(port))
 
 
-def test_a_server_that_starts_late_is_waited_for(
+def test_it_waits_for_a_server_that_starts_late(
     down: tuple[Source, Callable[[], AbstractContextManager[str]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     chosen, start = down
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(with_retries, chosen, [], lambda moment: moment.database)
-        eventually(lambda: "the source takes no connections" in caplog.text)
+        eventually(lambda: "the source accepts no connections" in caplog.text)
         with start():
             assert result.result(30) == "postgres"
 
 
-def test_a_server_that_does_not_start_is_waited_for_only_so_long(tmp_path: Path, pauses: list[float]) -> None:
+def test_the_wait_for_a_server_is_limited(tmp_path: Path, pauses: list[float]) -> None:
     chosen = given_source("host=127.0.0.1 port=1 user=u", tmp_path, source_wait="0.2", source_attempts="1")
     with pytest.raises(SourceDownError, match="refused") as caught:
         with_retries(chosen, [], lambda _: None)
@@ -116,7 +116,7 @@ def test_a_server_that_does_not_start_is_waited_for_only_so_long(tmp_path: Path,
     assert max(pauses) <= 0.2
 
 
-def test_a_wait_uses_up_no_attempt(sales: str, tmp_path: Path, pauses: list[float]) -> None:
+def test_waiting_uses_up_no_attempt(sales: str, tmp_path: Path, pauses: list[float]) -> None:
     errors = [SourceFaultError("a"), *[SourceDownError("b")] * 5, SourceFaultError("c"), SourceFaultError("d")]
 
     def work(_: Snapshot) -> None:
@@ -159,7 +159,7 @@ def role_with(url: str, settings: Mapping[str, str]) -> Iterator[None]:
     ],
     ids=["default", "odd", "none"],
 )
-def test_the_limits_hold_for_every_session(
+def test_the_limits_apply_to_every_session(
     bare: str, tmp_path: Path, given: dict[str, str], expected: tuple[str, ...]
 ) -> None:
     names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
@@ -171,7 +171,7 @@ def test_the_limits_hold_for_every_session(
             assert shown(connection, "transaction_timeout") == "7min"
 
 
-def test_a_limit_of_the_role_on_transactions_ends_no_extract(bare: str, tmp_path: Path) -> None:
+def test_a_transaction_limit_of_the_role_ends_no_extract(bare: str, tmp_path: Path) -> None:
     with (
         role_with(bare, {"transaction_timeout": "300ms"}),
         source_snapshot(given_source(bare, tmp_path), lock=["stores"]) as moment,
@@ -181,7 +181,7 @@ def test_a_limit_of_the_role_on_transactions_ends_no_extract(bare: str, tmp_path
         moment.require_locked(["stores"])
 
 
-def test_the_settings_name_zone_and_schema(bare: str, tmp_path: Path) -> None:
+def test_zone_and_schema_come_from_the_settings(bare: str, tmp_path: Path) -> None:
     execute(bare, "CREATE SCHEMA shop", "CREATE TABLE shop.stores (store_id int)")
     chosen = given_source(bare, tmp_path, source_schema="shop", business_timezone="Europe/Berlin")
     with source_snapshot(chosen) as moment, moment.worker() as connection:

@@ -160,10 +160,10 @@ def test_other_processes_make_the_same_bytes(processes: ProcessExecutor, monkeyp
     found = []
     for executor in (LocalExecutor(WORKERS), processes):
         store = bronze()
-        with PartialSums(Memory()) as fed:
+        with PartialSums(Memory()) as partial_sums:
             tables = (CUSTOMERS, LOUD_PRODUCTS, TRANSACTIONS)
-            cleaned = clean(store, tables, "run", recorded={}, feed=fed, executor=executor)
-            sums = {name: frame.sort(pl.all()).rows() for name, frame in fed.frames().items()}
+            cleaned = clean(store, tables, "run", recorded={}, partial_sums=partial_sums, executor=executor)
+            sums = {name: frame.sort(pl.all()).rows() for name, frame in partial_sums.frames().items()}
         gold = aggregate(store, GOLD, recorded={}, executor=executor)
         objects = {key: sink.data for key, sink in store.objects.items()}
         found.append((objects, sums, counts(cleaned.datasets), counts(gold.datasets), gold.reconciliation))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from shopease_etl.contract.gold import GOLD, GoldDataset
 from shopease_etl.contract.gold.dataset import TOTALS, Measure, RowTotals, SalesSums
-from shopease_etl.contract.gold.formulas import finished
+from shopease_etl.contract.gold.formulas import conform
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import PartialSums, partial_sums
+from shopease_etl.transform.partials import PartialSums, add_up
 
 TEXTS = dict.fromkeys(("store_id", "customer_id"), pl.String)
 COLUMNS = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
@@ -35,12 +35,12 @@ def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> d
     with PartialSums(memory) as parts:
         customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["A"], "city": ["O"], "state": ["N"]})
         products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
-        parts.add(CUSTOMERS, partial_sums(customers, CUSTOMERS))
-        parts.add(PRODUCTS, partial_sums(products, PRODUCTS))
+        parts.add(CUSTOMERS, add_up(customers, CUSTOMERS))
+        parts.add(PRODUCTS, add_up(products, PRODUCTS))
         for start in range(0, max(silver.height, 1), size):
-            parts.add(TRANSACTIONS, partial_sums(silver.slice(start, size), TRANSACTIONS))
+            parts.add(TRANSACTIONS, add_up(silver.slice(start, size), TRANSACTIONS))
         frames = parts.frames()
-        return {dataset.name: finished(dataset.build(frames), dataset).to_dicts() for dataset in GOLD} | {
+        return {dataset.name: conform(dataset.build(frames), dataset).to_dicts() for dataset in GOLD} | {
             TOTALS: frames[TOTALS].to_dicts()
         }
 
@@ -77,13 +77,13 @@ def test_only_what_the_datasets_need_is_kept() -> None:
     by_store = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: names}, (months,))
     stores = pl.DataFrame({"store_id": [" +07\n", "x", ""], "store_name": ["\u00a0Old  \n Town", " ", None]})
     with PartialSums(Memory(), [by_store]) as parts:
-        parts.add(CUSTOMERS, partial_sums(pl.DataFrame({"customer_id": ["1"]}), CUSTOMERS, [by_store]))
+        parts.add(CUSTOMERS, add_up(pl.DataFrame({"customer_id": ["1"]}), CUSTOMERS, [by_store]))
         assert [table.name for table in parts.missing()] == ["transactions", "stores"]
-        parts.add(STORES, partial_sums(stores, STORES, [by_store]))
+        parts.add(STORES, add_up(stores, STORES, [by_store]))
         for store, customer in (("1", "1"), ("1", "2"), ("1", "2"), ("2", None), (None, "1")):
             sale = {"store_id": store, "customer_id": customer, "year": "2024", "total_amount": "1.00"}
             rows = pl.DataFrame({**sale, "transaction_date": "2024-01-01"}, schema_overrides=TEXTS)
-            parts.add(TRANSACTIONS, partial_sums(rows, TRANSACTIONS, [by_store]))
+            parts.add(TRANSACTIONS, add_up(rows, TRANSACTIONS, [by_store]))
         frames = parts.frames()
     assert frames["stores"].rows() == [(7, "Old Town"), (None, None), (None, None)]
     assert frames["months"].sort("store_id").rows() == [(1, 2024, 2), (2, 2024, 0)]
@@ -93,7 +93,7 @@ def test_only_what_the_datasets_need_is_kept() -> None:
 def test_without_sales_no_sales_are_needed() -> None:
     rows = GoldDataset("x", (), (), lambda frames: frames["stores"], RowTotals(STORES), {STORES: ("store_id",)})
     with PartialSums(Memory(), [rows]) as parts:
-        parts.add(TRANSACTIONS, partial_sums(pl.DataFrame({"transaction_id": ["1"]}), TRANSACTIONS, [rows]))
-        parts.add(STORES, partial_sums(pl.DataFrame({"store_id": ["1"]}), STORES, [rows]))
+        parts.add(TRANSACTIONS, add_up(pl.DataFrame({"transaction_id": ["1"]}), TRANSACTIONS, [rows]))
+        parts.add(STORES, add_up(pl.DataFrame({"store_id": ["1"]}), STORES, [rows]))
         assert not parts.missing()
         assert rows.build(parts.frames()).rows() == [(1,)]

@@ -1,4 +1,4 @@
-"""What every command is given: the settings and the console."""
+"""What every command gets: the settings and the console."""
 
 import logging
 from dataclasses import replace
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class CommandContext:
-    """The console of one command, its settings and their pipeline, each made at first use."""
+    """The console of one command, its settings and their pipeline, each created at first use."""
 
     def __init__(self, options: GlobalOptions) -> None:
         self._options = options

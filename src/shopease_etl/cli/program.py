@@ -1,4 +1,4 @@
-"""The program around the commands: what each is given, how it ends, and exit codes that scripts can rely on."""
+"""The program around the commands: what each gets, how it ends, and exit codes that scripts can rely on."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""The commands that make runs: the whole pipeline, its stages, a retry."""
+"""The commands that run the pipeline, one of its stages, or a retry."""
 
 from typing import Annotated, Literal
 

@@ -28,20 +28,20 @@ def schedule(
 
     console = context.console
     request = scheduling.requested(at, timezone, context.flags, context.settings, retry=retry)
-    made = scheduling.schedule(kind, request)
+    planned = scheduling.schedule(kind, request)
     if not console.json:
-        console.line(made.text)
-    for note in made.notes:
+        console.line(planned.text)
+    for note in planned.notes:
         console.message(f"Note: {note}")
-    question = f"Write {', '.join(file.path for file in made.files)}?"
+    question = f"Write {', '.join(file.path for file in planned.files)}?"
     hint = "add --yes to install without asking"
     is_installed = install and (yes or console.confirm(question, refusal="nothing installed", hint=hint))
     if is_installed:
-        scheduling.install(made)
+        scheduling.install(planned)
     if console.json:
         done = "installed the schedule" if is_installed else None
-        console.result(made.document(is_installed=is_installed), lambda: "", done)
-    commands = "".join(f"\n  {command}" for command in made.next(is_installed=is_installed))
+        console.result(planned.document(is_installed=is_installed), lambda: "", done)
+    commands = "".join(f"\n  {command}" for command in planned.next(is_installed=is_installed))
     following = f" Next:{commands}" if commands else ""
     console.message(
         f"Installed.{following}" if is_installed else f"Not installed yet. Add --install, or run:{commands}"

@@ -77,7 +77,7 @@ class StatusView:
         if status.last_success:
             yield f"Last success: {status.last_success}"
         if status.under_way:
-            yield f"Under way: {status.under_way}"
+            yield f"In progress: {status.under_way}"
 
 
 def sparkline(values: Sequence[float], *, ascii_only: bool = False) -> str:

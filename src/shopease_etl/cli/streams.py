@@ -1,4 +1,4 @@
-"""The standard streams of the process, also if they are closed or full or nobody reads them; and a pager."""
+"""The standard streams of the process, also if they are closed, full or not read; and a pager."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from typing import TextIO
 
 
 def discard(stream: TextIO) -> None:
-    """Redirect the stream to /dev/null, so that the rest of the output is lost without an error."""
+    """Redirect the stream to /dev/null, so that the rest of the output is dropped without an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -30,14 +30,14 @@ ROW: Final = "shopease:row"
 class Rule:
     """A rule of cleaning: rows that break it go to quarantine as `KIND_COLUMN`.
 
-    `keeps` is a condition on the column's standardised text and its parsed value; NULL breaks the rule. `pattern`
-    makes parsing unnecessary: text that matches it, and that silver leaves as it is, keeps the rule; "" matches all.
+    `condition` gets the column's standardised text and its parsed value; NULL breaks the rule. `pattern` makes parsing
+    unnecessary: text that matches it, and that silver leaves as it is, meets the rule; "" matches all.
     Without a pattern every row of the table is parsed. A condition must be a function of a module, not a lambda, to be
     sent to other processes.
     """
 
     kind: str
-    keeps: Callable[["pl.Expr", "pl.Expr"], "pl.Expr"]
+    condition: Callable[["pl.Expr", "pl.Expr"], "pl.Expr"]
     pattern: str | None = None
 
 

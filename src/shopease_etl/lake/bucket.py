@@ -21,7 +21,7 @@ _NEVER: Final = '"00000000000000000000000000000000"'
 
 
 @dataclass(frozen=True)
-class Reached:
+class BucketInfo:
     """A bucket that answers: its region and the client's, None if unknown; `clock_ahead` in seconds."""
 
     region: str | None
@@ -36,14 +36,14 @@ class Bucket:
         self.name = store.bucket
         self._store = store
 
-    def reached(self) -> Reached:
+    def info(self) -> BucketInfo:
         """The bucket's region and S3's clock, from the answer to a HEAD."""
         with self._named("the bucket"):
             answer = self._client.head_bucket(Bucket=self._store.bucket)["ResponseMetadata"]["HTTPHeaders"]
         ahead = None
         with suppress(ValueError, TypeError):
             ahead = (parsedate_to_datetime(answer["date"]) - datetime.now(UTC)).total_seconds()
-        return Reached(answer.get("x-amz-bucket-region"), self._client.meta.region_name, ahead)
+        return BucketInfo(answer.get("x-amz-bucket-region"), self._client.meta.region_name, ahead)
 
     def has_versions(self) -> bool:
         """Whether the bucket has versioning."""
@@ -70,7 +70,7 @@ class Bucket:
     def missing_rights(self) -> Iterator[UnreachableError]:
         """The operations of a run that the credentials do not allow, tried below `_runs/`.
 
-        Nothing stays there: an upload is begun and aborted, and a delete is tried on a missing object. (A server that
+        Nothing stays there: an upload is started and aborted, and a delete is tried on a missing object. (A server that
         ignores the condition of a request creates a delete marker, which is deleted again if that is allowed.)
         """
         key = f"{RUNS}/.check-{uuid4().hex}"

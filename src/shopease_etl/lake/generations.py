@@ -62,7 +62,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
     there = _present_keys(store)
     leaves_nothing = not objects and there <= set(new)
     try:
-        _require_kept(store, run_ids[-1], objects)
+        _require_former(store, run_ids[-1], objects)
     except DataRefusedError as error:
         raise DataRefusedError(str(error), hint=(undone[1:] and _rollback_hint(store)) or error.hint) from error
     now, after = (
@@ -71,7 +71,7 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
     )
     _require_unchanged(store, {key: item for key, item in now.items() if key in there})
     try:
-        _require_former(store, run_ids[-1], (objects, new), {} if leaves_nothing else after, there)
+        _require_restorable(store, run_ids[-1], (objects, new), {} if leaves_nothing else after, there)
     except DataRefusedError as error:
         hint = "the lake stays as the last run left it; `shopease run-all` rebuilds it from the source"
         raise DataRefusedError(str(error), hint=_rollback_hint(store, is_read=True) or hint) from error
@@ -107,7 +107,7 @@ def undo(
     """Restore at once what the lake's last runs replaced; `documents` are their manifests, the last one first.
 
     `changes` are fields to change in the manifests. `aside` is a folder for copies that no other command uses;
-    `require_lock` raises if the lake's lock was lost while they were made.
+    `require_lock` raises if the lake's lock was lost during the copying.
 
     Raises:
         DataRefusedError: a former object is not kept; nothing has changed.
@@ -145,9 +145,9 @@ def _replaced(documents: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | N
     objects: dict[str, str | None] = {}
     new: list[str] = []
     for document in reversed(documents):
-        replaced, made = _replaced_in(document)
+        replaced, created = _replaced_in(document)
         objects |= {key: name for key, name in replaced.items() if key not in objects and key not in new}
-        new += [key for key in made if key not in objects and key not in new]
+        new += [key for key in created if key not in objects and key not in new]
     return objects, new
 
 
@@ -162,9 +162,9 @@ def _replaced_in(document: Mapping[str, Any]) -> tuple[Mapping[str, str | None],
     raise DataRefusedError(message, hint="`shopease run-all` writes such a manifest, and rebuilds the lake")
 
 
-def _require_kept(store: LakeStore, run_id: str, objects: Mapping[str, str | None]) -> None:
+def _require_former(store: LakeStore, run_id: str, objects: Mapping[str, str | None]) -> None:
     for key, name in objects.items():
-        store.require_kept(key, _require_name(run_id, key, name))
+        store.require_former(key, _require_name(run_id, key, name))
 
 
 def _require_name(run_id: str, key: str, name: str | None) -> str:
@@ -175,7 +175,7 @@ def _require_name(run_id: str, key: str, name: str | None) -> str:
     return name
 
 
-def _require_former(
+def _require_restorable(
     store: LakeStore,
     run_id: str,
     replaced: tuple[Mapping[str, str | None], Collection[str]],
@@ -185,13 +185,13 @@ def _require_former(
     """Raise DataRefusedError if the restored lake would not be the `recorded` one.
 
     `replaced` are the former objects and the keys that did not exist when the run began; `there` are the present keys.
-    A layer that no run has written since may be missing as a whole: `cleanup` deletes whole layers.
+    A layer that no run has written since may be missing: `cleanup` deletes complete layers.
     """
     objects, new = replaced
     for key, known in recorded.items():
         if key in objects:
             name = _require_name(run_id, key, objects[key])
-            if known.sha256 not in {None, sha256_of(partial(store.read_kept, key, name))}:
+            if known.sha256 not in {None, sha256_of(partial(store.read_former, key, name))}:
                 message = f"the former {key} is not as the run {known.run_id} wrote it: it was changed before {run_id}"
                 raise DataRefusedError(message)
         elif key in new:
@@ -242,11 +242,11 @@ def _rollback_hint(store: LakeStore, *, is_read: bool = False) -> str | None:
 def _can_come_back(store: LakeStore, undone: Sequence[Manifest], *, is_read: bool) -> bool:
     try:
         objects, new = _replaced([manifest.document for manifest in undone])
-        _require_kept(store, undone[-1].run.run_id, objects)
+        _require_former(store, undone[-1].run.run_id, objects)
         if is_read:
             run_ids = [manifest.run.run_id for manifest in undone]
             after = _first_records(_runs_before(store, run_ids), layout.all_keys())
-            _require_former(store, run_ids[-1], (objects, new), after, _present_keys(store))
+            _require_restorable(store, run_ids[-1], (objects, new), after, _present_keys(store))
     except DataRefusedError:
         return False
     return True

@@ -160,7 +160,7 @@ class LocalStore:
         """Delete a half-written object; a missing one is no error."""
         remove(self._path(f"{STAGING}/{upload.upload_id}"))
 
-    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
+    def keep_former(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
         """Keep the objects that a run is about to replace, as hard links, which use no space until then."""
         kept: dict[str, str | None] = {}
         for key in keys:
@@ -170,7 +170,7 @@ class LocalStore:
                 kept[key] = name
         return kept
 
-    def require_kept(self, key: str, name: str) -> None:
+    def require_former(self, key: str, name: str) -> None:
         """Raise DataRefusedError unless the former object is still kept under this name."""
         kept = self._path(name)
         # a link in its place could publish a file that only this user may read
@@ -180,14 +180,14 @@ class LocalStore:
             hint = f"{where}, unless it or their manifests were deleted; `shopease run-all` rebuilds the lake"
             raise DataRefusedError(message, hint=hint)
 
-    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+    def read_former(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of the former object with this name, from `start`, at most `length`."""
-        self.require_kept(key, name)
+        self.require_former(key, name)
         return self.read(name, start, length)
 
-    def from_kept(self, key: str, name: str) -> "FileWriter":
+    def former_writer(self, key: str, name: str) -> "FileWriter":
         """A complete, unpublished writer with the bytes of a former object."""
-        self.require_kept(key, name)
+        self.require_former(key, name)
         copy = self._path(f"{STAGING}/{uuid4().hex}")
         link(self._path(name), copy)
         return self.from_file(key, copy)

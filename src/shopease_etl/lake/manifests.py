@@ -86,10 +86,10 @@ def run_keys(store: Store) -> list[str]:
     Each run's id is greater than those of all earlier runs (`next_run_id`). Names that are not run ids come first.
     """
     keys = [item.key for item in store.list(f"{layout.RUNS}/") if item.key.endswith(".json")]
-    return sorted(keys, key=lambda key: (moment_of(key) is not None, key))
+    return sorted(keys, key=lambda key: (time_of_run(key) is not None, key))
 
 
-def moment_of(key: str) -> datetime | None:
+def time_of_run(key: str) -> datetime | None:
     """The time in a run's id, given the key of its manifest; None if it is not a run id."""
     found = _RUN_KEY.fullmatch(key)
     try:
@@ -104,8 +104,8 @@ def next_run_id(store: Store, wanted: str = "") -> str:
 
     `wanted` is returned if it is greater than all others. The id is reliable only while the lake's lock is held.
     """
-    last = max(filter(None, map(moment_of, run_keys(store))), default=None)
-    moment = moment_of(f"{layout.RUNS}/{wanted}.json")
+    last = max(filter(None, map(time_of_run, run_keys(store))), default=None)
+    moment = time_of_run(f"{layout.RUNS}/{wanted}.json")
     if moment and (last is None or last < moment):
         return wanted
     moment = max(datetime.now(UTC), last + timedelta(microseconds=1)) if last else datetime.now(UTC)
@@ -160,7 +160,7 @@ def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict
 
 
 def missing_objects(recorded: Mapping[str, ObjectRecord], there: Collection[str]) -> dict[str, ObjectRecord]:
-    """ObjectRecord objects that are not `there`, in layers that have others: `cleanup` deletes whole layers."""
+    """The recorded objects that are not `there`, in layers that have others: `cleanup` deletes complete layers."""
     layers = {key.partition("/")[0] for key in there if layout.owns(key)}
     return {key: known for key, known in recorded.items() if key not in there and key.partition("/")[0] in layers}
 
@@ -187,7 +187,7 @@ def require_whole(store: Store, key: str, recorded: Mapping[str, ObjectRecord]) 
 
 
 def require_unchanged(store: Store, key: str, recorded: ObjectRecord | None) -> None:
-    """Read a whole object, and raise DataRefusedError if it is not what its run recorded."""
+    """Read an object completely, and raise DataRefusedError if it is not what its run recorded."""
     if recorded and recorded.sha256:
         require_hash(key, sha256_of(partial(store.read, key)), recorded)
 
@@ -212,4 +212,4 @@ def require_hash(key: str, found: str, recorded: ObjectRecord) -> None:
 
 def rerun_hint(key: str) -> str:
     """A hint that names the command which writes the object."""
-    return f"make it again: `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}`"
+    return f"run `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}` to rebuild it"

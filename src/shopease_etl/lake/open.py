@@ -1,4 +1,4 @@
-"""From a setting to a store."""
+"""Opens the store of a lake setting."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Publishes a run's objects together; a journal lets the next command finish a broken publication."""
+"""Publishes a run's objects together; a journal lets the next command finish what a dead one began."""
 
 import json
 import logging
@@ -56,7 +56,7 @@ def publish_run(
     of a run that is undone is not (`is_final`). `others` are manifests of other runs.
 
     Raises:
-        UnreachableError: the store refuses something; `pending.is_committed` tells whether the journal was written.
+        UnreachableError: the store refuses something; `pending.is_committed` says whether the journal was written.
     """
     key = layout.JOURNAL + str(manifest["run_id"])
     journal = {"version": VERSION, "manifest": manifest, "objects": pending.pending_writes(), "deletes": list(deletes)}
@@ -101,19 +101,19 @@ def recover(store: LakeStore) -> bool:
 
 
 def unfinished_publications(store: Store) -> tuple[str, ...]:
-    """The runs whose publication has begun and not ended: in progress, or broken off."""
+    """The runs that are publishing, or died while they were."""
     return tuple(sorted(item.key.removeprefix(layout.JOURNAL) for item in store.list(layout.JOURNAL)))
 
 
 def warn_of_unfinished_publications(store: Store) -> tuple[str, ...]:
-    """The runs from `publishing`, with a warning: readers may see new and former objects together."""
-    if begun := unfinished_publications(store):
+    """The runs of `unfinished_publications`, with a warning: readers may see new and former objects together."""
+    if unfinished := unfinished_publications(store):
         log.warning(
             "the run %s is publishing, or died while it did: some objects may be older than others until the next run, "
             "`shopease clean` or `shopease crawl` finishes it",
-            ", ".join(begun),
+            ", ".join(unfinished),
         )
-    return begun
+    return unfinished
 
 
 def _log_recovery(journal: _Journal, lost: Sequence[str]) -> None:
@@ -149,7 +149,7 @@ def _write_outcome(store: LakeStore, journal: _Journal, *, is_lost: bool) -> Non
 
 
 def sealed(journal: Mapping[str, Any]) -> bytes:
-    """A journal as it is stored, with its hash in the first line: a damaged one is refused as a whole."""
+    """A journal as it is stored, with its hash in the first line: a damaged one is refused."""
     body = json.dumps(journal, default=str).encode()
     return _hash(body) + b"\n" + body
 

@@ -20,7 +20,7 @@ from shopease_etl.lake.cleanup import abort_uploads, is_own
 from shopease_etl.lake.lock.lease_store import TaggedObject
 from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.multipart import CONCURRENT_PARTS, MultipartWriter, is_from
-from shopease_etl.lake.store import Encryption, PendingWrite, StoredObject, UnfinishedUpload, Writer, private_path
+from shopease_etl.lake.store import Encryption, PendingWrite, StoredObject, UnfinishedUpload, Writer, state_path
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class S3Store:
 
     def lock(self, home: Path) -> LakeLock:
         """A lease in the bucket, which excludes other machines, and a file in the home for commands of this machine."""
-        return LakeLock(private_path(home, "locks", self.location).with_suffix(".lock"), self)
+        return LakeLock(state_path(home, "locks", self.location).with_suffix(".lock"), self)
 
     def check(self) -> None:
         """Raise UnreachableError unless the bucket exists and may be used."""
@@ -146,7 +146,7 @@ class S3Store:
             if error_code(error.__cause__) != "NoSuchUpload":
                 raise
 
-    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:  # noqa: ARG002 - S3 names versions
+    def keep_former(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:  # noqa: ARG002 - S3 names versions
         """The current versions of the objects, which a bucket with versioning keeps, each with its ETag."""
         heads = dict(zip(keys, self._pool.map(self._head, keys), strict=True))
         there = {key: head for key, head in heads.items() if head is not None}
@@ -154,7 +154,7 @@ class S3Store:
             key: f"{head['VersionId']} {head['ETag']}" if head.get("VersionId") else None for key, head in there.items()
         }
 
-    def require_kept(self, key: str, name: str) -> None:
+    def require_former(self, key: str, name: str) -> None:
         """Raise DataRefusedError unless the former object is still kept under this name."""
         self._former_bytes(key, name)
 
@@ -168,11 +168,11 @@ class S3Store:
             raise DataRefusedError(message, hint="the bucket's lifecycle rules say how long it keeps versions")
         return int(head["ContentLength"])
 
-    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+    def read_former(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of the former object with this name, from `start`, at most `length`."""
         return self._read(key, start, length, VersionId=name.partition(" ")[0])
 
-    def from_kept(self, key: str, name: str) -> MultipartWriter:
+    def former_writer(self, key: str, name: str) -> MultipartWriter:
         """A complete, unpublished writer with the bytes of a former version, copied within S3."""
         size = self._former_bytes(key, name)
         source = {**self._target(key), "VersionId": name.partition(" ")[0]}
@@ -243,12 +243,12 @@ class S3Store:
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
             with translate_aws_errors(self.uri(key)):
-                made = self.client.put_object(**self._target(key), Body=body, **condition, **self._encrypted())
+                answer = self.client.put_object(**self._target(key), Body=body, **condition, **self._encrypted())
         except UnreachableError as error:
             if error_code(error.__cause__) in _OVERTAKEN:
                 return None
             raise
-        return str(made["ETag"])
+        return str(answer["ETag"])
 
     def delete_if(self, key: str, etag: str) -> None:
         """Delete an object if it still has this ETag."""
@@ -261,11 +261,11 @@ class S3Store:
 
     def with_timeout(self, timeout: float) -> "S3Store":
         """The same lake, with a time limit in seconds for each call and at most two attempts."""
-        made = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
+        store = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
         config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)
         with translate_aws_errors(self.location):
-            made.client = boto3.session.Session().client("s3", config=config)
-        return made
+            store.client = boto3.session.Session().client("s3", config=config)
+        return store
 
     def _head(self, key: str, **version: str) -> Any:
         try:

@@ -90,7 +90,7 @@ class Transaction:
         Raises:
             DataRefusedError: the object is no longer kept.
         """
-        writer = self._base.from_kept(key, name)
+        writer = self._base.former_writer(key, name)
         self._begun.append(writer)
         self._stage(key, writer, writer.staged)
 
@@ -152,7 +152,7 @@ class Transaction:
 
 
 def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
-    """Delete the copies that a run made, except those to keep; warns of what cannot be deleted."""
+    """Delete the copies of a run, except those to keep; warns of what cannot be deleted."""
     refuse_link(spool)
     try:
         for path in list(spool.iterdir()) if spool.is_dir() else ():

@@ -170,20 +170,20 @@ class LakeStore(Store, Protocol):
     def raw_writer(self, key: str) -> RawWriter:
         """Begin to write an object, which is invisible until it is published."""
 
-    def keep(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
+    def keep_former(self, run_id: str, keys: Sequence[str]) -> Mapping[str, str | None]:
         """Keep the objects that a run is about to replace.
 
-        Returns for each key that exists the name under which `from_kept` finds the object, or None if this store does
-        not keep former objects.
+        Returns for each existing key the name by which `former_writer` finds the object, or None if this store does not
+        keep former objects.
         """
 
-    def require_kept(self, key: str, name: str) -> None:
+    def require_former(self, key: str, name: str) -> None:
         """Raise DataRefusedError unless the former object is still kept under this name."""
 
-    def read_kept(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
+    def read_former(self, key: str, name: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of the former object with this name, from `start`, at most `length`."""
 
-    def from_kept(self, key: str, name: str) -> RawWriter:
+    def former_writer(self, key: str, name: str) -> RawWriter:
         """A complete, unpublished writer with the bytes of a former object.
 
         Raises:
@@ -238,6 +238,6 @@ def put_stream(store: Store, key: str, chunks: Iterable[bytes]) -> Writer:
     return upload
 
 
-def private_path(home: Path, folder: str, location: str) -> Path:
-    """The path for a lake's private files in a folder of shopease's home."""
+def state_path(home: Path, folder: str, location: str) -> Path:
+    """The path, in a folder of shopease's home, for files about the lake at this location."""
     return home / folder / hashlib.sha256(location.encode()).hexdigest()[:16]

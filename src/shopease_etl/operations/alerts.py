@@ -1,7 +1,7 @@
-"""Alerts: a listener that sends word when commands begin to fail, and when they are well again.
+"""Alerts: a listener that sends a message when commands begin to fail, and when they succeed again.
 
-A failure is sent once, until another one comes or what failed is done well. What was sent is remembered below
-`SHOPEASE_HOME`; where nothing is remembered, the lake's last manifest says how the last run ended.
+A failure is sent once, until another one comes or what failed succeeds. What was sent is remembered below
+`SHOPEASE_HOME`; if nothing is remembered, the lake's last manifest says how the last run ended.
 """
 
 import json
@@ -25,7 +25,7 @@ from shopease_etl.errors import (
     UnreachableError,
 )
 from shopease_etl.lake.manifests import Manifest, manifests
-from shopease_etl.lake.store import LakeStore, private_path
+from shopease_etl.lake.store import LakeStore, state_path
 from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.operations import alerts_sending
 from shopease_etl.operations.alerts_sending import Alert
@@ -66,34 +66,34 @@ class Failure:
         return cls(f"{type(error).__name__}: {_VARYING.sub('#', message)}", message, _now(), tuple(stages), hint)
 
     def is_over(self, stages: Sequence[str]) -> bool:
-        """Whether a command that did these stages well has done what failed; none means all."""
+        """Whether the success of a command with these stages covers what failed; none means all."""
         return not stages or set(self.stages) <= set(stages)
 
 
 class Alerts:
-    """Sends an alert to `addresses` when the commands on a lake begin to fail, and when they are well again.
+    """Sends an alert to `addresses` when the commands on a lake begin to fail, and when they succeed again.
 
-    What was sent is remembered below `home`; no alert has one of the `secrets`.
+    What was sent is remembered below `home`; alerts never contain the `secrets`.
     """
 
     def __init__(self, addresses: Sequence["SecretStr"], lake: LakeStore, home: Path, secrets: Secrets) -> None:
         self._addresses = addresses
         self._lake = lake
         self._place = lake.location if "://" in lake.location else str(Path(lake.location).absolute())
-        self._memory = private_path(home, "alerts", self._place).with_suffix(".json")
+        self._memory = state_path(home, "alerts", self._place).with_suffix(".json")
         self._secrets = secrets
 
     def check(self) -> None:
-        """Raise ConfigurationError where the packages for alerts are not installed."""
+        """Raise ConfigurationError if the packages for alerts are not installed."""
         extras.require("alerts", "SHOPEASE_ALERTS")
 
     def __call__(self, event: Event) -> None:
-        """Hear of a command's start and end; takes seconds where a service does not answer."""
+        """Handle a command's start and end; takes seconds if a service does not answer."""
         if event.kind == "command_started":
             self._start = event
             self._before = next(self._manifests(), None)
         elif event.kind == "command_ended":
-            # who presses Ctrl-C at a terminal knows
+            # the person at the terminal knows about Ctrl-C
             if isinstance(event.failure, KeyboardInterrupt) and cancel.is_by_hand():
                 return
             with self._alone():
@@ -134,13 +134,13 @@ class Alerts:
         verb = "was refused" if isinstance(error, DataRefusedError) else "failed"
         has_run = not isinstance(error, LakeLockedError | ConfigurationError)
         lines = [failure.message]
-        lines += [f"Way out: {failure.hint}"] if failure.hint else []
+        lines += [f"Hint: {failure.hint}"] if failure.hint else []
         lines += ["", *self._conditions(self._own() if has_run else None)]
         if good := next((one for one in self._manifests() if brought_data(one)), None):
             lines.append(f"Last success: run {good.run.run_id}, ended {good.document['finished_at']}")
         else:
             lines.append("Last success: none is recorded")
-        lines += ["", "Look: shopease status", *(["Then: shopease retry, or shopease run-all"] if has_run else [])]
+        lines += ["", "See: shopease status", *(["Then: shopease retry, or shopease run-all"] if has_run else [])]
         return Alert(f"shopease: {self._start.command} {verb}: {self._place}", "\n".join(lines), is_failure=True)
 
     def _recovery(self, former: Failure) -> Alert:
@@ -177,7 +177,7 @@ class Alerts:
         return self._last_run()
 
     def _last_run(self) -> Failure | None:
-        """How the lake's last run failed, if it did; for where nothing is remembered."""
+        """How the lake's last run failed, if it did; used if nothing is remembered."""
         last = self._before
         if last is None or last.run.status in _UNHURT:
             return None

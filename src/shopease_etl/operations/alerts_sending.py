@@ -1,4 +1,4 @@
-"""Sends alerts through apprise, which knows mail, Slack, SNS and a hundred more; only this module imports it."""
+"""Sends alerts through apprise, which supports mail, Slack, SNS and a hundred more; only this module imports it."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ class Alert:
 
 
 def send(addresses: Sequence["SecretStr"], alert: Alert) -> bool:
-    """Send the alert to every address, all at the same time; True if at least one has taken it.
+    """Send the alert to every address, all at the same time; True if at least one has accepted it.
 
     Each that has not is logged as an error, so also with `--quiet`, without its address, which may hold secrets.
     """
@@ -55,12 +55,12 @@ def send_test(addresses: Sequence["SecretStr"], place: str) -> None:
 
     Raises:
         ConfigurationError: an address is not understood.
-        UnreachableError: one did not take it.
+        UnreachableError: one did not accept it.
     """
     named = services(addresses)
     alert = Alert(f"shopease: a test: {place}", "This is how an alert of shopease arrives.", is_failure=False)
     if failed := [f"{sending.name}: {sending.reason}" for sending in _sent(named, alert) if sending.reason]:
-        message = f"the test was not taken by {'; '.join(failed)}"
+        message = f"the test was not accepted by {'; '.join(failed)}"
         raise UnreachableError(message, hint="correct SHOPEASE_ALERTS, then `shopease check --test-alert`")
 
 
@@ -111,7 +111,7 @@ _SAID: Final = _Said()
 
 
 class _Sending:
-    """One alert on its way to one service; `reason` says why it has not arrived."""
+    """One alert to one service; `reason` says why it was not sent."""
 
     def __init__(self, service: "NotifyBase", alert: Alert, *, is_alone: bool) -> None:
         self.name = str(service.service_name)
@@ -136,8 +136,8 @@ class _Sending:
             self.reason = "" if taken else self._said()
 
     def _said(self) -> str:
-        """Why the service did not take it, without words of its address, any of which may be a secret."""
-        said = (_SAID.last if self._is_alone else "") or "it did not take the message"
+        """Why the service did not accept it, without parts of its address, which may be secrets."""
+        said = (_SAID.last if self._is_alone else "") or "it did not accept the message"
         address: str = self._service.url(privacy=False)  # type: ignore[no-untyped-call]
         for word in sorted(_WORDS.findall(unquote(address)), key=len, reverse=True):
             said = said.replace(word, HIDDEN)

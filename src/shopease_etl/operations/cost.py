@@ -27,7 +27,7 @@ class MonthlyCost:
 
 
 def monthly_cost(store: Store, prices: Prices, *, runs: int, crawlers: int, crawls: int, queries: int) -> MonthlyCost:
-    """Estimate a month with this many runs, crawls by each crawler, and queries that read a whole layer.
+    """Estimate a month with this many runs, crawls by each crawler, and queries that read a complete layer.
 
     Previous versions of objects, which a bucket may keep for a while, are not included.
     """

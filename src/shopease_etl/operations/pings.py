@@ -1,4 +1,4 @@
-"""Pings for a dead man's switch in the style of healthchecks.io: who waits for them notices a run that never came."""
+"""Pings for a dead man's switch in the style of healthchecks.io: the service notices a run that never came."""
 
 import logging
 import threading
@@ -31,10 +31,10 @@ class Pings:
         self._secrets = secrets
 
     def check(self) -> None:
-        """Nothing keeps it."""
+        """Does nothing."""
 
     def __call__(self, event: Event) -> None:
-        """Hear of a command's start, which is not waited for, and of its end, which is for a moment."""
+        """Ping a command's start, without waiting, and its end, waiting a few seconds at most."""
         if event.kind == "command_started":
             self._id = str(uuid4())
             self._threads: list[threading.Thread] = []
@@ -68,4 +68,4 @@ class Pings:
                 reason = str(getattr(error, "reason", "")) or type(error).__name__
                 time.sleep(pause)
         # the address itself is a secret
-        log.error("%s took no ping: %s", self._address.hostname, reason)
+        log.error("cannot ping %s: %s", self._address.hostname, reason)

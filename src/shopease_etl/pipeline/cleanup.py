@@ -1,4 +1,4 @@
-"""Cleaning up a lake: what was asked for is listed, then deleted while no run has the lake."""
+"""Cleaning up a lake: the selected objects are listed, then deleted under the lock."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def find_garbage(
 ) -> Garbage:
     """What `cleanup` was asked to delete, listed; `older_than` is in seconds.
 
-    Unless it is a `dry_run`, what a run that died had begun to publish is finished before.
+    Unless it is a `dry_run`, it first finishes what a dead run began to publish.
 
     Raises:
         ConfigurationError: nothing was asked for.
@@ -47,7 +47,7 @@ def find_garbage(
 
 
 def delete_garbage(shop: Pipeline, garbage: Garbage, *, wait: float = 0) -> None:
-    """Delete what was listed, and what dead runs left half written, while no run has the lake.
+    """Delete what was listed, and what dead runs left half-written, under the lock.
 
     Raises:
         LakeLockedError: a run holds the lake.

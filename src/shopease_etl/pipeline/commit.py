@@ -1,4 +1,4 @@
-"""What a run wrote becomes visible at once: read back, published, and undone where the run fails after that."""
+"""Makes what a run wrote visible at once: verifies it, publishes it, and undoes it if the run fails later."""
 
 import logging
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEPT: Final = "what was copied is kept: `shopease retry` goes on with it, `shopease run-all` reads the source again"
+KEPT: Final = "what was copied is kept: `shopease retry` resumes with it, `shopease run-all` reads the source again"
 
 
 class Commit:
-    """To be called when the stages are done, or by the crawl when the catalog is ready; a second call does nothing."""
+    """Call it when the stages are done, or in the crawl when the catalog is ready; a second call does nothing."""
 
     def __init__(
         self, run: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, finishing: ExitStack
@@ -59,7 +59,7 @@ class Commit:
             return
         if self._verifier:
             self._run.verified = self._verifier.result(self._shop.progress)
-        kept = self._shop.lake.keep(self._run.run_id, keys)
+        kept = self._shop.lake.keep_former(self._run.run_id, keys)
         self._run.replaced = PreviousVersions(kept, tuple(sorted(set(keys) - set(kept))))
         self._lock.require()
         if "crawl" not in self._run.plan.stages or not self._shop.lake.is_on_aws:
@@ -72,12 +72,12 @@ class Commit:
         cancel.check()
 
     @contextmanager
-    def or_undo(self) -> Iterator[None]:
-        """Whatever ends the block early: undo what was published, keep what a retry can use, and write the manifest."""
+    def undo_on_error(self) -> Iterator[None]:
+        """If the block fails: undo what was published, keep what a retry can use, and write the manifest."""
         try:
             yield
         except BaseException as error:
-            with cancel.deferred("tidying up"):
+            with cancel.deferred("cleaning up"):
                 self._stop_reading()
                 self._clear_away(error)
                 self._write_end(error)
@@ -114,12 +114,12 @@ class Commit:
         self._run.events.run_ended(self._run.result(status, text))
 
     def _undo(self) -> None:
-        """Bring the former lake back, for a stage that failed when the run was published; if it cannot be, log it."""
+        """Restore the former lake after a stage failed when the run was published; if that fails, log it."""
         if self._shop.lake.find(f"{JOURNAL}{self._run.run_id}"):
             return  # the next command publishes the rest
         try:
             undo(self._shop.lake, self._shop.aside, [asdict(self._run.result(Status.FAILED))], self._lock.require)
             self._run.is_published, self._run.replaced = False, None
-            log.warning("what the run had published is undone: the lake is as it was before")
+            log.warning("rolled back what the run had published: the lake is as it was before")
         except ShopeaseError as failure:
             log.warning("what the run wrote stays published, as it cannot be undone: %s; see `shopease crawl`", failure)

@@ -43,10 +43,10 @@ _WRITTEN: Final = ("run_id", "stage", "dataset", "layer", "rows", "rejected", "b
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened; what does not apply is None.
+    """An event; what does not apply to it is None.
 
     A command begins before its run does, and may fail before that: `failure` is the exception that ended it. `stages`
-    are those that it does; none means all that is left, as of a retry, which is another `attempt` of a run. A run
+    are those of the command; none means all that are left, as in a retry, which is another `attempt` of a run. A run
     that begins has its `plan`, one that has ended its result in `run`, and a stage that is done in `result`.
     """
 
@@ -71,13 +71,13 @@ class Event:
 
     @property
     def fields(self) -> dict[str, object]:
-        """What a log for machines has of it, by name."""
+        """Its fields in a JSON log."""
         named = {name: getattr(self, name) for name in _WRITTEN}
         return {"event": self.kind, **{name: value for name, value in named.items() if value is not None}}
 
     @property
     def text(self) -> str:
-        """The event as a person reads it."""
+        """The event as text."""
         if self.kind == "dataset_done":
             return (
                 f"{self.stage}: {'quarantined ' if self.layer == 'quarantine' else ''}{self.dataset}: {self._amounts}"
@@ -97,20 +97,20 @@ class Event:
 
 
 class Listener(Protocol):
-    """Hears of every event. It may take seconds over the end of a command, and should be quick before."""
+    """Receives every event. It may take seconds at the end of a command, and should be quick before."""
 
     def check(self) -> None:
-        """Raise, before a run begins, what would keep it from listening."""
+        """Raise, before a run begins, what would keep it from working."""
 
     def __call__(self, event: Event) -> None:
-        """Hear of an event; if this raises, it hears no more of this command."""
+        """Handle an event; if this raises, it gets no more events of this command."""
 
 
 class LogListener:
-    """Writes what a run does to the log; how a command ends is printed and logged by the command line."""
+    """Writes the events of runs to the log; the command line prints and logs how a command ends."""
 
     def check(self) -> None:
-        """Nothing keeps it."""
+        """Does nothing."""
 
     def __call__(self, event: Event) -> None:
         """Write the event, unless it is a command's."""
@@ -119,24 +119,24 @@ class LogListener:
 
 
 class Events:
-    """One command's part of the stream; a listener that raises hears no more of it, and the command goes on."""
+    """The events of one command; a listener that raises gets no more of them, and the command continues."""
 
     def __init__(self, *listeners: Callable[[Event], None]) -> None:
         self._new = partial(Event)
         self._listeners = list(listeners)
 
     def publish(self, event: Event) -> None:
-        """Let every listener hear of it."""
+        """Send it to every listener."""
         for listener in tuple(self._listeners):
             try:
                 listener(event)
             except Exception as error:  # noqa: BLE001 - a run does not end because a listener fails
                 self._listeners.remove(listener)
                 name = getattr(listener, "__name__", type(listener).__name__)
-                log.error("%s hears no more of this run: %s: %s", name, type(error).__name__, error)
+                log.error("%s gets no more events of this run: %s: %s", name, type(error).__name__, error)
 
     def run_started(self, run_id: str, plan: "Plan", attempt: int = 1) -> None:
-        """A run begins, or is taken up in another attempt."""
+        """A run begins, or a retry resumes it."""
         self._new = partial(Event, run_id=run_id, attempt=attempt)
         self.publish(self._new("run_started", plan=plan))
 
@@ -151,7 +151,7 @@ class Events:
         self.publish(self._new("stage_done", stage=result.name, seconds=result.seconds, result=result))
 
     def run_ended(self, run: RunResult) -> None:
-        """A run has ended, well or not."""
+        """A run has ended."""
         lasted = datetime.fromisoformat(run.finished_at) - datetime.fromisoformat(run.started_at)
         kind = _ENDS[run.status]
         self.publish(self._new(kind, seconds=lasted.total_seconds(), error=run.error, run=run))
@@ -171,9 +171,9 @@ class Events:
 
 @contextmanager
 def announced(command: str, stages: Sequence[str], listeners: Sequence[Listener]) -> Iterator[Events]:
-    """Let the listeners hear of a command from its start to its end, and of what it publishes between.
+    """Send the listeners the start and end of a command, and the events between them.
 
-    A retry that has nothing to do has failed at nothing, and has no end.
+    A retry that has nothing to do is no failure, and has no end.
     """
     events = Events(*listeners)
     event = partial(Event, command=command, stages=tuple(stages))
@@ -183,10 +183,10 @@ def announced(command: str, stages: Sequence[str], listeners: Sequence[Listener]
     except NothingToRetryError:
         raise
     except BaseException as error:
-        with cancel.deferred("telling how it ended"):
+        with cancel.deferred("reporting how it ended"):
             events.publish(event("command_ended", failure=error))
         raise
-    with cancel.deferred("telling how it ended"):
+    with cancel.deferred("reporting how it ended"):
         events.publish(event("command_ended"))
 
 
@@ -196,7 +196,7 @@ def described(failure: BaseException) -> str:
 
 
 def readable_bytes(size: int) -> str:
-    """A size as a person reads it."""
+    """A size for people."""
     return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 

@@ -1,4 +1,4 @@
-"""What a run must not do unless a person allows it: take a changed source schema, lose many rows or much revenue, or
+"""What a run must not do unless the user allows it: accept a changed source schema, lose many rows or much revenue, or
 reject many rows of a table.
 
 A run is compared with its baseline: what readers see, as recorded in the manifests of the runs that published it.

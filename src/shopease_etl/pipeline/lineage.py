@@ -1,4 +1,4 @@
-"""Lineage: a listener that sends runs' events to an OpenLineage receiver, which can neither fail nor delay a run."""
+"""Lineage: a listener that sends the events of runs to an OpenLineage receiver; it never fails or delays a run."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ class Lineage:
         self._translation: Translation | None = None
 
     def check(self) -> None:
-        """Raise what would keep the events of a run from being sent, as far as that is known before."""
+        """Raise what would prevent sending, as far as that is known before a run."""
         check_target(self._target)
 
     def __call__(self, event: Event) -> None:
@@ -60,7 +60,7 @@ class Lineage:
 
 
 def check_target(target: str) -> None:
-    """See that events can be sent to the target, without sending one.
+    """Check that events can be sent to the target, without sending one.
 
     Raises:
         ConfigurationError: it is neither a file nor an address, or the library is not installed.
@@ -107,7 +107,7 @@ def _address(target: str) -> SplitResult:
 
 
 def _session() -> "Session":
-    """A session that keeps to what it was given: no other address, and no password from a .netrc for the key."""
+    """A session without redirects, and without passwords from .netrc in place of the key."""
     import requests
 
     session = requests.Session()
@@ -126,13 +126,13 @@ class _Sender:
         self._thread = threading.Thread(target=self._work, name="lineage", daemon=True)
 
     def send(self, event: "RunEvent") -> None:
-        """Take the event; it is not waited for."""
+        """Take the event, and return at once."""
         if self._thread.ident is None:
             self._thread.start()
         self._waiting.put(event)
 
     def finish(self) -> None:
-        """Wait a moment for what is not sent yet."""
+        """Wait a few seconds for what is not sent yet."""
         self._waiting.put(None)
         self._thread.join(END_SECONDS)
         if self._thread.is_alive():

@@ -1,4 +1,4 @@
-"""A run's events in OpenLineage's words: the run, its stages as runs below it, what they read and wrote.
+"""A run's events in OpenLineage's terms: the run, its stages as child runs, what they read and wrote.
 
 A stage is reported complete when the run has ended: only then is it known whether readers see what it wrote.
 """
@@ -46,7 +46,7 @@ _ENDS: Final = {
 
 
 class Translation:
-    """Tells of one run of a plan."""
+    """The OpenLineage events of one run of a plan."""
 
     def __init__(self, plan: Plan, lake: Store, source: Source, secrets: Secrets) -> None:
         set_producer(PRODUCER)
@@ -93,7 +93,7 @@ class Translation:
     def _end_stage(
         self, stage: StageResult, run: RunResult, written: Mapping[str, DatasetResult], time: str
     ) -> RunEvent:
-        """A stage that is done; nothing came of it where the run was not published."""
+        """A stage that is done; it has no outputs if the run was not published."""
         if not run.published:
             return self._of_stage(RunState.ABORT, stage.name, time)
         outputs = [self._output(item) for item in stage.datasets]
@@ -114,17 +114,19 @@ class Translation:
     def _reads(self, stage: str) -> list[str]:
         return list(dict.fromkeys(key for step in self._plan.steps() if step.stage == stage for key in step.reads))
 
-    def _input(self, key: str, written: DatasetResult | None = None, made: DatasetResult | None = None) -> InputDataset:
-        """An object that was read: as the same run wrote it, and as the one dataset that was made of it tells."""
+    def _input(
+        self, key: str, written: DatasetResult | None = None, output: DatasetResult | None = None
+    ) -> InputDataset:
+        """An object that was read, with its result in this run, and that of its only `output`."""
         facets: dict[str, InputDatasetFacet] = {}
-        rows = written.rows_out if written else made.rows_in if made else None
+        rows = written.rows_out if written else output.rows_in if output else None
         if rows is not None:
             facets["inputStatistics"] = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
                 rowCount=rows, size=written.bytes if written else None, fileCount=1
             )
-        if made and made.rejected:
+        if output and output.rejected:
             facets["dataQualityAssertions"] = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(
-                [_assertion(rule, count) for rule, count in made.rejected.items()]
+                [_assertion(rule, count) for rule, count in output.rejected.items()]
             )
         return InputDataset(*self._named(key), inputFacets=facets)
 

@@ -28,7 +28,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a person has agreed to: a changed schema of the source, much fewer rows or revenue, many rejected rows."""
+    """What the user allows: a changed source schema, a large drop of rows or revenue, many rejected rows."""
 
     accept_drift: bool = False
     allow_shrink: bool = False
@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def command(self) -> str:
-        """The command that makes such a run."""
+        """The command for such a run."""
         return self.stages[0] if len(self.stages) == 1 else "run-all"
 
     @property

@@ -10,7 +10,7 @@ from shopease_etl.stages.extract import resolve
 
 
 def preflight(plan: Plan, shop: Pipeline) -> None:
-    """Raise, without asking the source, what would stop a run of the plan."""
+    """Raise what would stop a run of the plan, without connecting to the source."""
     if plan.crawlers and not shop.lake.is_on_aws:
         message = f"Glue's crawlers are for lakes on S3, and {shop.lake.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
@@ -30,10 +30,10 @@ def check_plan(plan: Plan, shop: Pipeline, overrides: Overrides = NO_OVERRIDES) 
     """Raise what a run of the plan would raise at its start: settings, connections, tables and columns, drift."""
     preflight(plan, shop)
     if "extract" in plan.stages:
-        with existing_snapshot(shop.source) as moment:
-            sources = resolve(moment, plan.tables)
+        with existing_snapshot(shop.source) as snapshot:
+            sources = resolve(snapshot, plan.tables)
             if not overrides.accept_drift:
-                guards.require_no_drift(guards.read_baseline(shop.lake), sources, moment.sample_row)
+                guards.require_no_drift(guards.read_baseline(shop.lake), sources, snapshot.sample_row)
     else:
         recorded = recorded_datasets(shop.lake)
         optional = {table.bronze_key for table in plan.tables if not table.required}

@@ -1,4 +1,4 @@
-"""A run's rows and sums side by side, as its manifest tells them."""
+"""A run's rows and sums side by side, for its manifest."""
 
 from collections.abc import Mapping, Sequence
 

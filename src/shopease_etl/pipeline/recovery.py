@@ -1,4 +1,4 @@
-"""What a command does first that has taken the lake's lock: it ends what dead ones began, and deletes what is old."""
+"""What a command does first under the lake's lock: finish what dead commands began, and delete what is old."""
 
 import itertools
 import logging
@@ -7,7 +7,7 @@ import shutil
 from shopease_etl.contract.layout import RUNS
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake import generations, publish
-from shopease_etl.lake.manifests import manifests, moment_of, run_keys
+from shopease_etl.lake.manifests import manifests, run_keys, time_of_run
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.pipeline.wiring import Pipeline, Retention
 from shopease_etl.report import Status
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 
 def recover(shop: Pipeline, *, keep_outputs: bool = False) -> None:
-    """Finish what dead commands had begun to publish, and delete all else that they left; the lake's lock is held.
+    """Finish what dead commands began to publish, and delete what else they left; call it under the lake's lock.
 
-    With `keep_outputs` stays what the stages of a run wrote that ended, for a retry.
+    `keep_outputs` keeps what the stages of an ended run wrote, for a retry.
     """
     finish(shop)
     shop.lake.abort_stale_uploads()
@@ -27,7 +27,7 @@ def recover(shop: Pipeline, *, keep_outputs: bool = False) -> None:
 
 
 def finish(shop: Pipeline) -> None:
-    """Finish what dead commands had begun to publish, record the death of a run, and delete what is kept no longer."""
+    """Finish what dead commands began to publish, record the death of a run, and delete what is no longer kept."""
     if publish.recover(shop.lake):
         _sweep(shop)  # what else they wrote is of no use any more
     record_death(shop.lake)
@@ -40,10 +40,10 @@ def _sweep(shop: Pipeline) -> None:
 
 
 def record_death(lake: LakeStore) -> None:
-    """Write into the manifest of the last run that it died, if it says that it is running; the lake's lock is held.
+    """Record in the last run's manifest that it died, if it says that it is running; call it under the lake's lock.
 
-    A run writes that at its start and after each stage, and something else at its end. Earlier runs cannot say it: each
-    command that takes the lock looks at the last one.
+    A run is recorded as running until its end. Earlier runs need no check: each command that takes the lock checks the
+    last one.
     """
     last = next(manifests(lake), None)
     if last and last.run.status == Status.RUNNING:
@@ -53,13 +53,13 @@ def record_death(lake: LakeStore) -> None:
 
 
 def prune(lake: LakeStore, retention: Retention) -> None:
-    """Delete former lakes and manifests beyond what is to be kept; the lake's lock is held.
+    """Delete the former lakes and manifests that are too many; call it under the lake's lock.
 
     What the store does not delete stays, with a warning.
     """
     try:
         generations.prune(lake, retention.generations)
-        keys = [key for key in run_keys(lake) if moment_of(key)]
+        keys = [key for key in run_keys(lake) if time_of_run(key)]
         if old := keys[: -retention.manifests]:
             needed = _needed(lake, retention.generations)
             lake.delete([key for key in old if key not in needed])

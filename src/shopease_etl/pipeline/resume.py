@@ -1,4 +1,4 @@
-"""A run that did not succeed, taken up again where it ended."""
+"""Resumes a run that did not succeed."""
 
 import logging
 
@@ -43,14 +43,14 @@ def _last_failed(lake: LakeStore) -> Manifest:
     ends = {str(Status.SUCCEEDED): "succeeded", str(Status.ROLLED_BACK): "was rolled back"}
     if last is None or last.run.status in ends:
         message = f"there is nothing to retry in {lake.location}: " + (
-            f"the last run, {last.run.run_id}, {ends[last.run.status]}" if last else "no run has begun yet"
+            f"the last run, {last.run.run_id}, {ends[last.run.status]}" if last else "no run has started yet"
         )
-        raise NothingToRetryError(message, hint="`shopease run-all` begins a new run")
+        raise NothingToRetryError(message, hint="`shopease run-all` starts a new run")
     return last
 
 
 def _take_up(last: Manifest, run: RunLog, staged: Transaction) -> None:
-    """Bring the run to where it ended: what it has published, or else those of its first stages that are whole."""
+    """Restore the state of the run: all stages if it has published, else the first ones whose outputs are complete."""
     document = last.document
     try:
         finished = [stage_of(stage) for stage in document["stages"] if stage["name"] in STAGES[:-1]]
@@ -60,7 +60,7 @@ def _take_up(last: Manifest, run: RunLog, staged: Transaction) -> None:
         )
         run.started_at, run.attempt = str(document["started_at"]), int(document["attempt"]) + 1
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        message = f"the manifest of the run {last.run.run_id} does not tell what the run did"
+        message = f"the manifest of the run {last.run.run_id} does not say what the run did"
         raise ShopeaseError(message, hint="start a new run: `shopease run-all`") from error
     if last.recorded:
         run.stages, run.source, run.replaced, run.is_published = finished, source, replaced, True
@@ -68,6 +68,6 @@ def _take_up(last: Manifest, run: RunLog, staged: Transaction) -> None:
     for stage in finished:
         if not all(staged.reuse(item.key, item.sha256) for item in stage.datasets):
             return
-        log.info("%s is there as the run left it", stage.name)
+        log.info("reusing %s: it is as the run left it", stage.name)
         run.stages.append(stage)
         run.source = source

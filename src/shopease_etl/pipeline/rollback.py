@@ -1,4 +1,4 @@
-"""Runs undone: the lake and its catalog as they were before."""
+"""Undoes runs: restores the lake and its catalog as they were before."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def find_rollback(
 ) -> RollbackPlan:
     """What `rollback` would do: undo the last run that published, or all that published after the run `to`.
 
-    Unless it is a dry run, what a run that died had begun to publish is finished before.
+    Unless it is a dry run, it first finishes what a dead run began to publish.
 
     Raises:
         ConfigurationError: the lake is as the run `to` left it.
@@ -44,7 +44,7 @@ def find_rollback(
 
 
 def rollback(shop: Pipeline, plan: RollbackPlan, *, skip_crawl: bool = False, wait: float = 0) -> RollbackResult:
-    """Carry out what `find_rollback` found, and bring the catalog up to it.
+    """Carry out what `find_rollback` found, and update the catalog.
 
     Raises:
         DataRefusedError: the lake has changed since then; nothing else has.
@@ -58,7 +58,7 @@ def rollback(shop: Pipeline, plan: RollbackPlan, *, skip_crawl: bool = False, wa
         undone = runs_to_undo(shop.lake, plan.to if len(plan.undoes) > 1 else None)
         if plan_rollback(shop.lake, undone) != plan:
             message = f"{shop.lake.location} was changed by another run meanwhile; nothing was rolled back"
-            raise DataRefusedError(message, hint="check the changes again: `shopease rollback --dry-run`")
+            raise DataRefusedError(message, hint="see what would change now: `shopease rollback --dry-run`")
         documents = [manifest.document for manifest in undone]
         with cancel.deferred("finishing the rollback"):
             changes = {"status": Status.ROLLED_BACK, "rolled_back_at": now()}

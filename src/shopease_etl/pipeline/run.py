@@ -33,7 +33,7 @@ def run(plan: Plan, shop: Pipeline, *, overrides: Overrides = NO_OVERRIDES, wait
 
 
 def start(plan: Plan, shop: Pipeline, events: Events, *, overrides: Overrides, wait: float) -> RunResult:
-    """Carry out a plan as `run` does, as part of a command that has begun."""
+    """Carry out a plan as `run` does, as part of a command that has started."""
     preflight(plan, shop)
     run_id = next_run_id(shop.lake)
     with shop.lock(run_id, wait=wait) as lock:
@@ -57,7 +57,7 @@ def _carry_out(
     limit = cancel.deadline(
         shop.limits.run, "the run", hint="SHOPEASE_RUN_TIMEOUT sets the limit; see what took so long with --verbose"
     )
-    with commit.or_undo(), limit:
+    with commit.undo_on_error(), limit:
         log.start()
         for name in log.plan.stages:
             lock.require()
@@ -70,7 +70,7 @@ def _carry_out(
 
 
 def _conclude(log: RunLog, shop: Pipeline) -> RunResult:
-    with cancel.deferred("telling how the run ended"):
+    with cancel.deferred("recording how the run ended"):
         try:
             result = log.write(Status.SUCCEEDED)
         except UnreachableError as error:

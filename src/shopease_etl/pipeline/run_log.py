@@ -14,7 +14,7 @@ from shopease_etl.report import ObjectRecord, PreviousVersions, RunResult, Sourc
 
 @dataclass
 class RunLog:
-    """A run under way, or taken up in another attempt: what its manifest says.
+    """The state of a run, which its manifest records.
 
     `verified` are the sums of what was read back, `is_published` says whether readers see what the stages wrote.
     """

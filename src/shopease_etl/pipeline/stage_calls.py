@@ -1,4 +1,4 @@
-"""The stages of a run: each is called with what those before it left."""
+"""Calls the stages of a run, each with what the stages before it wrote."""
 
 # Polars, Arrow and DuckDB are slow to import: they come with the stages that need them.
 
@@ -67,12 +67,12 @@ class StageCalls:
     def _extract(self) -> StageResult:
         return with_retries(self._shop.source, [table.source for table in self._plan.tables], self._extract_from)
 
-    def _extract_from(self, moment: Snapshot) -> StageResult:
-        sources = resolve(moment, self._plan.tables)
+    def _extract_from(self, snapshot: Snapshot) -> StageResult:
+        sources = resolve(snapshot, self._plan.tables)
         if not self._overrides.accept_drift:
-            guards.require_no_drift(self._baseline, sources, moment.sample_row)
+            guards.require_no_drift(self._baseline, sources, snapshot.sample_row)
         result = extract(
-            moment,
+            snapshot,
             self._staged,
             self._plan.tables,
             sources,
@@ -83,7 +83,9 @@ class StageCalls:
         named = {table.name: table.source for table in self._plan.tables}
         rows = {named[item.name]: item.rows_in for item in result.datasets}
         columns = {name: dict(zip(table.columns, table.types, strict=True)) for name, table in sources.items()}
-        self._run.source = SourceInfo(moment.host, moment.database, moment.server_version, moment.id, rows, columns)
+        self._run.source = SourceInfo(
+            snapshot.host, snapshot.database, snapshot.server_version, snapshot.id, rows, columns
+        )
         return result
 
     def _clean(self) -> StageResult:
@@ -100,7 +102,7 @@ class StageCalls:
             recorded=self._recorded,
             zone=self._shop.source.zone,
             memory=memory,
-            feed=self._parts,
+            partial_sums=self._parts,
             progress=self._shop.progress,
             executor=self._shop.executor,
         )
@@ -113,7 +115,7 @@ class StageCalls:
             self._plan.datasets,
             recorded=self._recorded,
             memory=self._memory(),
-            made=self._parts,
+            partial_sums=self._parts,
             progress=self._shop.progress,
             executor=self._shop.executor,
         )

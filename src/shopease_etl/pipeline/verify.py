@@ -1,4 +1,4 @@
-"""What a run wrote, read again before it is published, by another engine than those that wrote it."""
+"""Verifies what a run wrote before it is published: reads it back with another engine than those that wrote it."""
 
 import os
 import threading
@@ -63,7 +63,7 @@ class _Stored:
         """The next bytes; none at the end.
 
         Raises:
-            InterruptedError: nobody wants them any more.
+            InterruptedError: they are no longer needed.
         """
         if self._stopped.is_set():
             raise InterruptedError
@@ -74,7 +74,7 @@ class _Stored:
 
 
 class Verifier:
-    """The reading again of what the stages of a run wrote, while later stages are at work."""
+    """Verifies what the stages of a run wrote, while later stages are running."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -90,7 +90,7 @@ class Verifier:
             self._contents.append((item, self._pool.submit(_content, self._store, self._stopped, item)))
 
     def result(self, progress: Progress = SILENT) -> dict[str, object]:
-        """Wait for the end; gives the sums for the manifest.
+        """Wait for the end; returns the sums for the manifest.
 
         Raises:
             DataRefusedError: an object is not what its stage recorded, or silver and quarantine are not bronze's rows;
@@ -160,7 +160,7 @@ def _parquet(store: Store, key: str, summed: Mapping[str, str]) -> _Content:
 
 
 def _csv(store: Store, key: str, summed: Mapping[str, str], block: int, stopped: threading.Event) -> _Content:
-    """Every row is taken apart, but only what is added up is decoded: the hash tells that no byte has changed."""
+    """Every row is split into fields, but only what is added up is decoded: the hash shows that no byte has changed."""
     names = csv_header(key, store.read(key, length=block))
     if names is None:
         message = f"its header does not end in the first {block:,} bytes"
@@ -202,17 +202,17 @@ def _require_recorded(item: DatasetResult, content: _Content) -> None:
 
 
 def _require_every_row(items: Sequence[DatasetResult], rows: Mapping[str, int]) -> None:
-    """Silver and quarantine have together what bronze has, which an earlier run may have written."""
+    """Silver and quarantine together have the rows of bronze, which an earlier run may have written."""
     by_layer = {(item.layer, item.name): rows[item.key] for item in items}
     for item in items:
         if item.layer == SILVER:
-            parted = rows[item.key] + by_layer.get((QUARANTINE, item.name), 0)
+            found = rows[item.key] + by_layer.get((QUARANTINE, item.name), 0)
             bronze = by_layer.get((BRONZE, item.name), item.rows_in)
-            _require(item.key, "rows together with quarantine", parted, bronze)
+            _require(item.key, "rows together with quarantine", found, bronze)
 
 
 def _require_sums(stages: Sequence[StageResult], rows: Mapping[str, int], sums: Mapping[str, Decimal | int]) -> None:
-    """What gold was made of is what the lake holds, and what gold holds is what was reconciled."""
+    """The lake has the inputs that gold was built from, and gold has what was reconciled."""
     for stage in (stage for stage in stages if stage.name == "aggregate"):
         built = {item.key for item in stage.datasets}
         for dataset in (dataset for dataset in GOLD if dataset.key in built):
@@ -230,9 +230,11 @@ def _summed(key: str) -> dict[str, str]:
 
 def _require(key: str, what: str, found: object, expected: object) -> None:
     if found != expected:
-        message = f"{key}, read again, is not what the run recorded: {what} {_told(found)} instead of {_told(expected)}"
-        raise DataRefusedError(message, hint="nothing is published; run it again, and check the disk if it stays so")
+        message = f"{key}, read again, is not what the run recorded: {what} {_text(found)} instead of {_text(expected)}"
+        raise DataRefusedError(
+            message, hint="nothing was published; run it again, and check the disk if it fails again"
+        )
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int | Decimal) else str(value)

@@ -1,4 +1,4 @@
-"""What the settings name, made of them: source, lake, warehouse and limits; light, for commands that only look."""
+"""Builds source, lake, warehouse and limits from the settings; light, for commands that only read."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from shopease_etl.lake.lock.lock import LockHandle
 from shopease_etl.lake.open import open_store
-from shopease_etl.lake.store import Encryption, LakeStore, Store, private_path
+from shopease_etl.lake.store import Encryption, LakeStore, Store, state_path
 from shopease_etl.pipeline.costs import Prices
 from shopease_etl.pipeline.events import Listener, LogListener
 from shopease_etl.pipeline.lineage import Lineage
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 class WarehouseFactory(Protocol):
-    """Makes the lake's warehouse."""
+    """Creates the lake's warehouse."""
 
     def __call__(self, *, unpublished: Store | None = None) -> "Warehouse":
-        """The warehouse; `unpublished` is the lake as a run sees it that has published nothing yet."""
+        """The warehouse; `unpublished` is the lake as a run sees it before it publishes."""
 
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What a run may take and do.
+    """The limits of a run.
 
-    The seconds of the whole and of each stage, None for no limit; the bytes of memory to plan with, None for the
-    default; the share of rows or revenue that may be gone, and that of a table's rows that may be rejected.
+    The seconds of the run and of each stage, None for no limit; the bytes of memory, None for the default; the share of
+    rows or revenue that may be lost, and the share of a table's rows that may be rejected.
     """
 
     run: float | None
@@ -58,7 +58,7 @@ class Retention:
 class Pipeline:
     """A shop's pipeline: its source, lake and warehouse, the listeners to its runs, and where clean and aggregate work.
 
-    `home` is the folder of what is no part of the lake; `secrets` are to be in nothing that is written.
+    `home` is the folder for files that are not in the lake; `secrets` are never written.
     """
 
     source: "Source"
@@ -107,13 +107,13 @@ class Pipeline:
 
     @property
     def spool(self) -> Path:
-        """The folder of copies of what a run has written and not published, where a lake needs them."""
-        return private_path(self.home, "spool", self.lake.location)
+        """The folder for copies of what a run has not published yet, if the lake needs them."""
+        return state_path(self.home, "spool", self.lake.location)
 
     @property
     def aside(self) -> Path:
-        """The folder of copies of former objects that are restored, where a lake needs them."""
-        return private_path(self.home, "undoing", self.lake.location)
+        """The folder for copies of former objects that are restored, if the lake needs them."""
+        return state_path(self.home, "undoing", self.lake.location)
 
 
 def lake_store(settings: Settings) -> LakeStore:
@@ -124,7 +124,7 @@ def lake_store(settings: Settings) -> LakeStore:
 
 def source(settings: Settings) -> "Source":
     """The source database, within the settings' limits."""
-    # psycopg is slow to import: only who asks for the source pays
+    # psycopg is slow to import: only commands that need the source load it
     from shopease_etl.source.postgres import Limits
     from shopease_etl.source.session import Source
 
@@ -145,7 +145,7 @@ def warehouse(
 ) -> "Warehouse":
     """Where the lake's tables are registered and SQL on them is run.
 
-    `unpublished` is the lake as a run sees it that has published nothing yet, `timeout` the seconds a query may take.
+    `unpublished` is the lake as a run sees it before it publishes, `timeout` the seconds a query may take.
     """
     seconds = timeout or settings.query_timeout
     if root := store.folder:
@@ -161,14 +161,14 @@ def warehouse(
 
 def crawlers(settings: Settings) -> "Crawlers":
     """Glue's crawlers that the settings name."""
-    # boto3 is slow to import: only who asks for them pays
+    # boto3 is slow to import: only commands that need the crawlers load it
     from shopease_etl.warehouse.crawlers import Crawlers
 
     return Crawlers(settings.crawlers, timeout=settings.crawler_timeout)
 
 
 def prices(settings: Settings) -> Prices:
-    """What AWS asks, as the settings tell."""
+    """AWS's prices, from the settings."""
     return Prices(
         settings.price_s3_gb_month,
         settings.price_s3_1000_puts,

@@ -1,4 +1,4 @@
-"""How clean rows are made dirty: evenly spread over the table, and every kind of dirt at least once."""
+"""How clean rows become dirty: evenly spread over the table, and every kind of dirt at least once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ROW: Final = "row"
 
 @dataclass(frozen=True)
 class Dirt:
-    """A kind of dirt: its weight among the kinds, the new values, and whether the row is first made a copy."""
+    """A kind of dirt: its weight among the kinds, the new values, and whether the row first becomes a copy."""
 
     kind: str
     weight: int

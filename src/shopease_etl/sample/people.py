@@ -75,7 +75,7 @@ def _names(column: str, choices: Sequence[tuple[str, str]], draws: Draws, count:
 
 
 def _columns() -> tuple[pl.Expr, ...]:
-    """The columns of the customers table, made of what was drawn."""
+    """The columns of the customers table, from what was drawn."""
     first, last = pl.col("first").struct, pl.col("last").struct
     identity, number = pl.col(ROW) + FIRST_ID["customers"], pl.col("number")
     mailbox = pl.concat_str(first.field("mailbox"), pl.lit("."), last.field("mailbox"))

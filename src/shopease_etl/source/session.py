@@ -27,7 +27,7 @@ class Source:
     """The source database, and how it is read.
 
     `url` is None for the embedded one, whose files are in `home`. `zone` is the business time zone. An extract is tried
-    `attempts` times, and waits up to `wait` seconds for a server that takes no connections. It uses this many
+    `attempts` times, and waits up to `wait` seconds for a server that accepts no connections. It uses this many
     `connections`; None means as many as the machine's cores allow.
     """
 
@@ -46,13 +46,13 @@ def with_retries(source: Source, names: Sequence[str], work: Callable[[Snapshot]
     start again on a new snapshot.
 
     Raises:
-        SourceFaultError: all attempts failed, or the source took no connections during the wait.
+        SourceFaultError: all attempts failed, or the source accepted no connections during the wait.
     """
     attempt, pause, until = 1, FIRST_PAUSE, None
     while True:
         try:
-            with source_snapshot(source, lock=names) as moment:
-                return work(moment)
+            with source_snapshot(source, lock=names) as taken:
+                return work(taken)
         except SourceDownError as error:
             until = until or time.monotonic() + source.wait
             if (left := until - time.monotonic()) <= 0:
@@ -60,7 +60,7 @@ def with_retries(source: Source, names: Sequence[str], work: Callable[[Snapshot]
                 hint = f"{hint}; waited {source.wait:g} s (SHOPEASE_SOURCE_WAIT)"
                 raise SourceDownError(str(error), hint=hint) from error
             seconds = min(_varied(pause), left, LONGEST_PAUSE_WHILE_DOWN)
-            text = "the source takes no connections: %s; trying again in %.1f s (for %.0f s more)"
+            text = "the source accepts no connections: %s; trying again in %.1f s (for %.0f s more)"
             log.warning(text, error, seconds, left)
         except SourceFaultError as error:
             if attempt == source.attempts:
@@ -99,8 +99,8 @@ def source_url(source: Source) -> Iterator[str]:
 @contextmanager
 def source_snapshot(source: Source, lock: Sequence[str] = ()) -> Iterator[Snapshot]:
     """A snapshot of the source database, within its limits; no other session can alter the tables to `lock`."""
-    with source_url(source) as url, snapshot(url, source.zone, source.schema, source.limits, lock=lock) as moment:
-        yield moment
+    with source_url(source) as url, snapshot(url, source.zone, source.schema, source.limits, lock=lock) as taken:
+        yield taken
 
 
 @contextmanager
@@ -115,5 +115,5 @@ def existing_snapshot(source: Source) -> Iterator[Snapshot]:
     if source.url is None and not (source.home / "postgres").exists():
         message = f"there is no embedded database in {source.home} yet"
         raise UnreachableError(message, hint="load a dump: `shopease restore DUMP` (`shopease sample DUMP` makes one)")
-    with source_snapshot(source) as moment:
-        yield moment
+    with source_snapshot(source) as taken:
+        yield taken

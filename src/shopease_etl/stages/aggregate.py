@@ -11,17 +11,17 @@ import polars as pl
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GoldDataset
 from shopease_etl.contract.gold.dataset import TOTALS, Frames
-from shopease_etl.contract.gold.formulas import finished
+from shopease_etl.contract.gold.formulas import conform
 from shopease_etl.contract.tables import MONEY, Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import WriteGroup, write_group
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
-from shopease_etl.transform.chunks import Chunk, CsvObject, reading
+from shopease_etl.transform.chunks import Chunk, CsvObject, translate_read_errors
 from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import PartialSums, partial_sums
+from shopease_etl.transform.partials import PartialSums, add_up
 from shopease_etl.wording import counted
 
 MAX_NAMES_SHOWN: Final = 5
@@ -35,21 +35,21 @@ def aggregate(
     *,
     recorded: Mapping[str, ObjectRecord],
     memory: Memory = MEMORY,
-    made: PartialSums | None = None,
+    partial_sums: PartialSums | None = None,
     progress: Progress = SILENT,
     executor: Executor = LOCAL,
 ) -> StageResult:
-    """Build the datasets; gold changes when all of them are built and reconcile with what they are made of.
+    """Build the datasets; gold changes when all of them are built and reconcile with their inputs.
 
-    `recorded` holds by key what earlier stages wrote. `made` is what `clean` fed of the same silver: what it has is
-    not read again.
+    `recorded` has by key what earlier stages wrote. `partial_sums` is what `clean` added up of the same silver; only
+    what it lacks is read.
 
     Raises:
-        DataRefusedError: what a dataset is made of is missing or cut short, or a sum does not agree or does not fit.
+        DataRefusedError: an input of a dataset is missing or cut short, or a sum does not agree or does not fit.
         ShopeaseError: `memory` does not suffice.
     """
     started = time.monotonic()
-    with write_group(store) as written, made or PartialSums(memory, datasets) as parts:
+    with write_group(store) as written, partial_sums or PartialSums(memory, datasets) as parts:
         progress.start("gold")
         _read_missing(store, parts, recorded, memory, executor)
         found = parts.frames()
@@ -62,9 +62,9 @@ def aggregate(
 
 
 def reconcile(datasets: Sequence[GoldDataset], frames: Frames, built: Frames) -> dict[str, object]:
-    """The sums by which gold and what it is made of agree, to the cent and to the row.
+    """The sums by which gold and its inputs agree, to the cent and to the row.
 
-    `frames` is what the datasets are made of, `built` what they are, by their names.
+    `frames` has the inputs and `built` the datasets, by their names.
 
     Raises:
         DataRefusedError: they do not; the message names the sums.
@@ -73,37 +73,39 @@ def reconcile(datasets: Sequence[GoldDataset], frames: Frames, built: Frames) ->
     sums: dict[str, object] = {f"silver_{what}": totals[what] for what in ("transactions", "revenue") if totals}
     for dataset in datasets:
         law, frame = dataset.reconciles, built[dataset.name]
-        whole, apart = law.whole(frames), law.apart(frames)
+        expected, excluded = law.input_totals(frames), law.excluded(frames)
         for what, column in law.columns.items():
             total = frame.height if column is None else frame[column].sum()
-            found = total + apart.get(f"{what}_without_{law.subject}", 0)
-            if found != whole[what]:
-                message = f"{dataset.name} does not reconcile with silver: {what} {found:,} instead of {whole[what]:,}"
+            found = total + excluded.get(f"{what}_without_{law.subject}", 0)
+            if found != expected[what]:
+                message = (
+                    f"{dataset.name} does not reconcile with silver: {what} {found:,} instead of {expected[what]:,}"
+                )
                 raise DataRefusedError(message)
             sums[f"{dataset.name}_{what}"] = total
-        sums |= apart
+        sums |= excluded
     return sums | {"agrees": True}
 
 
 def _read_missing(
     store: Store, parts: PartialSums, recorded: Mapping[str, ObjectRecord], memory: Memory, executor: Executor
 ) -> None:
-    """Add from the lake what is needed and was not added yet."""
+    """Add from the lake what is needed and missing."""
     files = [
         (table, columns, CsvObject(store, table.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
         for table, columns in parts.missing().items()
     ]
     for table, columns, file in files:
         file.require_columns(table)
-        work = partial(_partial_sums, table, columns, parts.datasets)
-        with reading(file.key), closing(executor.map(work, file.chunks())) as found:
+        work = partial(_add_up, table, columns, parts.datasets)
+        with translate_read_errors(file.key), closing(executor.map(work, file.chunks())) as found:
             for sums in found:
                 memory.require_room()
                 parts.add(table, sums)
 
 
-def _partial_sums(table: Table, columns: Sequence[str], datasets: Sequence[GoldDataset], chunk: Chunk) -> Frames:
-    return partial_sums(chunk.frame(columns), table, datasets)
+def _add_up(table: Table, columns: Sequence[str], datasets: Sequence[GoldDataset], chunk: Chunk) -> Frames:
+    return add_up(chunk.frame(columns), table, datasets)
 
 
 def _built(datasets: Sequence[GoldDataset], frames: Frames, written: WriteGroup) -> dict[str, pl.DataFrame]:
@@ -114,11 +116,11 @@ def _built(datasets: Sequence[GoldDataset], frames: Frames, written: WriteGroup)
             _require_fit(dataset, frames[sums.name], sums.keys[0], money)
     built = {}
     for dataset in datasets:
-        with reading(dataset.reads[0], written):
+        with translate_read_errors(dataset.reads[0], written):
             frame = dataset.build(frames)
             money = [column.name for column in dataset.columns if column.type == MONEY]
             _require_fit(dataset, frame, dataset.columns[0].name, money)
-            built[dataset.name] = finished(frame, dataset).rechunk()
+            built[dataset.name] = conform(frame, dataset).rechunk()
     return built
 
 
@@ -134,7 +136,7 @@ def _require_fit(dataset: GoldDataset, frame: pl.DataFrame, key: str, columns: S
 
 def _write(dataset: GoldDataset, frames: Frames, frame: pl.DataFrame, written: WriteGroup) -> DatasetResult:
     upload = written.writer(dataset.key)
-    with reading(dataset.key, written):
+    with translate_read_errors(dataset.key, written):
         frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
-    rows_in = next(iter(dataset.reconciles.whole(frames).values()))
+    rows_in = next(iter(dataset.reconciles.input_totals(frames).values()))
     return DatasetResult(layout.GOLD, dataset.name, dataset.key, rows_in, frame.height, upload.bytes, upload.sha256)

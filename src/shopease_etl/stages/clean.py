@@ -18,12 +18,12 @@ from shopease_etl.lake.manifests import WriteGroup, write_group
 from shopease_etl.lake.store import Store, Writer
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
-from shopease_etl.transform.chunks import CsvObject, reading
+from shopease_etl.transform.chunks import CsvObject, translate_read_errors
 from shopease_etl.transform.clean import CleanedChunk, clean_chunk
 from shopease_etl.transform.deduplicate import find_duplicates
 from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.partials import PartialSums, partial_sums
+from shopease_etl.transform.partials import PartialSums, add_up
 from shopease_etl.wording import counted
 
 MEMORY: Final = Memory()
@@ -37,14 +37,14 @@ def clean(
     recorded: Mapping[str, ObjectRecord],
     zone: str = "UTC",
     memory: Memory = MEMORY,
-    feed: PartialSums | None = None,
+    partial_sums: PartialSums | None = None,
     progress: Progress = SILENT,
     executor: Executor = LOCAL,
 ) -> StageResult:
     """Clean the tables; silver and quarantine change together, when every table is done.
 
-    `recorded` has by key what earlier stages wrote. Timestamps without an offset are in the time zone `zone`. `feed`
-    gets what gold is made of, so that `aggregate` need not read silver again.
+    `recorded` has by key what earlier stages wrote. Timestamps without an offset are in the time zone `zone`.
+    `partial_sums` gets what gold needs, so that `aggregate` need not read silver again.
 
     Raises:
         DataRefusedError: bronze is missing, cut short or lacks a column, or rows in ≠ rows out + rejected.
@@ -54,7 +54,7 @@ def clean(
     present = [table for table in tables if table.required or store.find(table.bronze_key)]
     files = [(table, _bronze(store, table, recorded, memory.batch_bytes)) for table in present]
     with write_group(store) as written:
-        job = _Cleaning(run_id, zone, written, executor, memory, feed, progress)
+        job = _Cleaning(run_id, zone, written, executor, memory, partial_sums, progress)
         results = [job.clean(table, file, recorded.get(table.bronze_key)) for table, file in files]
     datasets = tuple(dataset for pair in results for dataset in pair)
     return StageResult("clean", round(time.monotonic() - started, 3), datasets)
@@ -84,7 +84,7 @@ class _Cleaning:
     written: WriteGroup
     executor: Executor
     memory: Memory
-    feed: PartialSums | None
+    partial_sums: PartialSums | None
     progress: Progress
 
     def clean(
@@ -100,15 +100,15 @@ class _Cleaning:
         quarantine.write(_header(column_names.quarantine_columns(table, file.names)))
         rows: Counter[str] = Counter()
         rejected: Counter[str] = Counter()
-        with reading(file.key, self.written), closing(self._cleaned(table, file)) as chunks:
+        with translate_read_errors(file.key, self.written), closing(self._cleaned(table, file)) as chunks:
             for chunk in chunks:
                 self.memory.require_room()
                 silver.write(chunk.silver)
                 quarantine.write(chunk.quarantine)
                 rows.update({BRONZE: chunk.bronze_rows, SILVER: chunk.silver_rows, QUARANTINE: chunk.quarantine_rows})
                 rejected.update(chunk.rejected)
-                if self.feed and chunk.sums is not None:
-                    self.feed.add(table, chunk.sums)
+                if self.partial_sums and chunk.sums is not None:
+                    self.partial_sums.add(table, chunk.sums)
                 self.progress.advance(table.name, size=chunk.bronze_bytes)
         seconds = round(time.monotonic() - started, 3)
         kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rejected.items())), seconds)
@@ -119,7 +119,7 @@ class _Cleaning:
 
     def _cleaned(self, table: Table, file: CsvObject) -> Generator[CleanedChunk]:
         chunks = find_duplicates(file.chunks(), table, self.executor, self.memory.spill, zone=self.zone)
-        sum_up = partial(partial_sums, datasets=self.feed.datasets) if self.feed else None
+        sum_up = partial(add_up, datasets=self.partial_sums.datasets) if self.partial_sums else None
         work = partial(clean_chunk, table=table, run_id=self.run_id, sum_up=sum_up)
         return self.executor.map(work, chunks)
 

@@ -71,7 +71,7 @@ def crawl(
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start("crawl")
     _require_unchanged(store, found, recorded, is_whole=warehouse.reads_unpublished)
-    with warehouse.registering(found.tables, found.views, commit) as registration:
+    with warehouse.register(found.tables, found.views, commit) as registration:
         crawlers = run_crawlers()
         _refuse_conflicts(registration, crawled=bool(crawlers))
         catalogued = _verified(registration, found, recorded, warehouse.concurrency)

@@ -75,7 +75,7 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
     need.
     """
     sources = snapshot.tables([table.source for table in tables])
-    unreadable = [source.name for source in sources.values() if not source.readable]
+    unreadable = [source.name for source in sources.values() if not source.is_readable]
     if unreadable:
         message = f"the source {snapshot.database} does not let this user read {', '.join(unreadable)}"
         raise UnreachableError(message, hint=snapshot.grant(unreadable))
@@ -90,7 +90,7 @@ def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTabl
         raise DataRefusedError(message, hint=hint)
     problems = [problem for table in tables for problem in _problems(table, sources.get(table.source))]
     if problems:
-        message = f"the source {snapshot.database} does not fit: {'; '.join(problems)}"
+        message = f"the source {snapshot.database} is incomplete: {'; '.join(problems)}"
         raise DataRefusedError(
             message,
             hint="load a dump: `shopease restore DUMP`, or correct SHOPEASE_DATABASE_URL or SHOPEASE_SOURCE_SCHEMA",

@@ -63,7 +63,7 @@ def check_output(output: Path, lake: Path | None, home: Path) -> None:
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
-    """Whether the file, or what it links to, is in the folder, by any path that leads there."""
+    """Whether the file, or its target if it is a link, is in the folder, by any path."""
     resolved = (path.resolve(), path.parent.resolve() / path.name)
     above = {parent for place in resolved for parent in (place, *place.parents)}
     return folder.exists() and any(parent.exists() and parent.samefile(folder) for parent in above)

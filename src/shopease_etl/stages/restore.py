@@ -13,7 +13,8 @@ from psycopg import sql
 
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.source.dumps import load, source
+from shopease_etl.source.dumps import load
+from shopease_etl.source.dumps.opening import Dump, open_dump
 from shopease_etl.source.dumps.plain import PlainDump
 from shopease_etl.source.dumps.rules import Rules, Server
 from shopease_etl.source.dumps.sections import Sections
@@ -40,7 +41,7 @@ class RestoreResult:
 
 
 def restore(
-    dump: str,
+    location: str,
     database_url: str,
     *,
     clean: bool = False,
@@ -56,16 +57,16 @@ def restore(
     """
     started = time.monotonic()
     local = _refuse_remote(database_url, force=force)
-    with source.opened(dump) as opened:
-        if jobs > 1 and opened.format not in (Format.CUSTOM, Format.DIRECTORY):
-            raise ConfigurationError(f"--jobs has no effect on a {opened.format} dump", hint="leave it out")
-        task = f"restore {opened.name}"
-        progress.start(task, opened.size if opened.stream else None)
-        loading = _Loading(opened, database_url, find_tool("psql", tls=not local), _Task(progress, task))
+    with open_dump(location) as dump:
+        if jobs > 1 and dump.format not in (Format.CUSTOM, Format.DIRECTORY):
+            raise ConfigurationError(f"--jobs has no effect on a {dump.format} dump", hint="leave it out")
+        task = f"restore {dump.name}"
+        progress.start(task, dump.size if dump.stream else None)
+        loading = _Loading(dump, database_url, find_tool("psql", tls=not local), _Task(progress, task))
         loading.load(jobs, clean=clean)
     tables = _counts(database_url, schema)
     progress.finish(task, counted(len(tables), "table"))
-    return RestoreResult(opened.format, opened.size, time.monotonic() - started, tables, tuple(loading.left_out))
+    return RestoreResult(dump.format, dump.size, time.monotonic() - started, tables, tuple(loading.left_out))
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ class _Task:
     progress: Progress
     name: str
 
-    def along(self, pieces: Iterable[bytes], opened: source.Dump) -> Iterator[bytes]:
+    def along(self, pieces: Iterable[bytes], dump: Dump) -> Iterator[bytes]:
         """The pieces, with progress in bytes of the dump, or of SQL if it is an archive."""
         before = 0
         for piece in pieces:
             yield piece
-            now = opened.bytes_read if opened.stream else before + len(piece)
+            now = dump.bytes_read if dump.stream else before + len(piece)
             self.progress.advance(self.name, size=now - before)
             before = now
 
@@ -88,34 +89,34 @@ class _Task:
 class _Loading:
     """An open dump on its way into the database."""
 
-    def __init__(self, opened: source.Dump, database_url: str, psql: Path, task: _Task) -> None:
+    def __init__(self, dump: Dump, database_url: str, psql: Path, task: _Task) -> None:
         self.left_out: list[str] = []
-        self._opened = opened
+        self._dump = dump
         self._server = _server(database_url)
         self._missing: set[str] = set()
-        target, is_script = load.Target.of(database_url), opened.path is None
-        self._loader = load.Loader(opened.name, target, psql, version(psql), self._missing, is_script)
+        target, is_script = load.Target.of(database_url), dump.path is None
+        self._loader = load.Loader(dump.name, target, psql, version(psql), self._missing, is_script)
         self._task = task
 
     def load(self, jobs: int, *, clean: bool) -> None:
         """Loads the dump, in one transaction unless there are several jobs."""
-        if self._opened.path is None:
-            self._load_script(self._opened.chunks(), clean=clean)
+        if self._dump.path is None:
+            self._load_script(self._dump.chunks(), clean=clean)
         elif jobs > 1:
-            Sections(self._opened.path, find_tool("pg_restore"), self._loader, self._rules, self._along).restore(
+            Sections(self._dump.path, find_tool("pg_restore"), self._loader, self._rules, self._along).restore(
                 jobs, clean=clean
             )
         else:
-            with load.script_of(self._opened.path, self._loader, find_tool("pg_restore")) as script:
+            with load.script_of(self._dump.path, self._loader, find_tool("pg_restore")) as script:
                 self._load_script(script, clean=clean)
 
     def _load_script(self, script: Iterable[bytes], *, clean: bool) -> None:
-        is_packed = self._opened.format != Format.PLAIN
-        with closing(PlainDump(self._opened.name, script, self._rules(clean), is_packed).filtered()) as pieces:
+        is_packed = self._dump.format != Format.PLAIN
+        with closing(PlainDump(self._dump.name, script, self._rules(clean), is_packed).filtered()) as pieces:
             self._loader.run(self._along(pieces), clean=clean, check=clean)
 
     def _along(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        return self._task.along(pieces, self._opened)
+        return self._task.along(pieces, self._dump)
 
     def _rules(self, clean: bool) -> Rules:
         return Rules(self._server, clean, self._leave_out, self._missing)

@@ -178,7 +178,7 @@ def _header(store: Store, key: str) -> tuple[tuple[str, ...], bytes]:
 
 
 @contextmanager
-def reading(key: str, written: WriteGroup | None = None) -> Iterator[None]:
+def translate_read_errors(key: str, written: WriteGroup | None = None) -> Iterator[None]:
     """Translate errors of Polars into ours, while it reads a dataset and writes others."""
     try:
         yield

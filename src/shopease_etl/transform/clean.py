@@ -16,7 +16,7 @@ from shopease_etl.transform.rules import DUPLICATE, RULE
 class CleanedChunk:
     """What a chunk of bronze became: CSV without headers, how many rows there are, and how many each rule rejected.
 
-    `bronze_bytes` is the chunk's size. `sums` are what gold is made of, by name, where that was asked for.
+    `bronze_bytes` is the chunk's size. `sums` are the inputs of gold by name, if they were requested.
     """
 
     bronze_bytes: int
@@ -39,7 +39,7 @@ def clean_chunk(
     """Clean a chunk of a table, given the numbers of its rows that lose their key; `sum_up` makes sums of its silver.
 
     Raises:
-        DataRefusedError, PolarsError: its bytes are no CSV of the table.
+        DataRefusedError, PolarsError: its bytes are not CSV with the columns of the table.
     """
     chunk, duplicates = part
     bronze = chunk.frame().with_row_index(ROW, chunk.first_row)

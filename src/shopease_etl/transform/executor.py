@@ -1,4 +1,4 @@
-"""Where the work on chunks and partitions runs: the same functions of plain data, on this machine or on others."""
+"""Runs the work on chunks and partitions: functions of plain data, on this machine or on others."""
 
 import os
 from collections import deque
@@ -19,13 +19,13 @@ class Executor(Protocol):
         """What `work` returns for each item, in the items' order.
 
         Items are taken in the caller's thread, a few ahead of their results. An error of an item or of its work is
-        raised here; after that, and after `close`, no work begins and none is left running. Work, items and results
-        must be such that they can be pickled: they may go to other processes.
+        raised here; after that, and after `close`, no work begins and none is left running. Work, items
+        and results must be picklable: they may go to other processes.
         """
 
 
 class LocalExecutor:
-    """Threads of this process, while Polars works without Python's lock; one item more than threads is under way.
+    """Threads of this process, while Polars works without Python's lock; one item more than threads is in progress.
 
     The threads begin with the first work and last as long as the executor: each new one would cost memory.
     """

@@ -79,7 +79,7 @@ def _machine_left() -> int | None:
 
 
 def _container_left() -> int | None:
-    """By control groups (version 2), of which psutil knows nothing; cached pages of files can be freed."""
+    """By control groups (version 2), which psutil does not read; cached pages of files can be freed."""
     try:
         limit = (_CGROUP / "memory.max").read_text().strip()
         used = int((_CGROUP / "memory.current").read_text())

@@ -1,4 +1,4 @@
-"""What gold is made of, put together from pieces of silver as they come."""
+"""The inputs of gold, added up from chunks of silver as they come."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ class PartialSums:
             spill.__exit__(*error)
 
     def missing(self) -> dict[Table, tuple[str, ...]]:
-        """The tables that are needed and of which nothing was added, each with the columns that are needed."""
+        """The needed tables without any rows yet, each with its needed columns."""
         return {table: columns for table, columns in self._needed.items() if table.name not in self._tables}
 
     def add(self, table: Table, found: Frames) -> None:
-        """Take what `partial_sums` made of some rows of a table, in any order."""
+        """Add what `add_up` returned for some rows of a table, in any order."""
         if table not in self._needed:
             return
         self._tables.setdefault(table.name, [])
@@ -73,9 +73,9 @@ class PartialSums:
         return found
 
 
-def partial_sums(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
-    """What the datasets are made of, by name, of some rows of a table as text: sums and pairs of sales, or the columns
-    of another table; nothing where no dataset needs the table. It may run in another process.
+def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
+    """The inputs of the datasets by name, from some rows of a table as text: sums and pairs of sales, or the columns of
+    another table; nothing if no dataset needs the table. It may run in another process.
     """
     names = needed(datasets).get(table)
     if names is None:
@@ -127,7 +127,7 @@ def _together(name: str, measure: Measure) -> pl.Expr:
 def _typed(rows: pl.DataFrame, table: Table, names: Sequence[str]) -> pl.DataFrame:
     """Text in its types; first as if all of it parsed, which is quicker.
 
-    A whole number that is none, such as a foreign key, is NULL.
+    A value that is not an integer, such as a wrong foreign key, is NULL.
     """
     types = {column.name: column.type for column in (*table.columns, *table.calculated)}
     texts = rows.select(pl.col(name) if table.key else _trimmed(name, types[name]) for name in names)

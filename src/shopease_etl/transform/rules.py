@@ -118,7 +118,7 @@ def rules(table: Table) -> tuple[tuple[str, pl.Expr], ...]:
     return tuple(
         (
             f"{rule.kind}_{column.name}",
-            rule.keeps(pl.col(_text(column.name)), calculated.get(column.name, pl.col(_value(column.name)))),
+            rule.condition(pl.col(_text(column.name)), calculated.get(column.name, pl.col(_value(column.name)))),
         )
         for column in (*table.columns, *table.calculated)
         for rule in column.rules
@@ -153,8 +153,8 @@ def _evaluate(bronze: pl.DataFrame, table: Table) -> pl.LazyFrame:
     standardised = bronze.lazy().with_columns(map(_standardise, present))
     parsed = standardised.with_columns(_parse(column).alias(_value(column.name)) for column in present)
     rule: pl.Expr = pl.lit(None, pl.String)
-    for name, keeps in reversed(rules(table)):
-        rule = pl.when(~keeps.fill_null(value=False)).then(pl.lit(name)).otherwise(rule)
+    for name, condition in reversed(rules(table)):
+        rule = pl.when(~condition.fill_null(value=False)).then(pl.lit(name)).otherwise(rule)
     return parsed.with_columns(rule.alias(RULE))
 
 

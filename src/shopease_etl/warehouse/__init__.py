@@ -75,7 +75,7 @@ class Warehouse(Protocol):
     def clear(self) -> None:
         """Make sure that queries return nothing from a lake that is now empty."""
 
-    def registering(
+    def register(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], publish: Callable[[], None]
     ) -> AbstractContextManager[Registration]:
         """Make the tables and views queryable; what was registered before comes back when the context fails.

@@ -49,7 +49,7 @@ class AwsWarehouse:
         """Do nothing: without objects the tables return no rows."""
 
     @contextmanager
-    def registering(
+    def register(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], publish: Callable[[], None]
     ) -> Iterator["AwsRegistration"]:
         """Publish, update the tables in Glue to match the files, and create or replace the views through Athena."""

@@ -49,7 +49,7 @@ class LocalWarehouse:
         delete(self.catalog_file)
 
     @contextmanager
-    def registering(
+    def register(
         self, tables: Sequence[CatalogTable], views: Sequence[CatalogView], publish: Callable[[], None]
     ) -> Iterator["LocalRegistration"]:
         """Open an engine on the tables and views; the former catalog stays until `commit`."""

@@ -22,7 +22,7 @@ def test_old_psql(dumps: Path, dumped: str, empty_database: str, monkeypatch: py
 def test_archive_of_a_newer_version(dumps: Path, tmp_path: Path, empty_database: str) -> None:
     data = bytearray((dumps / "custom.dump").read_bytes())
     data[6] = 99
-    with pytest.raises(DataRefusedError, match="made by a newer PostgreSQL") as caught:
+    with pytest.raises(DataRefusedError, match="written by a newer PostgreSQL") as caught:
         restore(written(tmp_path, bytes(data), "new.dump"), empty_database)
     assert "pg_dump --no-owner --format=plain" in str(caught.value.hint)
 

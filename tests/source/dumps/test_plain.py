@@ -105,7 +105,7 @@ def test_bad_dump_changes_nothing(tmp_path: Path, empty_database: str, data: byt
 def test_statement_in_small_pieces(
     dumped: str, dumps: Path, monkeypatch: pytest.MonkeyPatch, empty_database: str
 ) -> None:
-    monkeypatch.setattr("shopease_etl.source.dumps.source.CHUNK", 7)
+    monkeypatch.setattr("shopease_etl.source.dumps.opening.CHUNK", 7)
     for name in ("plain.sql", "rows.sql"):
         restore(str(dumps / name), empty_database, clean=True)
         assert content(empty_database) == content(dumped)
@@ -167,7 +167,7 @@ def test_memory_does_not_grow_with_the_dump(
 
 def test_long_statements_are_restored(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shopease_etl.source.dumps.plain.LIMIT", 1000)
-    monkeypatch.setattr("shopease_etl.source.dumps.source.CHUNK", 100)
+    monkeypatch.setattr("shopease_etl.source.dumps.opening.CHUNK", 100)
     rows = b",\n".join(b"(%d, 'it''s; row')" % number for number in range(1000))
     long = b"x" * 5000
     statements = (
@@ -185,8 +185,8 @@ def test_long_statements_are_restored(tmp_path: Path, empty_database: str, monke
         assert restore(dump, empty_database, clean=clean).tables == (("t", 1000),)
 
 
-def test_a_word_without_end(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_word(tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shopease_etl.source.dumps.plain.LIMIT", 1000)
-    monkeypatch.setattr("shopease_etl.source.dumps.source.CHUNK", 100)
+    monkeypatch.setattr("shopease_etl.source.dumps.opening.CHUNK", 100)
     with pytest.raises(ShopeaseError, match="line 1 contains a word or line of more than 1,000 bytes"):
         restore(written(tmp_path, b"SELECT " + b"x" * 5000 + b";"), empty_database)

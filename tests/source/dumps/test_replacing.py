@@ -144,7 +144,7 @@ def test_an_object_of_another_kind_is_replaced(kinds: Path, empty_database: str,
     ],
 )
 @pytest.mark.parametrize("name", ["plain.sql", "drops.sql"])
-def test_objects_that_are_not_the_dumps_are_kept(
+def test_objects_that_the_dump_lacks_are_kept(
     kinds: Path, empty_database: str, theirs: str, named: str, hint: str, name: str
 ) -> None:
     restore(str(kinds / "plain.sql"), empty_database)
@@ -168,7 +168,7 @@ def test_users_of_a_replaced_function_are_kept(kinds: Path, empty_database: str)
     assert inventory(empty_database) == before
 
 
-def test_function_that_is_wrong(tmp_path: Path, empty_database: str) -> None:
+def test_invalid_function(tmp_path: Path, empty_database: str) -> None:
     dump = written(tmp_path, b"CREATE FUNCTION\n f()\nRETURNS nothing\nLANGUAGE sql AS 'SELECT 1';\n")
     with pytest.raises(ShopeaseError, match=r'bad\.sql, line 4: type "nothing" does not exist'):
         restore(dump, empty_database, clean=True)

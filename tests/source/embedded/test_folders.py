@@ -1,4 +1,4 @@
-"""As whom the embedded server runs and in which folders, and whom it does not let in."""
+"""The account and the folders of the embedded server, and which users it refuses."""
 
 import os
 import pwd
@@ -38,7 +38,7 @@ def python_for(account: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "mine, 'yours' & \"ours\" ü"])
-def test_home_whose_path_no_socket_can_have(home: Path, name: str) -> None:
+def test_home_with_a_path_too_long_for_sockets(home: Path, name: str) -> None:
     with embedded.running(home / name) as url:
         assert answer(url) == 42
         socket = Path(psycopg.conninfo.conninfo_to_dict(url)["host"])  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ def test_runs_as_an_ordinary_user(home: Path) -> None:
 
 @ROOT_ONLY
 @pytest.mark.parametrize("stranger", ["daemon", "nobody"])
-def test_lets_no_other_user_in(home: Path, stranger: str) -> None:
+def test_other_users_are_refused(home: Path, stranger: str) -> None:
     with embedded.running(home) as url:
         command: list[str | Path] = [embedded.binaries() / "psql", "-X", "-w", "-d", url, "-c", "SELECT 1"]
         done = subprocess.run(
@@ -76,9 +76,7 @@ def test_lets_no_other_user_in(home: Path, stranger: str) -> None:
 
 
 @ROOT_ONLY
-def test_root_runs_it_as_the_system_user_shopease_where_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_prefers_the_system_user_shopease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "SYSTEM_USER", "daemon")
     daemon, nobody = pwd.getpwnam("daemon"), pwd.getpwnam("nobody")
     assert folders.Account.ours().user == daemon.pw_uid
@@ -97,7 +95,7 @@ def test_only_its_account_may_read_the_data(home: Path) -> None:
 
 
 @ROOT_ONLY
-def test_root_with_a_home_that_nobody_reaches(home: Path) -> None:
+def test_root_with_an_unreachable_home(home: Path) -> None:
     home.mkdir(mode=0o700)
     with embedded.running(home) as url:
         assert answer(url) == 42
@@ -113,7 +111,7 @@ def test_root_with_a_home_that_nobody_reaches(home: Path) -> None:
 
 
 @ROOT_ONLY
-def test_root_with_programs_that_nobody_reaches(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_with_unreachable_programs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     account = folders.Account.ours()
     with monkeypatch.context() as patched:

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: the newest that is there is taken, and a missing extra is told."""
+"""PostgreSQL's programs: the newest is used, and a missing extra is named."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from shopease_etl.source import embedded
 from shopease_etl.source.embedded import programs
 
 
-def test_hint_where_the_extra_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hint_if_the_extra_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "package_folder", lambda: None)
     with pytest.raises(ConfigurationError, match="not installed") as caught, embedded.running(home):
         pass
@@ -17,7 +17,7 @@ def test_hint_where_the_extra_is_missing(home: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("on_path", "taken"), [("99.1", "PATH"), ("9.6.24", "embedded"), ("18.4", "embedded")])
-def test_newest_tool_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: str, taken: str) -> None:
+def test_newest_tool_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_path: str, taken: str) -> None:
     tool = tmp_path / "psql"
     tool.write_text(f"#!/bin/sh\necho 'psql (PostgreSQL) {on_path} (Some 1.2)'\n")
     tool.chmod(0o755)
@@ -26,7 +26,7 @@ def test_newest_tool_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, o
     assert embedded.find_tool("psql", tls=True) == tool
 
 
-def test_tool_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(programs, "package_folder", lambda: None)
     with pytest.raises(ConfigurationError, match="pg_restore was not found"):

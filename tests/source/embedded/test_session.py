@@ -64,7 +64,7 @@ def test_stops_after_its_only_user_is_killed(home: Path) -> None:
         eventually(lambda: is_stopped(home))
 
 
-def test_killing_the_one_who_started_it_leaves_it_to_the_others(home: Path) -> None:
+def test_it_survives_the_process_that_started_it(home: Path) -> None:
     with a_user(home) as (process, _), embedded.running(home) as url:
         pid = server_pid(home)
         process.kill()
@@ -89,7 +89,7 @@ def test_many_first_users_share_one_server(home: Path) -> None:
             user.communicate()
 
 
-def test_coming_while_it_stops(home: Path) -> None:
+def test_a_user_that_connects_while_it_stops(home: Path) -> None:
     for _ in range(8):
         with embedded.running(home) as url:
             assert answer(url) == 42

@@ -1,4 +1,4 @@
-"""The embedded server's watcher: what killed processes, stale files and broken folders leave is put right or named."""
+"""The embedded server's watcher: killed processes, stale files and broken folders are repaired or named."""
 
 import os
 import signal
@@ -88,13 +88,13 @@ def test_killed_while_it_initialises(home: Path) -> None:
     assert not list((home / "postgres").glob("data.new-*"))
 
 
-def test_folder_that_is_not_whole_is_named(home: Path) -> None:
+def test_incomplete_folder_is_named(home: Path) -> None:
     (home / "postgres" / "data" / "base").mkdir(parents=True)
     with pytest.raises(UnreachableError, match="not a complete data folder"), embedded.running(home):
         pass
 
 
-def test_server_that_does_not_start_shows_its_last_words(home: Path) -> None:
+def test_failed_start_shows_the_end_of_the_log(home: Path) -> None:
     with embedded.running(home):
         pass
     eventually(lambda: is_stopped(home))

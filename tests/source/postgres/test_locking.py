@@ -198,7 +198,7 @@ def test_the_limit_is_for_all_waits_for_locks_together(bare: str) -> None:
     assert "SHOPEASE_SOURCE_LOCK_TIMEOUT" in str(caught.value.hint)
 
 
-def test_only_the_tables_of_a_run_are_locked_and_readers_and_writers_continue(bare: str) -> None:
+def test_locks_of_a_run_block_no_readers_or_writers(bare: str) -> None:
     execute(bare, *PARTITIONED)
     with snapshot(bare, "UTC", "public", lock=["stores", "nothing"]), psycopg.connect(bare) as other:
         modes = "pg_locks WHERE mode = 'AccessShareLock' AND pid <> pg_backend_pid() AND relation = '{}'::regclass"

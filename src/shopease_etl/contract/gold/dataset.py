@@ -62,12 +62,12 @@ class SalesTotals:
         """The dataset's columns to add up, by the name of the total."""
         return ({"transactions": self.sales} if self.sales else {}) | {"revenue": self.revenue}
 
-    def whole(self, frames: Frames) -> dict[str, Any]:
+    def input_totals(self, frames: Frames) -> dict[str, Any]:
         """The totals of silver."""
         totals = frames[TOTALS].row(0, named=True)
         return {"transactions": totals["transactions"], "revenue": totals["revenue"]}
 
-    def apart(self, frames: Frames) -> dict[str, Any]:
+    def excluded(self, frames: Frames) -> dict[str, Any]:
         """The part of them that the dataset cannot have, by the names in the manifest."""
         totals = frames[TOTALS].row(0, named=True)
         return {name: totals[name] for name in _without(self.subject)}
@@ -92,11 +92,11 @@ class RowTotals:
         """The dataset's column to add up, None for its own rows."""
         return {"rows": self.column}
 
-    def whole(self, frames: Frames) -> dict[str, Any]:
+    def input_totals(self, frames: Frames) -> dict[str, Any]:
         """The number of the table's rows."""
         return {"rows": frames[self.table.name].height}
 
-    def apart(self, _: Frames) -> dict[str, Any]:
+    def excluded(self, _: Frames) -> dict[str, Any]:
         """Nothing: every row counts."""
         return {}
 

@@ -18,7 +18,7 @@ def average(total: str, count: str) -> pl.Expr:
     return _decimal(whole // number) + _decimal((2 * rest + number) // (2 * number)) * cent
 
 
-def finished(frame: pl.DataFrame, dataset: GoldDataset) -> pl.DataFrame:
+def conform(frame: pl.DataFrame, dataset: GoldDataset) -> pl.DataFrame:
     """The dataset's columns in the contract's order and types, its rows in the contract's order."""
     names = [name for name, _ in dataset.order_by]
     descending = [is_descending for _, is_descending in dataset.order_by]

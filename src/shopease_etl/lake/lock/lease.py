@@ -181,12 +181,12 @@ class Lease:
 
     def _require_conditions(self) -> None:
         """Warn of a server that ignores the conditions of requests: on it a lease excludes no other run."""
-        made = None
+        etag = None
         with suppress(UnreachableError):
-            made = self._store.put_if(LEASE, self._document(self._seconds), None)
-        if made:
-            self._etag = made
-            log.warning("%s does not support conditional writes: make sure that only one run is at work", self._uri)
+            etag = self._store.put_if(LEASE, self._document(self._seconds), None)
+        if etag:
+            self._etag = etag
+            log.warning("%s does not support conditional writes: make sure that only one run is in progress", self._uri)
 
     def _renew(self) -> None:
         """Renew it once; the lock is held."""
@@ -235,11 +235,11 @@ class Lease:
                     pause = interval / 4
 
     def _put(self, etag: str | None) -> bool:
-        begun = time.monotonic()
-        made = self._store.put_if(LEASE, self._document(self._seconds), etag)
-        if made:
-            self._etag, self._renewed = made, begun
-        return made is not None
+        started = time.monotonic()
+        written = self._store.put_if(LEASE, self._document(self._seconds), etag)
+        if written:
+            self._etag, self._renewed = written, started
+        return written is not None
 
     def _document(self, seconds: float) -> bytes:
         """The lease's bytes; they differ each time, so that the ETag changes."""
@@ -271,7 +271,7 @@ class Lease:
     def _refusal(self, found: _Found) -> LakeLockedError:
         if found.holder is None:
             message = f"this version of shopease cannot read the lock {self._uri}"
-            hint = f"if no other version is at work, delete it; otherwise it expires in {found.left} s"
+            hint = f"if no other version is running, delete it; otherwise it expires in {found.left} s"
             return LakeLockedError(message, hint=hint)
         message = f"{found.holder.description}; its lock expires in {found.left} s unless it is renewed"
         return LakeLockedError(message, hint=LOCKED_HINT)

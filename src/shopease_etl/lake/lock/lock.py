@@ -25,7 +25,7 @@ LEASE_PAUSE: Final = 2.0
 
 
 class LockHandle(Protocol):
-    """The lake's lock while it is held."""
+    """The lake's lock, as its holder sees it."""
 
     def require(self) -> None:
         """Raise unless it is still held.

@@ -1,4 +1,4 @@
-"""Is everything ready for a run: settings, machine, lake, catalog, source, and what listens to runs."""
+"""Is everything ready for a run: settings, machine, lake, catalog, source, and the listeners to runs."""
 
 from collections.abc import Collection, Iterator
 from typing import Final

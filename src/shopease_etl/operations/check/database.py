@@ -120,7 +120,7 @@ def _timeouts(settings: Settings, extract: float | None) -> CheckLine:
 def _replica(replica: Replica, extract: float | None) -> CheckLine:
     """A standby cancels queries that block its replay for too long, so a long extract may fail there."""
     lag = "an unknown time" if replica.lag is None else f"{replica.lag:,.0f} s"
-    patience = "for ever" if replica.patience is None else f"{replica.patience:g} s"
+    patience = "without limit" if replica.patience is None else f"{replica.patience:g} s"
     detail = f"a standby, {lag} behind; it waits {patience} for queries, and has canceled {replica.conflicts} of them"
     if not replica.is_streaming:
         fix = "see the standby's log: it receives no changes, so its data gets older"
@@ -138,7 +138,7 @@ def _replica(replica: Replica, extract: float | None) -> CheckLine:
 
 def _table(snapshot: Snapshot, table: tables.Table, server: Server | None) -> str:
     found = snapshot.tables([table.source]).get(table.source)
-    if found and not found.readable:
+    if found and not found.is_readable:
         raise UnreachableError(f"{snapshot.user} may not read it", hint=snapshot.grant([table.source]))
     if server and server.policies.get(table.source):
         message = f"row-level security would hide rows from {snapshot.user}, so an extract is refused"

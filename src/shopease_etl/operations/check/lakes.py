@@ -20,7 +20,7 @@ from shopease_etl.settings import Settings
 from shopease_etl.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from shopease_etl.lake.bucket import Bucket, Reached
+    from shopease_etl.lake.bucket import Bucket, BucketInfo
 
 
 @dataclass
@@ -57,9 +57,9 @@ def lake(settings: Settings, store: LakeStore, history: RunHistory) -> Iterator[
 def _store(settings: Settings, store: LakeStore, history: RunHistory) -> Iterator[CheckLine]:
     store.check()
     if bucket := store.bucket_setup:
-        reached = bucket.reached()
+        info = bucket.info()
         yield CheckLine("lake", f"{store.location} can be reached")
-        yield from _bucket(settings, bucket, reached)
+        yield from _bucket(settings, bucket, info)
     else:
         yield check("lake", lambda: _writable(store))
     try:
@@ -105,11 +105,11 @@ def _last_run(last: RunStatus, *, is_held: bool) -> CheckLine:
     return warning("last run", f"{last.run_id} {outcome}", fix, is_bad=is_bad)
 
 
-def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached") -> Iterator[CheckLine]:
-    yield _region(reached)
-    if reached.clock_ahead is not None:
+def _bucket(settings: Settings, bucket: "Bucket", info: "BucketInfo") -> Iterator[CheckLine]:
+    yield _region(info)
+    if info.clock_ahead is not None:
         # S3 refuses requests whose clock differs by more than 15 minutes
-        yield clock_skew("lake clock", "S3's", reached.clock_ahead, 900)
+        yield clock_skew("lake clock", "S3's", info.clock_ahead, 900)
     refused = list(bucket.missing_rights())
     yield from (failure("lake rights", error) for error in refused)
     if not refused:
@@ -119,12 +119,12 @@ def _bucket(settings: Settings, bucket: "Bucket", reached: "Reached") -> Iterato
     yield check_optional("lake encryption", lambda: _encryption(settings, bucket))
 
 
-def _region(reached: "Reached") -> CheckLine:
-    if reached.region is None:
-        return warning("lake region", f"S3 does not name it; requests go to {reached.own_region}", None)
-    detail = f"the bucket is in {reached.region}, requests go to {reached.own_region}"
-    is_other = reached.region != reached.own_region
-    return warning("lake region", detail, f"set AWS_REGION and AWS_DEFAULT_REGION to {reached.region}", is_bad=is_other)
+def _region(info: "BucketInfo") -> CheckLine:
+    if info.region is None:
+        return warning("lake region", f"S3 does not name it; requests go to {info.own_region}", None)
+    detail = f"the bucket is in {info.region}, requests go to {info.own_region}"
+    is_other = info.region != info.own_region
+    return warning("lake region", detail, f"set AWS_REGION and AWS_DEFAULT_REGION to {info.region}", is_bad=is_other)
 
 
 def _versions(bucket: "Bucket") -> CheckLine:

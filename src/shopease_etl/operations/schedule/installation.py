@@ -67,7 +67,7 @@ def _require_own(file: ScheduledFile) -> None:
 
 
 def _write(file: ScheduledFile) -> None:
-    """Write it whole or not at all: an orchestrator may read it at any moment."""
+    """Write it completely or not at all: an orchestrator may read it at any time."""
     path = Path(file.path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,8 +85,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             owner = parent.stat()
-            for made in (folder, *folder.parents[: len(folder.parents) - len(parent.parents) - 1]):
-                os.chown(made, owner.st_uid, owner.st_gid)
+            for each in (folder, *folder.parents[: len(folder.parents) - len(parent.parents) - 1]):
+                os.chown(each, owner.st_uid, owner.st_gid)
     except OSError as error:
         message = f"cannot create {folder}: {error.strerror}"
         raise ConfigurationError(message) from error
@@ -107,5 +107,5 @@ def _called(command: list[str], text: str = "") -> subprocess.CompletedProcess[s
 
 
 def _failure(command: str, said: str) -> ShopeaseError:
-    reason = one_line(said) or "it said nothing"
-    return ShopeaseError(f"{command} failed: {reason}", hint="when it is in order, install once more")
+    reason = one_line(said) or "it printed nothing"
+    return ShopeaseError(f"{command} failed: {reason}", hint="correct that, then install again")

@@ -1,4 +1,4 @@
-"""A daily run to schedule, and the schedule that is made of it."""
+"""A daily run to schedule, and the schedule for it."""
 
 import os
 import shlex

@@ -39,7 +39,7 @@ _LINE_END: Final = re.compile(rb"[\r\n]")
 
 
 class Construct(Protocol):
-    """A string, name or comment that has begun."""
+    """A string, name or comment that has started."""
 
     def close(self, data: bytes, at: int, *, final: bool) -> tuple[int, bool]:
         """The place up to which the data from `at` is used, and whether the construct ends there."""

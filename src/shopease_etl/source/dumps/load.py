@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.source.dumps import replacing
-from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
+from shopease_etl.source.dumps.opening import CHUNK, DUMP_HINT
 from shopease_etl.wording import one_line
 
 _UNCHANGED: Final = "the database is as it was"
@@ -113,7 +113,7 @@ def _refused_drops(objects: str, drops: str, others: str) -> DataRefusedError:
     ways = [f"drop them before, and create them again afterwards: {drops}"] if drops else []
     ways += [f"save and drop {others} before"] if others else []
     return DataRefusedError(
-        f"--clean would also drop what the dump does not bring back: {shortened(objects, 400)}",
+        f"--clean would also drop what the dump does not create again: {shortened(objects, 400)}",
         hint=f"nothing was changed; {'; '.join(ways)}",
     )
 
@@ -191,7 +191,7 @@ def _archive_failure(output: str, name: str) -> ShopeaseError:
     first = errors[0]
     if "unsupported version" in first:
         return DataRefusedError(
-            f"{name} was made by a newer PostgreSQL than the pg_restore here: {first}", hint=DUMP_HINT
+            f"{name} was written by a newer PostgreSQL than the pg_restore here: {first}", hint=DUMP_HINT
         )
     if "compress" in first:
         return DataRefusedError(f"{name}: {first}", hint="make it with: pg_dump --compress=gzip --format=custom DBNAME")

@@ -12,8 +12,8 @@ from typing import Final
 
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.source.dumps.lexer import FLAT, NAME, Event, Lexer, construct_of
+from shopease_etl.source.dumps.opening import CHUNK, DUMP_HINT
 from shopease_etl.source.dumps.rules import DATABASE, Rules, line_breaks
-from shopease_etl.source.dumps.source import CHUNK, DUMP_HINT
 
 LIMIT: Final = 8 << 20
 """How many bytes of a statement the rules see; longer ones pass in pieces."""
@@ -216,9 +216,7 @@ class PlainDump:
         return None
 
     def _cut_off(self, why: str) -> ShopeaseError:
-        return ShopeaseError(
-            f"{self.name} is cut off: {why}", hint="nothing was restored; fetch or make the dump again"
-        )
+        return ShopeaseError(f"{self.name} is cut off: {why}", hint="nothing was restored; copy or dump it again")
 
     def _refused(self, what: str, line: int | None = None) -> DataRefusedError:
         return DataRefusedError(
@@ -239,5 +237,5 @@ class PlainDump:
     def _refused_command(self, word: str, line: int) -> DataRefusedError:
         return DataRefusedError(
             f"{self.name}, line {line}: the psql command {word} is refused, as it could run programs on this machine",
-            hint="pg_dump writes no such commands; do not restore this dump unless you trust who made it",
+            hint="pg_dump writes no such commands; do not restore this dump unless you trust its source",
         )

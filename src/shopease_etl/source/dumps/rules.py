@@ -84,7 +84,7 @@ class Rules:
     def adapted(self, statement: bytes, *, is_complete: bool = True) -> bytes:
         """The statement to run; only its line breaks if it is left out.
 
-        A statement that is not complete is the beginning of a long one, of which only the beginning changes.
+        A statement that is not complete is the beginning of a long one; only its beginning changes.
         """
         setting = _pattern(rb"SET (?:SESSION |LOCAL )?(\w+)\s*(?:=|TO\b).*").fullmatch(statement)
         if setting and setting[1].decode().lower() not in self.server.settings:

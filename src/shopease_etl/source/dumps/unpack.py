@@ -36,7 +36,7 @@ COMPRESSIONS: Final = frozenset({Format.GZIP, Format.BZIP2, Format.XZ, Format.ZS
 READ_ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What reading a damaged file raises."""
 
-_UNPACK_HINT: Final = "unpack it, and give the dump that is in it"
+_UNPACK_HINT: Final = "unpack it, and restore the dump inside"
 
 
 class Readable(Protocol):
@@ -121,4 +121,4 @@ def single_file(files: list[Member], name: str) -> Member:
 
 def damage_error(name: str, why: object) -> ShopeaseError:
     """The error for a dump that cannot be read to its end."""
-    return ShopeaseError(f"{name} is damaged or cut off: {why}", hint="nothing was restored; fetch or make it again")
+    return ShopeaseError(f"{name} is damaged or cut off: {why}", hint="nothing was restored; copy or dump it again")

@@ -148,8 +148,8 @@ def socket_folder(base: Path, account: Account) -> Path:
     if is_long or not is_plain:
         return account.make_folder(Path("/tmp"), "shopease-")  # noqa: S108 (mkdtemp: new, 0700, unpredictable)
     shutil.rmtree(folder, ignore_errors=True)
-    made = account.make_folder(base, "socket-")
-    return made.rename(folder)
+    new = account.make_folder(base, "socket-")
+    return new.rename(folder)
 
 
 def runnable_binaries(base: Path, account: Account) -> Path:

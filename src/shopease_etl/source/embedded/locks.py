@@ -24,7 +24,7 @@ def held(path: Path, *, shared: bool = False) -> Iterator[int]:
 
 
 def take(path: Path) -> int | None:
-    """The lock's descriptor, exclusive until it is closed, or None where somebody holds the lock."""
+    """The lock's descriptor, exclusive until it is closed, or None if the lock is held."""
     descriptor = _open(path)
     if file_locks.lock(descriptor):
         return descriptor
@@ -33,7 +33,7 @@ def take(path: Path) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock at this moment."""
+    """Whether the lock is held now."""
     descriptor = take(path)
     if descriptor is not None:
         os.close(descriptor)

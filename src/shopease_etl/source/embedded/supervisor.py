@@ -64,7 +64,7 @@ def main(base: Path, log: Path) -> None:
 
 
 def _report(line: str) -> None:
-    with suppress(BrokenPipeError):  # the user who started us has died
+    with suppress(BrokenPipeError):  # the process that started us has died
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())

@@ -17,7 +17,7 @@ from shopease_etl.source.postgres.errors import connection_error, translate_erro
 
 WAKE_SECONDS: Final = 0.1
 CANCEL_SECONDS: Final = 2.0
-ANSWER_SECONDS: Final = 30.0  # time limit for a short query
+QUERY_SECONDS: Final = 30.0  # time limit for a short query
 # Defaults, which the URL may change. If the network is dead, even an idle connection ends after about a minute.
 _CONNECTION: Final = {
     "fallback_application_name": "shopease",
@@ -96,7 +96,7 @@ def parameters(url: str) -> dict[str, str]:
 @contextmanager
 def query_deadline(
     connection: psycopg.Connection,
-    seconds: float = ANSWER_SECONDS,
+    seconds: float = QUERY_SECONDS,
     *,
     doing: str = "the database",
     hint: str | None = None,

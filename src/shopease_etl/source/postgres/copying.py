@@ -46,7 +46,7 @@ class CopyOut:
         """
         table = self._table
         try:
-            lock_nowait(self._connection, Relation(table.schema, table.name, table.lockable))
+            lock_nowait(self._connection, Relation(table.schema, table.name, table.is_lockable))
         except psycopg.errors.LockNotAvailable as error:
             message = f"another session waits to change {table.schema}.{table.name} while it is read"
             raise SourceFaultError(message) from error

@@ -38,11 +38,11 @@ FROM family GROUP BY name
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view; it is `lockable` if LOCK TABLE locks all of it, as it does for tables with their partitions."""
+    """A table or view; it `is_lockable` if LOCK TABLE locks all of it, as it does for tables with their partitions."""
 
     schema: str
     name: str
-    lockable: bool
+    is_lockable: bool
 
 
 def lock_nowait(connection: psycopg.Connection, relation: Relation) -> None:
@@ -51,7 +51,7 @@ def lock_nowait(connection: psycopg.Connection, relation: Relation) -> None:
     Raises:
         psycopg.errors.LockNotAvailable: another session has an exclusive lock on it, or waits for one.
     """
-    if relation.lockable:
+    if relation.is_lockable:
         connection.execute(_lock_statement(relation) + sql.SQL(" NOWAIT"))
         return
     query = "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, true)"
@@ -64,7 +64,7 @@ def _lock_statement(relation: Relation) -> sql.Composed:
     """LOCK TABLE refuses materialized views and foreign tables, and views that read such. Planning a query locks all of
     them, but indexes too, so for tables it would block a REINDEX.
     """
-    text = "LOCK TABLE {} IN ACCESS SHARE MODE" if relation.lockable else "EXPLAIN SELECT * FROM {}"
+    text = "LOCK TABLE {} IN ACCESS SHARE MODE" if relation.is_lockable else "EXPLAIN SELECT * FROM {}"
     return sql.SQL(text).format(sql.Identifier(relation.schema, relation.name))
 
 

@@ -11,8 +11,8 @@ from psycopg import sql
 
 from shopease_etl.errors import SourceFaultError
 from shopease_etl.source.postgres.connections import (
-    ANSWER_SECONDS,
     CANCEL_SECONDS,
+    QUERY_SECONDS,
     disconnect,
     open_connection,
     query_deadline,
@@ -34,7 +34,7 @@ _NO_SNAPSHOT: Final = (
 
 
 class Snapshot:
-    """One moment of the source, the same for every connection that joins it.
+    """The source at one point in time, the same for every connection that joins it.
 
     The leader's transaction keeps it, and the locks on the tables of the run. That transaction is READ COMMITTED: in a
     REPEATABLE READ one the first query would fix the moment before all locks are taken.
@@ -128,7 +128,7 @@ class Snapshot:
         Raises:
             SourceFaultError: the connection is lost, and the snapshot with it.
         """
-        often = min(ANSWER_SECONDS, self._limits.idle / 3) if self._limits.idle else ANSWER_SECONDS
+        often = min(QUERY_SECONDS, self._limits.idle / 3) if self._limits.idle else QUERY_SECONDS
         if time.monotonic() - self._last_query < often:
             return
         with self._using_leader():
@@ -138,7 +138,7 @@ class Snapshot:
     @contextmanager
     def _using_leader(self) -> Iterator[None]:
         gone = "the snapshot of the source is gone"
-        with translate_errors(gone), query_deadline(self._leader, ANSWER_SECONDS, doing=gone):
+        with translate_errors(gone), query_deadline(self._leader, QUERY_SECONDS, doing=gone):
             yield
 
     def cancel(self) -> None:

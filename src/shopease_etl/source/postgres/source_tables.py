@@ -42,9 +42,9 @@ class Blocks:
 class SourceTable:
     """A table of the source: its columns with their types in order, and its size on disk in bytes.
 
-    `plain`: COPY of the table copies all of it; it leaves out generated columns, child tables and partitions.
-    `lockable` is false for views and foreign tables, as LOCK TABLE does not lock all that they read. `blocks` are those
-    of the table itself, 0 if it cannot be read in ranges. `base_types` are `types`, but for a domain the type below it.
+    `is_plain`: COPY of the table copies all of it; it leaves out generated columns, child tables and partitions.
+    `is_lockable` is false for views and foreign tables, as LOCK TABLE does not lock all that they read. `blocks` counts
+    the table itself, 0 if it cannot be read in ranges. `base_types` are `types`, but for a domain the type below it.
     """
 
     schema: str
@@ -52,9 +52,9 @@ class SourceTable:
     columns: tuple[str, ...]
     types: tuple[str, ...]
     bytes: int
-    readable: bool
-    plain: bool
-    lockable: bool = True
+    is_readable: bool
+    is_plain: bool
+    is_lockable: bool = True
     blocks: int = 0
     block_bytes: int = 8192
     base_types: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class SourceTable:
                 bounds.append(sql.SQL("ctid < {}").format(sql.Literal(f"({blocks.end},0)")))
             target = sql.SQL("(SELECT * FROM ONLY {} WHERE {})").format(table, sql.SQL(" AND ").join(bounds))
         else:
-            target = sql.Composed([table]) if self.plain else sql.SQL("(SELECT * FROM {})").format(table)
+            target = sql.Composed([table]) if self.is_plain else sql.SQL("(SELECT * FROM {})").format(table)
         options = "FORMAT csv" if blocks and blocks.first else "FORMAT csv, HEADER"
         return sql.SQL("COPY {} TO STDOUT ({})").format(target, sql.SQL(options))
 

@@ -1,4 +1,4 @@
-"""What goes on beside a run: other commands on its lake, and writers to its source while it extracts.
+"""Concurrent commands on the same lake, and writers to the source while a run extracts.
 
 Each trial is made from a seed, as those of `test_trials.py` are.
 """
@@ -41,15 +41,15 @@ QUICK: Final = {
     "test_a_second_command_is_refused": 2,
     "test_a_second_command_waits": 1,
     "test_another_machine_is_refused": 1,
-    "test_of_two_runs_at_once_one_is_made": 1,
-    "test_a_run_sees_one_moment_of_a_source_that_changes": 1,
+    "test_of_two_concurrent_runs_one_succeeds": 1,
+    "test_a_run_reads_one_snapshot_of_a_changing_source": 1,
 }
 SECONDS: Final = (("rollback", "--yes", "--skip-crawl"), RUN, ("clean",), SETTLING[:3])
 WAITING: Final = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 PATIENCE: Final = 60
 WRITERS: Final = 3
 FIRST_ID: Final = 900_000_000
-# A sale by a new customer; the goods come from one place and what is ordered anew goes to another.
+# A sale by a new customer; the goods come from one store and are reordered at another.
 SALE: Final = (
     "INSERT INTO sale_transactions SELECT %(id)s, store_id, %(id)s, product_id, 1, 9.99, payment_method, "
     "sales_channel, now(), now() FROM sale_transactions WHERE transaction_id IS NOT NULL LIMIT 1",
@@ -140,7 +140,7 @@ def test_a_second_command_waits(local: Arena, seed: int, tally: Tally) -> None:
     )
 
 
-def test_of_two_runs_at_once_one_is_made(local: Arena, seed: int, tally: Tally) -> None:
+def test_of_two_concurrent_runs_one_succeeds(local: Arena, seed: int, tally: Tally) -> None:
     """The other is refused, or made afterwards if it began so late."""
     shop = local.begin()
     with shop.start(*RUN) as first:
@@ -156,7 +156,7 @@ def test_of_two_runs_at_once_one_is_made(local: Arena, seed: int, tally: Tally) 
     tally.count("a run on a local lake", "another at any moment", NEW, " and ".join(map(str, codes)))
 
 
-def test_a_run_sees_one_moment_of_a_source_that_changes(sales: str, seed: int, tmp_path: Path, tally: Tally) -> None:
+def test_a_run_reads_one_snapshot_of_a_changing_source(sales: str, seed: int, tmp_path: Path, tally: Tally) -> None:
     with copy_of(sales) as url, between(url, seed) as proxy:
         shop = Shop(tmp_path, url)
         places, stock = one_by_one(url)
@@ -200,7 +200,7 @@ def sales_going_on(url: str, places: list[int], seed: int) -> Iterator[list[int]
         with psycopg.connect(url) as connection:
             while not ended.is_set():
                 values = {"id": next(numbers), "many": random.randint(1, 9)}
-                # in the order of their ids, lest two writers wait for one another
+                # in the order of their ids, so that two writers do not wait for each other
                 values |= dict(zip(("from", "to"), sorted(random.sample(places, 2)), strict=True))
                 for statement in SALE:
                     connection.execute(statement.encode(), values)

@@ -77,8 +77,8 @@ class Dump:
 
 
 @contextlib.contextmanager
-def opened(location: str) -> Iterator[Dump]:
-    """Opens the dump at a path or s3:// address; ConfigurationError if it does not exist or is no dump."""
+def open_dump(location: str) -> Iterator[Dump]:
+    """Opens the dump at a path or s3:// address; ConfigurationError if it does not exist or is not a dump."""
     if right := s3_address(location):
         message = f"cannot read the dump {location}: an S3 address must begin with s3://"
         raise ConfigurationError(message, hint=f"write it as {right}")
@@ -103,7 +103,7 @@ def _directory(path: Path, name: str) -> Dump:
     """A directory dump; refuses one whose tables' files have no end, as pg_restore notices only some of them."""
     if not (path / _TOC).is_file():
         raise ConfigurationError(
-            f"{name} is a folder without toc.dat, so no directory dump",
+            f"{name} is a folder without toc.dat, so not a directory dump",
             hint="pg_dump --format=directory --file=FOLDER DBNAME makes one",
         )
     for table in path.glob("[0-9]*.dat*"):
@@ -133,7 +133,7 @@ class _Opening:
         self._depth += 1
         if self._depth > 5:
             raise ConfigurationError(
-                f"{self.name} is packed more than 5 times", hint="unpack it, and give the dump that is in it"
+                f"{self.name} is packed more than 5 times", hint="unpack it, and restore the dump inside"
             )
         counted = _Counted(source, self.name)
         self._counted = self._counted or counted
@@ -177,7 +177,7 @@ class _Opening:
         """The directory dump, given by its table of contents instead of its folder."""
         if path is None or path.name != _TOC:
             raise ConfigurationError(
-                f"{self.name} is only the table of contents of a directory dump", hint="give the folder that it is in"
+                f"{self.name} is only the table of contents of a directory dump", hint="restore its folder instead"
             )
         return _directory(path.parent, path.parent.name)
 
@@ -216,7 +216,7 @@ def _refuse_unless_sql(head: bytes, name: str) -> None:
     )
     for pattern, what in foreign:
         if re.match(pattern, head):
-            raise ConfigurationError(f"{name} is {what}: no dump that PostgreSQL reads", hint=DUMP_HINT)
+            raise ConfigurationError(f"{name} is {what}, which PostgreSQL cannot read", hint=DUMP_HINT)
     space_or_comment = rb"\s++|--[^\n]*+(?:\n|$)|/\*.*?(?:\*/|\Z)"
     statement = re.sub(rb"\A(?:\xef\xbb\xbf)?(?:" + space_or_comment + rb")*", b"", head, count=1, flags=re.S)
     verbs = (
@@ -225,7 +225,7 @@ def _refuse_unless_sql(head: bytes, name: str) -> None:
     )
     is_sql = re.match(rb"\\[a-z]|(?:" + verbs + rb")\b(?![,;|\t])", statement, re.I)
     if b"\0" in head or (statement and not is_sql):
-        raise ConfigurationError(f"{name} is no dump: neither an archive of pg_dump nor SQL", hint=DUMP_HINT)
+        raise ConfigurationError(f"{name} is not a dump: neither an archive of pg_dump nor SQL", hint=DUMP_HINT)
 
 
 def _open_s3(location: str) -> tuple["ObjectBody", int]:

@@ -1,4 +1,4 @@
-"""A thousand garbage words (`--fault-rounds 20`) to each parser of what people and servers say."""
+"""A thousand garbage texts (`--fault-rounds 20`) to each parser of what people and servers write."""
 
 import fcntl
 import re

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from dump_files import COUNTS, PACKED, content, objects, write_packed, written
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.source import embedded
-from shopease_etl.source.dumps.source import opened
+from shopease_etl.source.dumps.opening import open_dump
 from shopease_etl.stages.restore import restore
 
 
@@ -69,7 +69,7 @@ def test_from_s3_in_parallel(bucket: str, empty_database: str) -> None:
         ("s3://not-there/x.sql", "no bucket not-there"),
     ],
 )
-def test_locations_that_are_no_dump_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
+def test_invalid_locations_on_s3(bucket: str, empty_database: str, location: str, message: str) -> None:
     assert bucket
     with pytest.raises(ConfigurationError, match=message):
         restore(location, empty_database)
@@ -84,7 +84,7 @@ def test_unreachable_s3(bucket: str, empty_database: str, monkeypatch: pytest.Mo
 
 def sql_of(location: Path) -> tuple[str, bytes]:
     """The format of a dump, and its SQL without the lines that differ each time."""
-    with opened(str(location)) as dump:
+    with open_dump(str(location)) as dump:
         sql = b"".join(dump.chunks())
         if dump.path:
             command: list[str | Path] = [embedded.binaries() / "pg_restore", "--file=-", dump.path]
@@ -117,7 +117,7 @@ def test_truncated_package(packed: Path, tmp_path: Path, name: str, share: float
 
 def test_packages_without_a_dump(dumps: Path, tmp_path: Path) -> None:
     def refused(data: bytes, message: str, name: str = "x.zip") -> None:
-        with pytest.raises(ConfigurationError, match=message), opened(written(tmp_path, data, name)):
+        with pytest.raises(ConfigurationError, match=message), open_dump(written(tmp_path, data, name)):
             pass
 
     def zipped(*names: str, data: bytes = b"SELECT 1;") -> bytes:
@@ -128,7 +128,7 @@ def test_packages_without_a_dump(dumps: Path, tmp_path: Path) -> None:
 
     refused(zipped("a.sql", "b.sql"), r"x.zip contains 2 files instead of one dump: a.sql, b.sql")
     refused(zipped(), "x.zip contains 0 files instead of one dump")
-    refused(zipped("a.txt", data=b"Dear Ann,"), "x.zip is no dump")
+    refused(zipped("a.txt", data=b"Dear Ann,"), "x.zip is not a dump")
     encrypted = bytearray(zipped("a.sql"))
     encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1
     refused(bytes(encrypted), "x.zip is encrypted")
