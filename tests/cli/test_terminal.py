@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import shopease_etl
 from commands import SHOPEASE, Shop, end, on_a_terminal
 from shopease_etl.cli import app
-from shopease_etl.pipeline.commit import KEPT
+from shopease_etl.pipeline.commit import NOTHING_KEPT
 
 # Control characters that the query itself makes.
 NASTY: Final = "SELECT 'a' || chr(27) || '[2J' || chr(8238) || 'b' || chr(155) || '31m' AS \"x\x1b[31m\", '[red]' AS y"
@@ -240,7 +240,7 @@ def test_an_interrupt_prints_what_is_kept_and_what_to_do_next(shop: Shop) -> Non
     assert ended.code == 130
     assert ended.stderr.splitlines()[-2:] == [
         "shopease: interrupted",
-        f"  hint: {KEPT}",
+        f"  hint: {NOTHING_KEPT}",
     ]
     shop.run("retry").done()
 

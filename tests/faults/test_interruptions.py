@@ -17,10 +17,10 @@ import pytest
 
 from commands import FIRST_DAY, Shop, copy_of, count, end, execute, hashes, leftovers
 from conftest import eventually, is_stopped, temporary_home
-from shopease_etl.pipeline.commit import KEPT
+from shopease_etl.pipeline.commit import NOTHING_KEPT
 from shopease_etl.source import embedded
 
-INTERRUPTED: Final = ["shopease: interrupted", f"  hint: {KEPT}"]
+INTERRUPTED: Final = ["shopease: interrupted", f"  hint: {NOTHING_KEPT}"]
 BOTH: Final = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 PATIENCE: Final = 8.0  # seconds within which a signal ends a command
 SLOWLY: Final = (

@@ -53,15 +53,10 @@ def page(lines: Iterable[str]) -> bool:
 
 
 def prepare_streams() -> None:
-    """Open closed streams, or the next file that is opened would take their place, and make stderr drop what fails.
+    """Make streams of those that were closed, and let stderr drop what fails.
 
     A closed stdin is empty, writing to a closed stdout is an error, and to a closed stderr is ignored.
     """
-    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, flags)  # takes the lowest number that is free
     sys.stdin = sys.stdin or os.fdopen(0)
     sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8")
     encoding = sys.stderr.encoding if sys.stderr else "utf-8"

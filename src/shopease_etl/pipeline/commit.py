@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT: Final = "what was copied is kept: `shopease retry` resumes with it, `shopease run-all` reads the source again"
+NOTHING_KEPT: Final = "nothing has changed: `shopease retry` starts it again"
 
 
 class Commit:
@@ -96,8 +97,8 @@ class Commit:
         self._staged.discard(kept)
         if is_interrupt and self._run.is_published:
             error.add_note(f"run {self._run.run_id} is published, its catalog is not complete: run `shopease retry`")
-        elif is_interrupt and kept:
-            error.add_note(KEPT)
+        elif is_interrupt:
+            error.add_note(KEPT if kept else NOTHING_KEPT)
         elif kept:
             log.warning("%s", KEPT)
 
