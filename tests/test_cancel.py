@@ -37,6 +37,7 @@ PLAIN: Final = "contextlib.nullcontext()"
         *((PLAIN, work) for work in ("loop", "sleep", "program", "wait", "call", "query")),
     ],
 )
+@pytest.mark.quick(12)
 def test_a_signal_ends_what_runs_and_its_clean_up_comes_to_its_end(
     database_url: str, how: str, work: str, number: signal.Signals
 ) -> None:

@@ -72,6 +72,7 @@ def test_the_stack_is_created_and_destroyed_and_data_stays(account: Account, tmp
     assert found["Body"].read() == b"customer_id\n1\n"
 
 
+@pytest.mark.quick(0)
 def test_an_apply_keeps_the_tables_of_a_crawl(account: Account, tmp_path: Path) -> None:
     stack = emulated_stack(tmp_path / "stack")
     bucket = account.new_bucket()

@@ -111,6 +111,7 @@ def test_conditions_and_ranges_are_kept(start_sink: Sink) -> None:
     assert s3.put_object(Bucket="bench", Key="lease", Body=b"new", IfMatch=etag)["ETag"] != etag
 
 
+@pytest.mark.quick(0)
 def test_a_benchmark_measures_every_way_and_says_how_it_grows(home: Path, tmp_path: Path) -> None:
     where = ("--folder", home.parent, "--out", tmp_path)
     done = module("bench", "--scale", "0.002", "--rounds", "1", "--peers", "none", *where)

@@ -48,6 +48,7 @@ def dumb(shop: Shop, **more: str) -> Shop:
 
 
 @pytest.mark.parametrize("columns", [40, 70, 120])
+@pytest.mark.quick(2)
 def test_no_value_is_cut_on_a_terminal(shop: Shop, columns: int) -> None:
     written = shop.run("query", "--name", "category-performance", "--format", "csv").done().stdout
     values = [value for row in csv.reader(io.StringIO(written)) for value in row]
@@ -131,6 +132,7 @@ def streams(shop: Shop, redirections: str, arguments: tuple[str, ...], **more: s
         *((command, redirection) for command in WRITING for redirection in (">/dev/full", ">&-")),
     ],
 )
+@pytest.mark.quick(6)
 def test_a_result_that_cannot_be_written_to_stdout_is_one_line_and_exit_code_4(
     shop: Shop, arguments: tuple[str, ...], redirection: str
 ) -> None:

@@ -75,6 +75,7 @@ def datasets(account: Account, shop: Shop) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("call", "after"), [("HeadBucket", 0), ("ListObjectsV2", 0), ("GetObject", 2), ("GetObject", 8), ("UploadPart", 1)]
 )
+@pytest.mark.quick(5)
 def test_a_hanging_request_is_abandoned(
     own: Account, shop: Shop, proxy: Proxy, held: HeldRequest, call: str, after: int, number: signal.Signals
 ) -> None:

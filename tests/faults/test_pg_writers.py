@@ -91,6 +91,7 @@ def extracted(url: str, folder: Path) -> int:
 
 
 @pytest.mark.parametrize("fault", [None, *FAULTS])
+@pytest.mark.quick(3)
 def test_bronze_is_consistent_while_others_write(
     traded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str | None
 ) -> None:

@@ -36,6 +36,7 @@ def answer(shop: Shop, sql: str) -> str:
     return shop.run("query", sql, "--format", "csv").done().stdout.splitlines()[-1]
 
 
+@pytest.mark.quick(1)
 def test_a_value_of_20_mb_is_kept(shop: Shop) -> None:
     found = {
         name: int(answer(shop, f"SELECT max(length(description)) FROM shopease_catalog.{name}"))
