@@ -129,7 +129,7 @@ def test_a_failure_and_its_recovery_are_sent_once(shop: Shop, mailbox: tuple[Mai
 
     assert told.run("run-all", "--skip-crawl").code == 0
     assert told.run("extract").code == 0
-    assert box.subjects[1:] == [f"shopease: run-all is well again: {shop.folder / shop.lake}"]
+    assert box.subjects[1:] == [f"shopease: run-all works again: {shop.folder / shop.lake}"]
     assert "It had failed since 20" in box.text(1)
     assert "gold/customer_analytics/data.parquet: " in box.text(1)
 
@@ -172,7 +172,7 @@ def test_only_the_success_of_what_failed_is_a_recovery(shop: Shop, mailbox: tupl
     assert told.run("crawl").code == 0
     assert len(box.mails) == 1
     assert told.run("extract").code == 0
-    assert box.subjects[1:] == [f"shopease: extract is well again: {shop.folder / shop.lake}"]
+    assert box.subjects[1:] == [f"shopease: extract works again: {shop.folder / shop.lake}"]
 
 
 def test_an_alert_that_cannot_be_remembered_is_sent_again(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
@@ -191,7 +191,7 @@ def test_without_memory_the_manifest_says_how_the_last_run_ended(shop: Shop, mai
     assert shop.run("extract").code == 0
     assert replace(shop, database_url=NOBODY).run("extract").code == 4
     assert told.run("extract").code == 0
-    assert box.subjects == [f"shopease: extract is well again: {shop.folder / shop.lake}"]
+    assert box.subjects == [f"shopease: extract works again: {shop.folder / shop.lake}"]
 
 
 def test_an_alert_that_was_not_accepted_is_sent_again(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:

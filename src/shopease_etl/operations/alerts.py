@@ -149,7 +149,7 @@ class Alerts:
         if latest:
             rows = {item["key"]: item["rows_out"] for stage in latest.document["stages"] for item in stage["datasets"]}
             lines += [f"{key}: {counted(number, 'row')}" for key, number in rows.items()]
-        title = f"shopease: {self._start.command} is well again: {self._place}"
+        title = f"shopease: {self._start.command} works again: {self._place}"
         return Alert(title, "\n".join(lines), is_failure=False)
 
     def _conditions(self, own: Manifest | None) -> Iterator[str]:
