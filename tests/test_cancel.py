@@ -5,11 +5,12 @@ import subprocess
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from commands import Ended, end
+from commands import Ended, Shop, end
 from shopease_etl import cancel
 from shopease_etl.cancel import TimeLimitError, deadline, deferred
 from signalled import DEADLINE, interrupted, running
@@ -290,3 +291,47 @@ finally:
         ended = end(process, seconds=DEADLINE)
     line = "shopease: error: the test took longer than 0.3 s, and then the clean-up took too long: ended at once"
     assert (ended.code, ended.stderr.splitlines()[-1]) == (1, line), ended
+
+
+# Where a command gets the signal: while it imports, and between the parsing of its arguments and its work.
+EARLY: Final = {
+    "import": """
+import os
+import signal
+import sys
+
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.{signal})
+
+
+sys.meta_path.insert(0, Finder())
+""",
+    "arguments": """
+import os
+import signal
+
+from shopease_etl.cli.context import CommandContext
+
+create = CommandContext.__init__
+
+
+def interrupt(self, options):
+    create(self, options)
+    os.kill(os.getpid(), signal.{signal})
+
+
+CommandContext.__init__ = interrupt
+""",
+}
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("moment", EARLY)
+def test_a_signal_before_the_work_begins_is_reported(tmp_path: Path, moment: str, number: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EARLY[moment].replace("{signal}", number))
+    ended = Shop(tmp_path, more={"PYTHONPATH": str(tmp_path)}).run("status")
+    assert (ended.code, ended.stdout, ended.stderr) == (130, "", "shopease: interrupted\n")
