@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from shopease_etl import cancel
 from shopease_etl.contract.layout import JOURNAL
@@ -30,15 +30,20 @@ NOTHING_KEPT: Final = "nothing has changed: `shopease retry` starts it again"
 class Commit:
     """Call it when the stages are done, or in the crawl when the catalog is ready; a second call does nothing."""
 
-    def __init__(
-        self, run: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, finishing: ExitStack
-    ) -> None:
+    def __init__(self, run: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle) -> None:
         self._run = run
-        self._finishing = finishing
         self._staged = staged
         self._shop = shop
         self._lock = lock
         self._verifier: Verifier | None = None
+        self._finishing = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Once it has published, nothing interrupts the block, unless a crawl of AWS follows."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._finishing.close()
 
     def verify(self, stage: StageResult) -> None:
         """Begin to read back what the stage wrote, beside the stages that follow."""

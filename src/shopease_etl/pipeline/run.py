@@ -1,7 +1,5 @@
 """A run from its start to its end."""
 
-from contextlib import ExitStack
-
 from shopease_etl import cancel
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.lock import LockHandle
@@ -45,28 +43,22 @@ def start(plan: Plan, shop: Pipeline, events: Events, *, overrides: Overrides, w
 
 def carry_out(log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, overrides: Overrides) -> RunResult:
     """Do the stages that are not done, and publish what all of them wrote."""
-    with ExitStack() as finishing:
-        return _carry_out(log, staged, shop, lock, overrides, Commit(log, staged, shop, lock, finishing))
-
-
-def _carry_out(
-    log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle, overrides: Overrides, commit: Commit
-) -> RunResult:
     baseline = guards.read_baseline(shop.lake)
-    stages = StageCalls(log, staged, shop, baseline, overrides, commit)
     limit = cancel.deadline(
         shop.limits.run, "the run", hint="SHOPEASE_RUN_TIMEOUT sets the limit; see what took so long with --verbose"
     )
-    with commit.undo_on_error(), limit:
-        log.start()
-        for name in log.plan.stages:
-            lock.require()
-            result = log.find(name) or stages.carry_out(name)
-            commit.verify(result)
-            guards.require_within_limits(baseline, result, log.stages, overrides, shop.limits)
-        commit()
-        staged.discard()
-    return _conclude(log, shop)
+    with Commit(log, staged, shop, lock) as commit:
+        stages = StageCalls(log, staged, shop, baseline, overrides, commit)
+        with commit.undo_on_error(), limit:
+            log.start()
+            for name in log.plan.stages:
+                lock.require()
+                result = log.find(name) or stages.carry_out(name)
+                commit.verify(result)
+                guards.require_within_limits(baseline, result, log.stages, overrides, shop.limits)
+            commit()
+            staged.discard()
+        return _conclude(log, shop)
 
 
 def _conclude(log: RunLog, shop: Pipeline) -> RunResult:
