@@ -9,9 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DatasetResult:
-    """One dataset as a stage left it; `rejected` counts rows by rule, `sha256` is of the object's bytes.
+    """One file of a dataset as a stage left it: the only one, or that of a month.
 
-    `seconds` is None for datasets that are built in one pass with others.
+    `rejected` counts rows by rule, `sha256` is of the object's bytes. `seconds` is None for datasets that are built in
+    one pass with others. A file that is carried over from an earlier run has the `run_id` of the run that wrote it;
+    `verified_by` is the run that last compared it with its hash. `has_unique_key`: in the source no key of these rows
+    can occur twice. `made_of` is the hash of what silver was made of: bronze and the rules. `sums` are those of the
+    file's rows by name. `state` has the hashes of what was derived from the rows, by key.
     """
 
     layer: str
@@ -23,6 +27,12 @@ class DatasetResult:
     sha256: str
     rejected: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
+    run_id: str | None = None
+    verified_by: str | None = None
+    has_unique_key: bool = False
+    made_of: str | None = None
+    sums: Mapping[str, str] = field(default_factory=dict)
+    state: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows_rejected(self) -> int:
@@ -34,7 +44,8 @@ class DatasetResult:
 class ObjectRecord:
     """What the run that wrote an object recorded of it.
 
-    `sha256` is None if it need not be compared: the current run wrote the object, or no hash was recorded.
+    `sha256` is None if it need not be compared: the current run wrote the object, or no hash was recorded. `result` is
+    the entry in the manifest.
     """
 
     bytes: int
@@ -42,11 +53,16 @@ class ObjectRecord:
     rejected: int
     run_id: str
     sha256: str | None = None
+    result: DatasetResult | None = None
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one stage did; `skipped` has by table or view the reason why it cannot be queried."""
+    """What one stage did; `skipped` has by table or view the reason why it cannot be queried.
+
+    An extract by month has a `watermark`, from which the next one knows what has changed, and if it copied all months,
+    the reason, `full`.
+    """
 
     name: str
     seconds: float
@@ -56,6 +72,8 @@ class StageResult:
     skipped: Mapping[str, str] = field(default_factory=dict)
     crawlers: tuple["CrawlerRun", ...] = ()
     scan: "Scan | None" = None
+    watermark: Mapping[str, Any] | None = None
+    full: str | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +214,8 @@ def stage_of(document: Mapping[str, Any]) -> StageResult:
         float(document["seconds"]),
         tuple(DatasetResult(**item) for item in document["datasets"]),
         {str(name): Decimal(value) if isinstance(value, str) else value for name, value in sums},
+        watermark=document.get("watermark"),
+        full=document.get("full"),
     )
 
 

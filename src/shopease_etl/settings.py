@@ -80,6 +80,13 @@ class Settings(BaseSettings):
     max_rejected: float = Field(
         0.5, ge=0, le=1, description="Largest share of a table's rows that cleaning may reject."
     )
+    partitions: Literal["none", "month"] = Field(
+        "none",
+        description="Whether sales are kept in one file, or in one for each month, so that runs are incremental.",
+    )
+    full_every: NonNegativeFloat = Field(
+        30, description="Days after which a run copies all months again (with SHOPEASE_PARTITIONS=month)."
+    )
     source_attempts: PositiveInt = Field(3, description="Attempts of an extract whose connection fails.")
     source_wait: NonNegativeFloat = Field(
         60, description="Seconds to wait for a source that does not accept connections yet; 0: do not wait."

@@ -1,5 +1,6 @@
 """The layout of a lake: its layers, the other keys, and which objects are the lake's own."""
 
+import re
 from typing import Final
 
 BRONZE: Final = "bronze"
@@ -12,8 +13,14 @@ PRODUCED_BY: Final = {BRONZE: "extract", SILVER: "clean", QUARANTINE: "clean", G
 RUNS: Final = "_runs"
 JOURNAL: Final = f"{RUNS}/.publishing-"
 LEASE: Final = f"{RUNS}/.lease"
+STATE: Final = "_state"
 GENERATIONS: Final = "_generations"
 RESULTS: Final = "athena-results"
+
+# A table kept by month has one file for each month of its sales, and one for sales without a date.
+SALE_MONTH: Final = "sale_month"
+NO_MONTH: Final = "none"
+_IN_MONTH: Final = re.compile(rf"([^/]+/[^/]+)/{SALE_MONTH}=([0-9]{{4}}-(?:0[1-9]|1[0-2])|{NO_MONTH})/([^/]+)")
 
 
 def all_keys() -> frozenset[str]:
@@ -26,5 +33,23 @@ def all_keys() -> frozenset[str]:
 
 
 def owns(key: str) -> bool:
-    """Whether an object with this key in a layer is the lake's own; all others are left alone."""
-    return key in all_keys()
+    """Whether an object with this key, in a layer or in the state, is the lake's own; all others are left alone."""
+    from shopease_etl.contract import tables
+
+    if not (in_month := _IN_MONTH.fullmatch(key)):
+        return key in all_keys()
+    by_month = [table for table in tables.TABLES if table.month_column]
+    if in_month[1] in {f"{STATE}/{table.name}" for table in by_month}:
+        return True
+    return f"{in_month[1]}/{in_month[3]}" in {whole for table in by_month for whole in table.keys}
+
+
+def dataset_of(key: str) -> str:
+    """The folder of an object's dataset, such as `silver/transactions`: with one file, or one for each month."""
+    return "/".join(key.split("/")[:2])
+
+
+def month_of(key: str) -> str | None:
+    """The month of an object's rows, such as `2024-11`, or `none`; None if its dataset is not kept by month."""
+    in_month = _IN_MONTH.fullmatch(key)
+    return in_month[2] if in_month else None

@@ -4,11 +4,11 @@ It imports no library, as the command line's help needs the tables too.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from shopease_etl.contract import values
-from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SALE_MONTH, SILVER, STATE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,6 +78,7 @@ class Table:
     """A source table: its folder in the lake, its known columns, and its key, a bigint, if silver has the table.
 
     A table that is not `required` may be missing in the source; then the lake has no file of it, and gold works.
+    A table with a `month_column`, a date or timestamp, can be kept by month; with a `month` it is that part of it.
     """
 
     name: str
@@ -87,6 +88,8 @@ class Table:
     calculated: tuple[Column, ...] = ()
     silver_order: tuple[str, ...] = ()
     required: bool = True
+    month_column: str | None = None
+    month: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cleaning would ignore or could not read.
@@ -102,20 +105,32 @@ class Table:
         if not self.key and any(column.rules for column in self.columns):
             raise ValueError(f"{self.name}: rules apply only to a table with a key")
 
+    def in_month(self, month: str | None) -> Self:
+        """The table's part of a month, such as `2024-11`, or `none` for rows without a date; None for the whole."""
+        return replace(self, month=month)
+
     @property
     def bronze_key(self) -> str:
         """The lake key of the raw CSV."""
-        return f"{BRONZE}/{self.name}/{self.source}.csv"
+        return self._key(BRONZE, f"{self.source}.csv")
 
     @property
     def silver_key(self) -> str:
         """The lake key of the cleaned CSV."""
-        return f"{SILVER}/{self.name}/{self.name}_cleaned.csv"
+        return self._key(SILVER, f"{self.name}_cleaned.csv")
 
     @property
     def quarantine_key(self) -> str:
         """The lake key of the CSV of rejected rows."""
-        return f"{QUARANTINE}/{self.name}/{self.name}_rejected.csv"
+        return self._key(QUARANTINE, f"{self.name}_rejected.csv")
+
+    def state_key(self, file: str) -> str:
+        """The lake key of what was derived from a month's rows."""
+        return self._key(STATE, file)
+
+    def _key(self, layer: str, file: str) -> str:
+        folder = f"{layer}/{self.name}"
+        return f"{folder}/{SALE_MONTH}={self.month}/{file}" if self.month else f"{folder}/{file}"
 
     @property
     def best_key(self) -> str:
@@ -217,6 +232,7 @@ TRANSACTIONS = Table(
         Column("transaction_date", DATE),
         *columns(INT, "year", "month", "day"),
     ),
+    month_column="created_at",
     silver_order=(
         *("transaction_id", "store_id", "customer_id", "product_id", "quantity", "unit_price", "total_amount"),
         *("payment_method", "sales_channel", "transaction_date", "year", "month", "day", "created_at", "updated_at"),
