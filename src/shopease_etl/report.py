@@ -1,6 +1,7 @@
 """What stages and runs report: frozen rows that the manifest, the console and `--json` share."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -38,6 +39,39 @@ class DatasetResult:
     def rows_rejected(self) -> int:
         """Rows that went to quarantine."""
         return sum(self.rejected.values())
+
+
+def by_dataset(results: Iterable[DatasetResult]) -> list[DatasetResult]:
+    """One result for each dataset: its only file's, or the sums of its files, with the dataset's folder as `key`.
+
+    Sums have no hashes; their `run_id` is None if any of the files is the run's own.
+    """
+    found: dict[str, list[DatasetResult]] = {}
+    for item in results:
+        found.setdefault("/".join(item.key.split("/")[:2]), []).append(item)
+    return [files[0] if len(files) == 1 else _sum(folder, files) for folder, files in found.items()]
+
+
+def _sum(folder: str, files: Sequence[DatasetResult]) -> DatasetResult:
+    rejected: Counter[str] = Counter()
+    for item in files:
+        rejected.update(item.rejected)
+    names = dict.fromkeys(name for item in files for name in item.sums)
+    seconds = [item.seconds for item in files if item.seconds is not None]
+    run_ids = [item.run_id for item in files]
+    return DatasetResult(
+        files[0].layer,
+        files[0].name,
+        folder,
+        rows_in=sum(item.rows_in for item in files),
+        rows_out=sum(item.rows_out for item in files),
+        bytes=sum(item.bytes for item in files),
+        sha256="",
+        rejected=dict(rejected),
+        seconds=round(sum(seconds), 3) if seconds else None,
+        run_id=None if None in run_ids else max(filter(None, run_ids)),
+        sums={name: str(sum(Decimal(item.sums.get(name, 0)) for item in files)) for name in names},
+    )
 
 
 @dataclass(frozen=True)
