@@ -78,7 +78,8 @@ class Plan:
     def document(self) -> dict[str, object]:
         """The plan as it is in a manifest."""
         names = {"tables": [t.name for t in self.tables], "datasets": [d.name for d in self.datasets]}
-        return {"stages": list(self.stages), **names, "fail_fast": self.fail_fast, "crawlers": self.crawlers, "full": self.full}
+        flags = {"fail_fast": self.fail_fast, "crawlers": self.crawlers, "full": self.full}
+        return {"stages": list(self.stages), **names, **flags}
 
     @property
     def cleaned_tables(self) -> tuple[Table, ...]:

@@ -12,8 +12,8 @@ from shopease_etl.contract.layout import dataset_of
 from shopease_etl.lake.manifests import recorded_datasets
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline import guards
-from shopease_etl.pipeline.plan import Overrides
 from shopease_etl.pipeline.months import dated, former_months
+from shopease_etl.pipeline.plan import Overrides
 from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.report import CrawlerRun, ObjectRecord, SourceInfo, StageResult, by_dataset
