@@ -54,6 +54,11 @@ class WriteGroup:
         self._uploads.append(upload)
         return upload
 
+    def drop(self, upload: Writer) -> None:
+        """Delete one of the objects instead of publishing it."""
+        self._uploads.remove(upload)
+        upload.discard()
+
     def failure(self) -> ShopeaseError | None:
         """The error of the first failed write, if one failed."""
         return next((upload.failure for upload in self._uploads if upload.failure), None)
