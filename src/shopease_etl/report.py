@@ -257,7 +257,8 @@ def stage_of(document: Mapping[str, Any]) -> StageResult:
 class DatasetStatus:
     """An object of the lake as it is now; `rows` is None if no manifest has it, `modified` is seconds since 1970.
 
-    `rejects` counts the rows that its run rejected, by rule.
+    `rejects` counts the rows that its run rejected, by rule. All months of a table are one, with the number of `months`
+    and the ids of the `runs` that wrote them; `key` is then their folder, and `run_id` the last of these runs.
     """
 
     layer: str
@@ -269,6 +270,8 @@ class DatasetStatus:
     modified: float
     run_id: str | None
     rejects: Mapping[str, int] = field(default_factory=dict)
+    months: int | None = None
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Makes what a run wrote visible at once: verifies it, publishes it, and undoes it if the run fails later."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from shopease_etl import cancel
@@ -65,6 +65,7 @@ class Commit:
             return
         if self._verifier:
             self._run.verified = self._verifier.result(self._shop.progress)
+            self._record_compared(self._verifier.compared)
         # what is derived from the rows is not restored: clean makes it again
         keys = [key for key in (*staged.waiting, *staged.deletes) if not key.startswith(f"{STATE}/")]
         kept = self._shop.lake.keep_former(self._run.run_id, keys)
@@ -79,6 +80,14 @@ class Commit:
         finally:
             self._run.is_published = staged.is_committed
         cancel.check()
+
+    def _record_compared(self, keys: Collection[str]) -> None:
+        """Record of the carried-over files with these keys that this run compared them with their hashes."""
+        for number, stage in enumerate(self._run.stages):
+            datasets = (
+                replace(item, verified_by=self._run.run_id) if item.key in keys else item for item in stage.datasets
+            )
+            self._run.stages[number] = replace(stage, datasets=tuple(datasets))
 
     @contextmanager
     def undo_on_error(self) -> Iterator[None]:
