@@ -111,10 +111,10 @@ class Writer:
         """Does nothing: `complete` makes bytes safe."""
 
     def complete(self) -> None:
-        """Wait until all bytes are stored safely; does nothing if they are already."""
+        """Wait until all bytes are stored safely; once is enough."""
         if not self._is_complete:
             self._writer.complete()
-            self._is_complete = True
+        self._is_complete = True
 
     def publish(self) -> None:
         """Show readers this object in place of the former one."""
