@@ -136,8 +136,9 @@ def _why_full(former: Mapping[str, Any] | None, marks: Mapping[str, Any]) -> str
     if former is None:
         return "the first run by month"
     try:
+        [former["horizon"] + mark["rows"] for mark in former["months"].values()]
         return why_not_comparable(former, marks)
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, AttributeError):
         return "what the last extract recorded cannot be read"
 
 
