@@ -123,7 +123,7 @@ def month_arena(server: str, folder: Path, lake: str = "lake", account: Account 
     with database(server) as url:
         execute(url, *CONTRACT_TABLES, SALES, UNDATED)
         execute(url, "INSERT INTO customers VALUES (1, 'Ann', 'a@b.org'), (NULL, 'Bob', 'b@b.org')")
-        expected = {}
+        expected: dict[tuple[bool, str], Lake] = {}
         for is_there, edits in ((False, ()), (True, THERE)):
             execute(url, *edits)
             expected |= {(is_there, layout): _new_lake(url, folder / "new", layout) for layout in ("none", "month")}

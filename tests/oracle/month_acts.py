@@ -151,7 +151,7 @@ def other_zone(nights: Nights) -> None:
 
 def full(nights: Nights) -> None:
     """All months, as the user says."""
-    nights.command(*RUN_ALL, *(("--full",) if nights.layout == "month" else ()))
+    nights.command(*RUN_ALL, "--full")
     assert nights.layout == "none" or nights.last_extract()["full"]
     nights.settled(is_irregular=True)
 

@@ -32,7 +32,7 @@ class Nights:
     edits: Edits
     folder: Path
     random: Random
-    layout: str = "none"
+    layout: str = "month"
     is_regular: bool = False
     is_reordered: bool = False
     told: list[str] = field(default_factory=list)
