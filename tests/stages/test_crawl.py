@@ -93,7 +93,7 @@ def test_the_catalog_holds_what_was_found(lake: Path, tmp_path: Path) -> None:
     catalog = load(tmp_path / "catalog.json")
     assert catalog.lake == str(lake.resolve())
     (stores,) = (table for table in catalog.tables if table.name == "bronze_stores")
-    assert (stores.folder, stores.key) == ("bronze/stores/", "bronze/stores/stores.csv")
+    assert (stores.folder, stores.keys) == ("bronze/stores/", ("bronze/stores/stores.csv",))
     assert {column.type for column in stores.columns} == {"string"}
 
 

@@ -83,7 +83,7 @@ def test_python_variables_are_not_tables(engine: Engine) -> None:
 def test_csv_values_are_unchanged(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "lake" / "x.csv"
     path.write_text('"a ""q"",\nb",c\n,""\n"x,\ny","é\\."\n\x01,"\\N"\n', newline="")
-    engine.add_csv("x", path, ['a "q",\nb', "c"], made_by="shopease extract", has_line_breaks=True)
+    engine.add_csv("x", [path], ['a "q",\nb', "c"], made_by="shopease extract", has_line_breaks=True)
     assert rows(engine, "SELECT * FROM x") == [("", ""), ("x,\ny", "é\\."), ("\x01", "\\N")]
 
 
@@ -96,7 +96,7 @@ def test_an_invalid_csv_is_named(
 ) -> None:
     path = tmp_path / "lake" / "x.csv"
     path.write_text(f"a,b\n{body}")
-    engine.add_csv("x", path, ["a", "b"], made_by="shopease extract", has_line_breaks=has_line_breaks)
+    engine.add_csv("x", [path], ["a", "b"], made_by="shopease extract", has_line_breaks=has_line_breaks)
     with pytest.raises(ShopeaseError, match=reason) as raised:
         rows(engine, "SELECT * FROM shopease_catalog.X")
     assert str(path) in str(raised.value)
@@ -110,7 +110,7 @@ def test_a_csv_cut_in_a_quoted_field_is_refused(
 ) -> None:
     path = tmp_path / "lake" / "x.csv"
     path.write_text(f'a,b\n0,"ok"\n1,{end}')
-    engine.add_csv("x", path, ["a", "b"], made_by="shopease extract", has_line_breaks=has_line_breaks)
+    engine.add_csv("x", [path], ["a", "b"], made_by="shopease extract", has_line_breaks=has_line_breaks)
     engine.add_view("v", "SELECT a FROM x")
     for sql in ("SELECT COUNT(*) FROM x", "SELECT * FROM v"):
         with pytest.raises(ShopeaseError, match=r"x\.csv"):

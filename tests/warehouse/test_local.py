@@ -47,7 +47,7 @@ GOOD = {"schema_version": 1, "database": "d", "lake": "/l", "views": []}
         b"[]",
         b"null",
         b"[" * 100_000,
-        json.dumps({**GOOD, "schema_version": 2, "tables": []}).encode(),
+        json.dumps({**GOOD, "schema_version": 3, "tables": []}).encode(),
         json.dumps(GOOD).encode(),
         json.dumps({**GOOD, "tables": 5}).encode(),
         json.dumps(

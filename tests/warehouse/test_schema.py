@@ -90,7 +90,7 @@ def test_a_view_works_with_every_column_name(tmp_path: Path) -> None:
     view = typed_view(tables.CUSTOMERS, table, "shopease_catalog")
     assert isinstance(sqlglot.parse_one(f"CREATE OR REPLACE VIEW x AS {view.sql}", read="athena"), sqlglot.exp.Create)
     with Engine(tmp_path, "shopease_catalog") as engine:
-        engine.add_csv(table.name, path, table.column_names, made_by="", has_line_breaks=False)
+        engine.add_csv(table.name, [path], table.column_names, made_by="", has_line_breaks=False)
         engine.add_view(view.name, view.sql)
         everything = engine.execute("SELECT * FROM customers").read_all()
         assert everything.schema.names == list(table.column_names)

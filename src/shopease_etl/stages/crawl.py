@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
+from shopease_etl.contract.layout import SALE_MONTH
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.manifests import missing_objects, require_hash, require_unchanged, rerun_hint
 from shopease_etl.lake.store import Store
@@ -62,7 +63,7 @@ def crawl(
         DataRefusedError: a file is not what its run recorded.
         ShopeaseError: the lake is empty, or a file cannot be read, or a table or view cannot be queried.
     """
-    found = discover(store, warehouse.database)
+    found = discover(store, warehouse.database, recorded)
     for key, table in found.unexpected_files:
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
     for key, entry in missing_objects(recorded, found.sizes).items():
@@ -82,13 +83,18 @@ def crawl(
 
 
 def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, ObjectRecord], *, is_whole: bool) -> None:
-    """Compare the files with what their runs recorded; on S3 only gold, which is small, is read completely."""
+    """Compare the files with what their runs recorded.
+
+    On S3 only gold, which is small, is read completely. Files by month are not: most are from earlier runs, and each
+    run verifies one of them.
+    """
     for table in found.tables:
-        entry = recorded.get(table.key)
-        if entry and entry.sha256 and entry.bytes != found.sizes[table.key]:
-            require_hash(table.key, "", entry)
-        if is_whole or table.is_parquet:
-            require_unchanged(store, table.key, entry)
+        for key in table.keys:
+            entry = recorded.get(key)
+            if entry and entry.sha256 and entry.bytes != found.sizes[key]:
+                require_hash(key, "", entry)
+            if table.is_parquet or (is_whole and not table.months):
+                require_unchanged(store, key, entry)
 
 
 def _refuse_conflicts(registration: Registration, *, crawled: bool) -> None:
@@ -104,32 +110,55 @@ def _verified(
     registration: Registration, found: Discovery, recorded: Mapping[str, ObjectRecord], concurrency: int
 ) -> tuple[CatalogEntry, ...]:
     engine, changes = registration.engine, registration.changes
-    known = {
-        table.name: entry.rows
+    rows = {
+        table.name: sum(recorded[key].rows for key in table.keys)
         for table in found.tables
-        if (entry := recorded.get(table.key)) and entry.bytes == found.sizes[table.key]
+        if all(key in recorded and recorded[key].bytes == found.sizes[key] for key in table.keys)
     }
-    counted = [table.name for table in found.tables if table.name not in known]
+    counted = [table.name for table in found.tables if table.name not in rows]
     counts = run_together(engine, [partial(_count, engine, found.database, name) for name in counted], concurrency)
-    rows = {**known, **dict(zip(counted, counts, strict=True))}
+    rows |= dict(zip(counted, counts, strict=True))
+    parts = {table.name: _part_to_query(table, rows[table.name], recorded) for table in found.tables}
     entries: tuple[CatalogTable | CatalogView, ...] = (*found.tables, *found.views)
-    based = [(entry, rows[entry.base if isinstance(entry, CatalogView) else entry.name]) for entry in entries]
-    run_together(engine, [partial(_check_answer, engine, found.database, *pair) for pair in based], concurrency)
+    bases = [entry.base if isinstance(entry, CatalogView) else entry.name for entry in entries]
+    checks = [
+        partial(_check_answer, engine, found.database, entry, *parts[base])
+        for entry, base in zip(entries, bases, strict=True)
+    ]
+    run_together(engine, checks, concurrency)
     return tuple(
         CatalogEntry(
             entry.name,
             "view" if isinstance(entry, CatalogView) else "table",
-            len(entry.columns),
-            count,
+            len(entry.column_names),
+            rows[base],
             changes.get(entry.name),
         )
-        for entry, count in based
+        for entry, base in zip(entries, bases, strict=True)
     )
 
 
-def _check_answer(engine: SqlEngine, database: str, entry: CatalogTable | CatalogView, rows: int) -> None:
-    """Query one row: the columns must exist, their types must fit, and the table must find its file."""
-    sql = f"SELECT * FROM {quoted(database)}.{quoted(entry.name)} LIMIT 1"  # noqa: S608 - identifiers are quoted
+def _part_to_query(table: CatalogTable, rows: int, recorded: Mapping[str, ObjectRecord]) -> tuple[int, str]:
+    """The rows of a table that its check may find, and the condition for them.
+
+    Of a table by month only the months that this run wrote are queried, as a query checks each file that it reads; if
+    it wrote none, the last month.
+    """
+    if not table.months or any(key not in recorded for key in table.keys):
+        return rows, ""
+    written = [month for month, key in table.months.items() if not recorded[key].sha256] or [max(table.months)]
+    if len(written) == len(table.months):
+        return rows, ""
+    months = ", ".join(f"'{month}'" for month in written)
+    return sum(recorded[table.months[month]].rows for month in written), f" WHERE {SALE_MONTH} IN ({months})"
+
+
+def _check_answer(
+    engine: SqlEngine, database: str, entry: CatalogTable | CatalogView, rows: int, condition: str
+) -> None:
+    """Query one row: the columns must exist, their types must fit, and the table must find its files."""
+    name = f"{quoted(database)}.{quoted(entry.name)}"
+    sql = f"SELECT * FROM {name}{condition} LIMIT 1"  # noqa: S608 - identifiers are quoted
     try:
         reader = engine.execute_trusted(sql)
         answer = reader.read_all()

@@ -40,8 +40,9 @@ class AwsWarehouse:
     def check(self) -> None:
         """Raise unless database and workgroup can be used and a crawl can replace all entries of the same names."""
         self._catalog.check()
-        self._catalog.require_writing()
-        self._catalog.refuse_foreign(declared_tables(), [table.name for table in TABLES], self._catalog.tables())
+        former = self._catalog.tables()
+        self._catalog.require_writing(former)
+        self._catalog.refuse_foreign(declared_tables(), [table.name for table in TABLES], former)
         with self.engine() as engine:
             engine.check()
 
@@ -58,6 +59,7 @@ class AwsWarehouse:
         catalog.check()
         former = catalog.tables()
         catalog.refuse_foreign(tables, [view.name for view in views], former)
+        partitions = catalog.partitions(former, [table.name for table in tables])
         try:
             changes = {table.name: catalog.put(table, former.get(table.name)) for table in tables}
             with self.engine() as engine:
@@ -66,7 +68,8 @@ class AwsWarehouse:
                 changes |= {view.name: "replaced" if view.name in former else "created" for view in views}
                 yield AwsRegistration(engine, catalog, tables, changes)
         except ShopeaseError:
-            catalog.restore_tables(former, [*(table.name for table in tables), *(view.name for view in views)])
+            names = [*(table.name for table in tables), *(view.name for view in views)]
+            catalog.restore_tables(former, partitions, names)
             raise
 
     def engine(self) -> "AwsEngine":

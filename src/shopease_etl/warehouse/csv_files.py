@@ -1,7 +1,7 @@
 """Checks a CSV file before it is read: is it complete, and how long are its records?"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,20 +20,6 @@ class CsvCheck:
     cut_off: str | None = None
     longest: int = USUAL_RECORD
     longest_at: int = 0
-
-
-@dataclass(frozen=True)
-class CsvFile:
-    """A CSV file: the start of the DuckDB call that reads it, and its last check."""
-
-    call: str
-    has_line_breaks: bool
-    check: CsvCheck = field(default_factory=CsvCheck)
-
-    def source(self, longest: int) -> str:
-        """The call for records of at most this length."""
-        room = longest + 16  # DuckDB counts the line end
-        return f"{self.call}, max_line_size = {room}, buffer_size = {2 * room})"
 
 
 def check_csv(path: Path, *, has_line_breaks: bool) -> CsvCheck:

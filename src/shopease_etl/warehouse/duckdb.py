@@ -1,20 +1,18 @@
 """DuckDB on one local lake: it reads only the lake's files, as tables, and understands Athena's SQL."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 import pyarrow as pa
 
 from shopease_etl import cancel
-from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
-from shopease_etl.warehouse.csv_files import USUAL_RECORD, CsvCheck, CsvFile, check_csv, row_at
+from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
 from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason, unknown_table, wrong_name
 from shopease_etl.warehouse.duckdb_types import athena_batch, athena_schema
+from shopease_etl.warehouse.file_tables import FileTable, as_glob, literal
 from shopease_etl.warehouse.metadata_statements import Tables, plan
 from shopease_etl.warehouse.schema import quoted
 from shopease_etl.warehouse.scratch import ScratchFolder
@@ -27,11 +25,6 @@ except ModuleNotFoundError as missing:
     raise ConfigurationError("local SQL needs duckdb", hint="pip install 'shopease[query]'") from missing
 
 _Result = TypeVar("_Result")
-
-_CSV_OPTIONS: Final = (
-    "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
-    "strict_mode = true, null_padding = false, hive_partitioning = false"
-)
 
 
 class Engine:
@@ -49,8 +42,7 @@ class Engine:
         self._database = database
         self._timeout = timeout
         self._limit = TimeLimit(None)
-        self._files: dict[str, tuple[Path, str]] = {}
-        self._csv_files: dict[str, CsvFile] = {}
+        self._tables: dict[str, FileTable] = {}
         self._views: dict[str, str] = {}
         self._broken: dict[str, ShopeaseError] = {}
         self._spill = ScratchFolder(temporary)
@@ -75,10 +67,10 @@ class Engine:
         for macro in MACROS:
             self._connection.execute(f"CREATE MACRO main.{macro}")
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        self._connection.execute(f"SET search_path = {_literal(f'{schema},main')}")
+        self._connection.execute(f"SET search_path = {literal(f'{schema},main')}")
         self._connection.execute("SET TimeZone = 'UTC'")
         # files are named by patterns that match only themselves, and DuckDB looks for the pattern in this list too
-        allowed = f"{_literal(str(lake))}, {_literal(_as_glob(lake))}"
+        allowed = f"{literal(str(lake))}, {literal(as_glob(lake))}"
         self._connection.execute(f"SET allowed_directories = [{allowed}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
@@ -96,20 +88,25 @@ class Engine:
         self._connection.close()
         self._spill.delete()
 
-    def add_csv(self, name: str, path: Path, columns: Sequence[str], *, made_by: str, has_line_breaks: bool) -> None:
-        """A table of strings over a CSV file; NULL and '' both read as '', as with Athena's OpenCSVSerDe."""
-        types = ", ".join(f"{_literal(column)}: 'VARCHAR'" for column in columns)
-        names = ", ".join(_literal(column) for column in columns)
-        # DuckDB's parallel reader would read lines inside quotes as rows
-        parallel = "false" if has_line_breaks else "true"
-        options = f"columns = {{{types}}}, force_not_null = [{names}], parallel = {parallel}, {_CSV_OPTIONS}"
-        file = CsvFile(f"read_csv({_literal(_as_glob(path))}, {options}", has_line_breaks)
-        self._csv_files[name] = file
-        self._add_file(name, path, made_by, file.source(USUAL_RECORD))
+    def add_csv(
+        self,
+        name: str,
+        paths: Sequence[Path],
+        columns: Sequence[str],
+        *,
+        made_by: str,
+        has_line_breaks: bool,
+        is_by_month: bool = False,
+    ) -> None:
+        """A table of strings over a CSV file, or over one for each month.
+
+        NULL and '' both read as '', as with Athena's OpenCSVSerDe.
+        """
+        self._add(name, FileTable(tuple(paths), made_by, tuple(columns), has_line_breaks, is_by_month))
 
     def add_parquet(self, name: str, path: Path, *, made_by: str) -> None:
         """A table over a Parquet file, with the file's types."""
-        self._add_file(name, path, made_by, f"read_parquet({_literal(_as_glob(path))}, hive_partitioning = false)")
+        self._add(name, FileTable((path,), made_by))
 
     def add_view(self, name: str, athena_sql: str) -> None:
         """A view by a SELECT in Athena's SQL; if a table under it is broken, so is the view."""
@@ -120,9 +117,9 @@ class Engine:
         """Make queries on this table raise `error`; other queries work."""
         self._broken[name.lower()] = error
 
-    def _add_file(self, name: str, path: Path, made_by: str, source: str) -> None:
-        self._files[name] = (path, made_by)
-        self._create_view(name, f"FROM {source}")
+    def _add(self, name: str, table: FileTable) -> None:
+        self._tables[name] = table
+        self._create_view(name, table.select)
 
     def _create_view(self, name: str, select: str) -> None:
         try:
@@ -146,12 +143,10 @@ class Engine:
         return self._read(sql, translated)
 
     def _catalog(self, sql: str) -> Tables:
-        files = {name: path for name, (path, _) in self._files.items()}
-
         def columns(table: str) -> list[tuple[str, str]]:
             return self._in_worker(sql, lambda: self._described(table))
 
-        return Tables(self._database, files, self._views, columns)
+        return Tables(self._database, self._tables, self._views, columns)
 
     def execute_trusted(self, sql: str) -> pa.RecordBatchReader:
         """Run one statement of shopease's own, which means the same to Athena and DuckDB."""
@@ -177,29 +172,20 @@ class Engine:
 
     def estimated_bytes(self, sql: str) -> int:
         """The size of all files of the statement's tables: the most that it reads."""
-        return sum(self._files[name][0].stat().st_size for name in self._tables_in(sql))
+        return sum(path.stat().st_size for name in self._tables_in(sql) for path in self._tables[name].of(None))
 
     def _tables_in(self, sql: str) -> list[str]:
         """The tables over files in a statement, also those under its views."""
         names = tables_in(sql)
         names |= {name for view, select in self._views.items() if view.lower() in names for name in tables_in(select)}
-        return [name for name in self._files if name.lower() in names]
+        return [name for name in self._tables if name.lower() in names]
 
     def _check_csv_files(self, sql: str) -> None:
-        """Refuse a CSV that was cut off, and enlarge the buffers for records that are longer than usual.
-
-        DuckDB's serial reader silently drops a last field whose quote is not closed.
-        """
+        """Refuse a CSV that was cut off, and enlarge the buffers for records that are longer than usual."""
         for name in self._tables_in(sql):
-            (path, made_by), file = self._files[name], self._csv_files.get(name)
-            if file is None:
-                continue
-            check = check_csv(path, has_line_breaks=file.has_line_breaks)
-            if check.cut_off:
-                raise _unreadable(path, check.cut_off, made_by)
-            if check.longest != file.check.longest:
-                self._create_view(name, f"FROM {file.source(check.longest)}")
-            self._csv_files[name] = replace(file, check=check)
+            table = self._tables[name]
+            if table.check(None):
+                self._create_view(name, table.select)
 
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The batches in Athena's types; a sum that does not fit bigint is an error."""
@@ -230,14 +216,14 @@ class Engine:
 
     def _as_our_error(self, error: Exception, sql: str) -> ShopeaseError:
         message = str(error)
-        for path, made_by in self._files.values():
-            if str(path) in message or _as_glob(path) in message:
-                return _unreadable(path, reason(message), made_by)
+        for file_table in self._tables.values():
+            if path := file_table.named_in(message):
+                return file_table.unreadable(path, reason(message))
         if isinstance(error, duckdb.OutOfMemoryException) and (long := self._long_record(sql)):
             return ShopeaseError(long, hint="raise SHOPEASE_MAX_MEMORY, or shorten the value in the source")
         if (table := unknown_table(message)) is not None:
             return self._broken.get(table.rpartition(".")[2].lower()) or no_table(
-                table, sql, [*self._files, *self._views]
+                table, sql, [*self._tables, *self._views]
             )
         if isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
             return wrong_name(message, sql, lambda: self._columns_in(sql)) or ConfigurationError(reason(message))
@@ -245,12 +231,9 @@ class Engine:
 
     def _long_record(self, sql: str) -> str:
         """The place of a record that may not fit in memory, in the statement's tables; empty if they have none."""
-        files = [(self._csv_files[name].check, name) for name in self._tables_in(sql) if name in self._csv_files]
-        check, name = max(files, key=lambda file: file[0].longest, default=(CsvCheck(), ""))
-        if not check.longest_at:
-            return ""
-        row = row_at(self._files[name][0], check.longest_at)
-        return f"not enough memory for row {row:,} of {name}, which has {check.longest / 1e6:,.0f} MB"
+        found = [(*self._tables[name].longest_record(), name) for name in self._tables_in(sql)]
+        size, row, name = max(found, default=(0, 0, ""))
+        return f"not enough memory for row {row:,} of {name}, which has {size / 1e6:,.0f} MB" if row else ""
 
     def _columns_in(self, sql: str) -> set[str]:
         """The columns of all readable tables and views in the statement."""
@@ -268,16 +251,3 @@ class Engine:
     def _described(self, table: str) -> list[tuple[str, str]]:
         rows = self._connection.sql(f"DESCRIBE {quoted(self._database)}.{quoted(table)}").fetchall()
         return [(str(row[0]), str(row[1])) for row in rows]
-
-
-def _unreadable(path: Path, reason: str, made_by: str) -> ShopeaseError:
-    return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{made_by}` to rebuild it")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _as_glob(path: Path) -> str:
-    """A pattern of DuckDB that matches only this path."""
-    return re.sub(r"[\[*?]", r"[\g<0>]", str(path))

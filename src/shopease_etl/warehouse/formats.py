@@ -57,7 +57,7 @@ def declared_tables() -> tuple[CatalogTable, ...]:
         **{f"{QUARANTINE}_{table.name}": _texts((*_names(table), *REJECTION_COLUMNS)) for table in CLEANED_TABLES},
         **{dataset.name: dataset.columns for dataset in gold.GOLD},
     }
-    return tuple(CatalogTable(dataset.name, dataset.key, tuple(columns[dataset.name])) for dataset in DATASETS)
+    return tuple(CatalogTable(dataset.name, (dataset.key,), tuple(columns[dataset.name])) for dataset in DATASETS)
 
 
 def terraform_catalog() -> dict[str, Any]:

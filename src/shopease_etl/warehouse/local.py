@@ -81,19 +81,29 @@ class LocalWarehouse:
         return engine
 
     def _add(self, engine: "Engine", table: CatalogTable) -> None:
-        path = Path(self.store.uri(table.key))
+        paths = [Path(self.store.uri(key)) for key in table.keys]
         if table.is_parquet:
-            engine.add_parquet(table.name, path, made_by=table.made_by)
-        else:
-            has_line_breaks = table.layer != SILVER
-            engine.add_csv(table.name, path, table.column_names, made_by=table.made_by, has_line_breaks=has_line_breaks)
+            engine.add_parquet(table.name, paths[0], made_by=table.made_by)
+            return
+        engine.add_csv(
+            table.name,
+            paths,
+            [column.name for column in table.columns],
+            made_by=table.made_by,
+            has_line_breaks=table.layer != SILVER,
+            is_by_month=bool(table.months),
+        )
 
     def _check_unchanged(self, table: CatalogTable) -> None:
-        uri = self.store.uri(table.key)
-        if self.store.find(table.key) is None:
-            raise ShopeaseError(f"{uri} does not exist", hint=f"run `{table.made_by}` to rebuild it")
-        if read_table(self.store, Dataset(table.name, table.key)) != table:
-            raise ShopeaseError(f"{uri} has other columns than its catalog", hint="run `shopease crawl`")
+        for key in table.keys:
+            if self.store.find(key) is None:
+                # a run without a crawl may have deleted a month
+                hint = "run `shopease crawl`" if table.months else f"run `{table.made_by}` to rebuild it"
+                raise ShopeaseError(f"{self.store.uri(key)} does not exist", hint=hint)
+        dataset = Dataset(table.name, table.keys[0])
+        if read_table(self.store, dataset, tuple(table.months.values())) != table:
+            message = f"{self.store.uri(table.keys[0])} has other columns than its catalog"
+            raise ShopeaseError(message, hint="run `shopease crawl`")
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from shopease_etl.atomic import replacing
-from shopease_etl.contract.layout import PRODUCED_BY
+from shopease_etl.contract.layout import PRODUCED_BY, dataset_of, month_of
 from shopease_etl.contract.tables import Column
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.nofollow import make_folder
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView
 from shopease_etl.wording import room_hint
 
-SCHEMA_VERSION: Final = 1
+# Catalogs of lakes without months are still of version 1.
+_WITH_MONTHS: Final = 2
+_VERSIONS: Final = (1, _WITH_MONTHS)
 _CRAWL: Final = "run `shopease crawl`"
 
 
@@ -73,11 +75,16 @@ def load(path: Path) -> LocalCatalog:
 
 def _as_json(catalog: LocalCatalog) -> dict[str, Any]:
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": _WITH_MONTHS if any(table.months for table in catalog.tables) else 1,
         "database": catalog.database,
         "lake": catalog.lake,
         "tables": [
-            {"name": table.name, "folder": table.folder, "key": table.key, "columns": _columns_as_json(table.columns)}
+            {
+                "name": table.name,
+                "folder": table.folder,
+                **({"keys": list(table.keys)} if table.months else {"key": table.keys[0]}),
+                "columns": _columns_as_json(table.columns),
+            }
             for table in catalog.tables
         ],
         "views": [
@@ -92,7 +99,7 @@ def _columns_as_json(columns: tuple[Column, ...]) -> list[dict[str, str]]:
 
 
 def _from_json(document: Any) -> LocalCatalog:
-    if document["schema_version"] != SCHEMA_VERSION:
+    if document["schema_version"] not in _VERSIONS:
         raise ValueError("another schema version")
     return LocalCatalog(
         database=_text(document["database"]),
@@ -106,10 +113,13 @@ def _from_json(document: Any) -> LocalCatalog:
 
 
 def _table(entry: dict[str, Any]) -> CatalogTable:
-    table = CatalogTable(_text(entry["name"]), _text(entry["key"]), _columns(entry))
-    if table.layer not in PRODUCED_BY or ".." in table.key.split("/"):
-        raise ValueError(f"{table.key} is not a key of the lake")
-    return table
+    keys = tuple(map(_text, entry["keys"])) if "keys" in entry else (_text(entry["key"]),)
+    for key in keys:
+        if key.partition("/")[0] not in PRODUCED_BY or ".." in key.split("/"):
+            raise ValueError(f"{key} is not a key of the lake")
+    if len({(dataset_of(key), month_of(key) is None) for key in keys}) != 1:
+        raise ValueError("not the files of one table")
+    return CatalogTable(_text(entry["name"]), keys, _columns(entry))
 
 
 def _columns(entry: dict[str, Any]) -> tuple[Column, ...]:

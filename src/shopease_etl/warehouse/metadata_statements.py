@@ -4,12 +4,13 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
+from shopease_etl.contract.layout import SALE_MONTH
 from shopease_etl.errors import ConfigurationError
+from shopease_etl.warehouse.file_tables import FileTable
 
 FORMS: Final = (
     "SHOW TABLES",
@@ -43,10 +44,10 @@ _KINDS: Final = {
 
 @dataclass(frozen=True)
 class Tables:
-    """One database: the file of each table, the SELECT of each view, and the columns with types of a table or view."""
+    """One database: the files of each table, the SELECT of each view, and the columns with types of a table or view."""
 
     database: str
-    tables: Mapping[str, Path]
+    tables: Mapping[str, FileTable]
     views: Mapping[str, str]
     columns: Callable[[str], Sequence[tuple[str, str]]]
 
@@ -95,16 +96,17 @@ class Tables:
         return _column("createtab_stmt", self._table_definition(asked))
 
     def _table_definition(self, name: str) -> list[str]:
-        path = self.tables[name]
-        *columns, last = [f"  `{column}` {kind}" for column, kind in self._typed(name).items()]
+        table, columns = self.tables[name], self._typed(name)
+        month = columns.pop(SALE_MONTH) if table.is_by_month else None
+        *others, last = [f"  `{column}` {kind}" for column, kind in columns.items()]
         csv = ("ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'", "STORED AS TEXTFILE")
-        form = ("STORED AS PARQUET",) if path.suffix == ".parquet" else csv
         return [
             f"CREATE EXTERNAL TABLE `{self.database}.{name}`(",
-            *(f"{column}," for column in columns),
+            *(f"{column}," for column in others),
             f"{last})",
-            *form,
-            f"LOCATION '{path.parent}'",
+            *((f"PARTITIONED BY (`{SALE_MONTH}` {month})",) if month else ()),
+            *(("STORED AS PARQUET",) if table.is_parquet else csv),
+            f"LOCATION '{table.folder}'",
         ]
 
 

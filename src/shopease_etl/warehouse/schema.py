@@ -1,6 +1,6 @@
 """Tables and typed views of the catalog, by the headers and Parquet schemas of the files, for Glue and local lakes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,16 @@ import pyarrow as pa
 
 from shopease_etl.contract import gold, values
 from shopease_etl.contract.column_names import catalog_names
-from shopease_etl.contract.layout import BRONZE, GOLD, PRODUCED_BY, QUARANTINE, SILVER
+from shopease_etl.contract.layout import (
+    BRONZE,
+    GOLD,
+    PRODUCED_BY,
+    QUARANTINE,
+    SALE_MONTH,
+    SILVER,
+    dataset_of,
+    month_of,
+)
 from shopease_etl.contract.tables import (
     BIGINT,
     CLEANED_TABLES,
@@ -42,36 +51,46 @@ _ARROW_TYPES: Final = {
 
 @dataclass(frozen=True)
 class CatalogTable:
-    """A table over the one file in a folder of the lake."""
+    """A table over the files in a folder of the lake, one or one for each month; `columns` are those of every file."""
 
     name: str
-    key: str
+    keys: tuple[str, ...]
     columns: tuple[Column, ...]
 
     @property
     def folder(self) -> str:
         """The key of the folder, with a slash at the end: Glue's location."""
-        return self.key.rpartition("/")[0] + "/"
+        return dataset_of(self.keys[0]) + "/"
 
     @property
     def layer(self) -> str:
-        """The layer that the file belongs to."""
-        return self.key.partition("/")[0]
+        """The layer that the files belong to."""
+        return self.keys[0].partition("/")[0]
+
+    @property
+    def months(self) -> Mapping[str, str]:
+        """The keys of the files by month; empty if the table is not kept by month."""
+        return {month: key for key in self.keys if (month := month_of(key))}
+
+    @property
+    def partition_columns(self) -> tuple[Column, ...]:
+        """The columns of the rows that are not in the files: the month."""
+        return (Column(SALE_MONTH, STRING),) if self.months else ()
 
     @property
     def is_parquet(self) -> bool:
-        """Whether the file is Parquet, else CSV."""
+        """Whether the files are Parquet, else CSV."""
         return self.layer == GOLD
 
     @property
     def made_by(self) -> str:
-        """The command that makes the file."""
+        """The command that makes the files."""
         return f"shopease {PRODUCED_BY[self.layer]}"
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """The names of the columns in the file's order."""
-        return tuple(column.name for column in self.columns)
+        """The names of the columns of its rows: those of the files, then the month."""
+        return tuple(column.name for column in (*self.columns, *self.partition_columns))
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ class CatalogView:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset that the lake may hold: its table's name and the key of its file."""
+    """A dataset that the lake may hold: its table's name, and the key of its file if it is not kept by month."""
 
     name: str
     key: str
@@ -115,9 +134,14 @@ DATASETS: Final = (
 )
 
 
-def csv_table(dataset: Dataset, header: Sequence[str]) -> CatalogTable:
-    """The raw table of a CSV: every column a string, named by `catalogued`; DataRefusedError if there is none."""
-    return _table(dataset, tuple(Column(name, STRING) for name in catalog_names(header)))
+def csv_table(dataset: Dataset, header: Sequence[str], months: Sequence[str] = ()) -> CatalogTable:
+    """The raw table of CSV files with this header, the only one or those of the keys `months`.
+
+    Every column is a string, named by `catalog_names`; DataRefusedError if there is none.
+    """
+    ours = (SALE_MONTH,) if months else ()
+    names = catalog_names((*ours, *header))[len(ours) :]
+    return _table(dataset, tuple(Column(name, STRING) for name in names), tuple(months))
 
 
 def parquet_table(dataset: Dataset, schema: pa.Schema) -> CatalogTable:
@@ -125,10 +149,11 @@ def parquet_table(dataset: Dataset, schema: pa.Schema) -> CatalogTable:
     return _table(dataset, tuple(Column(field.name, _athena_type(dataset, field)) for field in schema))
 
 
-def _table(dataset: Dataset, columns: tuple[Column, ...]) -> CatalogTable:
+def _table(dataset: Dataset, columns: tuple[Column, ...], months: tuple[str, ...] = ()) -> CatalogTable:
+    keys = months or (dataset.key,)
     if not columns:
-        raise DataRefusedError(f"{dataset.key} has no columns")
-    return CatalogTable(dataset.name, dataset.key, columns)
+        raise DataRefusedError(f"{keys[0]} has no columns")
+    return CatalogTable(dataset.name, keys, columns)
 
 
 def _athena_type(dataset: Dataset, field: "pa.Field[pa.DataType]") -> str:
@@ -147,12 +172,12 @@ def base_of(table: Table) -> str:
 def typed_view(table: Table, base: CatalogTable, database: str) -> CatalogView:
     """The typed view over a raw table: known columns by the contract's types, further columns as strings."""
     types = {column.name: column.type for column in (*table.columns, *table.calculated)}
-    columns = tuple(Column(name, types.get(name, STRING)) for name in base.column_names)
-    projection = ",\n  ".join(
-        f"{_typed(column, is_trimmed=bool(table.key))} AS {quoted(column.name)}" for column in columns
-    )
+    columns = tuple(Column(column.name, types.get(column.name, STRING)) for column in base.columns)
+    typed = (f"{_typed(column, is_trimmed=bool(table.key))} AS {quoted(column.name)}" for column in columns)
+    # as it is, so that a query for a month reads only that month
+    projection = ",\n  ".join((*typed, *(quoted(column.name) for column in base.partition_columns)))
     sql = f"SELECT\n  {projection}\nFROM {quoted(database)}.{quoted(base.name)}"
-    return CatalogView(table.name, base.name, columns, sql)
+    return CatalogView(table.name, base.name, (*columns, *base.partition_columns), sql)
 
 
 def quoted(identifier: str) -> str:
