@@ -1,6 +1,7 @@
 """What stages and runs report: frozen rows that the manifest, the console and `--json` share."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -38,6 +39,40 @@ class DatasetResult:
     def rows_rejected(self) -> int:
         """Rows that went to quarantine."""
         return sum(self.rejected.values())
+
+
+def by_dataset(results: Iterable[DatasetResult]) -> list[DatasetResult]:
+    """One result for each dataset: its only file's, or the sums of its files, with the dataset's folder as `key`.
+
+    Sums have no hashes; their `run_id` is None if any of the files is the run's own. Files of a dataset are written side
+    by side: their `seconds` are those of the slowest.
+    """
+    found: dict[str, list[DatasetResult]] = {}
+    for item in results:
+        found.setdefault("/".join(item.key.split("/")[:2]), []).append(item)
+    return [files[0] if len(files) == 1 else _sum(folder, files) for folder, files in found.items()]
+
+
+def _sum(folder: str, files: Sequence[DatasetResult]) -> DatasetResult:
+    rejected: Counter[str] = Counter()
+    for item in files:
+        rejected.update(item.rejected)
+    names = dict.fromkeys(name for item in files for name in item.sums)
+    seconds = [item.seconds for item in files if item.seconds is not None and item.run_id is None]
+    run_ids = [item.run_id for item in files]
+    return DatasetResult(
+        files[0].layer,
+        files[0].name,
+        folder,
+        rows_in=sum(item.rows_in for item in files),
+        rows_out=sum(item.rows_out for item in files),
+        bytes=sum(item.bytes for item in files),
+        sha256="",
+        rejected=dict(rejected),
+        seconds=max(seconds, default=None),
+        run_id=None if None in run_ids else max(filter(None, run_ids)),
+        sums={name: str(sum(Decimal(item.sums.get(name, 0)) for item in files)) for name in names},
+    )
 
 
 @dataclass(frozen=True)
@@ -223,7 +258,8 @@ def stage_of(document: Mapping[str, Any]) -> StageResult:
 class DatasetStatus:
     """An object of the lake as it is now; `rows` is None if no manifest has it, `modified` is seconds since 1970.
 
-    `rejects` counts the rows that its run rejected, by rule.
+    `rejects` counts the rows that its run rejected, by rule. All months of a table are one, with the number of `months`
+    and the ids of the `runs` that wrote them; `key` is then their folder, and `run_id` the last of these runs.
     """
 
     layer: str
@@ -235,6 +271,8 @@ class DatasetStatus:
     modified: float
     run_id: str | None
     rejects: Mapping[str, int] = field(default_factory=dict)
+    months: int | None = None
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.layout import dataset_of
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS, Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
@@ -59,7 +60,7 @@ def extracted(**rows: int) -> StageResult:
 
 
 def had(**rows: int) -> Baseline:
-    found = {item.key: ("earlier", item.rows_out) for item in extracted(**rows).datasets}
+    found = {dataset_of(item.key): ("earlier", item.rows_out) for item in extracted(**rows).datasets}
     return Baseline(rows=found)
 
 
@@ -195,7 +196,7 @@ def test_no_more_than_the_share_of_rows_may_be_rejected(kept: int, rejected: int
 
 @given(st.integers(1, 100), st.integers(0, 100), st.integers(0, 100))
 def test_rejected_rows_are_refused_first_and_are_not_lost_rows_if_allowed(was: int, kept: int, bad: int) -> None:
-    before = Baseline(rows={TRANSACTIONS.silver_key: ("r", was)}, revenue=("r", Decimal(was)))
+    before = Baseline(rows={dataset_of(TRANSACTIONS.silver_key): ("r", was)}, revenue=("r", Decimal(was)))
     silver = DatasetResult(
         "silver", "transactions", TRANSACTIONS.silver_key, kept + bad, kept, 1, "", {"missing_x": bad} if bad else {}
     )
@@ -223,7 +224,7 @@ def test_rejected_rows_are_refused_first_and_are_not_lost_rows_if_allowed(was: i
 
 
 def test_silver_may_not_shrink_and_quarantine_may() -> None:
-    before = Baseline(rows=dict.fromkeys((PRODUCTS.silver_key, PRODUCTS.quarantine_key), ("r", 9)))
+    before = Baseline(rows=dict.fromkeys(map(dataset_of, (PRODUCTS.silver_key, PRODUCTS.quarantine_key)), ("r", 9)))
     rejects = DatasetResult("quarantine", "products", PRODUCTS.quarantine_key, 0, 0, 1, "")
     assert refusal(before, StageResult("clean", 0, (dataset(PRODUCTS, 9, "silver"), rejects)), 0) is None
     assert refusal(before, StageResult("clean", 0, (dataset(PRODUCTS, 8, "silver"), rejects)), 0)
@@ -248,7 +249,7 @@ def test_revenue_may_not_shrink(before: str, now: str, is_refused: bool) -> None
 
 
 def test_no_text_of_a_manifest_breaks_a_message_in_two() -> None:
-    before = Baseline(rows={CUSTOMERS.bronze_key: ("a\nb\ud800", 5)})
+    before = Baseline(rows={dataset_of(CUSTOMERS.bronze_key): ("a\nb\ud800", 5)})
     error = refusal(before, extracted(customers=0), 0)
     assert str(error).endswith(r"5 in run a\nb\ud800")
 
@@ -294,9 +295,9 @@ def test_the_baseline_is_from_the_latest_run_that_published_each_thing(lake: Lak
     assert read_baseline(lake) == Baseline(
         {"customers": ("2", {"id": "text"}), "products": ("1", {"id": "int"})},
         {
-            CUSTOMERS.bronze_key: ("2", 2),
-            PRODUCTS.bronze_key: ("1", 1),
-            DAILY_SALES_SUMMARY.key: ("2", 1),
+            dataset_of(CUSTOMERS.bronze_key): ("2", 2),
+            dataset_of(PRODUCTS.bronze_key): ("1", 1),
+            dataset_of(DAILY_SALES_SUMMARY.key): ("2", 1),
         },
         ("2", Decimal("2.50")),
     )
@@ -307,7 +308,7 @@ def test_a_manifest_of_another_version_hides_nothing(lake: Lake, columns: Any, r
     lake.ran("1", extracted(customers=1), aggregated(Decimal(1)), columns={"customers": {"id": "int"}})
     lake.ran("2", extracted(customers=2), aggregated(revenue), columns=columns)
     found = read_baseline(lake)
-    assert found.rows[CUSTOMERS.bronze_key] == ("2", 2)
+    assert found.rows[dataset_of(CUSTOMERS.bronze_key)] == ("2", 2)
     assert found.columns["customers"][0] == ("2" if columns else "1")
     assert found.revenue == (("1", Decimal(1)) if revenue == "?" else ("2", Decimal(2)))
 
@@ -325,7 +326,9 @@ def test_objects_that_are_no_longer_in_the_lake_are_ignored(lake: Lake) -> None:
     columns = {"customers": {"id": "int"}, "products": {"id": "int"}}
     lake.ran("1", extracted(customers=1, products=1), aggregated(Decimal(1)), columns=columns)
     lake.delete([CUSTOMERS.bronze_key, DAILY_SALES_SUMMARY.key])
-    assert read_baseline(lake) == Baseline({"products": ("1", {"id": "int"})}, {PRODUCTS.bronze_key: ("1", 1)}, None)
+    assert read_baseline(lake) == Baseline(
+        {"products": ("1", {"id": "int"})}, {dataset_of(PRODUCTS.bronze_key): ("1", 1)}, None
+    )
 
 
 @pytest.mark.parametrize("columns", [None, 1, [], "customers", {"customers": 1}, {"customers": {"id": 1}}, {"x": {}}])
@@ -334,7 +337,7 @@ def test_what_an_older_or_odd_manifest_lacks_is_ignored(lake: Lake, columns: Any
     lake.ran("1", extracted(customers=1), aggregated(revenue), columns=columns)
     found = read_baseline(lake)
     assert (found.columns, found.revenue) == ({}, None)
-    assert found.rows[CUSTOMERS.bronze_key] == ("1", 1)
+    assert found.rows[dataset_of(CUSTOMERS.bronze_key)] == ("1", 1)
 
 
 def test_a_lake_without_runs_has_an_empty_baseline(lake: Lake) -> None:

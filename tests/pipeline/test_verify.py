@@ -24,7 +24,7 @@ from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIO
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import Store, Writer, put_stream
-from shopease_etl.pipeline import plan, verify
+from shopease_etl.pipeline import plan, reread
 from shopease_etl.pipeline import run as pipeline
 from shopease_etl.pipeline.verify import verify as verify_stages
 from shopease_etl.report import DatasetResult, StageResult
@@ -208,7 +208,7 @@ def test_every_record_is_counted_wherever_a_block_ends(
     header = tuple(f"c{number}" for number in range(len(rows[0])))
     store = LocalStore(tmp_path_factory.getbasetemp() / "random")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "BLOCK_BYTES", block)
+        patch.setattr(reread, "BLOCK_BYTES", block)
         assert rows_read(store, bronze(store, write([header, *rows]))) == len(rows)
 
 

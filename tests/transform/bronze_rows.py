@@ -12,7 +12,7 @@ from shopease_etl.contract.tables import ROW, Table
 from shopease_etl.lake.store import put_stream
 from shopease_etl.transform.chunks import Chunk
 from shopease_etl.transform.clean import split_rows
-from shopease_etl.transform.deduplicate import ChunkRows, find_duplicates
+from shopease_etl.transform.deduplicate import ChunkRows, DuplicateSearch
 from shopease_etl.transform.executor import LocalExecutor
 from shopease_etl.transform.spill import Spill
 
@@ -49,9 +49,10 @@ def chunks_of(frame: pl.DataFrame, size: int) -> list[Chunk]:
 def duplicates_in(frame: pl.DataFrame, table: Table, size: int, budget: int, zone: str = "UTC") -> list[ChunkRows]:
     """The chunks with their duplicates; only so many bytes of keys stay in memory."""
     chunks = chunks_of(frame.drop(ROW), size)
-    return find_duplicates(
-        chunks, table, LocalExecutor(2), lambda column: Spill(column, Path(gettempdir()), budget), zone=zone
-    )
+    with DuplicateSearch(table, LocalExecutor(2), lambda column: Spill(column, Path(gettempdir()), budget)) as search:
+        for _ in search.read(chunks):
+            pass
+        return search.duplicates(zone)
 
 
 def cleaned(

@@ -23,6 +23,9 @@ AllowShrink = Annotated[
 AllowRejects = Annotated[
     bool, typer.Option("--allow-rejects", help="Publish even if most rows of a table are rejected.")
 ]
+Full = Annotated[
+    bool, typer.Option("--full", help="Copy or clean all months, not only those that changed (sales kept by month).")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")]
 SkipCrawl = Annotated[bool, typer.Option("--skip-crawl", help="Do not update the catalog.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

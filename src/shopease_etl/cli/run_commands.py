@@ -21,6 +21,7 @@ def run_all(
     first: Annotated[
         Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The first stage to run.")
     ] = "extract",
+    full: options.Full = False,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
@@ -30,7 +31,7 @@ def run_all(
 
     Example: shopease run-all --lake /data/lake --json
     """
-    plan = plan_all(first, skip_crawl=skip_crawl)
+    plan = plan_all(first, skip_crawl=skip_crawl, full=full)
     consent = Overrides(accept_drift, allow_shrink, allow_rejects)
     if dry_run:
         _check_and_show(context, plan, consent)
@@ -67,6 +68,7 @@ def extract(
         ),
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
+    full: options.Full = False,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
@@ -75,7 +77,7 @@ def extract(
 
     Example: shopease extract --table customers --table transactions
     """
-    plan = plan_tables("extract", table or (), fail_fast=fail_fast)
+    plan = plan_tables("extract", table or (), fail_fast=fail_fast, full=full)
     _run_plan(context, plan, Overrides(accept_drift, allow_shrink), wait)
 
 
@@ -90,6 +92,7 @@ def clean(
             autocompletion=options.completion(table.name for table in CLEANED_TABLES),
         ),
     ] = None,
+    full: options.Full = False,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
@@ -99,7 +102,7 @@ def clean(
     Example: shopease clean --table products
     """
     consent = Overrides(allow_shrink=allow_shrink, allow_rejects=allow_rejects)
-    _run_plan(context, plan_tables("clean", table or ()), consent, wait)
+    _run_plan(context, plan_tables("clean", table or (), full=full), consent, wait)
 
 
 def aggregate(
@@ -142,7 +145,7 @@ def _check_and_show(context: CommandContext, plan: Plan, consent: Overrides) -> 
     from shopease_etl.pipeline.preflight import check_plan
 
     check_plan(plan, context.pipeline, consent)
-    steps = plan.steps()
+    steps = plan.steps(by_month=context.pipeline.by_month)
     rows = [(step.stage, step.dataset, "\n".join(step.reads), "\n".join(step.writes)) for step in steps]
     context.console.result(steps, lambda: Grid(("stage", "dataset", "reads", "writes"), rows, droppable=("reads",)))
 

@@ -1,20 +1,24 @@
 """The summary that is printed after a run."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from shopease_etl.cli.tabular import Grid, Paragraph
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
+from shopease_etl.contract.layout import QUARANTINE, month_of
 from shopease_etl.pipeline.costs import Prices, dollars
-from shopease_etl.report import DatasetResult, RunResult, StageResult
+from shopease_etl.report import DatasetResult, RunResult, StageResult, by_dataset
 from shopease_etl.wording import counted
+
+_MOST_MONTHS: Final = 6
 
 
 def run_summary(run: RunResult, location: str, prices: Prices | None) -> RenderableType:
     """Datasets, catalog, reconciliation, cost (if `prices` are given), times, and the path of the manifest."""
-    datasets = [dataset for stage in run.stages for dataset in stage.datasets]
+    datasets = [dataset for stage in run.stages for dataset in by_dataset(stage.datasets)]
     parts: list[RenderableType] = []
     if datasets:
         headings = ("layer", "dataset", "rows in", "rows out", "rejected", "MB", "seconds")
@@ -24,6 +28,7 @@ def run_summary(run: RunResult, location: str, prices: Prices | None) -> Rendera
         if dataset.rejected:
             rules = ", ".join(f"{rule} {count:,}" for rule, count in sorted(dataset.rejected.items()))
             parts.append(f"Rejected from {dataset.name}: {rules}")
+    parts += [Paragraph(line) for line in map(_months, run.stages) if line]
     parts += [part for stage in run.stages if stage.tables for part in _catalog(stage, listed=not datasets)]
     if run.reconciliation:
         parts += ["", _reconciliation(run)]
@@ -52,6 +57,20 @@ def _dataset(dataset: DatasetResult) -> tuple[object, ...]:
     )
 
 
+def _months(stage: StageResult) -> str:
+    """Which months a stage worked on, and why; empty if its tables are not kept by month."""
+    months = {month: item for item in stage.datasets if (month := month_of(item.key)) and item.layer != QUARANTINE}
+    done = sorted(month for month, item in months.items() if item.run_id is None)
+    if not months:
+        return ""
+    verb = "Copied" if stage.name == "extract" else "Cleaned"
+    if len(done) == len(months):
+        return f"{verb} all {counted(len(done), 'month')}" + (f": {stage.full}" if stage.full else "")
+    named = ", ".join(done[:_MOST_MONTHS]) + (", …" if len(done) > _MOST_MONTHS else "")
+    carried = f"{len(months) - len(done)} unchanged"
+    return f"{verb} {len(done)} of {counted(len(months), 'month')}{f' ({named})' if done else ''}, {carried}"
+
+
 def _catalog(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]:
     if listed and any(entry.change for entry in stage.tables):
         changes = [(entry.name, entry.kind, entry.columns, entry.rows, entry.change) for entry in stage.tables]
@@ -73,7 +92,7 @@ def _reconciliation(run: RunResult) -> Text:
 
 
 def _cost(run: RunResult, prices: Prices) -> str:
-    sizes = [dataset.bytes for stage in run.stages for dataset in stage.datasets]
+    sizes = [dataset.bytes for stage in run.stages for dataset in stage.datasets if dataset.run_id is None]
     scanned = sum(stage.scan.charged for stage in run.stages if stage.scan)
     parts = [f"{dollars(prices.uploads(sizes))} for uploads"] if sizes else []
     parts += [f"{dollars(prices.scan(scanned))} for queries"] if scanned else []

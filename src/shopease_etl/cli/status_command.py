@@ -15,11 +15,12 @@ from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid, verdict
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus, Status
+from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
 # Columns that may be hidden, the least important first.
-_DROPPABLE_OF_DATASETS: Final = ("changed (UTC)", "MB", "rejected", "age")
+_DROPPABLE_OF_DATASETS: Final = ("changed (UTC)", "MB", "months", "rejected", "age")
 _DROPPABLE_OF_RUNS: Final = ("stages", "run", "seconds", "rows")
 
 
@@ -58,9 +59,9 @@ class StatusView:
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         status = self.status
-        yield _grid(
-            f"Lake {status.location}", [_dataset(item, self.now) for item in status.datasets], _DROPPABLE_OF_DATASETS
-        )
+        has_months = any(item.months for item in status.datasets)
+        rows = [_dataset(item, self.now, has_months=has_months) for item in status.datasets]
+        yield _grid(f"Lake {status.location}", rows, _DROPPABLE_OF_DATASETS)
         yield ""
         rejects = [
             {"dataset": item.name, "rule": rule, "rows": rows}
@@ -93,10 +94,12 @@ def _grid(title: str, rows: Sequence[Mapping[str, object]], droppable: Sequence[
     return Grid(list(rows[0]), [list(row.values()) for row in rows], title=title, droppable=droppable)
 
 
-def _dataset(dataset: DatasetStatus, now: float) -> dict[str, object]:
+def _dataset(dataset: DatasetStatus, now: float, *, has_months: bool) -> dict[str, object]:
+    months = f"{dataset.months}, of {counted(len(dataset.runs), 'run')}" if dataset.months else ""
     return {
         "layer": dataset.layer,
         "dataset": dataset.name,
+        **({"months": months} if has_months else {}),
         "rows": "?" if dataset.rows is None else dataset.rows,
         "rejected": "?" if dataset.rejected is None else dataset.rejected,
         "MB": dataset.bytes / 1e6,

@@ -7,6 +7,7 @@ others by their position.
 import re
 from collections.abc import Collection, Sequence
 
+from shopease_etl.contract.layout import SALE_MONTH
 from shopease_etl.contract.tables import REJECTION_COLUMNS, Table
 
 
@@ -22,6 +23,8 @@ def stored_names(table: Table, source: Sequence[str]) -> tuple[str, ...]:
     has such a column too.
     """
     ours = {*table.known, *(column.name for column in table.calculated), *REJECTION_COLUMNS}
+    if table.month_column:
+        ours.add(SALE_MONTH)
     taken = {name for name in source if name in table.known or name.lower() not in ours}
     names = []
     for name in source:

@@ -12,7 +12,7 @@ from shopease_etl.lake.store import LakeStore, StoredObject, UnfinishedUpload
 from shopease_etl.wording import counted
 
 # Derived layers first, manifests last: if a deletion is interrupted, they still describe what was there.
-DELETE_ORDER: Final = (layout.GOLD, layout.SILVER, layout.QUARANTINE, layout.BRONZE, layout.RUNS)
+DELETE_ORDER: Final = (layout.GOLD, layout.STATE, layout.SILVER, layout.QUARANTINE, layout.BRONZE, layout.RUNS)
 _MANIFEST: Final = re.compile(rf"{layout.RUNS}/[^/]+\.json")
 
 
@@ -57,7 +57,7 @@ class Garbage:
 
 
 def is_own(key: str) -> bool:
-    """Whether a key belongs to the lake: a dataset of the contract, a run's manifest, or a journal."""
+    """Whether a key belongs to the lake: a dataset of the contract or its state, a run's manifest, or a journal."""
     return layout.owns(key) or _MANIFEST.fullmatch(key) is not None or key.startswith(layout.JOURNAL)
 
 
@@ -89,6 +89,7 @@ def abort_uploads(store: LakeStore, uploads: Iterable[UnfinishedUpload]) -> None
 def owned_objects(store: LakeStore, layers: Sequence[str], *, everything: bool) -> OwnedObjects:
     """The datasets of the layers, with `everything` also the manifests, in the order of their deletion.
 
+    Silver includes the state that was derived with it.
     Hidden files, such as the lock in `_runs`, are not counted at all.
     """
     listed = [item for folder in _folders(layers, everything=everything) for item in store.list(f"{folder}/")]
@@ -118,6 +119,8 @@ def _folders(layers: Sequence[str], *, everything: bool) -> Iterator[str]:
         message = f"{unknown[0]} is not a layer of the lake"
         raise ConfigurationError(message, hint=f"the layers are {', '.join(layout.LAYERS)}")
     wanted = {*layers, *([layout.RUNS] if everything else [])}
+    if layout.SILVER in wanted:
+        wanted.add(layout.STATE)
     return (folder for folder in DELETE_ORDER if folder in wanted)
 
 

@@ -1,14 +1,14 @@
 """Undoes one or more runs: restores what they replaced and deletes what was new, all at once."""
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import ConfigurationError, DataRefusedError
-from shopease_etl.lake.manifests import Manifest, manifests, missing_objects, sha256_of
+from shopease_etl.lake.manifests import Manifest, latest_records, manifests, missing_objects, own_objects, sha256_of
 from shopease_etl.lake.publish import publish_run
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import LakeStore, Store
@@ -59,19 +59,17 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
     """
     objects, new = _replaced([manifest.document for manifest in undone])
     run_ids = tuple(manifest.run.run_id for manifest in undone)
-    there = _present_keys(store)
-    leaves_nothing = not objects and there <= set(new)
+    there = _sizes(store)
+    leaves_nothing = not objects and there.keys() <= {*new}
     try:
         _require_former(store, run_ids[-1], objects)
     except DataRefusedError as error:
         raise DataRefusedError(str(error), hint=(undone[1:] and _rollback_hint(store)) or error.hint) from error
-    now, after = (
-        _first_records(undone, {*objects, *new}),
-        _first_records(_runs_before(store, run_ids), layout.all_keys()),
-    )
-    _require_unchanged(store, {key: item for key, item in now.items() if key in there})
+    now = latest_records(undone, {*map(layout.dataset_of, (*objects, *new))})
+    after = _records_before(store, run_ids)
+    _require_unchanged(store, {key: now[key] for key in (*objects, *new) if key in now and key in there})
     try:
-        _require_restorable(store, run_ids[-1], (objects, new), {} if leaves_nothing else after, there)
+        _require_restorable(store, run_ids[-1], (objects, new), ({} if leaves_nothing else after, now), there)
     except DataRefusedError as error:
         hint = "the lake stays as the last run left it; `shopease run-all` rebuilds it from the source"
         raise DataRefusedError(str(error), hint=_rollback_hint(store, is_read=True) or hint) from error
@@ -88,8 +86,16 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
     )
 
 
-def _present_keys(store: Store) -> set[str]:
-    return {item.key for layer in layout.LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)}
+def _sizes(store: Store) -> dict[str, int]:
+    """The lake's objects by key, in bytes."""
+    return {item.key: item.bytes for item in own_objects(store)}
+
+
+def _records_before(store: Store, run_ids: Collection[str]) -> dict[str, ObjectRecord]:
+    """The objects of the lake, by key, as it was before these runs."""
+    every = {*map(layout.dataset_of, layout.all_keys())}
+    recorded = latest_records(_runs_before(store, run_ids), every)
+    return {key: known for key, known in recorded.items() if layout.owns(key)}
 
 
 def _runs_before(store: Store, run_ids: Collection[str]) -> Iterator[Manifest]:
@@ -179,16 +185,18 @@ def _require_restorable(
     store: LakeStore,
     run_id: str,
     replaced: tuple[Mapping[str, str | None], Collection[str]],
-    recorded: Mapping[str, ObjectRecord],
-    there: Collection[str],
+    recorded: tuple[Mapping[str, ObjectRecord], Mapping[str, ObjectRecord]],
+    there: Mapping[str, int],
 ) -> None:
-    """Raise DataRefusedError if the restored lake would not be the `recorded` one.
+    """Raise DataRefusedError if the restored lake would not be the recorded one.
 
-    `replaced` are the former objects and the keys that did not exist when the run began; `there` are the present keys.
-    A layer that no run has written since may be missing: `cleanup` deletes complete layers.
+    `replaced` are the former objects and the keys that did not exist when the run began; `recorded` is what the
+    restored lake has and what the undone runs have; `there` are the present objects with their sizes.
+    A layer that no run has written since may be missing: `cleanup` deletes complete layers. Of a file that the undone
+    runs carried over only the size is compared.
     """
-    objects, new = replaced
-    for key, known in recorded.items():
+    (objects, new), (after, now) = replaced, recorded
+    for key, known in after.items():
         if key in objects:
             name = _require_name(run_id, key, objects[key])
             if known.sha256 not in {None, sha256_of(partial(store.read_former, key, name))}:
@@ -197,12 +205,18 @@ def _require_restorable(
         elif key in new:
             message = f"{key}, which the run {known.run_id} wrote, was missing when {run_id} began, and would be again"
             raise DataRefusedError(message)
-        elif key in there and known.sha256 not in {None, sha256_of(partial(store.read, key))}:
+        elif key in there and not _is_as_recorded(store, key, there[key], known, is_carried_over=key in now):
             message = f"{store.uri(key)}, which would stay, is not as the run {known.run_id} wrote it"
             raise DataRefusedError(message)
-    for key, known in missing_objects(recorded, {*objects, *there} - {*new}).items():
+    for key, known in missing_objects(after, {*objects, *there} - {*new}).items():
         message = f"{key}, which the run {known.run_id} wrote, is missing in {store.location}"
         raise DataRefusedError(message)
+
+
+def _is_as_recorded(store: LakeStore, key: str, size: int, known: ObjectRecord, *, is_carried_over: bool) -> bool:
+    if is_carried_over:
+        return size == known.bytes
+    return known.sha256 in {None, sha256_of(partial(store.read, key))}
 
 
 def _require_unchanged(store: LakeStore, recorded: Mapping[str, ObjectRecord]) -> None:
@@ -212,16 +226,6 @@ def _require_unchanged(store: LakeStore, recorded: Mapping[str, ObjectRecord]) -
             move = f"{'mv' if store.folder else 'aws s3 mv'} {store.uri(key)} {PurePosixPath(key).name}"
             message = f"{store.uri(key)} is not as the run {known.run_id} wrote it: it was changed or replaced since"
             raise DataRefusedError(message, hint=f"move it out of the lake, then roll back: {move}")
-
-
-def _first_records(found: Iterable[Manifest], keys: Set[str]) -> dict[str, ObjectRecord]:
-    """By key, what the first of these manifests that has an object recorded of it."""
-    recorded: dict[str, ObjectRecord] = {}
-    for manifest in found:
-        recorded = {**manifest.recorded, **recorded}
-        if keys <= recorded.keys():
-            break
-    return {key: known for key, known in recorded.items() if layout.owns(key)}
 
 
 def _rows(recorded: Mapping[str, ObjectRecord], key: str) -> int | None:
@@ -245,8 +249,9 @@ def _can_come_back(store: LakeStore, undone: Sequence[Manifest], *, is_read: boo
         _require_former(store, undone[-1].run.run_id, objects)
         if is_read:
             run_ids = [manifest.run.run_id for manifest in undone]
-            after = _first_records(_runs_before(store, run_ids), layout.all_keys())
-            _require_restorable(store, run_ids[-1], (objects, new), after, _present_keys(store))
+            now = latest_records(undone, {*map(layout.dataset_of, (*objects, *new))})
+            recorded = _records_before(store, run_ids), now
+            _require_restorable(store, run_ids[-1], (objects, new), recorded, _sizes(store))
     except DataRefusedError:
         return False
     return True

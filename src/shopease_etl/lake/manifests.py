@@ -4,9 +4,9 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import MAXYEAR, UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.store import Store, Writer
-from shopease_etl.report import ObjectRecord, RunSummary
+from shopease_etl.lake.store import Store, StoredObject, Writer
+from shopease_etl.report import DatasetResult, ObjectRecord, RunSummary
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +25,20 @@ PIECE_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Manifest:
-    """A run's manifest: a summary, and by key what it recorded of the objects that it published.
+    """A run's manifest: a summary, and by key what it recorded of the datasets that it published.
 
-    `document` is the complete manifest.
+    Of each of these datasets it has all files, also those that are carried over from earlier runs, whose ids their
+    records have. `document` is the complete manifest.
     """
 
     run: RunSummary
     recorded: Mapping[str, ObjectRecord]
     document: Mapping[str, Any]
+
+    @property
+    def datasets(self) -> frozenset[str]:
+        """The folders of the datasets that it recorded."""
+        return frozenset(map(layout.dataset_of, self.recorded))
 
 
 class WriteGroup:
@@ -47,6 +53,11 @@ class WriteGroup:
         upload = self._store.writer(key)
         self._uploads.append(upload)
         return upload
+
+    def drop(self, upload: Writer) -> None:
+        """Delete one of the objects instead of publishing it."""
+        self._uploads.remove(upload)
+        upload.discard()
 
     def failure(self) -> ShopeaseError | None:
         """The error of the first failed write, if one failed."""
@@ -131,8 +142,9 @@ def _manifest(key: str, document: Any) -> Manifest:
             int(item["bytes"]),
             int(item["rows_out"]),
             sum(map(int, item["rejected"].values())),
-            run_id,
+            str(item.get("run_id") or run_id),
             str(item["sha256"]) if item.get("sha256") else None,
+            _result(item),
         )
         for stage in document["stages"]
         for item in stage["datasets"]
@@ -143,20 +155,51 @@ def _manifest(key: str, document: Any) -> Manifest:
     return Manifest(RunSummary(run_id, str(document["status"]), stages, seconds, document["error"]), recorded, document)
 
 
-def recorded_datasets(store: Store, keys: Collection[str] | None = None) -> dict[str, ObjectRecord]:
-    """By key, what the latest run that wrote an object recorded of it.
+def _result(entry: Mapping[str, Any]) -> DatasetResult | None:
+    """The entry as a result; None if it is not one, as then nothing can be carried over from it."""
+    known = {field.name: entry[field.name] for field in fields(DatasetResult) if field.name in entry}
+    try:
+        result = DatasetResult(**known)
+        texts = (result.layer, result.name, result.key, result.sha256, *result.state.values(), *result.sums.values())
+        others = (result.run_id, result.verified_by, result.made_of)
+        counts = (result.rows_in, result.rows_out, result.bytes)
+        is_valid = {*map(type, texts)} == {str} and {*map(type, others)} <= {str, type(None)}
+        return result if is_valid and {*map(type, counts)} == {int} else None
+    except (TypeError, AttributeError):
+        return None
 
-    Reads manifests until all `keys` are found; without `keys`, all present objects.
+
+def recorded_datasets(store: Store, datasets: Collection[str] | None = None) -> dict[str, ObjectRecord]:
+    """By key, the files of each dataset, as the latest run that published the dataset recorded them.
+
+    Reads manifests until all `datasets`, given by their folders, are found; without them, all that are in the lake.
     """
-    if keys is None:
-        listed = (item.key for layer in layout.LAYERS for item in store.list(f"{layer}/"))
-        keys = {key for key in listed if layout.owns(key)}
-    found: dict[str, ObjectRecord] = {}
-    for manifest in manifests(store):
-        found = {**manifest.recorded, **found}
-        if found.keys() >= {*keys}:
+    wanted = {layout.dataset_of(item.key) for item in own_objects(store)} if datasets is None else datasets
+    return latest_records(manifests(store), wanted)
+
+
+def latest_records(found: Iterable[Manifest], datasets: Collection[str]) -> dict[str, ObjectRecord]:
+    """By key, the files of each dataset as the first of these manifests that has the dataset recorded them.
+
+    Reads manifests until all `datasets`, given by their folders, are found.
+    """
+    recorded: dict[str, ObjectRecord] = {}
+    for manifest in found:
+        recorded = newer_datasets(manifest.recorded, recorded)
+        if {*datasets} <= {*map(layout.dataset_of, recorded)}:
             break
-    return found
+    return recorded
+
+
+def newer_datasets(older: Mapping[str, ObjectRecord], newer: Mapping[str, ObjectRecord]) -> dict[str, ObjectRecord]:
+    """What is recorded after a run that recorded `newer`: its datasets replace those of the same folders."""
+    replaced = {*map(layout.dataset_of, newer)}
+    return {**{key: known for key, known in older.items() if layout.dataset_of(key) not in replaced}, **newer}
+
+
+def own_objects(store: Store, folders: Iterable[str] = layout.LAYERS) -> list[StoredObject]:
+    """The lake's own objects in these folders: layers or datasets."""
+    return [item for folder in folders for item in store.list(f"{folder}/") if layout.owns(item.key)]
 
 
 def missing_objects(recorded: Mapping[str, ObjectRecord], there: Collection[str]) -> dict[str, ObjectRecord]:

@@ -3,35 +3,37 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from shopease_etl.errors import ShopeaseError
 
 MOST_AHEAD: Final = 32 * 1024 * 1024
+
+Chunk = TypeVar("Chunk", bound=bytearray)
 
 
 class StoppedError(ShopeaseError):
     """The work was stopped because something else failed or the run was interrupted."""
 
 
-class OrderedParts:
+class OrderedParts(Generic[Chunk]):
     """Writes numbered parts in their order; the first incomplete part is written as it arrives.
 
     Later parts wait in memory: together at most `most_ahead` bytes, and one more chunk per thread.
     """
 
-    def __init__(self, count: int, write: Callable[[bytearray], object], most_ahead: int = MOST_AHEAD) -> None:
+    def __init__(self, count: int, write: Callable[[Chunk], object], most_ahead: int = MOST_AHEAD) -> None:
         self._count = count
         self._write = write
         self._most_ahead = most_ahead
         self._turn = 0
-        self._ahead: dict[int, deque[bytearray]] = {}
+        self._ahead: dict[int, deque[Chunk]] = {}
         self._ahead_bytes = 0
         self._ended: set[int] = set()
         self._is_stopped = False
         self._changed = threading.Condition()
 
-    def write(self, number: int, chunk: bytearray) -> None:
+    def write(self, number: int, chunk: Chunk) -> None:
         """Take the next bytes of a part; waits while too many bytes are ahead. Do not change the chunk afterwards.
 
         Raises:

@@ -90,7 +90,8 @@ def recover(store: LakeStore) -> bool:
         run_id = journal.manifest["run_id"]
         try:
             lost = [item["key"] for item in journal.objects if not store.finish(item)]
-            store.delete(journal.deletes)
+            if journal.is_final or not lost:  # the former files are the only ones, if new ones are lost
+                store.delete(journal.deletes)
         except UnreachableError as error:
             hint = f"fix that and run it again; to discard that run, delete {key} and run `shopease run-all`"
             raise UnreachableError(f"the run {run_id} is partly published: {error}", hint=hint) from error

@@ -9,9 +9,12 @@ from typing import Final
 from urllib.parse import quote
 
 from shopease_etl import cancel
+from shopease_etl.contract import layout
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
+from shopease_etl.report import DatasetResult
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +22,7 @@ _PIECE: Final = 1024 * 1024
 
 
 class Transaction:
-    """Objects written here are visible only through this store until `publish`.
+    """Objects written here are visible only through this store until `publish`, and so are deletions.
 
     They are read from a local store's staged files, or else from a copy in the folder `spool`.
     """
@@ -32,6 +35,12 @@ class Transaction:
         self._begun: list[RawWriter] = []
         self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
+        self._others: dict[str, frozenset[str]] = {}
+
+    @property
+    def deletes(self) -> tuple[str, ...]:
+        """The keys of the objects to delete with the publication."""
+        return tuple(sorted(frozenset().union(*self._others.values()) - self._waiting.keys()))
 
     @property
     def waiting(self) -> tuple[str, ...]:
@@ -77,6 +86,42 @@ class Transaction:
         self._begun.append(writer)
         self._stage(key, writer, writer.staged or path)
         return True
+
+    def drop_others(self, results: Iterable[DatasetResult]) -> None:
+        """Let the datasets of these results, which may be kept by month, have no other files than theirs.
+
+        All others of the lake's own, and the state of months that silver no longer has, are invisible from now on, and
+        deleted when the run publishes. What the run wrote and the results do not have is discarded. A later call for
+        the same datasets replaces what an earlier one decided.
+        """
+        by_month = {table.name for table in TABLES if table.month_column}
+        files: dict[str, list[DatasetResult]] = {}
+        for item in (item for item in results if item.name in by_month):
+            files.setdefault(layout.dataset_of(item.key), []).append(item)
+        for folder, items in files.items():
+            keys, written = {item.key for item in items}, {item.key for item in items if item.run_id is None}
+            self._keep(folder, keys.__contains__, written.__contains__)
+            if items[0].layer == layout.SILVER:
+                self._keep_state(items[0].name, {layout.month_of(key) for key in keys} - {None})
+
+    def _keep_state(self, name: str, months: Collection[str | None]) -> None:
+        """Of a table's state, keep only that of these months."""
+
+        def is_kept(key: str) -> bool:
+            return layout.month_of(key) in months
+
+        self._keep(f"{layout.STATE}/{name}", is_kept, is_kept)
+
+    def _keep(self, folder: str, is_kept: Callable[[str], bool], is_written: Callable[[str], bool]) -> None:
+        """Keep only these of the published and of this run's own objects in a folder."""
+        for key in [key for key in self._waiting if layout.dataset_of(key) == folder and not is_written(key)]:
+            self._waiting.pop(key).discard()
+            self._paths.pop(key, None)
+        own = (item.key for item in self._base.list(f"{folder}/") if layout.owns(item.key))
+        self._others[folder] = frozenset(key for key in own if not is_kept(key))
+
+    def _is_deleted(self, key: str) -> bool:
+        return key in self._others.get(layout.dataset_of(key), ())
 
     def sweep(self) -> None:
         """Delete what an ended run left and `reuse` has not taken over."""
@@ -128,14 +173,14 @@ class Transaction:
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, if there is one."""
         if key not in self._paths:
-            return self._base.find(key)
+            return None if self._is_deleted(key) else self._base.find(key)
         with _spooled("read", self._paths[key]):
             status = self._paths[key].stat()
         return StoredObject(key, status.st_size, status.st_mtime)
 
     def list(self, prefix: str) -> Iterable[StoredObject]:
-        """The objects below a prefix, by key: this run's own, and the published ones that it does not replace."""
-        found = {item.key: item for item in self._base.list(prefix)}
+        """The objects below a prefix, by key: this run's own, and the published ones that stay."""
+        found = {item.key: item for item in self._base.list(prefix) if not self._is_deleted(item.key)}
         for key in self._paths:
             if key.startswith(prefix) and (own := self.find(key)):
                 found[key] = own
@@ -144,6 +189,9 @@ class Transaction:
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
         if key not in self._paths:
+            if self._is_deleted(key):
+                message = f"{key} is no longer in the lake {self.location}: this run deletes it"
+                raise UnreachableError(message)
             return self._base.read(key, start, length)
         path = self._paths[key]
         with _spooled("read", path), path.open("rb") as file:

@@ -81,6 +81,7 @@ class Writer:
         self._writer = writer
         self._hash = hashlib.sha256()
         self._rows = RowCounter()
+        self._is_complete = False
 
     @property
     def sha256(self) -> str:
@@ -110,8 +111,10 @@ class Writer:
         """Does nothing: `complete` makes bytes safe."""
 
     def complete(self) -> None:
-        """Wait until all bytes are stored safely."""
-        self._writer.complete()
+        """Wait until all bytes are stored safely; once is enough."""
+        if not self._is_complete:
+            self._writer.complete()
+        self._is_complete = True
 
     def publish(self) -> None:
         """Show readers this object in place of the former one."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,11 +11,11 @@ from typing import Final
 from shopease_etl import units
 from shopease_etl.contract import layout
 from shopease_etl.lake.lock.holder import LockStatus
-from shopease_etl.lake.manifests import Manifest, manifests
+from shopease_etl.lake.manifests import Manifest, manifests, newer_datasets
 from shopease_etl.lake.publish import warn_of_unfinished_publications
 from shopease_etl.lake.store import Store, StoredObject
 from shopease_etl.pipeline.wiring import lake_store
-from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus, Status
+from shopease_etl.report import DatasetStatus, LakeStatus, ObjectRecord, RunStatus, Status
 from shopease_etl.settings import Settings
 from shopease_etl.wording import one_line
 
@@ -25,10 +26,10 @@ MAX_CLOCK_SKEW: Final = 300.0
 
 @dataclass(frozen=True)
 class _History:
-    """The manifests that were read, latest first, and by key the one that recorded the object."""
+    """The manifests that were read, latest first, and by key what is recorded of an object."""
 
     manifests: Sequence[Manifest]
-    recorders: Mapping[str, Manifest]
+    recorded: Mapping[str, ObjectRecord]
     last_success: RunStatus | None
 
 
@@ -55,8 +56,8 @@ def status(
     time_now = time.time() if now is None else now
     publishing = warn_of_unfinished_publications(store)
     objects = [item for layer in layout.LAYERS for item in store.list(f"{layer}/")]
-    keys = {item.key for item in objects if layout.owns(item.key)}
-    history = _read_history(store, keys, runs, time_now - max_age if max_age else None)
+    datasets = {layout.dataset_of(item.key) for item in objects if layout.owns(item.key)}
+    history = _read_history(store, datasets, runs, time_now - max_age if max_age else None)
     shown = [run_status(manifest) for manifest in history.manifests[: max(runs, 2)]]
     for place, run in enumerate(shown):  # only the latest can be in progress
         if run.status == Status.RUNNING and (place or not holder):
@@ -67,7 +68,7 @@ def status(
         log.warning(warning, ", ".join(from_future))
     return LakeStatus(
         store.location,
-        tuple(_dataset(item, history.recorders.get(item.key)) for item in objects),
+        _datasets(objects, history.recorded),
         tuple(shown[:runs]),
         history.last_success.finished_at if history.last_success else None,
         holder,
@@ -134,46 +135,75 @@ def brought_data(manifest: Manifest) -> bool:
     return manifest.run.status == Status.SUCCEEDED and "extract" in manifest.run.stages
 
 
-def _read_history(store: Store, keys: Set[str], runs: int, oldest: float | None) -> _History:
-    """Read manifests until they cover `runs` runs, the objects of these keys, and a success since `oldest`, if given.
+def _read_history(store: Store, datasets: Set[str], runs: int, oldest: float | None) -> _History:
+    """Read manifests until they cover `runs` runs, these datasets, and a success since `oldest`, if given.
 
     `oldest` is in seconds since 1970.
     """
     read: list[Manifest] = []
-    recorders: dict[str, Manifest] = {}
+    recorded: dict[str, ObjectRecord] = {}
     success: RunStatus | None = None
     for manifest in manifests(store):
         read.append(manifest)
-        recorders = {**dict.fromkeys(manifest.recorded, manifest), **recorders}
+        recorded = newer_datasets(manifest.recorded, recorded)
         if success is None and brought_data(manifest):
             success = run_status(manifest)
-        if len(read) > runs and keys <= recorders.keys():
+        if len(read) > runs and datasets <= {*map(layout.dataset_of, recorded)}:
             finished = datetime.fromisoformat(manifest.document["finished_at"]).timestamp()
             if success or oldest is None or finished < oldest:
                 break
-    return _History(read, recorders, success)
+    return _History(read, recorded, success)
 
 
-def _dataset(item: StoredObject, recorder: Manifest | None) -> DatasetStatus:
-    """The object with what its manifest recorded, unless its size has changed since."""
-    record = recorder.recorded[item.key] if recorder else None
+def _datasets(objects: Sequence[StoredObject], recorded: Mapping[str, ObjectRecord]) -> tuple[DatasetStatus, ...]:
+    """The objects with what is recorded of them; all months of a table are one."""
+    found: dict[str, list[DatasetStatus]] = {}
+    for item in objects:
+        is_month = layout.month_of(item.key) and layout.owns(item.key)
+        found.setdefault(layout.dataset_of(item.key) if is_month else item.key, []).append(_object(item, recorded))
+    return tuple(files[0] if key == files[0].key else _months(key, files) for key, files in found.items())
+
+
+def _object(item: StoredObject, recorded: Mapping[str, ObjectRecord]) -> DatasetStatus:
+    """The object with what is recorded of it, unless its size has changed since."""
+    record = recorded.get(item.key)
     if record and record.bytes != item.bytes:
         record = None
-    datasets = [found for stage in recorder.document["stages"] for found in stage["datasets"]] if recorder else []
-    rejects = {
-        str(rule): int(count)
-        for found in datasets
-        if record and found["key"] == item.key
-        for rule, count in found["rejected"].items()
-    }
+    layer, name, *_ = item.key.split("/")
+    rejects = record.result.rejected if record and record.result else {}
     return DatasetStatus(
-        layer=item.key.split("/")[0],
-        name=item.key.split("/")[1],
+        layer=layer,
+        name=name,
         key=item.key,
         rows=record.rows if record else None,
         rejected=record.rejected if record else None,
         bytes=item.bytes,
         modified=item.modified,
         run_id=record.run_id if record else None,
-        rejects=rejects,
+        rejects={str(rule): int(count) for rule, count in rejects.items()},
     )
+
+
+def _months(folder: str, files: Sequence[DatasetStatus]) -> DatasetStatus:
+    """All months of a table as one; what is not known of a month is not known of them."""
+    run_ids = {item.run_id for item in files if item.run_id}
+    rejects: Counter[str] = Counter()
+    for item in files:
+        rejects.update(item.rejects)
+    return replace(
+        files[0],
+        key=folder,
+        rows=_total([item.rows for item in files]),
+        rejected=_total([item.rejected for item in files]),
+        bytes=sum(item.bytes for item in files),
+        modified=max(item.modified for item in files),
+        run_id=max(run_ids, default=None),
+        rejects=dict(rejects),
+        months=len(files),
+        runs=tuple(sorted(run_ids)),
+    )
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -1,13 +1,13 @@
 """Makes what a run wrote visible at once: verifies it, publishes it, and undoes it if the run fails later."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from shopease_etl import cancel
-from shopease_etl.contract.layout import JOURNAL
+from shopease_etl.contract.layout import JOURNAL, STATE
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
 from shopease_etl.lake.lock.lock import LockHandle
@@ -60,22 +60,34 @@ class Commit:
             LakeLockedError: another machine has taken the lake over.
             UnreachableError: the store refuses something.
         """
-        keys = self._staged.waiting
-        if not keys or self._run.is_published:
+        staged, is_listed = self._staged, any(stage.datasets for stage in self._run.stages)
+        if self._run.is_published or not is_listed:
             return
         if self._verifier:
             self._run.verified = self._verifier.result(self._shop.progress)
+            self._record_compared(self._verifier.compared)
+        # what is derived from the rows is not restored: clean makes it again
+        keys = [key for key in (*staged.waiting, *staged.deletes) if not key.startswith(f"{STATE}/")]
         kept = self._shop.lake.keep_former(self._run.run_id, keys)
-        self._run.replaced = PreviousVersions(kept, tuple(sorted(set(keys) - set(kept))))
+        self._run.replaced = PreviousVersions(kept, tuple(sorted({*staged.waiting} & {*keys} - kept.keys())))
         self._lock.require()
         if "crawl" not in self._run.plan.stages or not self._shop.lake.is_on_aws:
             # what follows takes no time: the catalog of a local lake, and the manifest
             self._finishing.enter_context(cancel.deferred(FINISHING))
         try:
-            publish_run(self._shop.lake, self._staged, {**asdict(self._run.result(Status.RUNNING)), "published": True})
+            manifest = {**asdict(self._run.result(Status.RUNNING)), "published": True}
+            publish_run(self._shop.lake, staged, manifest, deletes=staged.deletes)
         finally:
-            self._run.is_published = self._staged.is_committed
+            self._run.is_published = staged.is_committed
         cancel.check()
+
+    def _record_compared(self, keys: Collection[str]) -> None:
+        """Record of the carried-over files with these keys that this run compared them with their hashes."""
+        for number, stage in enumerate(self._run.stages):
+            datasets = (
+                replace(item, verified_by=self._run.run_id) if item.key in keys else item for item in stage.datasets
+            )
+            self._run.stages[number] = replace(stage, datasets=tuple(datasets))
 
     @contextmanager
     def undo_on_error(self) -> Iterator[None]:
@@ -98,7 +110,8 @@ class Commit:
         is_interrupt = isinstance(error, KeyboardInterrupt)
         if self._run.is_published and not is_interrupt:
             self._undo()
-        kept = () if self._run.is_published else tuple(self._run.recorded)
+        written = [item for stage in self._run.stages for item in stage.datasets if item.run_id is None]
+        kept = [] if self._run.is_published else [key for item in written for key in (item.key, *item.state)]
         self._staged.discard(kept)
         if is_interrupt and self._run.is_published:
             error.add_note(f"run {self._run.run_id} is published, its catalog is not complete: run `shopease retry`")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from shopease_etl import cancel
 from shopease_etl.errors import NothingToRetryError
-from shopease_etl.report import DatasetResult, RunResult, StageResult, Status
+from shopease_etl.report import DatasetResult, RunResult, StageResult, Status, by_dataset
 from shopease_etl.wording import counted
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Events:
 
     def stage_done(self, result: StageResult) -> None:
         """A stage is done, and all of its datasets."""
-        for dataset in result.datasets:
+        for dataset in by_dataset(result.datasets):
             self.publish(self._done(result.name, dataset))
         self.publish(self._new("stage_done", stage=result.name, seconds=result.seconds, result=result))
 

@@ -5,19 +5,20 @@ A run is compared with its baseline: what readers see, as recorded in the manife
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from shopease_etl.contract.layout import BRONZE, GOLD, LAYERS, SILVER, owns
+from shopease_etl.contract.layout import BRONZE, GOLD, SILVER, dataset_of
 from shopease_etl.contract.tables import TABLES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.manifests import Manifest, manifests
+from shopease_etl.lake.manifests import Manifest, manifests, own_objects
 from shopease_etl.lake.store import Store
 from shopease_etl.pipeline.plan import Overrides
-from shopease_etl.report import DatasetResult, StageResult
+from shopease_etl.report import DatasetResult, StageResult, by_dataset
 from shopease_etl.source.postgres import SourceTable
 from shopease_etl.wording import counted
 
@@ -28,14 +29,14 @@ Columns = Mapping[str, str]
 """Types by column name."""
 
 REVENUE: Final = "silver_revenue"
-BRONZE_KEYS: Final = {table.source: table.bronze_key for table in TABLES}
+BRONZE_OF: Final = {table.source: dataset_of(table.bronze_key) for table in TABLES}
 
 
 @dataclass(frozen=True)
 class Baseline:
     """The id of the latest run that published each thing, and what it recorded.
 
-    `columns` are by source table, `rows` by key of the lake; `revenue` is that of silver.
+    `columns` are by source table, `rows` by the folder of a dataset; `revenue` is that of silver.
     """
 
     columns: Mapping[str, tuple[str, Columns]] = field(default_factory=dict)
@@ -69,28 +70,31 @@ class Drift:
 
 
 def read_baseline(store: Store, *, without: Collection[str] = ()) -> Baseline:
-    """The baseline of the objects that readers see; parts of a manifest that cannot be understood are ignored.
+    """The baseline of the datasets that readers see; parts of a manifest that cannot be understood are ignored.
 
     Runs whose ids are in `without` are skipped, as if they were rolled back.
     """
-    keys = {item.key for layer in LAYERS for item in store.list(f"{layer}/") if owns(item.key)}
-    sources = {name for name, key in BRONZE_KEYS.items() if key in keys}
+    datasets = {dataset_of(item.key) for item in own_objects(store)}
+    sources = {name for name, folder in BRONZE_OF.items() if folder in datasets}
     columns: dict[str, tuple[str, Columns]] = {}
     rows: dict[str, tuple[str, int]] = {}
     revenue = None
     for manifest in (found for found in manifests(store) if found.run.run_id not in without):
-        found = _recorded(manifest, keys)
+        found = _recorded(manifest, datasets)
         columns, rows = {**found.columns, **columns}, {**found.rows, **rows}
         revenue = revenue or found.revenue
-        if keys <= rows.keys() and sources <= columns.keys() and (revenue or not _has_gold(keys)):
+        if datasets <= rows.keys() and sources <= columns.keys() and (revenue or not _has_gold(datasets)):
             break
     return Baseline(columns, rows, revenue)
 
 
-def _recorded(manifest: Manifest, keys: Collection[str]) -> Baseline:
-    """What one run recorded of the objects with these keys that it published."""
+def _recorded(manifest: Manifest, datasets: Collection[str]) -> Baseline:
+    """What one run recorded of these datasets, which it published."""
     run_id, document = manifest.run.run_id, manifest.document
-    rows = {key: (run_id, found.rows) for key, found in manifest.recorded.items() if key in keys}
+    counts: Counter[str] = Counter()
+    for key, found in manifest.recorded.items():
+        counts[dataset_of(key)] += found.rows
+    rows = {folder: (run_id, count) for folder, count in counts.items() if folder in datasets}
     source, sums = document.get("source"), document.get("reconciliation")
     tables = source.get("columns") if isinstance(source, dict) else None
     columns = {
@@ -102,14 +106,14 @@ def _recorded(manifest: Manifest, keys: Collection[str]) -> Baseline:
     # no exponents: such a number might have any number of digits
     is_amount = re.fullmatch(r"-?[0-9]{1,36}(?:\.[0-9]{1,4})?", amount)
     return Baseline(
-        {name: found for name, found in columns.items() if BRONZE_KEYS.get(name) in rows},
+        {name: found for name, found in columns.items() if BRONZE_OF.get(name) in rows},
         rows,
         (run_id, Decimal(amount)) if is_amount else None,
     )
 
 
-def _has_gold(keys: Collection[str]) -> bool:
-    return any(key.startswith(f"{GOLD}/") for key in keys)
+def _has_gold(datasets: Collection[str]) -> bool:
+    return any(folder.startswith(f"{GOLD}/") for folder in datasets)
 
 
 def drift(baseline: Baseline, sources: Mapping[str, SourceTable]) -> tuple[Drift, ...]:
@@ -184,7 +188,7 @@ def many_rejected(stage: StageResult, share: float) -> list[DatasetResult]:
     """The tables of silver with more than `share` of their rows rejected."""
     return [
         item
-        for item in stage.datasets
+        for item in by_dataset(stage.datasets)
         if item.layer == SILVER and item.rows_rejected > Fraction(str(share)) * item.rows_in
     ]
 
@@ -205,8 +209,8 @@ def require_few_rejected(stage: StageResult, share: float) -> None:
 
 def _lost_rows(baseline: Baseline, stage: StageResult, share: float, *, with_rejected: bool) -> Iterator[str]:
     """A phrase for each table of bronze or silver that lost too many rows; with rejected ones those are not lost."""
-    for item in stage.datasets:
-        run_id, before = baseline.rows.get(item.key, ("", 0))
+    for item in by_dataset(stage.datasets):
+        run_id, before = baseline.rows.get(dataset_of(item.key), ("", 0))
         now = item.rows_out + (item.rows_rejected if with_rejected else 0)
         if before > 0 and item.layer in {BRONZE, SILVER} and (not now or _is_beyond(before, now, share)):
             rows = f"{counted(item.rows_out, 'row')}, {before:,} in run {_one_line(run_id)}"

@@ -4,7 +4,8 @@ A stage is reported complete when the run has ended: only then is it known wheth
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -27,17 +28,20 @@ from openlineage.client.facet_v2 import (
 )
 
 from shopease_etl import __version__
+from shopease_etl.contract import layout
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.lake.store import Store
 from shopease_etl.pipeline.events import Event
 from shopease_etl.pipeline.plan import Plan
 from shopease_etl.redaction import Secrets
-from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult
+from shopease_etl.report import DatasetResult, RunResult, SourceInfo, StageResult, by_dataset
 from shopease_etl.source.postgres import parameters
 from shopease_etl.source.session import Source
 
 NAMESPACE: Final = "shopease"
 PRODUCER: Final = f"urn:shopease:etl:{__version__}"
 
+_MAY_BE_BY_MONTH: Final = {layout.dataset_of(key) for table in TABLES if table.month_column for key in table.keys}
 _ENDS: Final = {
     "run_succeeded": RunState.COMPLETE,
     "run_failed": RunState.FAIL,
@@ -58,6 +62,7 @@ class Translation:
         self._run = UUID(int=0)
         self._begun: dict[str, str] = {}
         self._done: dict[str, str] = {}
+        self._months: dict[str, int] = {}
 
     def of(self, event: Event) -> Iterator[RunEvent]:
         """The event as OpenLineage has it; a dataset is part of its stage."""
@@ -70,6 +75,7 @@ class Translation:
             yield self._begin(event.stage, time)
         elif event.kind == "stage_done" and event.stage:
             self._done[event.stage] = time
+            self._learn(event.result.datasets if event.result else ())
         elif event.run:
             yield from self._end(event, event.run, _ENDS[event.kind])
 
@@ -80,7 +86,10 @@ class Translation:
 
     def _end(self, event: Event, run: RunResult, state: RunState) -> Iterator[RunEvent]:
         time = _time(event.time)
-        written = {item.key: item for stage in run.stages for item in stage.datasets}
+        for stage in run.stages:
+            self._learn(stage.datasets)
+        results = [item for stage in run.stages for item in by_dataset(stage.datasets)]
+        written = {self._name_of(item.key): item for item in results}
         for stage in run.stages:
             if stage.name not in self._begun:  # a retry found it done
                 yield self._begin(stage.name, time)
@@ -96,7 +105,7 @@ class Translation:
         """A stage that is done; it has no outputs if the run was not published."""
         if not run.published:
             return self._of_stage(RunState.ABORT, stage.name, time)
-        outputs = [self._output(item) for item in stage.datasets]
+        outputs = [self._output(item) for item in by_dataset(stage.datasets) if item.run_id is None]
         return self._of_stage(
             RunState.COMPLETE, stage.name, time, inputs=self._inputs(stage, run.source, written), outputs=outputs
         )
@@ -106,13 +115,29 @@ class Translation:
     ) -> list[InputDataset]:
         if stage.name == "extract":
             return [self._source_table(name, rows, source) for name, rows in source.tables.items()] if source else []
-        results = {item.name: item for item in stage.datasets if item.layer != "quarantine"}
+        results = {item.name: item for item in by_dataset(stage.datasets) if item.layer != layout.QUARANTINE}
         steps = [step for step in self._plan.steps() if step.stage == stage.name]
-        read_alone = {step.reads[0]: results.get(step.dataset) for step in steps if len(step.reads) == 1}
+        read_alone = {self._name_of(step.reads[0]): results.get(step.dataset) for step in steps if len(step.reads) == 1}
         return [self._input(key, written.get(key), read_alone.get(key)) for key in self._reads(stage.name)]
 
     def _reads(self, stage: str) -> list[str]:
-        return list(dict.fromkeys(key for step in self._plan.steps() if step.stage == stage for key in step.reads))
+        keys = (key for step in self._plan.steps() if step.stage == stage for key in step.reads)
+        return list(dict.fromkeys(map(self._name_of, keys)))
+
+    def _learn(self, results: Sequence[DatasetResult]) -> None:
+        """Note how many months each dataset has, 0 if it is one file."""
+        months = Counter(layout.dataset_of(item.key) for item in results if layout.month_of(item.key))
+        self._months |= {folder: months[folder] for folder in (layout.dataset_of(item.key) for item in results)}
+
+    def _name_of(self, key: str) -> str:
+        """The key of a dataset's only object, or the folder of its months; as the run left it, or else as it is now."""
+        folder = layout.dataset_of(key)
+        if folder in _MAY_BE_BY_MONTH and folder not in self._months:
+            self._months[folder] = sum(layout.month_of(item.key) is not None for item in self._lake.list(f"{folder}/"))
+        return folder if self._months.get(folder) else key
+
+    def _files(self, key: str) -> int:
+        return self._months.get(layout.dataset_of(key)) or 1
 
     def _input(
         self, key: str, written: DatasetResult | None = None, output: DatasetResult | None = None
@@ -122,7 +147,7 @@ class Translation:
         rows = written.rows_out if written else output.rows_in if output else None
         if rows is not None:
             facets["inputStatistics"] = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
-                rowCount=rows, size=written.bytes if written else None, fileCount=1
+                rowCount=rows, size=written.bytes if written else None, fileCount=self._files(key)
             )
         if output and output.rejected:
             facets["dataQualityAssertions"] = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(
@@ -135,10 +160,10 @@ class Translation:
             lifecycle_state_change_dataset.LifecycleStateChange.OVERWRITE
         )
         statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-            rowCount=item.rows_out, size=item.bytes, fileCount=1
+            rowCount=item.rows_out, size=item.bytes, fileCount=self._files(item.key)
         )
         return OutputDataset(
-            *self._named(item.key),
+            *self._named(self._name_of(item.key)),
             facets={"lifecycleStateChange": overwritten},
             outputFacets={"outputStatistics": statistics},
         )

@@ -40,25 +40,26 @@ NO_OVERRIDES: Final = Overrides()
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do: the stages in order, on which tables and gold datasets."""
+    """What a run will do: the stages in order, on which tables and gold datasets; `full`: on all months."""
 
     stages: tuple[str, ...]
     tables: tuple[Table, ...] = tables.TABLES
     datasets: tuple[GoldDataset, ...] = GOLD
     fail_fast: bool = False
     crawlers: bool = False
+    full: bool = False
 
-    def steps(self) -> tuple[Step, ...]:
-        """The plan's steps in order."""
-        return tuple(step for stage in self.stages for step in self._steps(stage))
+    def steps(self, *, by_month: bool = False) -> tuple[Step, ...]:
+        """The plan's steps in order; if sales are kept `by_month`, with one key that has `*` for all months."""
+        return tuple(step for stage in self.stages for step in self._steps(stage, by_month=by_month))
 
-    def _steps(self, stage: str) -> Iterator[Step]:
+    def _steps(self, stage: str, *, by_month: bool) -> Iterator[Step]:
+        kept = [table.in_month("*") if by_month and table.month_column else table for table in self.tables]
         if stage == "extract":
-            yield from (Step(stage, t.name, (t.source,), (t.bronze_key,)) for t in self.tables)
+            yield from (Step(stage, t.name, (t.source,), (t.bronze_key,)) for t in kept)
         elif stage == "clean":
-            yield from (
-                Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key)) for t in self.cleaned_tables
-            )
+            cleaned = (table for table in kept if table.key)
+            yield from (Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key)) for t in cleaned)
         elif stage == "aggregate":
             yield from (Step(stage, d.name, d.reads, (d.key,)) for d in self.datasets)
         else:
@@ -77,7 +78,8 @@ class Plan:
     def document(self) -> dict[str, object]:
         """The plan as it is in a manifest."""
         names = {"tables": [t.name for t in self.tables], "datasets": [d.name for d in self.datasets]}
-        return {"stages": list(self.stages), **names, "fail_fast": self.fail_fast, "crawlers": self.crawlers}
+        flags = {"fail_fast": self.fail_fast, "crawlers": self.crawlers, "full": self.full}
+        return {"stages": list(self.stages), **names, **flags}
 
     @property
     def cleaned_tables(self) -> tuple[Table, ...]:
@@ -85,7 +87,7 @@ class Plan:
         return tuple(table for table in self.tables if table.key)
 
 
-def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False) -> Plan:
+def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False, full: bool = False) -> Plan:
     """A plan of one stage on the named tables, by their names in the lake or in the source; without names on all.
 
     Raises:
@@ -98,7 +100,7 @@ def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False) ->
         message = f"{stage} does not process the table {min(raw)!r}, as silver does not have it"
         raise ConfigurationError(message, hint=f"it processes {', '.join(table.name for table in offered)}")
     chosen = {_named(name, by_name, "table").name for name in names} or {table.name for table in offered}
-    return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast)
+    return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast, full=full)
 
 
 def plan_datasets(names: Sequence[str]) -> Plan:
@@ -112,7 +114,7 @@ def plan_datasets(names: Sequence[str]) -> Plan:
     return Plan(("aggregate",), datasets=tuple(dataset for dataset in GOLD if dataset in chosen))
 
 
-def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
+def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False, full: bool = False) -> Plan:
     """A plan of all stages from `first_stage` on.
 
     Raises:
@@ -122,7 +124,7 @@ def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False) -> Plan:
         message = "--from crawl and --skip-crawl leave nothing to do"
         raise ConfigurationError(message, hint="use only one of them")
     stages = STAGES[STAGES.index(first_stage) :]
-    return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")))
+    return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")), full=full)
 
 
 def plan_in(document: Mapping[str, Any]) -> Plan:
@@ -143,6 +145,7 @@ def plan_in(document: Mapping[str, Any]) -> Plan:
             tuple(built[name] for name in plan["datasets"]),
             fail_fast=bool(plan["fail_fast"]),
             crawlers=bool(plan["crawlers"]),
+            full=bool(plan.get("full")),
         )
     except (LookupError, TypeError, ValueError) as error:
         message = f"the manifest of the run {document['run_id']} has no plan that this version understands"

@@ -1,10 +1,15 @@
 """What would stop a run at its start or at its end, found before anything is written."""
 
+from collections.abc import Mapping
+
+from shopease_etl.contract.layout import dataset_of, month_of
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.lake.manifests import recorded_datasets, require_whole
+from shopease_etl.lake.manifests import own_objects, recorded_datasets, require_whole
+from shopease_etl.lake.store import Store
 from shopease_etl.pipeline import guards
 from shopease_etl.pipeline.plan import NO_OVERRIDES, Overrides, Plan
 from shopease_etl.pipeline.wiring import Pipeline
+from shopease_etl.report import ObjectRecord
 from shopease_etl.source.session import existing_snapshot, require_embedded
 from shopease_etl.stages.extract import resolve
 
@@ -20,6 +25,9 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
         require_embedded(shop.source)
     shop.lake.check()
     shop.lake.check_targets(plan.keys)
+    if shop.lake.folder:  # on S3 no object blocks another
+        present = own_objects(shop.lake, {dataset_of(key) for key in plan.keys})
+        shop.lake.check_targets({item.key for item in present if month_of(item.key)})
     if "crawl" in plan.stages:
         shop.warehouse().check()
     if plan.crawlers:
@@ -39,4 +47,12 @@ def check_plan(plan: Plan, shop: Pipeline, overrides: Overrides = NO_OVERRIDES) 
         optional = {table.bronze_key for table in plan.tables if not table.required}
         for key in (key for step in plan.steps() if step.stage == plan.stages[0] for key in step.reads):
             if key not in optional or shop.lake.find(key):
-                require_whole(shop.lake, key, recorded)
+                for file in _files(key, shop.lake, recorded):
+                    require_whole(shop.lake, file, recorded)
+
+
+def _files(key: str, lake: Store, recorded: Mapping[str, ObjectRecord]) -> list[str]:
+    """The keys of all files of an object's dataset: those recorded, or else those that are there, or else its own."""
+    folder = dataset_of(key)
+    files = [known for known in recorded if dataset_of(known) == folder]
+    return files or [item.key for item in own_objects(lake, [folder])] or [key]

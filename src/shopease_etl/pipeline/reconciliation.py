@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from shopease_etl.contract import layout
-from shopease_etl.report import DatasetResult, StageResult
+from shopease_etl.report import DatasetResult, StageResult, by_dataset
 
 
 def reconciled(stages: Sequence[StageResult], verified: Mapping[str, object]) -> dict[str, object]:
@@ -11,7 +11,7 @@ def reconciled(stages: Sequence[StageResult], verified: Mapping[str, object]) ->
     by_name = {stage.name: stage for stage in stages}
     rows: dict[str, dict[str, int]] = {}
     for stage in (by_name[name] for name in ("extract", "clean") if name in by_name):
-        for item in stage.datasets:
+        for item in by_dataset(stage.datasets):
             rows.setdefault(item.name, {}).update(_row_counts(item))
     sums = dict(by_name["aggregate"].reconciliation) if "aggregate" in by_name else {}
     agrees = all(_rows_agree(counts) for counts in rows.values()) and sums.get("agrees", True)

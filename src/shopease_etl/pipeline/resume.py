@@ -13,7 +13,7 @@ from shopease_etl.pipeline.recovery import recover
 from shopease_etl.pipeline.run import carry_out
 from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import PreviousVersions, RunResult, SourceInfo, Status, stage_of
+from shopease_etl.report import DatasetResult, PreviousVersions, RunResult, SourceInfo, Status, stage_of
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,17 @@ def _take_up(last: Manifest, run: RunLog, staged: Transaction) -> None:
         run.stages, run.source, run.replaced, run.is_published = finished, source, replaced, True
         return
     for stage in finished:
-        if not all(staged.reuse(item.key, item.sha256) for item in stage.datasets):
+        if not all(_is_there(item, staged) for item in stage.datasets):
             return
+        staged.drop_others(stage.datasets)
         log.info("reusing %s: it is as the run left it", stage.name)
         run.stages.append(stage)
         run.source = source
+
+
+def _is_there(item: DatasetResult, staged: Transaction) -> bool:
+    """Whether the stage's file is still there: carried over in the lake, or reused with what was derived from it."""
+    if item.run_id:
+        found = staged.find(item.key)
+        return found is not None and found.bytes == item.bytes
+    return all(staged.reuse(key, sha256) for key, sha256 in ((item.key, item.sha256), *item.state.items()))

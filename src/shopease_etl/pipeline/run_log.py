@@ -33,9 +33,16 @@ class RunLog:
 
     @property
     def recorded(self) -> dict[str, ObjectRecord]:
-        """The objects that the stages so far wrote, by key."""
+        """The objects of the datasets that the stages so far wrote, by key; also those that they carried over."""
         return {
-            item.key: ObjectRecord(item.bytes, item.rows_out, item.rows_rejected, self.run_id)
+            item.key: ObjectRecord(
+                item.bytes,
+                item.rows_out,
+                item.rows_rejected,
+                item.run_id or self.run_id,
+                item.sha256 if item.run_id else None,
+                item,
+            )
             for stage in self.stages
             for item in stage.datasets
         }

@@ -4,17 +4,20 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shopease_etl import cancel
+from shopease_etl.contract.layout import dataset_of
 from shopease_etl.lake.manifests import recorded_datasets
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline import guards
+from shopease_etl.pipeline.months import dated, former_months
 from shopease_etl.pipeline.plan import Overrides
 from shopease_etl.pipeline.run_log import RunLog
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.report import CrawlerRun, ObjectRecord, SourceInfo, StageResult
+from shopease_etl.report import CrawlerRun, ObjectRecord, SourceInfo, StageResult, by_dataset
 from shopease_etl.source.postgres import Snapshot
 from shopease_etl.source.session import with_retries
 from shopease_etl.stages.extract import CONNECTIONS, extract, resolve
@@ -53,6 +56,7 @@ class StageCalls:
         hint = "SHOPEASE_STAGE_TIMEOUT sets the limit; see what took so long with --verbose"
         with cancel.deadline(self._shop.limits.stage, f"the stage {name}", hint=hint):
             result = stage[name]()
+        self._staged.drop_others(result.datasets)
         self._run.stage_done(result)
         return result
 
@@ -62,7 +66,9 @@ class StageCalls:
 
     @property
     def _recorded(self) -> dict[str, ObjectRecord]:
-        return self._former | self._run.recorded
+        own = self._run.recorded
+        written = {dataset_of(key) for key in own}
+        return {key: found for key, found in self._former.items() if dataset_of(key) not in written} | own
 
     def _extract(self) -> StageResult:
         return with_retries(self._shop.source, [table.source for table in self._plan.tables], self._extract_from)
@@ -71,6 +77,7 @@ class StageCalls:
         sources = resolve(snapshot, self._plan.tables)
         if not self._overrides.accept_drift:
             guards.require_no_drift(self._baseline, sources, snapshot.sample_row)
+        former = former_months(self._shop, full="--full" if self._plan.full else None)
         result = extract(
             snapshot,
             self._staged,
@@ -79,14 +86,15 @@ class StageCalls:
             connections=self._shop.source.connections or CONNECTIONS,
             fail_fast=self._plan.fail_fast,
             progress=self._shop.progress,
+            by_month=former,
         )
         named = {table.name: table.source for table in self._plan.tables}
-        rows = {named[item.name]: item.rows_in for item in result.datasets}
+        rows = {named[item.name]: item.rows_in for item in by_dataset(result.datasets)}
         columns = {name: dict(zip(table.columns, table.types, strict=True)) for name, table in sources.items()}
         self._run.source = SourceInfo(
             snapshot.host, snapshot.database, snapshot.server_version, snapshot.id, rows, columns
         )
-        return result
+        return dated(result, former)
 
     def _clean(self) -> StageResult:
         from shopease_etl.stages.clean import clean
@@ -105,6 +113,7 @@ class StageCalls:
             partial_sums=self._parts,
             progress=self._shop.progress,
             executor=self._shop.executor,
+            full=self._plan.full,
         )
 
     def _aggregate(self) -> StageResult:
@@ -129,10 +138,12 @@ class StageCalls:
         from shopease_etl.stages.crawl import crawl, no_crawlers
 
         started = time.monotonic()
+        # of what a run carries over, it compares one file with its hash, in turn
+        known = {key: replace(found, sha256=None) for key, found in self._run.recorded.items()}
         found = crawl(
             self._staged,
             self._shop.warehouse(unpublished=self._staged),
-            recorded=self._recorded,
+            recorded=self._recorded | known,
             run_crawlers=self._run_crawlers if self._plan.crawlers else no_crawlers,
             commit=self._commit,
             progress=self._shop.progress,

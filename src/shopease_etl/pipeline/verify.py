@@ -2,92 +2,60 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from hashlib import sha256
-from typing import Any, Final
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyarrow import csv
+from functools import partial
+from typing import Final
 
 from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.csv_bytes import csv_header
+from shopease_etl.lake.manifests import sha256_of
 from shopease_etl.lake.store import Store
+from shopease_etl.pipeline.reread import EXACT_DIGITS, Content, read_again, summed
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
-from shopease_etl.wording import counted, one_line
+from shopease_etl.wording import counted
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
-BLOCK_BYTES: Final = 1 << 20
-LARGEST_BLOCK_BYTES: Final = 1 << 30
-EXACT_DIGITS: Final = 76
-_MONEY: Final = pa.decimal128(38, 2)
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What an object holds: its bytes, its rows without the header, and the sums by their recorded names."""
-
-    bytes: int
-    sha256: str
-    rows: int
-    sums: Mapping[str, Decimal | int]
-
-
-class _Stored:
-    """An object's bytes as a file that is read once, from its beginning to its end; hashed on the way."""
-
-    closed = False
-
-    def __init__(self, store: Store, key: str, stopped: threading.Event) -> None:
-        self.bytes = 0
-        self.hash = sha256()
-        self._store = store
-        self._key = key
-        self._stopped = stopped
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def read(self, size: int) -> bytes:
-        """The next bytes; none at the end.
-
-        Raises:
-            InterruptedError: they are no longer needed.
-        """
-        if self._stopped.is_set():
-            raise InterruptedError
-        data = self._store.read(self._key, self.bytes, size)
-        self.hash.update(data)
-        self.bytes += len(data)
-        return data
+RUN_HINT: Final = "nothing was published; run it again, and check the disk if it fails again"
+MOVE_HINT: Final = "nothing was published; move the object out of the lake, and run it again: then it is made again"
 
 
 class Verifier:
-    """Verifies what the stages of a run wrote, while later stages are running."""
+    """Verifies what the stages of a run wrote, while later stages are running.
+
+    Of the files that are carried over from earlier runs it reads one, in turn, and takes the others as recorded;
+    `compared` are the keys of those that were read.
+    """
 
     def __init__(self, store: Store) -> None:
+        self.compared: frozenset[str] = frozenset()
         self._store = store
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
         self._stopped = threading.Event()
         self._stages: list[StageResult] = []
-        self._contents: list[tuple[DatasetResult, Future[_Content]]] = []
+        self._contents: list[tuple[DatasetResult, Future[Content]]] = []
+        self._carried_over: dict[str, tuple[DatasetResult, Content]] = {}
+        self._state: list[tuple[str, str, Future[str]]] = []
 
     def add(self, stage: StageResult) -> None:
         """Begin to read what the stage wrote, and add up what it holds."""
         self._stages.append(stage)
         for item in sorted(stage.datasets, key=lambda item: -item.bytes):
-            self._contents.append((item, self._pool.submit(_content, self._store, self._stopped, item)))
+            if recorded := _recorded(item):
+                self._carried_over[item.key] = item, recorded
+            else:
+                self._read(item)
+            for key, hashed in item.state.items() if item.run_id is None else ():
+                self._state.append((key, hashed, self._pool.submit(sha256_of, partial(self._store.read, key))))
+
+    def _read(self, item: DatasetResult) -> None:
+        self._contents.append((item, self._pool.submit(read_again, self._store, self._stopped, item)))
 
     def result(self, progress: Progress = SILENT) -> dict[str, object]:
         """Wait for the end; returns the sums for the manifest.
@@ -96,20 +64,27 @@ class Verifier:
             DataRefusedError: an object is not what its stage recorded, or silver and quarantine are not bronze's rows;
                 the message names key and both numbers.
         """
+        self._read_next_in_turn()
         items = [item for item, _ in self._contents]
-        rows: dict[str, int] = {}
-        sums: dict[str, Decimal | int] = {}
+        contents = {key: recorded for key, (_, recorded) in self._carried_over.items()}
         progress.start("verify", sum(item.bytes for item in items))
         for item, future in self._contents:
-            content = cancel.result(future)
+            contents[item.key] = content = cancel.result(future)
             _require_recorded(item, content)
-            rows[item.key] = content.rows
-            sums |= content.sums
             progress.advance("verify", size=content.bytes)
-        _require_every_row(items, rows)
-        _require_sums(self._stages, rows, sums)
-        progress.finish("verify", counted(len(rows), "object"))
-        return {"reread": {"objects": len(rows), "rows": rows, **sums}}
+        for key, hashed, read in self._state:
+            _require(key, "the hash", cancel.result(read), hashed)
+        self.compared = frozenset(item.key for item in items if item.run_id)
+        progress.finish("verify", counted(len(items), "object"))
+        return {"reread": {"objects": len(items), **_agreed(self._stages, contents)}}
+
+    def _read_next_in_turn(self) -> None:
+        """Read the carried-over file that was compared with its hash the longest time ago."""
+        if self._carried_over:
+            items = (item for item, _ in self._carried_over.values())
+            oldest = min(items, key=lambda item: (item.verified_by or item.run_id, item.key))
+            del self._carried_over[oldest.key]
+            self._read(oldest)
 
     def stop(self) -> None:
         """Read no more."""
@@ -128,112 +103,81 @@ def verify(store: Store, stages: Sequence[StageResult], *, progress: Progress = 
         verifier.stop()
 
 
-def _content(store: Store, stopped: threading.Event, item: DatasetResult) -> _Content:
-    summed = _summed(item.key)
-    with _reading(item.key), localcontext(prec=EXACT_DIGITS):
-        if item.layer == layout.GOLD:
-            return _parquet(store, item.key, summed)
-        block = BLOCK_BYTES
-        while True:
-            try:
-                return _csv(store, item.key, summed, block, stopped)
-            except pa.ArrowInvalid:
-                # a header or a row is larger than a block, or else it is no CSV
-                if block >= min(item.bytes, LARGEST_BLOCK_BYTES):
-                    raise
-            block *= 8
-
-
-@contextmanager
-def _reading(key: str) -> Iterator[None]:
+def _recorded(item: DatasetResult) -> Content | None:
+    """What an earlier run recorded of a file that is carried over; None if the file must be read."""
+    if item.run_id is None:
+        return None
     try:
-        yield
-    except (pa.ArrowException, LookupError, ValueError, OSError) as error:
-        message = f"{key} cannot be read again: {one_line(error)}"
-        raise DataRefusedError(message) from error
+        sums = {name: Decimal(item.sums[name]) for name in summed(item.key).values()}
+    except (LookupError, ArithmeticError):
+        return None
+    return Content(item.bytes, item.sha256, item.rows_out, sums)
 
 
-def _parquet(store: Store, key: str, summed: Mapping[str, str]) -> _Content:
-    data = store.read(key)
-    rows, sums = _totals(pq.ParquetFile(pa.BufferReader(data)).iter_batches(), summed)
-    return _Content(len(data), sha256(data).hexdigest(), rows, sums)
-
-
-def _csv(store: Store, key: str, summed: Mapping[str, str], block: int, stopped: threading.Event) -> _Content:
-    """Every row is split into fields, but only what is added up is decoded: the hash shows that no byte has changed."""
-    names = csv_header(key, store.read(key, length=block))
-    if names is None:
-        message = f"its header does not end in the first {block:,} bytes"
-        raise pa.ArrowInvalid(message)
-    if not names:
-        message = f"{key} has no columns"
-        raise DataRefusedError(message)
-    file = _Stored(store, key, stopped)
-    types = {name: _MONEY if name in summed else pa.string() for name in names}
-    with csv.open_csv(
-        file,
-        # the header is read above: what Arrow would make of it depends on the first rows
-        csv.ReadOptions(block_size=block, column_names=names, skip_rows_after_names=1),
-        # an empty line is a row whose only column is NULL
-        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-        csv.ConvertOptions(column_types=types, null_values=[""], include_columns=[*summed] or names[:1]),
-    ) as reader:
-        rows, sums = _totals(reader, summed)
-    return _Content(file.bytes, file.hash.hexdigest(), rows, sums)
-
-
-def _totals(batches: Iterator[Any], summed: Mapping[str, str]) -> tuple[int, dict[str, Decimal | int]]:
-    """How many rows there are, and the exact sums; a NULL adds nothing."""
-    rows = 0
-    sums: dict[str, Decimal | int] = dict.fromkeys(summed.values(), 0)
-    for batch in batches:
-        rows += batch.num_rows
-        for column, name in summed.items():
-            sums[name] += pc.sum(batch.column(column)).as_py() or 0
-    return rows, sums
-
-
-def _require_recorded(item: DatasetResult, content: _Content) -> None:
-    _require(item.key, "bytes", content.bytes, item.bytes)
-    _require(item.key, "the hash", content.sha256, item.sha256)
-    _require(item.key, "rows", content.rows, item.rows_out)
+def _require_recorded(item: DatasetResult, content: Content) -> None:
+    hint = MOVE_HINT if item.run_id else RUN_HINT
+    _require(item.key, "bytes", content.bytes, item.bytes, hint)
+    _require(item.key, "the hash", content.sha256, item.sha256, hint)
+    _require(item.key, "rows", content.rows, item.rows_out, hint)
     if item.layer == BRONZE:
         _require(item.key, "rows", content.rows, item.rows_in)
+    for name, found in content.sums.items():
+        if name in item.sums and item.run_id is None:  # later runs rely on them
+            _require(item.key, name, found, Decimal(item.sums[name]))
 
 
-def _require_every_row(items: Sequence[DatasetResult], rows: Mapping[str, int]) -> None:
-    """Silver and quarantine together have the rows of bronze, which an earlier run may have written."""
-    by_layer = {(item.layer, item.name): rows[item.key] for item in items}
+def _agreed(stages: Sequence[StageResult], contents: Mapping[str, Content]) -> dict[str, object]:
+    """The rows of each object, or of all months of a table, and the sums, which must agree with each other."""
+    items = [item for stage in stages for item in stage.datasets]
+    rows: Counter[str] = Counter()
+    sums: dict[str, Decimal | int] = {}
+    with localcontext(prec=EXACT_DIGITS):
+        for item in items:
+            rows[_shown(item.key)] += contents[item.key].rows
+            for name, value in contents[item.key].sums.items():
+                sums[name] = sums.get(name, 0) + value
+    _require_every_row(items, contents)
+    _require_sums(stages, rows, sums)
+    return {"rows": dict(rows), **sums}
+
+
+def _shown(key: str) -> str:
+    """The key of a dataset's only object, or the folder of its months."""
+    return key if layout.month_of(key) is None else layout.dataset_of(key)
+
+
+def _require_every_row(items: Sequence[DatasetResult], contents: Mapping[str, Content]) -> None:
+    """Silver and quarantine have the rows of bronze, which an earlier run may have written: each month, and all."""
+    parts: dict[tuple[str, str | None], list[DatasetResult]] = {}
     for item in items:
-        if item.layer == SILVER:
-            found = rows[item.key] + by_layer.get((QUARANTINE, item.name), 0)
-            bronze = by_layer.get((BRONZE, item.name), item.rows_in)
-            _require(item.key, "rows together with quarantine", found, bronze)
+        for part in {layout.month_of(item.key), "all"}:
+            parts.setdefault((item.name, part), []).append(item)
+    copied = {item.name for item in items if item.layer == BRONZE}
+    for (name, part), files in parts.items():
+        rows: Counter[str] = Counter()
+        for item in files:
+            rows[item.layer] += contents[item.key].rows
+        if silver := [item for item in files if item.layer == SILVER]:
+            key = _shown(silver[0].key) if part == "all" else silver[0].key
+            bronze = rows[BRONZE] if name in copied else sum(item.rows_in for item in silver)
+            _require(key, "rows together with quarantine", rows[SILVER] + rows[QUARANTINE], bronze)
 
 
 def _require_sums(stages: Sequence[StageResult], rows: Mapping[str, int], sums: Mapping[str, Decimal | int]) -> None:
     """The lake has the inputs that gold was built from, and gold has what was reconciled."""
+    by_dataset = {layout.dataset_of(key): count for key, count in rows.items()}
     for stage in (stage for stage in stages if stage.name == "aggregate"):
         built = {item.key for item in stage.datasets}
         for dataset in (dataset for dataset in GOLD if dataset.key in built):
             for key, column, name in dataset.recorded:
-                if key in rows:
-                    found = sums[name] if column else rows[key]
-                    _require(key, column or "rows", found, stage.reconciliation.get(name))
+                if (count := by_dataset.get(layout.dataset_of(key))) is not None:
+                    _require(key, column or "rows", sums[name] if column else count, stage.reconciliation.get(name))
 
 
-def _summed(key: str) -> dict[str, str]:
-    """The columns of an object that are added up, with the names of their sums."""
-    recorded = (of_key for dataset in GOLD for of_key in dataset.recorded if of_key[0] == key)
-    return {column: name for _, column, name in recorded if column}
-
-
-def _require(key: str, what: str, found: object, expected: object) -> None:
+def _require(key: str, what: str, found: object, expected: object, hint: str = RUN_HINT) -> None:
     if found != expected:
         message = f"{key}, read again, is not what the run recorded: {what} {_text(found)} instead of {_text(expected)}"
-        raise DataRefusedError(
-            message, hint="nothing was published; run it again, and check the disk if it fails again"
-        )
+        raise DataRefusedError(message, hint=hint)
 
 
 def _text(value: object) -> str:

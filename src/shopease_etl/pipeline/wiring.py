@@ -58,7 +58,8 @@ class Retention:
 class Pipeline:
     """A shop's pipeline: its source, lake and warehouse, the listeners to its runs, and where clean and aggregate work.
 
-    `home` is the folder for files that are not in the lake; `secrets` are never written.
+    `home` is the folder for files that are not in the lake; `secrets` are never written. Sales are kept in one file, or
+    `by_month`: then all months are copied again after `full_every` days.
     """
 
     source: "Source"
@@ -72,6 +73,8 @@ class Pipeline:
     secrets: Secrets
     listeners: tuple[Listener, ...]
     progress: Progress
+    by_month: bool = False
+    full_every: float = 30
     executor: Executor = field(default_factory=LocalExecutor)
 
     @classmethod
@@ -99,6 +102,8 @@ class Pipeline:
             secrets=secrets,
             listeners=(LogListener(), *lineage),
             progress=progress,
+            by_month=settings.partitions == "month",
+            full_every=settings.full_every,
         )
 
     def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[LockHandle]:

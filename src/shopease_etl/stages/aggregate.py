@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import IO, Final, cast
 
@@ -12,15 +12,18 @@ from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GoldDataset
 from shopease_etl.contract.gold.dataset import TOTALS, Frames
 from shopease_etl.contract.gold.formulas import conform
+from shopease_etl.contract.layout import BRONZE, SILVER
 from shopease_etl.contract.tables import MONEY, Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import WriteGroup, write_group
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
+from shopease_etl.stages.carry_over import parts_of, read_state
 from shopease_etl.transform.chunks import Chunk, CsvObject, translate_read_errors
 from shopease_etl.transform.executor import LOCAL, Executor
 from shopease_etl.transform.memory import Memory
+from shopease_etl.transform.month_state import SUMS, are_sums_for, unpack_sums
 from shopease_etl.transform.partials import PartialSums, add_up
 from shopease_etl.wording import counted
 
@@ -91,17 +94,29 @@ def _read_missing(
     store: Store, parts: PartialSums, recorded: Mapping[str, ObjectRecord], memory: Memory, executor: Executor
 ) -> None:
     """Add from the lake what is needed and missing."""
-    files = [
-        (table, columns, CsvObject(store, table.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
-        for table, columns in parts.missing().items()
-    ]
-    for table, columns, file in files:
-        file.require_columns(table)
-        work = partial(_add_up, table, columns, parts.datasets)
-        with translate_read_errors(file.key), closing(executor.map(work, file.chunks())) as found:
-            for sums in found:
-                memory.require_room()
-                parts.add(table, sums)
+    for table, columns in parts.missing().items():
+        months = parts_of(store, table, SILVER if table.key else BRONZE, recorded)
+        files = [
+            (month, CsvObject(store, month.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
+            for month in months
+        ]
+        for month, file in files:
+            file.require_columns(table)
+            kept = read_state(store, month.state_key(SUMS), recorded.get(file.key)) if month.month else None
+            if kept and are_sums_for(kept, parts.datasets):
+                parts.add_month(unpack_sums(kept))
+                continue
+            work = partial(_add_up, table, columns, parts.datasets)
+            with (
+                PartialSums(memory, parts.datasets) if month.month else nullcontext(parts) as sums,
+                translate_read_errors(file.key),
+                closing(executor.map(work, file.chunks())) as found,
+            ):
+                for of_chunk in found:
+                    memory.require_room()
+                    sums.add(table, of_chunk)
+                if month.month:
+                    parts.add_month(sums.of_month())
 
 
 def _add_up(table: Table, columns: Sequence[str], datasets: Sequence[GoldDataset], chunk: Chunk) -> Frames:

@@ -1,51 +1,113 @@
-"""Copies one table to bronze: several connections read its ranges, which go into one object in order."""
+"""Copies one table to bronze: several connections read its ranges, which go into objects in order."""
 
 import logging
 import threading
 import time
-from concurrent.futures import Future
+from dataclasses import replace
+from typing import Protocol
 
 import psycopg
 
 from shopease_etl.contract.layout import BRONZE
 from shopease_etl.contract.tables import Table
-from shopease_etl.errors import ShopeaseError, SourceFaultError
+from shopease_etl.errors import SourceFaultError
 from shopease_etl.lake.manifests import WriteGroup
-from shopease_etl.lake.ordering import OrderedParts, StoppedError
+from shopease_etl.lake.ordering import OrderedParts
+from shopease_etl.lake.store import Writer
 from shopease_etl.progress import Progress
 from shopease_etl.report import DatasetResult
-from shopease_etl.source.postgres import CopyOut, SourceTable
+from shopease_etl.source.postgres import Blocks, Chunk, CopyOut, SourceTable
+from shopease_etl.stages.readers import TableWork
 from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
 
-class TableCopy:
-    """The copy of a table in ranges of about `range_bytes`; `result` is that of all of them, or the first error."""
+class Files(Protocol):
+    """The files of a copy: one, or one for each month."""
+
+    def copy_out(self, connection: psycopg.Connection, blocks: Blocks | None) -> CopyOut:
+        """The rows of these blocks for the files."""
+
+    def begin(self, connection: psycopg.Connection) -> None:
+        """Before the first row."""
+
+    def write(self, chunk: Chunk) -> None:
+        """Take the next rows."""
+
+    def finish(self, rows: int) -> tuple[DatasetResult, ...]:
+        """The files, when all rows that COPY reported were written.
+
+        Raises:
+            SourceFaultError: not all of them arrived.
+        """
+
+
+class OneFile:
+    """A table in one file."""
+
+    def __init__(self, table: Table, source: SourceTable, written: WriteGroup) -> None:
+        self._table = table
+        self._source = source
+        self._written = written
+
+    def copy_out(self, connection: psycopg.Connection, blocks: Blocks | None) -> CopyOut:
+        """The rows of these blocks; the first ones come with the header."""
+        return CopyOut(connection, self._source, blocks)
+
+    def begin(self, _connection: psycopg.Connection) -> None:
+        """Begin the file."""
+        self._upload = self._written.writer(self._table.bronze_key)
+
+    def write(self, chunk: Chunk) -> None:
+        """Write the next rows."""
+        self._upload.write(chunk)
+
+    def finish(self, rows: int) -> tuple[DatasetResult, ...]:
+        """The file."""
+        return (bronze_file(self._table, self._source, self._upload, rows),)
+
+
+def bronze_file(table: Table, source: SourceTable, upload: Writer, rows: int) -> DatasetResult:
+    """A complete file of bronze.
+
+    Raises:
+        SourceFaultError: it does not have so many rows.
+    """
+    if rows != upload.csv_rows:
+        raise lost_rows(table, rows, upload.csv_rows)
+    numbers = rows, upload.csv_rows, upload.bytes, upload.sha256
+    is_unique = table.key in source.unique_columns
+    return DatasetResult(BRONZE, table.name, table.bronze_key, *numbers, has_unique_key=is_unique)
+
+
+def lost_rows(table: Table, expected: int, arrived: int) -> SourceFaultError:
+    """The error for rows of a table, or of its month, that did not arrive."""
+    of_month = f" of {table.month}" if table.month else ""
+    message = f"{table.source}: COPY reported {expected:,} rows{of_month}, but {arrived:,} arrived"
+    return SourceFaultError(message, hint="the network loses bytes: use TLS (sslmode=require), or another network")
+
+
+class TableCopy(TableWork[tuple[DatasetResult, ...]]):
+    """The copy of a table in ranges of about `range_bytes`, which are read at the same time."""
 
     def __init__(
-        self, table: Table, source: SourceTable, range_bytes: int, written: WriteGroup, progress: Progress
+        self,
+        table: Table,
+        source: SourceTable,
+        range_bytes: int,
+        files: Files,
+        progress: Progress,
+        total_bytes: int | None = None,
     ) -> None:
-        self.table = table
-        self.source = source
-        self.ranges = source.ranges(range_bytes)
-        self.result: Future[DatasetResult] = Future()
-        self._written = written
+        super().__init__(table.name, source, source.ranges(range_bytes))
+        self._files = files
         self._progress = progress
-        self._parts = OrderedParts(len(self.ranges), self._write)
+        self._total_bytes = source.bytes if total_bytes is None else total_bytes
+        self._parts = OrderedParts(len(self.ranges), files.write)
         self._rows: list[int] = []
-        self._taken = 0
-        self._is_stopped = False
-        self._guard = threading.Lock()
         self._beginning = threading.Lock()
         self._has_begun = False
-
-    def take(self) -> int | None:
-        """The number of the next range; None if there is none left."""
-        if self._taken == len(self.ranges) or self.result.done():
-            return None
-        self._taken += 1
-        return self._taken - 1
 
     def read(self, connection: psycopg.Connection, number: int) -> None:
         """Read a range, and write it when those before it are written.
@@ -53,31 +115,26 @@ class TableCopy:
         Raises:
             ShopeaseError: the range cannot be read or written, or the table was stopped.
         """
-        self._begin()
-        copy = CopyOut(connection, self.source, self.ranges[number])
+        self._begin(connection)
+        copy = self._files.copy_out(connection, self.ranges[number])
         for chunk in copy:
             self._parts.write(number, chunk)
-            self._progress.advance(self.table.name, size=len(chunk))
+            self._progress.advance(self.name, size=len(chunk))
         self._rows.append(copy.rows)
         if self._parts.end(number):
             self._finish()
 
     def fail(self, error: BaseException) -> None:
         """Make the table's first error its result; after `stop`, a StoppedError instead."""
-        with self._guard:
-            if not self.result.done():
-                if self._is_stopped and isinstance(error, ShopeaseError):
-                    message = f"the extraction of {self.table.name} was stopped"
-                    error = StoppedError(message)
-                self.result.set_exception(error)
+        super().fail(error)
         self._parts.stop()
 
     def stop(self) -> None:
         """Stop reading and writing the table."""
-        self._is_stopped = True
+        super().stop()
         self._parts.stop()
 
-    def _begin(self) -> None:
+    def _begin(self, connection: psycopg.Connection) -> None:
         """Start the upload; the first range to be read does it, and the others wait for it."""
         with self._beginning:
             if self._has_begun:
@@ -85,23 +142,13 @@ class TableCopy:
             source = self.source
             log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
             self._started = time.monotonic()
-            self._upload = self._written.writer(self.table.bronze_key)
-            self._progress.start(self.table.name, source.bytes)
+            self._files.begin(connection)
+            self._progress.start(self.name, self._total_bytes)
             self._has_begun = True
 
-    def _write(self, chunk: bytearray) -> None:
-        self._upload.write(chunk)
-
     def _finish(self) -> None:
-        upload, rows = self._upload, sum(self._rows)
-        if rows != upload.csv_rows:
-            message = f"{self.table.source}: COPY reported {rows:,} rows, but {upload.csv_rows:,} arrived"
-            raise SourceFaultError(
-                message, hint="the network loses bytes: use TLS (sslmode=require), or another network"
-            )
-        self._progress.finish(self.table.name, counted(rows, "row"))
+        rows = sum(self._rows)
+        files = self._files.finish(rows)
+        self._progress.finish(self.name, counted(rows, "row"))
         seconds = round(time.monotonic() - self._started, 3)
-        numbers = rows, upload.csv_rows, upload.bytes, upload.sha256
-        result = DatasetResult(BRONZE, self.table.name, self.table.bronze_key, *numbers, seconds=seconds)
-        with self._guard:
-            self.result.set_result(result)
+        self.done(tuple(file if file.run_id else replace(file, seconds=seconds) for file in files))

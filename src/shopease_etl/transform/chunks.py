@@ -82,6 +82,8 @@ class Chunk:
         except pl.exceptions.SchemaError as error:
             message = f"{self.key} cannot be read: a record has more fields than the header"
             raise DataRefusedError(message, hint=rerun_hint(self.key)) from error
+        except pl.exceptions.PolarsError as error:
+            raise _read_error(self.key, error) from error
 
 
 class CsvObject:

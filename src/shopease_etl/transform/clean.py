@@ -16,9 +16,11 @@ from shopease_etl.transform.rules import DUPLICATE, RULE
 class CleanedChunk:
     """What a chunk of bronze became: CSV without headers, how many rows there are, and how many each rule rejected.
 
-    `bronze_bytes` is the chunk's size. `sums` are the inputs of gold by name, if they were requested.
+    `key` is that of the object with the chunk, `bronze_bytes` the chunk's size. `sums` are the inputs of gold by name,
+    if they were requested.
     """
 
+    key: str
     bronze_bytes: int
     bronze_rows: int
     silver: bytes
@@ -45,6 +47,7 @@ def clean_chunk(
     bronze = chunk.frame().with_row_index(ROW, chunk.first_row)
     silver, quarantine = split_rows(bronze, duplicates, table, run_id)
     return CleanedChunk(
+        key=chunk.key,
         bronze_bytes=chunk.length,
         bronze_rows=bronze.height,
         silver=_csv(silver, may_need_quotes=chunk.may_need_quotes),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from typing import Self
 
 import polars as pl
 
@@ -23,54 +24,77 @@ ChunkRows = tuple[Chunk, pl.Series]
 """A chunk and the numbers of some of its rows, counted in the object and ascending."""
 
 
-def find_duplicates(
-    chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Callable[[str], Spill], *, zone: str
-) -> list[ChunkRows]:
-    """All chunks, numbered and without their bytes, each with its duplicate rows.
+class DuplicateSearch:
+    """Finds the rows of some objects that lose their key to a better row, in any of them.
 
     First only the keys of every chunk are read; then the rows that share a key, and again those with equal timestamps
-    that are not copies of each other. `spill` returns storage for rows by the values of a column. Timestamps without
-    an offset are in the time zone `zone`.
-
-    Raises:
-        DataRefusedError, PolarsError: the rows cannot be read.
+    that are not copies of each other. `spill` returns storage for rows by the values of a column.
     """
-    with spill(KEY) as keys:
-        numbered = _number(chunks, table, executor, keys)
-        sharing = _rows_sharing_keys(keys)
-    if sharing.is_empty():
-        return _by_chunk(sharing, numbered)
-    found = _in_larger_frames(_read_rows(sharing, numbered, executor))
-    candidates = pl.concat([_candidates(frame, table, zone) for frame in found])
-    duplicates, tied = _rank(candidates)
-    if not tied.is_empty():
-        with spill(KEY) as records, closing(_read_rows(tied[ROW], numbered, executor)) as frames:
-            for frame in frames:
-                records.add(frame.join(tied, on=ROW, maintain_order="left"))
-            duplicates = pl.concat([duplicates, *(_all_but_greatest(bucket) for bucket in records.buckets())])
-    log.info(
-        "%s: %s rows have duplicate keys, %s are rejected", table.name, f"{candidates.height:,}", f"{len(duplicates):,}"
-    )
-    return _by_chunk(duplicates.sort(), numbered)
 
+    def __init__(self, table: Table, executor: Executor, spill: Callable[[str], Spill]) -> None:
+        self._table = table
+        self._executor = executor
+        self._new_spill = spill
+        self._keys = spill(KEY)
+        self._chunks: list[Chunk] = []
+        self._rows = 0
 
-def _number(chunks: Iterable[Chunk], table: Table, executor: Executor, spill: Spill) -> list[Chunk]:
-    """The chunks without their bytes, with their row numbers; the keys that parse go into the spill."""
-    waiting: deque[Chunk] = deque()
+    def __enter__(self) -> Self:
+        return self
 
-    def taken() -> Iterator[Chunk]:
-        for chunk in chunks:
-            waiting.append(replace(chunk, data=None))
-            yield chunk
+    def __exit__(self, *error: object) -> None:
+        self._keys.__exit__(*error)
 
-    numbered: list[Chunk] = []
-    first_row = 0
-    with closing(executor.map(partial(_read_keys, table), taken())) as keys_of_chunks:
-        for keys in keys_of_chunks:
-            numbered.append(replace(waiting.popleft(), first_row=first_row, rows=len(keys)))
-            spill.add(keys.to_frame().with_row_index(ROW, first_row).drop_nulls(KEY))
-            first_row += len(keys)
-    return numbered
+    def read(self, chunks: Iterable[Chunk]) -> Generator[tuple[str, pl.Series]]:
+        """Read the keys of further chunks; for each, yields its object and the keys that parse.
+
+        Raises:
+            DataRefusedError, PolarsError: the rows cannot be read.
+        """
+        waiting: deque[Chunk] = deque()
+
+        def taken() -> Iterator[Chunk]:
+            for chunk in chunks:
+                waiting.append(replace(chunk, data=None))
+                yield chunk
+
+        with closing(self._executor.map(partial(_read_keys, self._table), taken())) as keys_of_chunks:
+            for keys in keys_of_chunks:
+                self._chunks.append(replace(waiting.popleft(), first_row=self._rows, rows=len(keys)))
+                parsed = keys.to_frame().with_row_index(ROW, self._rows).drop_nulls(KEY)
+                self._keys.add(parsed)
+                self._rows += len(keys)
+                yield self._chunks[-1].key, parsed[KEY]
+
+    def duplicates(self, zone: str) -> list[ChunkRows]:
+        """All chunks that were read, numbered and without their bytes, each with its duplicate rows.
+
+        Timestamps without an offset are in the time zone `zone`.
+
+        Raises:
+            DataRefusedError, PolarsError: the rows cannot be read.
+        """
+        sharing = _rows_sharing_keys(self._keys)
+        if sharing.is_empty():
+            return _by_chunk(sharing, self._chunks)
+        found = _in_larger_frames(_read_rows(sharing, self._chunks, self._executor))
+        candidates = pl.concat([_candidates(frame, self._table, zone) for frame in found])
+        duplicates, tied = _rank(candidates)
+        if not tied.is_empty():
+            with (
+                self._new_spill(KEY) as records,
+                closing(_read_rows(tied[ROW], self._chunks, self._executor)) as frames,
+            ):
+                for frame in frames:
+                    records.add(frame.join(tied, on=ROW, maintain_order="left"))
+                duplicates = pl.concat([duplicates, *(_all_but_greatest(bucket) for bucket in records.buckets())])
+        log.info(
+            "%s: %s rows have duplicate keys, %s are rejected",
+            self._table.name,
+            f"{candidates.height:,}",
+            f"{len(duplicates):,}",
+        )
+        return _by_chunk(duplicates.sort(), self._chunks)
 
 
 def _read_keys(table: Table, chunk: Chunk) -> pl.Series:

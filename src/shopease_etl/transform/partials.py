@@ -19,7 +19,7 @@ _TYPES: Final = {column.name: column.type for column in (*TRANSACTIONS.columns, 
 class PartialSums:
     """What the datasets need: sums of the sales, and columns of other tables.
 
-    Memory grows with days, products and customers, not with sales.
+    Sales are added chunk by chunk, or month by month. Memory grows with days, products and customers, not with sales.
     """
 
     def __init__(self, memory: Memory, datasets: Sequence[GoldDataset] = GOLD) -> None:
@@ -28,6 +28,7 @@ class PartialSums:
         self._sums = sums_of(datasets)
         self._tables: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._pieces: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        self._days: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._pairs = {
             _pairs(sums, name): memory.spill(sums.keys[0]) for sums in self._sums for name in _distinct(sums)
         }
@@ -52,25 +53,57 @@ class PartialSums:
             self._tables[table.name].append(found[table.name])
             return
         for sums in self._sums:
+            self._add_piece(sums, found)
+
+    def add_month(self, found: Frames) -> None:
+        """Add what `of_month` returned for the sales of a month; each month once."""
+        self._tables.setdefault(TRANSACTIONS.name, [])
+        for sums in self._sums:
+            if _is_daily(sums):
+                self._days[sums.name].append(found[sums.name])
+            else:
+                self._add_piece(sums, found)
+
+    def of_month(self) -> dict[str, pl.DataFrame]:
+        """The sums of the sales that were added, which are those of one month, in order: sums by day with their
+        distinct counts, as a day is in one month; of other sums the different pairs that are counted.
+        """
+        found = {}
+        for sums in self._sums:
+            if _is_daily(sums):
+                found[sums.name] = self._whole(sums).sort(sums.keys)
+                continue
+            whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
+            found[sums.name] = whole.sort(sums.keys) if sums.keys else whole
             for name in _distinct(sums):
-                self._pairs[_pairs(sums, name)].add(found[_pairs(sums, name)])
-            pieces = self._pieces[sums.name]
-            pieces.append(found[sums.name])
-            if len(pieces) >= _MOST_PIECES:
-                pieces[:] = [_measured(sums, pl.concat(pieces), of_pieces=True)]
+                pairs = [bucket.unique() for bucket in self._pairs[_pairs(sums, name)].buckets()]
+                found[_pairs(sums, name)] = pl.concat(pairs).sort(pl.all())
+        return found
 
     def frames(self) -> Frames:
         """The sums of all sales by their names, and the other tables by theirs."""
         found = {name: pl.concat(frames) for name, frames in self._tables.items() if frames}
         for sums in self._sums:
-            whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
-            for name, column in _distinct(sums).items():
-                counted = pl.col(column).n_unique().cast(pl.Int64).alias(name)
-                buckets = self._pairs[_pairs(sums, name)].buckets()
-                counts = pl.concat([pairs.group_by(*sums.keys).agg(counted) for pairs in buckets])
-                whole = whole.join(counts, on=sums.keys, how="left").with_columns(pl.col(name).fill_null(0))
-            found[sums.name] = whole
+            days = self._days[sums.name]
+            found[sums.name] = pl.concat(days) if days else self._whole(sums)
         return found
+
+    def _add_piece(self, sums: SalesSums, found: Frames) -> None:
+        for name in _distinct(sums):
+            self._pairs[_pairs(sums, name)].add(found[_pairs(sums, name)])
+        pieces = self._pieces[sums.name]
+        pieces.append(found[sums.name])
+        if len(pieces) >= _MOST_PIECES:
+            pieces[:] = [_measured(sums, pl.concat(pieces), of_pieces=True)]
+
+    def _whole(self, sums: SalesSums) -> pl.DataFrame:
+        whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
+        for name, column in _distinct(sums).items():
+            counted = pl.col(column).n_unique().cast(pl.Int64).alias(name)
+            buckets = self._pairs[_pairs(sums, name)].buckets()
+            counts = pl.concat([pairs.group_by(*sums.keys).agg(counted) for pairs in buckets])
+            whole = whole.join(counts, on=sums.keys, how="left").with_columns(pl.col(name).fill_null(0))
+        return whole
 
 
 def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
@@ -92,6 +125,10 @@ def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = G
 
 def _pairs(sums: SalesSums, name: str) -> str:
     return f"{sums.name}.{name}"
+
+
+def _is_daily(sums: SalesSums) -> bool:
+    return "transaction_date" in sums.keys
 
 
 def _distinct(sums: SalesSums) -> dict[str, str]:

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Mapping, Set
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.manifests import missing_objects, recorded_datasets, require_unchanged, rerun_hint
+from shopease_etl.lake.manifests import (
+    missing_objects,
+    own_objects,
+    recorded_datasets,
+    require_unchanged,
+    rerun_hint,
+)
 from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.store import Store
 from shopease_etl.operations.check.lines import failure, warning
@@ -19,8 +25,8 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
     The progress reports one task, `verify`, in bytes.
     """
     try:
-        recorded = recorded_datasets(store, layout.all_keys())
-        found = [item for layer in layout.LAYERS for item in store.list(f"{layer}/") if layout.owns(item.key)]
+        recorded = recorded_datasets(store, {*map(layout.dataset_of, layout.all_keys())})
+        found = own_objects(store)
     except ShopeaseError as error:
         yield failure("lake contents", error)
         return

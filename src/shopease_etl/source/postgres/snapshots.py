@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
 from shopease_etl.errors import SourceFaultError
+from shopease_etl.source.postgres.changes import MonthTable, month_table
 from shopease_etl.source.postgres.connections import (
     CANCEL_SECONDS,
     QUERY_SECONDS,
@@ -20,6 +21,7 @@ from shopease_etl.source.postgres.connections import (
 from shopease_etl.source.postgres.errors import first_line, translate_errors
 from shopease_etl.source.postgres.inspection import pooler_mode
 from shopease_etl.source.postgres.locking import lock_tables, locked_tables
+from shopease_etl.source.postgres.marks import read_marks
 from shopease_etl.source.postgres.source_tables import SourceTable, read_tables
 from shopease_etl.source.postgres.transactions import NO_LIMITS, Exported, Limits, begin
 
@@ -68,6 +70,18 @@ class Snapshot:
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
         """The named tables that exist in the schema, by name."""
         return read_tables(self._leader, self._schema, list(names))
+
+    def month_table(self, table: SourceTable, column: str, summed: Sequence[str]) -> MonthTable:
+        """The table by month of a column; integers of the columns to be summed are.
+
+        Raises:
+            DataRefusedError: the column is no date or timestamp.
+        """
+        return month_table(self._leader, table, column, summed)
+
+    def marks(self, table: SourceTable) -> dict[str, Any]:
+        """Where the server and the table are in their history at this moment, for `why_not_comparable`."""
+        return read_marks(self._leader, self._exported.sees, table)
 
     def grant(self, names: Sequence[str]) -> str:
         """The SQL that lets this user read the named tables."""

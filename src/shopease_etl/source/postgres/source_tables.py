@@ -18,12 +18,18 @@ SELECT t.relname, t.is_plain, t.is_lockable, pg_table_size(t.oid), has_table_pri
              FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
              WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        CASE WHEN t.is_plain AND t.is_heap THEN pg_relation_size(t.oid) ELSE 0 END,
-       current_setting('block_size')::integer
+       current_setting('block_size')::integer, t.oid::bigint, t.is_heap,
+       ARRAY(SELECT a.attname::text
+             FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+             WHERE i.indrelid = t.oid AND NOT t.has_children AND i.indisunique AND i.indisvalid AND i.indimmediate
+               AND i.indnkeyatts = 1 AND i.indpred IS NULL
+               AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype))
 FROM (SELECT c.oid, c.relname,
              c.relkind = 'r' AND NOT c.relhassubclass
                AND NOT EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attgenerated <> '')
                AS is_plain,
              c.relkind IN ('r', 'p') AS is_lockable,
+             c.relkind = 'r' AND c.relhassubclass AS has_children,
              EXISTS (SELECT FROM pg_am m WHERE m.oid = c.relam AND m.amname = 'heap') AS is_heap
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')) t
@@ -45,6 +51,7 @@ class SourceTable:
     `is_plain`: COPY of the table copies all of it; it leaves out generated columns, child tables and partitions.
     `is_lockable` is false for views and foreign tables, as LOCK TABLE does not lock all that they read. `blocks` counts
     the table itself, 0 if it cannot be read in ranges. `base_types` are `types`, but for a domain the type below it.
+    `is_heap`: its rows are in PostgreSQL's own kind of storage. `unique_columns` can have no value twice.
     """
 
     schema: str
@@ -58,6 +65,9 @@ class SourceTable:
     blocks: int = 0
     block_bytes: int = 8192
     base_types: tuple[str, ...] = ()
+    oid: int = 0
+    is_heap: bool = False
+    unique_columns: tuple[str, ...] = ()
 
     def ranges(self, size: int) -> tuple[Blocks | None, ...]:
         """The table's rows in order, in ranges of about `size` bytes; None means the whole table.
@@ -72,16 +82,23 @@ class SourceTable:
 
     def copy_statement(self, blocks: Blocks | None = None) -> sql.Composed:
         """The COPY of these blocks, or of the table, as CSV; only the first blocks come with the header."""
-        table = sql.Identifier(self.schema, self.name)
         if blocks:
-            bounds = [sql.SQL("ctid >= {}").format(sql.Literal(f"({blocks.first},0)"))]
-            if blocks.end is not None:
-                bounds.append(sql.SQL("ctid < {}").format(sql.Literal(f"({blocks.end},0)")))
-            target = sql.SQL("(SELECT * FROM ONLY {} WHERE {})").format(table, sql.SQL(" AND ").join(bounds))
+            target = sql.SQL("(SELECT * FROM {})").format(self.rows(blocks))
         else:
+            table = sql.Identifier(self.schema, self.name)
             target = sql.Composed([table]) if self.is_plain else sql.SQL("(SELECT * FROM {})").format(table)
         options = "FORMAT csv" if blocks and blocks.first else "FORMAT csv, HEADER"
         return sql.SQL("COPY {} TO STDOUT ({})").format(target, sql.SQL(options))
+
+    def rows(self, blocks: Blocks | None = None, *conditions: sql.Composable) -> sql.Composed:
+        """What follows FROM to read the rows of these blocks, or of the table, that meet the conditions."""
+        table = sql.SQL("ONLY {}" if self.is_plain else "{}").format(sql.Identifier(self.schema, self.name))
+        bounds = [sql.SQL("ctid >= {}").format(sql.Literal(f"({blocks.first},0)"))] if blocks else []
+        if blocks and blocks.end is not None:
+            bounds.append(sql.SQL("ctid < {}").format(sql.Literal(f"({blocks.end},0)")))
+        if not (where := [*bounds, *conditions]):
+            return sql.Composed([table])
+        return sql.SQL("{} WHERE {}").format(table, sql.SQL(" AND ").join(where))
 
 
 def read_tables(connection: psycopg.Connection, schema: str, names: list[str]) -> dict[str, SourceTable]:
@@ -108,6 +125,10 @@ def read_tables(connection: psycopg.Connection, schema: str, names: list[str]) -
             (heap or 0) // block_bytes if has_ranges else 0,
             block_bytes,
             tuple(base_types),
+            oid,
+            is_heap,
+            tuple(unique),
         )
-        for name, plain, lockable, size, readable, columns, types, base_types, heap, block_bytes in rows
+        for name, plain, lockable, size, readable, columns, types, base_types, heap, block_bytes, *more in rows
+        for oid, is_heap, unique in (more,)
     }

@@ -1,0 +1,145 @@
+"""Reads an object of the lake back, to verify it: its bytes, rows and sums, with another engine than the stages."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from hashlib import sha256
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from shopease_etl.contract import layout
+from shopease_etl.contract.gold import GOLD
+from shopease_etl.errors import DataRefusedError
+from shopease_etl.lake.csv_bytes import csv_header
+from shopease_etl.lake.store import Store
+from shopease_etl.report import DatasetResult
+from shopease_etl.wording import one_line
+
+BLOCK_BYTES: Final = 1 << 20
+LARGEST_BLOCK_BYTES: Final = 1 << 30
+EXACT_DIGITS: Final = 76
+_MONEY: Final = pa.decimal128(38, 2)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an object holds: its bytes, its rows without the header, and the sums by their recorded names."""
+
+    bytes: int
+    sha256: str
+    rows: int
+    sums: Mapping[str, Decimal | int]
+
+
+class _Stored:
+    """An object's bytes as a file that is read once, from its beginning to its end; hashed on the way."""
+
+    closed = False
+
+    def __init__(self, store: Store, key: str, stopped: threading.Event) -> None:
+        self.bytes = 0
+        self.hash = sha256()
+        self._store = store
+        self._key = key
+        self._stopped = stopped
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; none at the end.
+
+        Raises:
+            InterruptedError: they are no longer needed.
+        """
+        if self._stopped.is_set():
+            raise InterruptedError
+        data = self._store.read(self._key, self.bytes, size)
+        self.hash.update(data)
+        self.bytes += len(data)
+        return data
+
+
+def summed(key: str) -> dict[str, str]:
+    """The columns of an object that are added up, with the names of their sums."""
+    folder = layout.dataset_of(key)
+    recorded = (each for dataset in GOLD for each in dataset.recorded if layout.dataset_of(each[0]) == folder)
+    return {column: name for _, column, name in recorded if column}
+
+
+def read_again(store: Store, stopped: threading.Event, item: DatasetResult) -> Content:
+    """Read an object that a stage recorded.
+
+    Raises:
+        DataRefusedError: it is no CSV, or no Parquet file, or has other columns than those that are added up.
+        InterruptedError: `stopped` was set.
+    """
+    names = summed(item.key)
+    with _reading(item.key), localcontext(prec=EXACT_DIGITS):
+        if item.layer == layout.GOLD:
+            return _parquet(store, item.key, names)
+        block = BLOCK_BYTES
+        while True:
+            try:
+                return _csv(store, item.key, names, block, stopped)
+            except pa.ArrowInvalid:
+                # a header or a row is larger than a block, or else it is no CSV
+                if block >= min(item.bytes, LARGEST_BLOCK_BYTES):
+                    raise
+            block *= 8
+
+
+@contextmanager
+def _reading(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, LookupError, ValueError, OSError) as error:
+        message = f"{key} cannot be read again: {one_line(error)}"
+        raise DataRefusedError(message) from error
+
+
+def _parquet(store: Store, key: str, names: Mapping[str, str]) -> Content:
+    data = store.read(key)
+    rows, sums = _totals(pq.ParquetFile(pa.BufferReader(data)).iter_batches(), names)
+    return Content(len(data), sha256(data).hexdigest(), rows, sums)
+
+
+def _csv(store: Store, key: str, names: Mapping[str, str], block: int, stopped: threading.Event) -> Content:
+    """Every row is split into fields, but only what is added up is decoded: the hash shows that no byte has changed."""
+    header = csv_header(key, store.read(key, length=block))
+    if header is None:
+        message = f"its header does not end in the first {block:,} bytes"
+        raise pa.ArrowInvalid(message)
+    if not header:
+        message = f"{key} has no columns"
+        raise DataRefusedError(message)
+    file = _Stored(store, key, stopped)
+    types = {name: _MONEY if name in names else pa.string() for name in header}
+    with csv.open_csv(
+        file,
+        # the header is read above: what Arrow would make of it depends on the first rows
+        csv.ReadOptions(block_size=block, column_names=header, skip_rows_after_names=1),
+        # an empty line is a row whose only column is NULL
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        csv.ConvertOptions(column_types=types, null_values=[""], include_columns=[*names] or header[:1]),
+    ) as reader:
+        rows, sums = _totals(reader, names)
+    return Content(file.bytes, file.hash.hexdigest(), rows, sums)
+
+
+def _totals(batches: Iterator[Any], names: Mapping[str, str]) -> tuple[int, dict[str, Decimal | int]]:
+    """How many rows there are, and the exact sums; a NULL adds nothing."""
+    rows = 0
+    sums: dict[str, Decimal | int] = dict.fromkeys(names.values(), 0)
+    for batch in batches:
+        rows += batch.num_rows
+        for column, name in names.items():
+            sums[name] += pc.sum(batch.column(column)).as_py() or 0
+    return rows, sums
