@@ -44,7 +44,8 @@ class DatasetResult:
 def by_dataset(results: Iterable[DatasetResult]) -> list[DatasetResult]:
     """One result for each dataset: its only file's, or the sums of its files, with the dataset's folder as `key`.
 
-    Sums have no hashes; their `run_id` is None if any of the files is the run's own.
+    Sums have no hashes; their `run_id` is None if any of the files is the run's own. Files of a dataset are written
+    side by side: their `seconds` are those of the slowest.
     """
     found: dict[str, list[DatasetResult]] = {}
     for item in results:
@@ -57,7 +58,7 @@ def _sum(folder: str, files: Sequence[DatasetResult]) -> DatasetResult:
     for item in files:
         rejected.update(item.rejected)
     names = dict.fromkeys(name for item in files for name in item.sums)
-    seconds = [item.seconds for item in files if item.seconds is not None]
+    seconds = [item.seconds for item in files if item.seconds is not None and item.run_id is None]
     run_ids = [item.run_id for item in files]
     return DatasetResult(
         files[0].layer,
@@ -68,7 +69,7 @@ def _sum(folder: str, files: Sequence[DatasetResult]) -> DatasetResult:
         bytes=sum(item.bytes for item in files),
         sha256="",
         rejected=dict(rejected),
-        seconds=round(sum(seconds), 3) if seconds else None,
+        seconds=max(seconds, default=None),
         run_id=None if None in run_ids else max(filter(None, run_ids)),
         sums={name: str(sum(Decimal(item.sums.get(name, 0)) for item in files)) for name in names},
     )

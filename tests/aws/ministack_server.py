@@ -1,9 +1,10 @@
 """Runs ministack, the emulator of AWS, with a few of its gaps filled; it needs ministack's own environment.
 
 Its IAM takes a crawler or a database that a call names for a table, and a query for anything; here they have the ARNs
-that AWS documents. Its Athena forgets views, tells no decimal's scale, and cannot read line breaks inside quotes. Here
-views are kept and put in place of their names, decimals are told with the scale that their values have, and CSV is read
-by one thread. The SQL is still run by DuckDB as it stands.
+that AWS documents. Its Athena forgets views, tells no decimal's scale, cannot read line breaks inside quotes, and reads
+all files of a partitioned table. Here views are kept and put in place of their names, decimals are told with the scale
+that their values have, CSV is read by one thread, and of a partitioned table only the registered partitions. The SQL is
+still run by DuckDB as it stands.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 
 from ministack.app import main
 from ministack.core import iam_actions
-from ministack.services import athena
+from ministack.services import athena, glue
 
 _VIEW = re.compile(r'\s*CREATE\s+OR\s+REPLACE\s+VIEW\s+"?(\w+)"?\."?(\w+)"?\s+AS\s+(.*)', re.IGNORECASE | re.DOTALL)
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
@@ -52,6 +53,15 @@ def _expanded(query: str, database: str) -> str:
 
 
 def _relation_read_serially(table: dict[str, Any], files: list[str]) -> str:
+    if keys := table.get("PartitionKeys"):
+        partitions = glue._partitions.get(f"{table['DatabaseName']}/{table['Name']}", [])
+        folders = [
+            "/".join(f"{key['Name']}={value}" for key, value in zip(keys, found["Values"], strict=True))
+            for found in partitions
+        ]
+        files = [file for file in files if any(f"/{folder}/" in file for folder in folders)]
+        if not files:
+            return str(athena._empty_relation(table))
     return str(_relation(table, files)).replace("null_padding = true", "null_padding = true, parallel = false")
 
 

@@ -1,6 +1,7 @@
 """A lake by month is catalogued and queried like one that is not, and a query for a month reads that month."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,15 @@ def test_a_month_that_is_added_is_seen_after_the_next_crawl(crawled: Path) -> No
     assert answer(crawled, count) == [(0,)]
     catalogue(crawled, crawled.parent / "catalog.json")
     assert answer(crawled, count) == [(1,)]
-    assert warehouse(crawled, crawled.parent / "catalog.json").engine().estimated_bytes(
-        "SELECT 1 FROM transactions"
-    ) == sum(path.stat().st_size for path in crawled.glob("silver/transactions/*/*"))
+
+
+def test_only_the_months_of_a_statement_are_checked_and_estimated(crawled: Path) -> None:
+    other = crawled / TRANSACTIONS.in_month("2023-10").bronze_key
+    other.write_bytes(other.read_bytes()[:-5])
+    limited = "FROM bronze_transactions WHERE sale_month = '2023-11'"
+    assert answer(crawled, f"SELECT COUNT(*) {limited}") == [(8,)]
+    size = (crawled / NOVEMBER.silver_key).stat().st_size
+    whole = sum(path.stat().st_size for path in crawled.glob("silver/transactions/*/*"))
+    with closing(warehouse(crawled, crawled.parent / "catalog.json").engine()) as engine:
+        assert engine.estimated_bytes("SELECT * FROM transactions WHERE sale_month = '2023-11'") == size
+        assert engine.estimated_bytes("SELECT * FROM transactions") == whole

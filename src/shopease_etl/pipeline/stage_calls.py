@@ -4,6 +4,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -137,10 +138,12 @@ class StageCalls:
         from shopease_etl.stages.crawl import crawl, no_crawlers
 
         started = time.monotonic()
+        # of what a run carries over, it compares one file with its hash, in turn
+        known = {key: replace(found, sha256=None) for key, found in self._run.recorded.items()}
         found = crawl(
             self._staged,
             self._shop.warehouse(unpublished=self._staged),
-            recorded=self._recorded,
+            recorded=self._recorded | known,
             run_crawlers=self._run_crawlers if self._plan.crawlers else no_crawlers,
             commit=self._commit,
             progress=self._shop.progress,
