@@ -16,7 +16,8 @@ from shopease_etl.source.postgres import snapshot
 from shopease_etl.stages.extract import ByMonth, extract
 
 SALE = (
-    "INSERT INTO sale_transactions SELECT n, n % 5, n % 7, n % 11, n % 3 + 1, n / 100.0, 'card', 'say \"web\",' || chr(10), "
+    "INSERT INTO sale_transactions SELECT n, n % 5, n % 7, n % 11, n % 3 + 1, n / 100.0, 'card', "
+    "'say \"web\",' || chr(10), "
     "timestamp '2024-01-15' + n % 5 * interval '1 month', now() FROM generate_series({}, {}) n"
 )
 

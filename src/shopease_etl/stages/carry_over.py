@@ -2,24 +2,38 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property, partial
 from importlib import metadata
+from typing import Final
 
 import polars as pl
 
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GoldDataset
 from shopease_etl.contract.gold.dataset import Frames
-from shopease_etl.contract.layout import SILVER
+from shopease_etl.contract.layout import BRONZE, SILVER
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import rerun_hint
 from shopease_etl.lake.store import Store
 from shopease_etl.report import DatasetResult, ObjectRecord
-from shopease_etl.transform.month_state import KEYS, SUMS, definition, united, unpack_keys, unpack_sums
-from shopease_etl.transform.rules import KEY
+from shopease_etl.transform.executor import LocalExecutor
+from shopease_etl.transform.month_state import (
+    KEYS,
+    SUMS,
+    definition,
+    have_common,
+    united,
+    unpack_keys,
+    unpack_sums,
+)
+
+FIRST_KEY: Final = "first_key"
+LAST_KEY: Final = "last_key"
+# on S3 every request takes its time
+_READERS: Final = LocalExecutor(8)
 
 Pair = tuple[DatasetResult, DatasetResult]
 """Silver and quarantine of a file."""
@@ -46,99 +60,127 @@ def read_state(store: Store, key: str, silver: ObjectRecord | None) -> bytes | N
     return data if hashlib.sha256(data).hexdigest() == expected else None
 
 
-@dataclass(frozen=True)
 class Months:
-    """The files of a table in bronze, months or the whole, and what the last run recorded of them."""
+    """The files of a table in bronze, months or the whole, and which months are `carried` over: their silver is made of
+    what it would be made of now, and all that was kept of them is there.
 
-    store: Store
-    table: Table
-    parts: Sequence[Table]
-    recorded: Mapping[str, ObjectRecord]
-    zone: str
-    datasets: Sequence[GoldDataset]
+    Months in `again` are cleaned although they are like that: because of keys that they share with others.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        table: Table,
+        recorded: Mapping[str, ObjectRecord],
+        zone: str,
+        datasets: Sequence[GoldDataset],
+    ) -> None:
+        self.table = table
+        self.parts = parts_of(store, table, BRONZE, recorded)
+        self.carried: dict[Table, Pair] = {}
+        self.again: dict[Table, Pair] = {}
+        self._store = store
+        self._recorded = recorded
+        self._zone = zone
+        self._versions = (metadata.version("shopease"), pl.__version__, definition(datasets))
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether the table is kept by month."""
+        return self.parts[0].month is not None
 
     @cached_property
     def has_unique_key(self) -> bool:
         """Whether the source guarantees that no key occurs twice, in all files."""
-        found = [self.recorded.get(part.bronze_key) for part in self.parts]
+        found = [self._recorded.get(part.bronze_key) for part in self.parts]
         return all(record and record.result and record.result.has_unique_key for record in found)
 
     def made_of(self, part: Table) -> str | None:
         """A hash of all that silver of a month depends on, but for other months with the same keys; None if it is not
         known.
         """
-        record = self.recorded.get(part.bronze_key)
+        record = self._recorded.get(part.bronze_key)
         if not (part.month and record and record.result):
             return None
-        versions = (metadata.version("shopease"), pl.__version__, definition(self.datasets))
         rules = json.dumps(asdict(part), default=lambda function: f"{function.__module__}.{function.__qualname__}")
-        known = (record.result.sha256, rules, self.zone, str(self.has_unique_key), *versions)
+        known = (record.result.sha256, rules, self._zone, str(self.has_unique_key), *self._versions)
         return hashlib.sha256("\n".join(known).encode()).hexdigest()
 
-    def intact(self) -> dict[Table, Pair]:
-        """The months whose silver is made of what it would be made of now, with all that was kept of them."""
-        prefixes = {layout.dataset_of(key) for part in self.parts for key in (part.silver_key, part.quarantine_key)}
-        sizes = {item.key: item.bytes for prefix in prefixes for item in self.store.list(f"{prefix}/")}
-        found = {part: self._intact(part, sizes) for part in self.parts}
-        return {part: pair for part, pair in found.items() if pair}
+    def carry_over(self) -> None:
+        """Carry over what can be."""
+        folders = {layout.dataset_of(key) for part in self.parts for key in (part.silver_key, part.quarantine_key)}
+        sizes = {item.key: item.bytes for folder in folders for item in self._store.list(f"{folder}/")}
+        same = [part for part in self.parts if self._is_made_of_the_same(part)]
+        for part, pair in zip(same, _READERS.map(partial(self._intact, sizes), same), strict=True):
+            if pair:
+                self.carried[part] = pair
 
-    def _intact(self, part: Table, sizes: Mapping[str, int]) -> Pair | None:
-        silver, quarantine = (self.recorded.get(key) for key in (part.silver_key, part.quarantine_key))
-        if not (silver and silver.result and quarantine and quarantine.result):
+    def _intact(self, sizes: Mapping[str, int], part: Table) -> Pair | None:
+        """Silver and quarantine of a month with the runs that wrote them; None if anything of it is missing."""
+        known = [self._recorded.get(key) for key in (part.silver_key, part.quarantine_key)]
+        found = [replace(each.result, run_id=each.run_id) for each in known if each and each.result]
+        if len(found) < len(known) or any(sizes.get(item.key) != item.bytes for item in found):
             return None
-        if not self._is_as_recorded(part):
+        state = [part.state_key(file) for file in ((SUMS,) if self.has_unique_key else (SUMS, KEYS))]
+        if any(read_state(self._store, key, known[0]) is None for key in state):
             return None
-        if any(sizes.get(record.result.key) != record.bytes for record in (silver, quarantine) if record.result):
-            return None
-        files = (SUMS,) if self.has_unique_key else (SUMS, KEYS)
-        if any(read_state(self.store, part.state_key(file), silver) is None for file in files):
-            return None
-        return replace(silver.result, run_id=silver.run_id), replace(quarantine.result, run_id=quarantine.run_id)
+        return found[0], found[1]
 
-    def _is_as_recorded(self, part: Table) -> bool:
-        silver = self.recorded.get(part.silver_key)
+    def _is_made_of_the_same(self, part: Table) -> bool:
+        silver = self._recorded.get(part.silver_key)
         made_of = silver.result.made_of if silver and silver.result else None
         return made_of is not None and made_of == self.made_of(part)
 
-    def former_keys(self, changed: Collection[Table]) -> list[pl.Series] | None:
-        """The keys of the changed months, and of those that have vanished, as the last run left them; None if they are
-        not known. Keys of months that are in bronze as they were are left out.
+    def look_again(self, changed: Mapping[Table, pl.Series]) -> list[Table]:
+        """Take out of `carried` the months that share keys with changed ones, as these were or as they are; returns
+        further months with keys of all these, whose rows must be compared with theirs.
+
+        `changed` has the keys of all months that are not carried over, different ones, in order.
         """
-        same = {part.silver_key for part in self.parts if part not in changed or self._is_as_recorded(part)}
+        former = self._former_keys(changed)
+        again = list(self.carried) if former is None else self._sharing([*changed.values(), *former])
+        self.again = {part: self.carried.pop(part) for part in again}
+        return self._sharing([*changed.values(), *map(self._keys, again)])
+
+    def _former_keys(self, changed: Collection[Table]) -> list[pl.Series] | None:
+        """The keys of the changed months, and of those that have vanished, as the last run left them; None if they are
+        not known. Keys of months whose bronze is as it was are not needed.
+        """
+        same = {part.silver_key for part in self.parts if part not in changed or self._is_made_of_the_same(part)}
         folder = f"{SILVER}/{self.table.name}"
         found = []
-        for key in self.recorded:
+        for key in self._recorded:
             if layout.dataset_of(key) != folder or key in same:
                 continue
-            data = read_state(self.store, self.table.in_month(layout.month_of(key)).state_key(KEYS), self.recorded[key])
+            part = self.table.in_month(layout.month_of(key))
+            data = read_state(self._store, part.state_key(KEYS), self._recorded[key])
             if data is None:
                 return None
             found.append(unpack_keys(data))
         return found
 
-    def sharing(self, parts: Iterable[Table], keys: Sequence[pl.Series]) -> list[Table]:
-        """Those of some intact months that have one of the keys."""
-        others = united(keys)
-        return [part for part in parts if _meet(self.keys(part), others)]
+    def _sharing(self, keys: Sequence[pl.Series]) -> list[Table]:
+        """The carried months that have one of the keys; only those are read whose keys could be the same."""
+        found = []
+        for part, (silver, _) in self.carried.items():
+            if FIRST_KEY in silver.sums:
+                first, last = int(silver.sums[FIRST_KEY]), int(silver.sums[LAST_KEY])
+                near = [others for others in keys if len(others) and others[0] <= last and others[-1] >= first]
+                if near and have_common(self._keys(part), united(near)):
+                    found.append(part)
+        return found
 
-    def keys(self, part: Table) -> pl.Series:
-        """The keys of an intact month."""
+    def _keys(self, part: Table) -> pl.Series:
         return unpack_keys(self._kept(part, KEYS))
 
-    def sums(self, part: Table) -> Frames:
-        """The sums of an intact month."""
-        return unpack_sums(self._kept(part, SUMS))
+    def sums(self) -> Iterator[Frames]:
+        """The sums of each carried month."""
+        return _READERS.map(lambda part: unpack_sums(self._kept(part, SUMS)), [*self.carried])
 
     def _kept(self, part: Table, file: str) -> bytes:
         key = part.state_key(file)
-        data = read_state(self.store, key, self.recorded[part.silver_key])
+        data = read_state(self._store, key, self._recorded[part.silver_key])
         if data is None:
             message = f"{key} was changed during the run"
             raise DataRefusedError(message, hint=rerun_hint(part.silver_key))
         return data
-
-
-def _meet(keys: pl.Series, others: pl.Series) -> bool:
-    """Whether two series of different keys, in order, have one in common."""
-    merged = keys.to_frame().merge_sorted(others.to_frame(), key=KEY).to_series()
-    return bool((merged == merged.shift(1)).any())

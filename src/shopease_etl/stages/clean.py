@@ -1,8 +1,8 @@
 """Bronze to silver and quarantine: every row ends in one of the two."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,8 +22,8 @@ from shopease_etl.lake.manifests import WriteGroup, write_group
 from shopease_etl.lake.store import Store, Writer
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
-from shopease_etl.stages.carry_over import Months, Pair, parts_of
-from shopease_etl.transform.chunks import CsvObject, translate_read_errors
+from shopease_etl.stages.carry_over import FIRST_KEY, LAST_KEY, Months, Pair
+from shopease_etl.transform.chunks import Chunk, CsvObject, translate_read_errors
 from shopease_etl.transform.clean import CleanedChunk, clean_chunk
 from shopease_etl.transform.deduplicate import ChunkRows, DuplicateSearch
 from shopease_etl.transform.executor import LOCAL, Executor
@@ -61,8 +61,9 @@ def clean(
     started = time.monotonic()
     with write_group(store) as written:
         job = _Cleaning(store, run_id, recorded, zone, written, executor, memory, partial_sums, progress)
-        plans = [job.plan(table, full=full) for table in tables if table.required or store.find(table.bronze_key)]
-        pairs = [pair for plan in plans for pair in job.clean(plan)]
+        there = [table for table in tables if table.required or store.find(table.bronze_key)]
+        begun = [job.begin(table, full=full) for table in there]
+        pairs = [pair for months, files in begun for pair in job.clean(months, files)]
     datasets = tuple(dataset for pair in pairs for dataset in pair)
     return StageResult("clean", round(time.monotonic() - started, 3), datasets)
 
@@ -83,23 +84,6 @@ def _require_usable_names(source: Sequence[str], table: Table) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """The files of a table: those to clean, opened, and the months that are carried over.
-
-    Months in `again` are cleaned because of the keys that they share with others: what they were is `again`'s value.
-    `keys` has the keys of the other cleaned months, if any month may be carried over, and `state` the hashes of what is
-    kept of each cleaned month.
-    """
-
-    months: Months
-    cleaned: dict[Table, CsvObject]
-    carried: dict[Table, Pair]
-    again: dict[Table, Pair] = field(default_factory=dict)
-    keys: dict[Table, pl.Series] = field(default_factory=dict)
-    state: dict[Table, dict[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class _Cleaning:
     """What cleaning a table takes, besides the table."""
 
@@ -112,138 +96,140 @@ class _Cleaning:
     memory: Memory
     partial_sums: PartialSums | None
     progress: Progress
+    kept_keys: dict[Table, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
 
     @property
     def datasets(self) -> Sequence[GoldDataset]:
-        """The datasets whose sums are made and kept."""
+        """The datasets for which the sales are added up."""
         return self.partial_sums.datasets if self.partial_sums else GOLD
 
-    def plan(self, table: Table, *, full: bool) -> _Plan:
-        """What is to be done with each file of a table; the ones to clean are there and whole."""
-        parts = parts_of(self.store, table, BRONZE, self.recorded)
-        months = Months(self.store, table, parts, self.recorded, self.zone, self.datasets)
-        carried = {} if full else months.intact()
-        return _Plan(months, {part: self._open(part) for part in parts if part not in carried}, carried)
+    def begin(self, table: Table, *, full: bool) -> tuple[Months, dict[Table, CsvObject]]:
+        """The files of a table, and those to clean, opened."""
+        months = Months(self.store, table, self.recorded, self.zone, self.datasets)
+        if not full:
+            months.carry_over()
+        return months, self._opened(part for part in months.parts if part not in months.carried)
 
-    def _open(self, part: Table) -> CsvObject:
-        return _bronze(self.store, part, self.recorded, self.memory.batch_bytes)
+    def _opened(self, parts: Iterable[Table]) -> dict[Table, CsvObject]:
+        return {part: _bronze(self.store, part, self.recorded, self.memory.batch_bytes) for part in parts}
 
-    def clean(self, plan: _Plan) -> list[Pair]:
-        """Write silver and quarantine of a table; returns what they are, file by file, and of months carried over."""
-        table = plan.months.table
-        started = time.monotonic()
-        self.progress.start(table.name, sum(file.bytes for file in plan.cleaned.values()))
-        pairs = {}
-        files = {file.key: part for part, file in plan.cleaned.items()}
-        source = layout.dataset_of(table.bronze_key) if len(plan.months.parts) > 1 else plan.months.parts[0].bronze_key
-        with translate_read_errors(source, self.written), closing(self._cleaned(plan)) as chunks:
-            for key, of_part in groupby(chunks, attrgetter("key")):
-                part = files.get(key) or next(part for part in plan.cleaned if part.bronze_key == key)
-                pairs[part] = self._write(plan, part, of_part)
-        for part, pair in plan.carried.items():
-            pairs[part] = pair
+    def clean(self, months: Months, files: dict[Table, CsvObject]) -> list[Pair]:
+        """Write silver and quarantine of these files; returns what they are, and those of months carried over."""
+        table, started = months.table, time.monotonic()
+        source = layout.dataset_of(table.bronze_key) if months.are_kept else table.bronze_key
+        self.progress.start(table.name, sum(file.bytes for file in files.values()))
+        pairs: dict[Table, Pair] = {}
+        with translate_read_errors(source, self.written):
+            if months.has_unique_key:
+                none = pl.Series([], dtype=pl.UInt32)
+                chunks: Iterable[ChunkRows] = ((chunk, none) for chunk in _chunks(files))
+            else:
+                chunks = self._compared(months, files)
+            add = partial(add_up, datasets=self.datasets) if months.are_kept or self.partial_sums else None
+            work = partial(clean_chunk, table=table, run_id=self.run_id, sum_up=add)
+            parts = {file.key: (part, file) for part, file in files.items()}
+            with closing(self.executor.map(work, chunks)) as cleaned:
+                for key, of_file in groupby(cleaned, attrgetter("key")):
+                    part, file = parts[key]
+                    pairs[part] = self._write(months, part, file.names, of_file)
             if self.partial_sums:
-                self.partial_sums.add_month(plan.months.sums(part))
-        if not plan.months.parts[0].month:
+                for sums in months.sums():
+                    self.partial_sums.add_month(sums)
+        pairs |= months.carried
+        rows, rejected = (
+            sum(getattr(silver, name) for silver, _ in pairs.values()) for name in ("rows_out", "rows_rejected")
+        )
+        self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected")
+        if not months.are_kept:
             seconds = round(time.monotonic() - started, 3)
             pairs = {part: (replace(silver, seconds=seconds), rejects) for part, (silver, rejects) in pairs.items()}
-        rows = sum(silver.rows_out for silver, _ in pairs.values())
-        rejected = sum(silver.rows_rejected for silver, _ in pairs.values())
-        self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected")
-        return [pairs[part] for part in plan.months.parts]
+        return [pairs[part] for part in months.parts]
 
-    def _cleaned(self, plan: _Plan) -> Generator[CleanedChunk]:
-        is_kept = plan.months.parts[0].month is not None
-        sum_up = partial(add_up, datasets=self.datasets) if is_kept or self.partial_sums else None
-        work = partial(clean_chunk, table=plan.months.table, run_id=self.run_id, sum_up=sum_up)
-        return self.executor.map(work, self._with_duplicates(plan))
-
-    def _with_duplicates(self, plan: _Plan) -> Iterable[ChunkRows]:
-        """The chunks to clean, each with its duplicate rows."""
-        if plan.months.has_unique_key:
-            none = pl.Series([], dtype=pl.UInt32)
-            return ((chunk, none) for file in plan.cleaned.values() for chunk in file.chunks())
-        with DuplicateSearch(plan.months.table, self.executor, self.memory.spill) as search:
-            self._read_keys(search, plan, plan.cleaned)
-            if plan.carried:
-                compared = self._look_again(plan)
-                self._read_keys(search, plan, {**{part: plan.cleaned[part] for part in plan.again}, **compared})
+    def _compared(self, months: Months, files: dict[Table, CsvObject]) -> list[ChunkRows]:
+        """The chunks to clean, each with its duplicate rows; adds months that must be cleaned again to `files`."""
+        with DuplicateSearch(months.table, self.executor, self.memory.spill) as search:
+            changed = self._read_keys(search, months, files)
+            if months.carried:
+                beside = months.look_again(changed)
+                again = self._opened(months.again)
+                for _ in search.read(_chunks(again | self._opened(beside))):
+                    self.memory.require_room()
+                files |= again
             found = search.duplicates(self.zone)
-        cleaned = {file.key for file in plan.cleaned.values()}
-        return [of_chunk for of_chunk in found if of_chunk[0].key in cleaned]
+        to_clean = {file.key for file in files.values()}
+        return [(chunk, rows) for chunk, rows in found if chunk.key in to_clean]
 
-    def _read_keys(self, search: DuplicateSearch, plan: _Plan, files: Mapping[Table, CsvObject]) -> None:
+    def _read_keys(
+        self, search: DuplicateSearch, months: Months, files: Mapping[Table, CsvObject]
+    ) -> dict[Table, pl.Series]:
+        """Read the keys of files; those of months are kept, and returned if other months are carried over."""
         parts = {file.key: part for part, file in files.items()}
-        chunks = chain.from_iterable(file.chunks() for file in files.values())
-        with closing(search.read(chunks)) as read:
-            for key, pieces in groupby(read, itemgetter(0)):
-                part = parts[key]
-                if not part.month or part not in plan.cleaned or part in plan.state:
-                    deque(pieces, maxlen=0)
-                    continue
-                keys = united(keys for _, keys in pieces)
-                plan.state[part] = {part.state_key(KEYS): self._put(part.state_key(KEYS), pack_keys(keys))}
-                if plan.carried:
-                    plan.keys[part] = keys
+        found = {}
+        with closing(search.read(_chunks(files))) as read:
+            for file, pieces in groupby(read, itemgetter(0)):
+                keys, part = united(keys for _, keys in pieces if months.are_kept), parts[file]
+                if months.are_kept:
+                    ends = {FIRST_KEY: str(keys[0]), LAST_KEY: str(keys[-1])} if len(keys) else {}
+                    key = part.state_key(KEYS)
+                    self.kept_keys[part] = ends, {key: self._put(key, pack_keys(keys))}
+                if months.carried:
+                    found[part] = keys
+        return found
 
-    def _look_again(self, plan: _Plan) -> dict[Table, CsvObject]:
-        """Decide which of the carried months are cleaned again; returns further ones that are only compared with."""
-        months, carried = plan.months, plan.carried
-        former = months.former_keys(plan.cleaned)
-        changed = [*plan.keys.values()]
-        again = list(carried) if former is None else months.sharing(carried, changed + former)
-        plan.again.update({part: carried.pop(part) for part in again})
-        plan.cleaned.update({part: self._open(part) for part in again})
-        plan.state.update(
-            {part: {key: plan.again[part][0].state[key]} for part in again if (key := part.state_key(KEYS))}
-        )
-        beside = months.sharing(carried, changed + [months.keys(part) for part in again])
-        return {part: self._open(part) for part in beside}
-
-    def _write(self, plan: _Plan, part: Table, chunks: Iterable[CleanedChunk]) -> Pair:
+    def _write(self, months: Months, part: Table, names: Sequence[str], chunks: Iterable[CleanedChunk]) -> Pair:
         silver, quarantine = self.written.writer(part.silver_key), self.written.writer(part.quarantine_key)
         # counted by the frames here, and by another engine when they are read again
         silver.counts_rows = quarantine.counts_rows = False
-        names, table = plan.cleaned[part].names, plan.months.table
-        silver.write(_header(column_names.silver_columns(table, names)))
-        quarantine.write(_header(column_names.quarantine_columns(table, names)))
-        rows: Counter[str] = Counter()
-        rejected: Counter[str] = Counter()
+        silver.write(_header(column_names.silver_columns(part, names)))
+        quarantine.write(_header(column_names.quarantine_columns(part, names)))
         with PartialSums(self.memory, self.datasets) if part.month else nullcontext(self.partial_sums) as sums:
-            for chunk in chunks:
-                self.memory.require_room()
-                silver.write(chunk.silver)
-                quarantine.write(chunk.quarantine)
-                rows.update({BRONZE: chunk.bronze_rows, SILVER: chunk.silver_rows, QUARANTINE: chunk.quarantine_rows})
-                rejected.update(chunk.rejected)
-                if sums and chunk.sums is not None:
-                    sums.add(table, chunk.sums)
-                self.progress.advance(table.name, size=chunk.bronze_bytes)
-            kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rejected.items())))
-            rejects = _result(quarantine, table.name, rejected.total(), rows[QUARANTINE])
+            kept, rejects = self._fill(months.table, silver, quarantine, chunks, sums)
             _require_every_row(kept, rejects, self.recorded.get(part.bronze_key))
             if not (part.month and sums):
                 return kept, rejects
             found = sums.of_month()
         if self.partial_sums:
             self.partial_sums.add_month(found)
-        former = plan.again.get(part)
+        former = months.again.get(part)
         if former and (former[0].sha256, former[0].rejected) == (kept.sha256, kept.rejected):
             self.written.drop(silver)
             self.written.drop(quarantine)
             return former
         silver.complete()
         quarantine.complete()
-        return self._with_state(plan, part, kept, found), rejects
+        return self._with_state(months, part, kept, found), rejects
 
-    def _with_state(self, plan: _Plan, part: Table, silver: DatasetResult, sums: Frames) -> DatasetResult:
-        sums_key = part.state_key(SUMS)
-        totals = sums[TOTALS].row(0, named=True)
+    def _fill(
+        self,
+        table: Table,
+        silver: Writer,
+        quarantine: Writer,
+        chunks: Iterable[CleanedChunk],
+        sums: PartialSums | None,
+    ) -> Pair:
+        rows: Counter[str] = Counter()
+        rejected: Counter[str] = Counter()
+        for chunk in chunks:
+            self.memory.require_room()
+            silver.write(chunk.silver)
+            quarantine.write(chunk.quarantine)
+            rows.update({BRONZE: chunk.bronze_rows, SILVER: chunk.silver_rows, QUARANTINE: chunk.quarantine_rows})
+            rejected.update(chunk.rejected)
+            if sums and chunk.sums is not None:
+                sums.add(table, chunk.sums)
+            self.progress.advance(table.name, size=chunk.bronze_bytes)
+        kept = _result(silver, table.name, rows[BRONZE], rows[SILVER], dict(sorted(rejected.items())))
+        return kept, _result(quarantine, table.name, rejected.total(), rows[QUARANTINE])
+
+    def _with_state(self, months: Months, part: Table, silver: DatasetResult, found: Frames) -> DatasetResult:
+        former, key = months.again.get(part), part.state_key(SUMS)
+        sums, state = (former[0].sums, former[0].state) if former else self.kept_keys.get(part, ({}, {}))
+        totals = found[TOTALS].row(0, named=True)
         return replace(
             silver,
-            made_of=plan.months.made_of(part),
-            sums={f"silver_{name}": str(totals[name]) for name in ("revenue", "transactions")},
-            state={**plan.state.get(part, {}), sums_key: self._put(sums_key, pack_sums(sums, self.datasets))},
+            made_of=months.made_of(part),
+            sums={**sums, **{f"silver_{name}": str(totals[name]) for name in ("revenue", "transactions")}},
+            state={**state, key: self._put(key, pack_sums(found, self.datasets))},
         )
 
     def _put(self, key: str, data: bytes) -> str:
@@ -254,22 +240,19 @@ class _Cleaning:
         return upload.sha256
 
 
+def _chunks(files: Mapping[Table, CsvObject]) -> Iterator[Chunk]:
+    return chain.from_iterable(file.chunks() for file in files.values())
+
+
 def _header(names: Sequence[str]) -> bytes:
     return pl.DataFrame(schema=dict.fromkeys(names, pl.String)).write_csv().encode()
 
 
 def _result(
-    upload: Writer,
-    name: str,
-    rows_in: int,
-    rows_out: int,
-    rejected: dict[str, int] | None = None,
-    seconds: float | None = None,
+    upload: Writer, name: str, rows_in: int, rows_out: int, rejected: dict[str, int] | None = None
 ) -> DatasetResult:
     layer = upload.key.partition("/")[0]
-    return DatasetResult(
-        layer, name, upload.key, rows_in, rows_out, upload.bytes, upload.sha256, rejected or {}, seconds
-    )
+    return DatasetResult(layer, name, upload.key, rows_in, rows_out, upload.bytes, upload.sha256, rejected or {})
 
 
 def _require_every_row(silver: DatasetResult, quarantine: DatasetResult, bronze: ObjectRecord | None) -> None:

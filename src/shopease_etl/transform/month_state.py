@@ -22,7 +22,14 @@ _FIRST_DATE: Final = (1980, 1, 1, 0, 0, 0)
 
 def united(keys: Iterable[pl.Series]) -> pl.Series:
     """The different keys, in order."""
-    return pl.concat([pl.Series(KEY, [], pl.Int64), *keys]).unique().sort()
+    ordered = pl.concat([pl.Series(KEY, [], pl.Int64), *keys]).sort()
+    return ordered.filter(ordered.ne_missing(ordered.shift(1)))
+
+
+def have_common(keys: pl.Series, others: pl.Series) -> bool:
+    """Whether some key is in both; each has different ones, in order."""
+    merged = keys.to_frame().merge_sorted(others.to_frame(), key=KEY).to_series()
+    return bool((merged == merged.shift(1)).any())
 
 
 def pack_keys(keys: pl.Series) -> bytes:
