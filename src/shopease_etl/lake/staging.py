@@ -36,7 +36,7 @@ class Transaction:
         self._spool = spool
         self.is_committed = False
         self._begun: list[RawWriter] = []
-        self._spooling: list[_SpooledWriter] = []
+        self._months: list[_SpooledWriter] = []
         self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
         self._others: dict[str, frozenset[str]] = {}
@@ -157,10 +157,13 @@ class Transaction:
         path = writer.staged
         if path is None:
             path = self._spool / quote(key, safe="")
-            busy = sum(other.is_sending for other in self._spooling)
-            writer = _SpooledWriter(writer, path, is_late=layout.month_of(key) is not None and busy >= MOST_SENDING)
-            self._spooling.append(writer)
+            writer = self._spooled_month(writer, path) if layout.month_of(key) else _SpooledWriter(writer, path)
         return _StagedWriter(writer, lambda: self._stage(key, writer, path))
+
+    def _spooled_month(self, writer: RawWriter, path: Path) -> RawWriter:
+        is_late = sum(month.is_sending for month in self._months) >= MOST_SENDING
+        self._months.append(_SpooledWriter(writer, path, is_late=is_late))
+        return self._months[-1]
 
     def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
         if former := self._waiting.get(key):  # reused, but written again with the other objects of its stage
