@@ -63,7 +63,7 @@ def _csv_floor(run: Run) -> Command:
     return [SHOPEASE.with_name("python"), HERE / "csv_floor.py", run.bronze, run.folder]
 
 
-def _own_stages(stdout: str) -> Stages:
+def own_stages(stdout: str) -> Stages:
     """What the tool says with `--json`, on the last line of its output."""
     return {stage["name"]: stage["seconds"] for stage in json.loads(stdout.splitlines()[-1])["stages"]}
 
@@ -72,7 +72,7 @@ def _ours(name: str, group: str, title: str, leaves_out: str, *arguments: str) -
     def command(run: Run) -> Command:
         return [SHOPEASE, *arguments, "--lake", run.lake, "--json", "--quiet"]
 
-    return Entrant(name, title, group, command, leaves_out, stages=_own_stages)
+    return Entrant(name, title, group, command, leaves_out, stages=own_stages)
 
 
 ENTRANTS: Final = (

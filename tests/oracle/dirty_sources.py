@@ -45,30 +45,32 @@ class DirtySource:
     zone: str
     is_huge: bool
 
-    def fill(self, url: str) -> None:
-        """Make the six tables in an empty database."""
-        random = Random(f"rows of {self.seed}")
+    def fill(self, url: str) -> dict[str, list[Column]]:
+        """Make the six tables in an empty database; returns the columns of those that are made from the seed."""
+        random, made = Random(f"rows of {self.seed}"), dict[str, list[Column]]()
         with psycopg.connect(url, autocommit=True) as database:
             database.execute(BASE.read_bytes())
             database.execute(sql.SQL("SET TimeZone = {}").format(self.zone))
             for table, source in SOURCES.items():
-                columns = self._columns(random, table)
-                rows = self._rows(random, table, columns)
-                _replace(database, source, columns, rows)
+                made[table] = self._columns(random, table)
+                rows = self._rows(random, table, made[table])
+                _replace(database, source, made[table], rows)
+        return made
 
     def _columns(self, random: Random, table: str) -> list[Column]:
         known = {name: kind for name, (kind, _) in KNOWN[table].items()}
         left_out = {name for name in OPTIONAL if random.random() < CHANCE_OF_TYPE}
         most = {**REFERRED, KEYS[table]: 4 * SIZES[table]}
         columns = [
-            self._known(random, name, kind, most.get(name, 9)) for name, kind in known.items() if name not in left_out
+            self.known(random, name, kind, most.get(name, 9)) for name, kind in known.items() if name not in left_out
         ]
         columns += [_extra(random, name) for name in _names(random)]
         if random.random() < 0.5:
             random.shuffle(columns)
         return columns
 
-    def _known(self, random: Random, name: str, kind: str, most: int) -> Column:
+    def known(self, random: Random, name: str, kind: str, most: int) -> Column:
+        """A column of the contract: what stands in it is of its kind, more or less, and numbers are at most `most`."""
         if random.random() < CHANCE_OF_TYPE:
             return _typed(random, name, kind, most)
         if kind in (ID, COUNT):

@@ -54,7 +54,8 @@ def bronze_of(url: str, zone: str) -> dict[str, bytes]:
 
 
 def _copied(connection: psycopg.Connection, source: str) -> bytes:
-    statement = sql.SQL("COPY {} TO STDOUT (FORMAT csv, HEADER)").format(sql.Identifier(source))
+    # of a table alone COPY leaves out columns that are calculated
+    statement = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER)").format(sql.Identifier(source))
     with connection.cursor().copy(statement) as copy:
         return b"".join(bytes(chunk) for chunk in copy)
 

@@ -1,6 +1,7 @@
 """A lake by month is catalogued and queried like one that is not, and a query for a month reads that month."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hand_made_lake import DATABASE, TRANSACTION_ROWS, answer, catalogue, make_l
 from month_lake import put_month, split_by_month
 from shopease_etl.contract.layout import NO_MONTH
 from shopease_etl.contract.tables import TRANSACTIONS
-from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import put_stream
@@ -93,6 +94,11 @@ def test_the_definition_of_a_table_has_its_partitions(unchanged: Path) -> None:
     assert "PARTITIONED BY (`sale_month` string)" in lines
     assert lines[-1] == f"LOCATION '{unchanged}/silver/transactions'"
     assert not [line for line in lines if line.startswith("  `sale_month`")]
+    partitions = answer(unchanged, "SHOW PARTITIONS shopease_catalog.silver_transactions")
+    assert partitions == [(f"sale_month={month}",) for month in MONTHS]
+    for table, reason in (("stores", "is not partitioned"), ("bronze_stores", "is not partitioned"), ("x", "no table")):
+        with pytest.raises(ConfigurationError, match=reason):
+            answer(unchanged, f"SHOW PARTITIONS {table}")
 
 
 def test_a_broken_month_is_named(crawled: Path) -> None:
@@ -196,6 +202,15 @@ def test_a_month_that_is_added_is_seen_after_the_next_crawl(crawled: Path) -> No
     assert answer(crawled, count) == [(0,)]
     catalogue(crawled, crawled.parent / "catalog.json")
     assert answer(crawled, count) == [(1,)]
-    assert warehouse(crawled, crawled.parent / "catalog.json").engine().estimated_bytes(
-        "SELECT 1 FROM transactions"
-    ) == sum(path.stat().st_size for path in crawled.glob("silver/transactions/*/*"))
+
+
+def test_only_the_months_of_a_statement_are_checked_and_estimated(crawled: Path) -> None:
+    other = crawled / TRANSACTIONS.in_month("2023-10").bronze_key
+    other.write_bytes(other.read_bytes()[:-5])
+    limited = "FROM bronze_transactions WHERE sale_month = '2023-11'"
+    assert answer(crawled, f"SELECT COUNT(*) {limited}") == [(8,)]
+    size = (crawled / NOVEMBER.silver_key).stat().st_size
+    whole = sum(path.stat().st_size for path in crawled.glob("silver/transactions/*/*"))
+    with closing(warehouse(crawled, crawled.parent / "catalog.json").engine()) as engine:
+        assert engine.estimated_bytes("SELECT * FROM transactions WHERE sale_month = '2023-11'") == size
+        assert engine.estimated_bytes("SELECT * FROM transactions") == whole

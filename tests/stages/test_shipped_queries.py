@@ -27,6 +27,7 @@ from hand_made_lake import (
     put,
     warehouse,
 )
+from month_lake import split_by_month
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.tables import (
     CLEANED_TABLES,
@@ -55,9 +56,13 @@ GROUP BY s.store_name ORDER BY revenue DESC;""",
 }
 
 
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return crawled_lake(tmp_path_factory.mktemp("queried"))
+@pytest.fixture(scope="module", params=["none", "month"])
+def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = crawled_lake(tmp_path_factory.mktemp("queried"))
+    if request.param == "month":
+        split_by_month(LocalStore(made))
+        catalogue(made, made.parent / "catalog.json")
+    return made
 
 
 DirtyLake = tuple[SqlEngine, Decimal]

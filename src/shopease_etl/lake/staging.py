@@ -19,6 +19,7 @@ from shopease_etl.report import DatasetResult
 log = logging.getLogger(__name__)
 
 _PIECE: Final = 1024 * 1024
+MOST_SENDING: Final = 4  # months that are sent as they are written; each takes memory for several parts
 
 
 class Transaction:
@@ -33,6 +34,7 @@ class Transaction:
         self._spool = spool
         self.is_committed = False
         self._begun: list[RawWriter] = []
+        self._spooling: list[_SpooledWriter] = []
         self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
         self._others: dict[str, frozenset[str]] = {}
@@ -148,7 +150,9 @@ class Transaction:
         path = writer.staged
         if path is None:
             path = self._spool / quote(key, safe="")
-            writer = _SpooledWriter(writer, path)
+            busy = sum(other.is_sending for other in self._spooling)
+            writer = _SpooledWriter(writer, path, is_late=layout.month_of(key) is not None and busy >= MOST_SENDING)
+            self._spooling.append(writer)
         return _StagedWriter(writer, lambda: self._stage(key, writer, path))
 
     def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
@@ -240,11 +244,13 @@ class _StagedWriter:
 
 
 class _SpooledWriter:
-    """A writer that keeps a copy of the bytes in a file."""
+    """A writer that keeps a copy of the bytes in a file; a late one sends them from it when they are complete."""
 
     staged = None
 
-    def __init__(self, writer: RawWriter, path: Path) -> None:
+    def __init__(self, writer: RawWriter, path: Path, *, is_late: bool = False) -> None:
+        self.is_sending = not is_late
+        self._is_late = is_late
         self._writer = writer
         self._path = path
         with _spooled("write", path):
@@ -253,19 +259,24 @@ class _SpooledWriter:
             self._file = open_file(path, "wb", 0o600)
 
     def write(self, data: bytes | bytearray) -> None:
-        self._writer.write(data)
+        if not self._is_late:
+            self._writer.write(data)
         with _spooled("write", self._path):
             self._file.write(data)
 
     def complete(self) -> None:
         with _spooled("write", self._path):
             self._file.close()
+        for piece in _pieces(self._path) if self._is_late else ():
+            self._writer.write(piece)
         self._writer.complete()
+        self.is_sending = False
 
     def publish(self) -> None:
         self._writer.publish()
 
     def discard(self) -> None:
+        self.is_sending = False
         # closing writes the buffer, which fails on a full disk
         with suppress(OSError):
             self._file.close()

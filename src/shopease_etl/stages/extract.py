@@ -6,6 +6,8 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from shopease_etl.contract.tables import Table
@@ -13,12 +15,12 @@ from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.manifests import WriteGroup, write_group
 from shopease_etl.lake.store import Store
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.report import StageResult
+from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.source.postgres import Snapshot, SourceTable
 from shopease_etl.stages.month_files import MonthFiles
 from shopease_etl.stages.months import ByMonth, MonthPlan, plan_months
 from shopease_etl.stages.readers import Readers
-from shopease_etl.stages.table_copy import Files, OneFile, TableCopy
+from shopease_etl.stages.table_copy import OneFile, TableCopy
 
 __all__ = ["ByMonth", "extract", "resolve"]
 
@@ -60,45 +62,54 @@ def extract(
     present = [table for table in tables if table.required or table.source in found]
     names = [table.source for table in present]
     snapshot.require_locked(names)
-    size = range_bytes if connections > 1 else sys.maxsize
     plans = {
-        table.name: plan_months(snapshot, store, table, found[table.source], by_month, connections)
+        table.name: plan_months(
+            snapshot,
+            store,
+            table,
+            found[table.source],
+            by_month,
+            connections=connections,
+            range_bytes=range_bytes,
+            progress=progress,
+        )
         for table in present
         if by_month and table.month_column
     }
     with write_group(store) as written:
+        size = range_bytes if connections > 1 else sys.maxsize
         copies = [
-            TableCopy(table, found[table.source], size, _files(table, found[table.source], plans, written), progress)
-            for table in present
-            if table.name not in plans or not plans[table.name].copies_nothing
+            _copy(table, found[table.source], size, plans.get(table.name), written, progress) for table in present
         ]
-        copied = Readers(snapshot, copies, connections, fail_fast).run()
+        copied = Readers(snapshot, [copy for copy in copies if copy.ranges], connections, fail_fast).run()
         snapshot.require_locked(names)
     for table in (table for table in tables if table not in present):
-        stays = f"; {table.bronze_key} stays as it was" if store.find(table.bronze_key) else ""
-        level = logging.WARNING if stays else logging.INFO
-        log.log(level, "%s, which is optional, is missing in the source%s", table.source, stays)
-    results = [
-        file
-        for table in present
-        for file in (
-            plans[table.name].merged(copied.get(table.name, ())) if table.name in plans else copied[table.name]
-        )
-    ]
-    plan = next(iter(plans.values()), None)
-    return StageResult(
-        "extract",
-        round(time.monotonic() - started, 3),
-        tuple(results),
-        watermark=plan.watermark if plan else None,
-        full=plan.full if plan else None,
-    )
+        _log_missing(table, store)
+    files = [_merged(plans.get(table.name), copied.get(table.name, ())) for table in present]
+    result = StageResult("extract", round(time.monotonic() - started, 3), tuple(chain.from_iterable(files)))
+    for plan in plans.values():
+        result = replace(result, watermark=plan.watermark, full=plan.full)
+    return result
 
 
-def _files(table: Table, source: SourceTable, plans: Mapping[str, MonthPlan], written: WriteGroup) -> Files:
-    if plan := plans.get(table.name):
-        return MonthFiles(table, plan.months, written, plan.wanted, plan.expected)
-    return OneFile(table, source, written)
+def _log_missing(table: Table, store: Store) -> None:
+    stays = f"; {table.bronze_key} stays as it was" if store.find(table.bronze_key) else ""
+    level = logging.WARNING if stays else logging.INFO
+    log.log(level, "%s, which is optional, is missing in the source%s", table.source, stays)
+
+
+def _copy(
+    table: Table, source: SourceTable, size: int, plan: MonthPlan | None, written: WriteGroup, progress: Progress
+) -> TableCopy:
+    if not plan:
+        return TableCopy(table, source, source.ranges(size), OneFile(table, source, written), progress)
+    part = replace(source, bytes=source.bytes * len(plan.ranges) // max(1, len(plan.there)))
+    return TableCopy(table, part, plan.ranges, MonthFiles(plan, written), progress)
+
+
+def _merged(plan: MonthPlan | None, copied: tuple[DatasetResult, ...]) -> tuple[DatasetResult, ...]:
+    """All files of a table by month, or its one file."""
+    return tuple(sorted((*copied, *plan.carried), key=lambda file: file.key)) if plan else copied
 
 
 def resolve(snapshot: Snapshot, tables: Sequence[Table]) -> dict[str, SourceTable]:

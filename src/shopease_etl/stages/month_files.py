@@ -1,72 +1,65 @@
 """The files of a table kept by month, filled from one pass over the table."""
 
-from collections.abc import Collection, Mapping
-
 import psycopg
 
 from shopease_etl.contract.layout import NO_MONTH
-from shopease_etl.contract.tables import Table
 from shopease_etl.lake.manifests import WriteGroup
 from shopease_etl.lake.store import Writer
 from shopease_etl.report import DatasetResult
-from shopease_etl.source.postgres import Blocks, Chunk, CopyOut, MonthsOut, MonthTable
+from shopease_etl.source.postgres import Blocks, Chunk, CopyOut
+from shopease_etl.stages.months import MonthPlan
 from shopease_etl.stages.table_copy import bronze_file, lost_rows
 
 
 class MonthFiles:
-    """The files of the months to copy; None copies all.
+    """The files of the months to copy, each with its rows in the table's order.
 
-    `expected` has the rows of each month, where they were counted before.
+    A file is complete as soon as the rows that were counted have arrived: in a table that is in order of time, few
+    files are open at once.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        months: MonthTable,
-        written: WriteGroup,
-        wanted: Collection[str] | None,
-        expected: Mapping[str, int],
-    ) -> None:
-        self._table = table
-        self._months = months
+    def __init__(self, plan: MonthPlan, written: WriteGroup) -> None:
+        self._plan = plan
         self._written = written
-        self._wanted = wanted
-        self._expected = expected
         self._uploads: dict[str, Writer] = {}
 
     def copy_out(self, connection: psycopg.Connection, blocks: Blocks | None) -> CopyOut:
         """The rows of these blocks, in chunks by month."""
-        return MonthsOut(connection, self._months.source, self._months.copy_statement(blocks, self._wanted))
+        return self._plan.months.copy_out(connection, blocks, self._plan.expected, self._plan.there.get(blocks, ()))
 
     def begin(self, connection: psycopg.Connection) -> None:
         """Read the header, with which each file begins."""
-        self._header = self._months.header(connection)
+        self._header = self._plan.months.header(connection)
 
     def write(self, chunk: Chunk) -> None:
         """Write the next rows to their month's file."""
-        self._upload(chunk.month).write(chunk)
+        if not chunk:
+            return
+        month = chunk.month
+        upload, expected = self._upload(month), self._plan.expected.get(month)
+        if upload.csv_rows == expected:
+            raise lost_rows(self._plan.table.in_month(month), expected, expected + chunk.count(b"\n"))
+        upload.write(chunk)
+        if upload.csv_rows == expected:
+            upload.complete()
 
     def _upload(self, month: str) -> Writer:
         if not (upload := self._uploads.get(month)):
-            upload = self._uploads[month] = self._written.writer(self._table.in_month(month).bronze_key)
+            upload = self._uploads[month] = self._written.writer(self._plan.table.in_month(month).bronze_key)
             upload.write(self._header)
         return upload
 
     def finish(self, rows: int) -> tuple[DatasetResult, ...]:
         """The files by month; a table without rows has one, for rows without a month."""
-        for month in (month for month, count in self._expected.items() if not count):
-            self._upload(month)
-        if not self._uploads:
+        table, expected = self._plan.table, self._plan.expected
+        if not rows:
             self._upload(NO_MONTH)
         arrived = {month: upload.csv_rows for month, upload in self._uploads.items()}
         if rows != sum(arrived.values()):
-            raise lost_rows(self._table, rows, sum(arrived.values()))
-        if self._expected and arrived != self._expected:
-            month = min(
-                month for month in {**arrived, **self._expected} if arrived.get(month) != self._expected.get(month)
-            )
-            raise lost_rows(self._table.in_month(month), self._expected.get(month, 0), arrived.get(month, 0))
+            raise lost_rows(table, rows, sum(arrived.values()))
+        if lost := sorted(month for month, count in expected.items() if arrived.get(month, 0) != count):
+            raise lost_rows(table.in_month(lost[0]), expected[lost[0]], arrived.get(lost[0], 0))
         return tuple(
-            bronze_file(self._table.in_month(month), self._months.source, upload, arrived[month])
-            for month, upload in sorted(self._uploads.items())
+            bronze_file(table.in_month(month), self._plan.months.source, upload, arrived[month])
+            for month, upload in self._uploads.items()
         )

@@ -1,28 +1,26 @@
-"""A table kept by month: which months changed since the last extract, and the files of those."""
+"""A table kept by month: which months changed since the last extract."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import psycopg
 
 from shopease_etl.contract.layout import NO_MONTH
 from shopease_etl.contract.tables import Table
+from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import Store
+from shopease_etl.progress import Progress
 from shopease_etl.report import DatasetResult
-from shopease_etl.source.postgres import (
-    MonthRows,
-    MonthTable,
-    Snapshot,
-    SourceTable,
-    why_not_comparable,
-)
+from shopease_etl.source.postgres import Blocks, MonthRows, MonthTable, Snapshot, SourceTable, why_not_comparable
 from shopease_etl.stages.readers import Readers, TableWork
+from shopease_etl.wording import counted
 
 log = logging.getLogger(__name__)
 
-PROBE_BYTES: Final = 64 * 1024 * 1024
+MOST_MONTHS: Final = 600  # as many files may be open at once
+RANGE_BYTES: Final = 4 * 1024 * 1024  # so that most ranges of a table in order of time have rows of one month
 
 
 @dataclass(frozen=True)
@@ -38,91 +36,121 @@ class ByMonth:
     full: str | None = None
 
 
-class Probe(TableWork[dict[str, MonthRows]]):
-    """Counts a table's rows, and those that are new since a horizon, by month."""
-
-    def __init__(self, months: MonthTable, horizon: int) -> None:
-        super().__init__(months.source.name, months.source, months.source.ranges(PROBE_BYTES))
-        self._months = months
-        self._horizon = horizon
-        self._found: dict[str, MonthRows] = {}
-        self._ended = 0
-
-    def read(self, connection: psycopg.Connection, number: int) -> None:
-        """Count a range's rows."""
-        rows = self._months.probe(connection, self.ranges[number], self._horizon)
-        with self._guard:
-            for month, counted in rows.items():
-                self._found[month] = self._found.get(month, MonthRows()) + counted
-            self._ended += 1
-            is_last = self._ended == len(self.ranges)
-        if is_last:
-            self.done(self._found)
-
-
 @dataclass(frozen=True)
 class MonthPlan:
-    """What to do about a table kept by month.
+    """Which months of a table to copy, and which files of earlier runs to carry over.
 
-    `expected` has the rows of the months to copy, where they were counted; `wanted` None copies all months.
+    `full` is the reason if all months are copied, `watermark` is for the next extract. Where the rows were counted,
+    `there` has the months of each range's rows, and `expected` the rows of each month to copy; else both are empty, and
+    all is copied.
     """
 
     table: Table
     months: MonthTable
-    full: str | None = None
+    full: str | None
     watermark: Mapping[str, Any] | None = None
+    there: Mapping[Blocks | None, Collection[str]] = field(default_factory=dict)
     expected: Mapping[str, int] = field(default_factory=dict)
-    wanted: Collection[str] | None = None
-    carried: Mapping[str, DatasetResult] = field(default_factory=dict)
+    carried: tuple[DatasetResult, ...] = ()
 
     @property
-    def copies_nothing(self) -> bool:
-        """Whether all files are carried over."""
-        return self.wanted is not None and not self.wanted
+    def ranges(self) -> Sequence[Blocks | None]:
+        """The ranges with rows to copy; the first one, if there is nothing to copy but a header."""
+        if not self.there:
+            return (None,)
+        found = [blocks for blocks, months in self.there.items() if self.expected.keys() & {*months}]
+        return found or [*self.there][: len(self.expected)]
 
-    def merged(self, copied: Iterable[DatasetResult]) -> tuple[DatasetResult, ...]:
-        """All the table's files, by month."""
-        return tuple(sorted((*copied, *self.carried.values()), key=lambda file: file.key))
+    @property
+    def text(self) -> str:
+        """What is copied and what is carried over, in a few words."""
+        if self.full:
+            return f"all months are copied: {self.full}"
+        copied, kept = len(self.expected), len(self.carried)
+        return f"{copied:,} of {counted(copied + kept, 'month')} changed; {kept:,} carried over"
 
 
 def plan_months(
-    snapshot: Snapshot, store: Store, table: Table, source: SourceTable, by_month: ByMonth, connections: int
+    snapshot: Snapshot,
+    store: Store,
+    table: Table,
+    source: SourceTable,
+    by_month: ByMonth,
+    *,
+    connections: int,
+    range_bytes: int,
+    progress: Progress,
 ) -> MonthPlan:
-    """Find out which months of a table changed.
+    """Count the rows of a table by month, in ranges of at most about `range_bytes`, and find out which months changed.
 
     Raises:
-        DataRefusedError: the month column is no date or timestamp.
+        DataRefusedError: the month column is no date or timestamp, or there are too many months.
     """
-    months = snapshot.month_table(source, str(table.month_column), [item.name for item in table.columns if item.rules])
+    summed = [column.name for column in table.columns if column.rules]
+    months = snapshot.month_table(source, str(table.month_column), summed)
     if not (source.is_plain and source.is_heap):
-        return MonthPlan(table, months, "the table is no plain table of PostgreSQL's own storage")
+        return MonthPlan(table, months, "the source's table is no plain one of PostgreSQL's own storage")
     marks = snapshot.marks(source)
     full = by_month.full or _why_full(by_month.watermark, marks)
-    horizon = marks["horizon"] if full or not by_month.watermark else by_month.watermark["horizon"]
-    found = Readers(snapshot, [Probe(months, horizon)], connections, fail_fast=True).run()[source.name]
-    found = found or {NO_MONTH: MonthRows()}
-    watermark = {**marks, "months": {month: found[month].mark for month in sorted(found)}}
-    if not full and by_month.watermark:
-        changed = _changed(store, table, found, by_month)
-        full = _second_wall(found, changed, by_month.watermark)
-    wanted = {*found} if full else changed
-    return MonthPlan(
-        table,
-        months,
-        full,
-        watermark,
-        {month: found[month].rows for month in wanted},
-        None if len(wanted) == len(found) else wanted,
-        {month: by_month.files[month] for month in found if month not in wanted},
-    )
+    former = {} if full or by_month.watermark is None else by_month.watermark
+    probe = _Probe(table, months, min(range_bytes, RANGE_BYTES), former.get("horizon", marks["horizon"]), progress)
+    there = Readers(snapshot, [probe], connections, fail_fast=True).run()[probe.name]
+    total = _total(source, there.values())
+    changed = _changed(store, table, total, by_month) if former else {*total}
+    if former and (full := _second_wall(total, {*total} - changed, former)):
+        changed = {*total}
+    watermark = {**marks, "months": {month: total[month].mark for month in sorted(total)}}
+    expected = {month: total[month].rows for month in sorted(changed)}
+    kept = (by_month.files[month] for month in sorted({*total} - changed))
+    is_unique = table.key in source.unique_columns
+    carried = tuple(replace(file, has_unique_key=is_unique) for file in kept)
+    plan = MonthPlan(table, months, full, watermark, there, expected, carried)
+    log.info("%s: %s", table.name, plan.text)
+    progress.finish(probe.task, plan.text)
+    return plan
+
+
+class _Probe(TableWork[Mapping[Blocks | None, Mapping[str, MonthRows]]]):
+    """Counts the rows of each range by month, and those that are new since a horizon."""
+
+    def __init__(self, table: Table, months: MonthTable, range_bytes: int, horizon: int, progress: Progress) -> None:
+        super().__init__(table.name, months.source, months.source.ranges(range_bytes))
+        self.task = f"changes in {table.name}"
+        self._months = months
+        self._horizon = horizon
+        self._progress = progress
+        self._found: dict[int, Mapping[str, MonthRows]] = {}
+        progress.start(self.task, months.source.bytes)
+
+    def read(self, connection: psycopg.Connection, number: int) -> None:
+        rows = self._months.probe(connection, self.ranges[number], self._horizon)
+        self._progress.advance(self.task, size=self.source.bytes // len(self.ranges))
+        with self._guard:
+            self._found[number] = rows
+            is_last = len(self._found) == len(self.ranges)
+        if is_last:
+            self.done({blocks: self._found[number] for number, blocks in enumerate(self.ranges)})
+
+
+def _total(source: SourceTable, found: Iterable[Mapping[str, MonthRows]]) -> Mapping[str, MonthRows]:
+    """The rows of all ranges by month; a table without rows has none without a month."""
+    total: dict[str, MonthRows] = {}
+    for part in found:
+        for month, rows in part.items():
+            total[month] = total.get(month, MonthRows()) + rows
+    if len(total) > MOST_MONTHS:
+        message = f"{source.name} has rows in {len(total):,} months, but at most {MOST_MONTHS} can be kept by month"
+        raise DataRefusedError(message, hint="correct the wrong dates in the source, or set SHOPEASE_PARTITIONS=none")
+    return total or {NO_MONTH: MonthRows()}
 
 
 def _why_full(former: Mapping[str, Any] | None, marks: Mapping[str, Any]) -> str | None:
     if former is None:
         return "the first run by month"
     try:
+        [former["horizon"] + mark["rows"] for mark in former["months"].values()]
         return why_not_comparable(former, marks)
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, AttributeError):
         return "what the last extract recorded cannot be read"
 
 
@@ -145,10 +173,10 @@ def _changed(store: Store, table: Table, found: Mapping[str, MonthRows], by_mont
     return {month for month in found if not is_same(month)}
 
 
-def _second_wall(found: Mapping[str, MonthRows], changed: Collection[str], former: Mapping[str, Any]) -> str | None:
-    """Why the months that seem unchanged cannot be trusted, if their sums differ."""
-    differ = [month for month in found if month not in changed and found[month].mark != former["months"][month]]
-    if not differ:
+def _second_wall(found: Mapping[str, MonthRows], unchanged: Collection[str], former: Mapping[str, Any]) -> str | None:
+    """Why months that seem unchanged cannot be trusted: their sums differ."""
+    if not (differ := sorted(month for month in unchanged if found[month].mark != former["months"][month])):
         return None
-    log.warning("%s: no row is new, but the sums are others; all months are copied", ", ".join(sorted(differ)))
-    return f"the sums of {', '.join(sorted(differ))} changed without a new row"
+    reason = f"values of {', '.join(differ)} changed, but no row is new"
+    log.warning("%s; was the server restored from a copy of its files? all months are copied", reason)
+    return reason

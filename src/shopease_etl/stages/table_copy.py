@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -64,7 +65,7 @@ class OneFile:
         self._upload.write(chunk)
 
     def finish(self, rows: int) -> tuple[DatasetResult, ...]:
-        """The file."""
+        """The file, with all rows."""
         return (bronze_file(self._table, self._source, self._upload, rows),)
 
 
@@ -89,21 +90,19 @@ def lost_rows(table: Table, expected: int, arrived: int) -> SourceFaultError:
 
 
 class TableCopy(TableWork[tuple[DatasetResult, ...]]):
-    """The copy of a table in ranges of about `range_bytes`, which are read at the same time."""
+    """The copy of a table in ranges, which are read at the same time, and written in their order."""
 
     def __init__(
         self,
         table: Table,
         source: SourceTable,
-        range_bytes: int,
+        ranges: Sequence[Blocks | None],
         files: Files,
         progress: Progress,
-        total_bytes: int | None = None,
     ) -> None:
-        super().__init__(table.name, source, source.ranges(range_bytes))
+        super().__init__(table.name, source, ranges)
         self._files = files
         self._progress = progress
-        self._total_bytes = source.bytes if total_bytes is None else total_bytes
         self._parts = OrderedParts(len(self.ranges), files.write)
         self._rows: list[int] = []
         self._beginning = threading.Lock()
@@ -143,7 +142,7 @@ class TableCopy(TableWork[tuple[DatasetResult, ...]]):
             log.info("%s: %d columns, %s bytes in the source", source.name, len(source.columns), f"{source.bytes:,}")
             self._started = time.monotonic()
             self._files.begin(connection)
-            self._progress.start(self.name, self._total_bytes)
+            self._progress.start(self.name, source.bytes)
             self._has_begun = True
 
     def _finish(self) -> None:

@@ -20,7 +20,10 @@ class SqlEngine(Protocol):
         """Run one statement of shopease's own, without checks."""
 
     def estimated_bytes(self, sql: str) -> int:
-        """The size of all files of the tables in a statement: the most that it can read."""
+        """The size of the files of the tables in a statement: the most that it can read.
+
+        Of a table by month, if the statement limits it to literal months, only theirs.
+        """
 
     def scan_limit(self) -> int | None:
         """The bytes at which the engine itself stops a statement; None if it does not."""

@@ -1,6 +1,6 @@
 """A lake's warehouse on AWS: its tables in Glue, its views and SQL in Athena."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -8,7 +8,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from shopease_etl.contract.layout import RESULTS
+from shopease_etl.contract.layout import RESULTS, dataset_of, month_of, owns
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
@@ -117,15 +117,17 @@ class AwsEngine:
     def estimated_bytes(self, sql: str) -> int:
         """The size of the files of all tables and views in the statement; a table that is named twice counts twice.
 
+        Of a table by month only the months count to which `months_in` limits it.
+
         Raises:
             ShopeaseError: it names a table of another database, or cannot be parsed: its size is not known.
         """
         # sqlglot is an extra, which only estimates need
-        from shopease_etl.warehouse.dialect import table_references
+        from shopease_etl.warehouse.dialect import months_in, table_references
 
         references = table_references(sql)
-        known = {dataset.name: dataset.key for dataset in DATASETS}
-        known |= {table.name: table.best_key for table in TABLES}
+        known = {dataset.name: dataset_of(dataset.key) for dataset in DATASETS}
+        known |= {table.name: dataset_of(table.best_key) for table in TABLES}
         unknown = [
             ".".join(part for part in reference if part)
             for reference in references or ()
@@ -135,8 +137,13 @@ class AwsEngine:
             what = f"{unknown[0]} is not of this lake" if unknown else "the statement cannot be parsed"
             hint = "leave out --max-scan, or give the workgroup a cutoff that is not higher"
             raise ShopeaseError(f"cannot estimate how much it reads: {what}", hint=hint)
-        found = (self._store.find(known[name]) for _, name in references)
-        return sum(item.bytes for item in found if item)
+        months = months_in(sql)
+        return sum(
+            item.bytes
+            for _, name in references
+            for item in self._store.list(f"{known[name]}/")
+            if owns(item.key) and _is_read(item.key, months[name])
+        )
 
     def scan_limit(self) -> int | None:
         """The bytes at which the workgroup stops a statement; None if it does not."""
@@ -149,6 +156,11 @@ class AwsEngine:
     def close(self) -> None:
         """Stop running statements."""
         self._athena.close()
+
+
+def _is_read(key: str, months: Collection[str] | None) -> bool:
+    month = month_of(key)
+    return month is None or months is None or month in months
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from shopease_etl.contract.layout import SALE_MONTH
 from shopease_etl.errors import ConfigurationError
 
 try:
@@ -114,6 +115,41 @@ def table_references(sql: str) -> list[tuple[str, str]] | None:
 
     Without names from the statement's own WITH. None if the statement cannot be parsed.
     """
+    tables = _tables_read(sql)
+    return None if tables is None else [(table.db.lower(), table.name.lower()) for table in tables]
+
+
+def months_in(sql: str) -> dict[str, frozenset[str] | None]:
+    """The names of `tables_in`, each with the months to which the statement limits the table; None if to none.
+
+    It is limited if it is named once, and its WHERE has `sale_month = '2024-11'`, or IN with a list, alone or with AND.
+    """
+    found: dict[str, frozenset[str] | None] = {}
+    for table in _tables_read(sql) or ():
+        name = table.name.lower()
+        found[name] = None if name in found else _months_of(table)
+    return found
+
+
+def _months_of(table: exp.Table) -> frozenset[str] | None:
+    """The months in the WHERE of the SELECT that has the table in its FROM or in a JOIN."""
+    source = table.parent
+    select = source.parent if isinstance(source, (exp.From, exp.Join)) else None
+    where = select.args.get("where") if isinstance(select, exp.Select) else None
+    whole = None if where is None else where.this.unnest()
+    for condition in whole.flatten() if isinstance(whole, exp.And) else [whole]:
+        if not isinstance(condition, (exp.EQ, exp.In)):
+            continue
+        column = condition.this
+        values = condition.expressions if isinstance(condition, exp.In) else [condition.expression]
+        is_ours = isinstance(column, exp.Column) and column.table.lower() in {"", table.alias_or_name.lower()}
+        is_literal = values and all(isinstance(value, exp.Literal) and value.is_string for value in values)
+        if is_ours and is_literal and column.name.lower() == SALE_MONTH:
+            return frozenset(value.name for value in values)
+    return None
+
+
+def _tables_read(sql: str) -> list[exp.Table] | None:
     words = sql.split(None, 1)
     if words and words[0].upper() in _METADATA:
         return []
@@ -123,8 +159,7 @@ def table_references(sql: str) -> list[tuple[str, str]] | None:
     except SqlglotError:
         return None
     own = {cte.alias.lower() for cte in parsed.find_all(exp.CTE)}
-    found = [(table.db.lower(), table.name.lower()) for table in parsed.find_all(exp.Table)]
-    return [(database, name) for database, name in found if name and (database or name not in own)]
+    return [table for table in parsed.find_all(exp.Table) if table.name and (table.db or table.name.lower() not in own)]
 
 
 def place_of(sql: str, name: str) -> str | None:

@@ -1,6 +1,6 @@
 """DuckDB on one local lake: it reads only the lake's files, as tables, and understands Athena's SQL."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Self, TypeVar
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shopease_etl import cancel
 from shopease_etl.errors import ConfigurationError, ShopeaseError
-from shopease_etl.warehouse.dialect import metadata_statement, tables_in, translate
+from shopease_etl.warehouse.dialect import metadata_statement, months_in, tables_in, translate
 from shopease_etl.warehouse.duckdb_errors import no_table, not_available, reason, unknown_table, wrong_name
 from shopease_etl.warehouse.duckdb_types import athena_batch, athena_schema
 from shopease_etl.warehouse.file_tables import FileTable, as_glob, literal
@@ -171,20 +171,23 @@ class Engine:
         """None: reading local files is free."""
 
     def estimated_bytes(self, sql: str) -> int:
-        """The size of all files of the statement's tables: the most that it reads."""
-        return sum(path.stat().st_size for name in self._tables_in(sql) for path in self._tables[name].of(None))
+        """The size of all files of the statement's tables, see `months_in`: the most that it reads."""
+        found = self._tables_in(sql).items()
+        return sum(path.stat().st_size for name, months in found for path in self._tables[name].of(months))
 
-    def _tables_in(self, sql: str) -> list[str]:
-        """The tables over files in a statement, also those under its views."""
-        names = tables_in(sql)
-        names |= {name for view, select in self._views.items() if view.lower() in names for name in tables_in(select)}
-        return [name for name in self._tables if name.lower() in names]
+    def _tables_in(self, sql: str) -> dict[str, Collection[str] | None]:
+        """The tables over files in a statement, also those under its views, with months as by `months_in`."""
+        months = months_in(sql)
+        for view, select in self._views.items():
+            if view.lower() in months:
+                months |= {name: None if name in months else months[view.lower()] for name in tables_in(select)}
+        return {name: months[name.lower()] for name in self._tables if name.lower() in months}
 
     def _check_csv_files(self, sql: str) -> None:
         """Refuse a CSV that was cut off, and enlarge the buffers for records that are longer than usual."""
-        for name in self._tables_in(sql):
+        for name, months in self._tables_in(sql).items():
             table = self._tables[name]
-            if table.check(None):
+            if table.check(months):
                 self._create_view(name, table.select)
 
     def _batches(self, sql: str, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -2,7 +2,7 @@
 
 from shopease_etl.source.postgres.changes import MonthRows, MonthTable
 from shopease_etl.source.postgres.connections import parameters
-from shopease_etl.source.postgres.copying import Chunk, CopyOut, MonthsOut
+from shopease_etl.source.postgres.copying import Chunk, CopyOut
 from shopease_etl.source.postgres.marks import why_not_comparable
 from shopease_etl.source.postgres.snapshots import Snapshot, snapshot
 from shopease_etl.source.postgres.source_tables import Blocks, SourceTable
@@ -16,7 +16,6 @@ __all__ = [
     "Limits",
     "MonthRows",
     "MonthTable",
-    "MonthsOut",
     "Snapshot",
     "SourceTable",
     "connect",

@@ -14,14 +14,14 @@ from psycopg import sql
 
 from shopease_etl.contract.layout import NO_MONTH
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.source.postgres.copying import lock_shared
+from shopease_etl.source.postgres.copying import CopyOut, MonthsOut, lock_shared
 from shopease_etl.source.postgres.errors import translate_errors
 from shopease_etl.source.postgres.source_tables import Blocks, SourceTable
 
 _INTEGERS: Final = frozenset({20, 21, 23})
 _MOMENTS: Final = frozenset({1082, 1114, 1184})  # date, timestamp, timestamp with time zone
 # Statements whose rows keep the table's order, and that need no more memory than a table of months.
-SETTINGS: Final = """
+_SETTINGS: Final = """
 SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_sort = off; SET LOCAL jit = off;
 SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_indexonlyscan = off
 """
@@ -62,8 +62,8 @@ class MonthTable:
         """Count the rows of these blocks by month, in a transaction of the snapshot."""
         with translate_errors(f"counting the rows of {self.source.schema}.{self.source.name}"):
             lock_shared(connection, self.source)
-            connection.execute(SETTINGS)
-            rows = connection.execute(self.probe_statement(blocks, horizon)).fetchall()
+            connection.execute(_SETTINGS)
+            rows = connection.execute(self._probe_statement(blocks, horizon)).fetchall()
         return {
             month or NO_MONTH: MonthRows(count, new, tuple(int(total or 0) for total in sums))
             for month, count, new, *sums in rows
@@ -77,7 +77,7 @@ class MonthTable:
             with connection.cursor().copy(statement) as copy:
                 return b"".join(bytes(chunk) for chunk in copy)
 
-    def probe_statement(self, blocks: Blocks | None, horizon: int) -> sql.Composed:
+    def _probe_statement(self, blocks: Blocks | None, horizon: int) -> sql.Composed:
         """By month (NULL for rows without one) the rows, the new versions since the horizon, and the sums."""
         sums = [sql.SQL(", sum({})").format(sql.Identifier(name)) for name in self.summed]
         outer = [sql.SQL(", sum({})::text").format(sql.Identifier(f"s{n}")) for n in range(len(self.summed))]
@@ -97,11 +97,22 @@ class MonthTable:
             rows=self.source.rows(blocks),
         )
 
-    def copy_statement(self, blocks: Blocks | None, months: Collection[str] | None) -> sql.Composed:
-        """The COPY of the rows of these months, or of all, each after its month."""
-        conditions = () if months is None else [self._within(months)]
-        rows = self.source.rows(blocks, *conditions)
-        return sql.SQL("COPY (SELECT {}, * FROM {}) TO STDOUT (FORMAT csv)").format(_month(self._day), rows)
+    def copy_out(
+        self, connection: psycopg.Connection, blocks: Blocks | None, wanted: Collection[str], there: Collection[str]
+    ) -> CopyOut:
+        """The rows of the wanted months in these blocks, in chunks of one month each and without a header.
+
+        `there` has the months of all the blocks' rows; it is empty where they were not counted, and all are wanted.
+        """
+        with translate_errors(f"COPY of {self.source.schema}.{self.source.name}"):
+            connection.execute(_SETTINGS)
+        months = sorted({*wanted} & {*there})
+        rows = self.source.rows(blocks, *([self._within(months)] if len(months) < len(there) else ()))
+        if len(months) == 1:
+            statement = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv)").format(rows)
+            return CopyOut(connection, self.source, statement=statement, month=months[0])
+        statement = sql.SQL("COPY (SELECT {}, * FROM {}) TO STDOUT (FORMAT csv)").format(_month(self._day), rows)
+        return MonthsOut(connection, self.source, statement=statement)
 
     def _within(self, months: Collection[str]) -> sql.Composed:
         day = self._day

@@ -38,22 +38,33 @@ def lock_shared(connection: psycopg.Connection, table: SourceTable) -> None:
 
 
 class Chunk(bytearray):
-    """Rows as CSV bytes, of one `month` if they are sorted by it."""
+    """Rows as CSV bytes; of one `month`, if that is not empty."""
 
-    month = ""
+    def __init__(self, month: str = "") -> None:
+        super().__init__()
+        self.month = month
 
 
 class CopyOut:
     """The rows of a table, or of some of its blocks, as CSV bytes in chunks; `rows` is the count that COPY reported.
 
-    A chunk does not change after it is yielded.
+    A chunk does not change after it is yielded. Another `statement` may give the rows, all of one `month`.
     """
 
-    def __init__(self, connection: psycopg.Connection, table: SourceTable, blocks: Blocks | None = None) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        table: SourceTable,
+        blocks: Blocks | None = None,
+        *,
+        statement: sql.Composable | None = None,
+        month: str = "",
+    ) -> None:
         self.rows = 0
         self._connection = connection
         self._table = table
-        self._blocks = blocks
+        self._statement = statement or table.copy_statement(blocks)
+        self._month = month
         self._arrival = select.poll()
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -70,21 +81,21 @@ class CopyOut:
 
     def _chunks(self) -> Iterator[Chunk]:
         """libpq's own loop: psycopg's iterator makes a Python object of each row and costs twice as much."""
-        next_row, chunk = self._begin(self._table.copy_statement(self._blocks)), Chunk()
+        next_row, chunk = self._begin(), Chunk(self._month)
         while (received := next_row(1))[0] >= 0:
             if received[0]:
                 chunk += received[1]
                 continue
             if len(chunk) >= CHUNK_BYTES:
                 yield chunk
-                chunk = Chunk()
+                chunk = Chunk(self._month)
             self._receive()
         yield chunk
         self._end()
 
-    def _begin(self, statement: sql.Composable) -> Callable[[int], tuple[int, memoryview]]:
+    def _begin(self) -> Callable[[int], tuple[int, memoryview]]:
         server = self._connection.pgconn
-        server.send_query(statement.as_string(self._connection).encode())
+        server.send_query(self._statement.as_string(self._connection).encode())
         self._result(pq.ExecStatus.COPY_OUT)
         return server.get_copy_data
 
@@ -114,23 +125,19 @@ class CopyOut:
 
 
 class MonthsOut(CopyOut):
-    """The rows that a COPY gives, in chunks of one month each; in each month they are in the table's order.
+    """The rows that a COPY gives after their months and a comma, in chunks of one month each.
 
-    Each row comes after its month and a comma, or after a comma alone.
+    Rows without a month come after a comma alone. In each month they keep their order.
     """
-
-    def __init__(self, connection: psycopg.Connection, table: SourceTable, statement: sql.Composable) -> None:
-        super().__init__(connection, table)
-        self._statement = statement
 
     def _chunks(self) -> Iterator[Chunk]:
         """libpq gives each row by itself, even one with line breaks in its values."""
-        next_row, size, due = self._begin(self._statement), 0, CHUNK_BYTES
+        next_row, size, due = self._begin(), 0, CHUNK_BYTES
         waiting: defaultdict[bytes, Chunk] = defaultdict(Chunk)
         while (received := next_row(1))[0] >= 0:
             if received[0]:
-                row = received[1]
-                month = b"" if row[0] == _COMMA else bytes(row[:_MONTH_BYTES])
+                row = bytes(received[1])  # slices of bytes are quicker
+                month = b"" if row[0] == _COMMA else row[:_MONTH_BYTES]
                 waiting[month] += row[len(month) + 1 :]
                 size += received[0]
                 continue

@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 import psycopg
@@ -22,7 +24,7 @@ from shopease_etl.source.postgres.errors import first_line, translate_errors
 from shopease_etl.source.postgres.inspection import pooler_mode
 from shopease_etl.source.postgres.locking import lock_tables, locked_tables
 from shopease_etl.source.postgres.marks import read_marks
-from shopease_etl.source.postgres.source_tables import SourceTable, read_tables
+from shopease_etl.source.postgres.source_tables import SourceTable, read_tables, unique_columns
 from shopease_etl.source.postgres.transactions import NO_LIMITS, Exported, Limits, begin
 
 SAMPLE_CHARACTERS: Final = 60
@@ -57,6 +59,8 @@ class Snapshot:
         self._limits = limits
         self._leader = leader
         self._locked = locked
+        # Read before the snapshot: an index that came later says nothing about the snapshot's rows.
+        self._unique = unique_columns(leader, chain.from_iterable(locked.values()))
         self._workers: set[psycopg.Connection] = set()
         self._guard = threading.Lock()
         query = """SELECT pg_export_snapshot(), pg_current_snapshot()::text, current_setting('server_version'),
@@ -69,7 +73,9 @@ class Snapshot:
 
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
         """The named tables that exist in the schema, by name."""
-        return read_tables(self._leader, self._schema, list(names))
+        found = read_tables(self._leader, self._schema, list(names))
+        unique = self._unique
+        return {name: replace(table, unique_columns=unique.get(table.oid, ())) for name, table in found.items()}
 
     def month_table(self, table: SourceTable, column: str, summed: Sequence[str]) -> MonthTable:
         """The table by month of a column; integers of the columns to be summed are.

@@ -1,5 +1,6 @@
 """Tables of the source as its catalog describes them, and the statements that read them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,21 +19,26 @@ SELECT t.relname, t.is_plain, t.is_lockable, pg_table_size(t.oid), has_table_pri
              FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
              WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        CASE WHEN t.is_plain AND t.is_heap THEN pg_relation_size(t.oid) ELSE 0 END,
-       current_setting('block_size')::integer, t.oid::bigint, t.is_heap,
-       ARRAY(SELECT a.attname::text
-             FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-             WHERE i.indrelid = t.oid AND NOT t.has_children AND i.indisunique AND i.indisvalid AND i.indimmediate
-               AND i.indnkeyatts = 1 AND i.indpred IS NULL
-               AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype))
+       current_setting('block_size')::integer, t.oid::bigint, t.is_heap
 FROM (SELECT c.oid, c.relname,
              c.relkind = 'r' AND NOT c.relhassubclass
                AND NOT EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attgenerated <> '')
                AS is_plain,
              c.relkind IN ('r', 'p') AS is_lockable,
-             c.relkind = 'r' AND c.relhassubclass AS has_children,
              EXISTS (SELECT FROM pg_am m WHERE m.oid = c.relam AND m.amname = 'heap') AS is_heap
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')) t
+"""
+
+# A key of several tables, as of one with child tables, is no key of what COPY reads.
+_UNIQUE: Final = """
+SELECT i.indrelid::bigint, array_agg(a.attname::text)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+WHERE i.indrelid = ANY(%s) AND NOT (c.relkind = 'r' AND c.relhassubclass)
+  AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indnkeyatts = 1 AND i.indpred IS NULL
+  AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
+GROUP BY 1
 """
 
 
@@ -127,8 +133,15 @@ def read_tables(connection: psycopg.Connection, schema: str, names: list[str]) -
             tuple(base_types),
             oid,
             is_heap,
-            tuple(unique),
         )
         for name, plain, lockable, size, readable, columns, types, base_types, heap, block_bytes, *more in rows
-        for oid, is_heap, unique in (more,)
+        for oid, is_heap in (more,)
     }
+
+
+def unique_columns(connection: psycopg.Connection, tables: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """By table, given by ids, the integer columns in which a unique index allows no value twice, but many NULLs.
+
+    What is unique when this transaction has locked the table stays so until the transaction ends.
+    """
+    return {oid: tuple(names) for oid, names in connection.execute(_UNIQUE, [list(tables)]).fetchall()}
