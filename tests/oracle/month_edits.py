@@ -44,12 +44,24 @@ class Edits:
     @contextmanager
     def of(cls, source: MonthSource, url: str, columns: Sequence[Column]) -> Iterator[Self]:
         """The edits of a source that was filled."""
-        with connected(url, source.zone, autocommit=True) as connection:
-            edits = cls(source, url, list(columns), Random(f"edits of {source.seed}"), connection, source.zone)
-            try:
-                yield edits
-            finally:
-                edits.settle()
+        connection = connected(url, source.zone, autocommit=True)
+        edits = cls(source, url, list(columns), Random(f"edits of {source.seed}"), connection, source.zone)
+        try:
+            yield edits
+            edits.settle()
+        finally:
+            edits.connection.close()
+
+    def move_to(self, url: str) -> None:
+        """The table is on another server from now on; what went on does so no more."""
+        self.settle()
+        self.connection.close()
+        self.url, self.connection = url, connected(url, self.zone, autocommit=True)
+
+    def be_in(self, zone: str) -> None:
+        """The business has another time zone."""
+        self.zone = zone
+        self.connection.execute(sql.SQL("SET TimeZone = {}").format(zone))
 
     def run(self, statement: str, *values: object, by: Connection | None = None) -> list[tuple[Any, ...]]:
         """The rows of a statement."""

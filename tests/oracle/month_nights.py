@@ -10,7 +10,6 @@ from typing import Any, Final, Self
 from month_edits import PLAIN, SALES, Edits, more_sales
 from month_lakes import Moment, require_lake_of
 from month_upheavals import UPHEAVALS, carry_out
-from psycopg import sql
 
 from by_month import Lake, require_same
 from commands import Ended, Shop
@@ -128,8 +127,3 @@ class Nights:
         self.edits.is_reordered = False
         # what goes on holds the horizon back
         self.edits.touched = None if self.edits.open else set()
-
-    def move_to(self, zone: str) -> None:
-        """The business has another time zone."""
-        self.edits.zone = zone
-        self.edits.connection.execute(sql.SQL("SET TimeZone = {}").format(zone))
