@@ -68,6 +68,12 @@ class Edits:
         cursor = (by or self.connection).execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether readers see a table, all of whose columns are stored."""
+        calculated = f"SELECT 1 FROM pg_attribute WHERE attrelid = '{SALES}'::regclass AND attgenerated <> ''"
+        return self.table == SALES and not self.run(calculated)
+
     def settle(self) -> None:
         """End what goes on."""
         while self.open:
