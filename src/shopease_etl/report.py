@@ -44,8 +44,8 @@ class DatasetResult:
 def by_dataset(results: Iterable[DatasetResult]) -> list[DatasetResult]:
     """One result for each dataset: its only file's, or the sums of its files, with the dataset's folder as `key`.
 
-    Sums have no hashes; their `run_id` is None if any of the files is the run's own. Files of a dataset are written side
-    by side: their `seconds` are those of the slowest.
+    Sums have no hashes; their `run_id` is None if any of the files is the run's own. Files of a dataset are written
+    side by side: their `seconds` are those of the slowest.
     """
     found: dict[str, list[DatasetResult]] = {}
     for item in results:

@@ -276,6 +276,7 @@ class _SpooledWriter:
         self._writer.publish()
 
     def discard(self) -> None:
+        self.is_sending = False
         # closing writes the buffer, which fails on a full disk
         with suppress(OSError):
             self._file.close()

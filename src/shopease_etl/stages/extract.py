@@ -18,7 +18,6 @@ from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.source.postgres import Snapshot, SourceTable
 from shopease_etl.stages.month_files import MonthFiles
-from shopease_etl.stages.months import RANGE_BYTES as MONTHS_RANGE_BYTES
 from shopease_etl.stages.months import ByMonth, MonthPlan, plan_months
 from shopease_etl.stages.readers import Readers
 from shopease_etl.stages.table_copy import OneFile, TableCopy
@@ -65,13 +64,18 @@ def extract(
     snapshot.require_locked(names)
     plans = {
         table.name: plan_months(
-            snapshot, store, table, found[table.source], by_month, connections, min(range_bytes, MONTHS_RANGE_BYTES)
+            snapshot,
+            store,
+            table,
+            found[table.source],
+            by_month,
+            connections=connections,
+            range_bytes=range_bytes,
+            progress=progress,
         )
         for table in present
         if by_month and table.month_column
     }
-    for name, plan in plans.items():
-        log.info("%s: %s", name, plan.text)
     with write_group(store) as written:
         size = range_bytes if connections > 1 else sys.maxsize
         copies = [
@@ -80,9 +84,7 @@ def extract(
         copied = Readers(snapshot, [copy for copy in copies if copy.ranges], connections, fail_fast).run()
         snapshot.require_locked(names)
     for table in (table for table in tables if table not in present):
-        stays = f"; {table.bronze_key} stays as it was" if store.find(table.bronze_key) else ""
-        level = logging.WARNING if stays else logging.INFO
-        log.log(level, "%s, which is optional, is missing in the source%s", table.source, stays)
+        _log_missing(table, store)
     files = [_merged(plans.get(table.name), copied.get(table.name, ())) for table in present]
     result = StageResult("extract", round(time.monotonic() - started, 3), tuple(chain.from_iterable(files)))
     for plan in plans.values():
@@ -90,12 +92,19 @@ def extract(
     return result
 
 
+def _log_missing(table: Table, store: Store) -> None:
+    stays = f"; {table.bronze_key} stays as it was" if store.find(table.bronze_key) else ""
+    level = logging.WARNING if stays else logging.INFO
+    log.log(level, "%s, which is optional, is missing in the source%s", table.source, stays)
+
+
 def _copy(
     table: Table, source: SourceTable, size: int, plan: MonthPlan | None, written: WriteGroup, progress: Progress
 ) -> TableCopy:
     if not plan:
         return TableCopy(table, source, source.ranges(size), OneFile(table, source, written), progress)
-    return TableCopy(table, source, plan.ranges, MonthFiles(plan, written), progress)
+    part = replace(source, bytes=source.bytes * len(plan.ranges) // max(1, len(plan.there)))
+    return TableCopy(table, part, plan.ranges, MonthFiles(plan, written), progress)
 
 
 def _merged(plan: MonthPlan | None, copied: tuple[DatasetResult, ...]) -> tuple[DatasetResult, ...]:

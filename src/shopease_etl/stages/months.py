@@ -1,7 +1,7 @@
 """A table kept by month: which months changed since the last extract."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from shopease_etl.contract.layout import NO_MONTH
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import Store
+from shopease_etl.progress import Progress
 from shopease_etl.report import DatasetResult
 from shopease_etl.source.postgres import Blocks, MonthRows, MonthTable, Snapshot, SourceTable, why_not_comparable
 from shopease_etl.stages.readers import Readers, TableWork
@@ -39,19 +40,26 @@ class ByMonth:
 class MonthPlan:
     """Which months of a table to copy, and which files of earlier runs to carry over.
 
-    `full` is the reason if all months are copied, `watermark` is for the next extract. `ranges` are those with rows to
-    copy. Where the rows were counted, `there` has the months of each range's rows, and `expected` the rows of each
-    month to copy; else both are empty, and all is copied.
+    `full` is the reason if all months are copied, `watermark` is for the next extract. Where the rows were counted,
+    `there` has the months of each range's rows, and `expected` the rows of each month to copy; else both are empty, and
+    all is copied.
     """
 
     table: Table
     months: MonthTable
-    ranges: Sequence[Blocks | None]
-    full: str | None = None
+    full: str | None
     watermark: Mapping[str, Any] | None = None
     there: Mapping[Blocks | None, Collection[str]] = field(default_factory=dict)
     expected: Mapping[str, int] = field(default_factory=dict)
     carried: tuple[DatasetResult, ...] = ()
+
+    @property
+    def ranges(self) -> Sequence[Blocks | None]:
+        """The ranges with rows to copy; the first one, if there is nothing to copy but a header."""
+        if not self.there:
+            return (None,)
+        found = [blocks for blocks, months in self.there.items() if self.expected.keys() & {*months}]
+        return found or [*self.there][: len(self.expected)]
 
     @property
     def text(self) -> str:
@@ -63,64 +71,68 @@ class MonthPlan:
 
 
 def plan_months(
-    snapshot: Snapshot, store: Store, table: Table, source: SourceTable, by_month: ByMonth, connections: int, size: int
+    snapshot: Snapshot,
+    store: Store,
+    table: Table,
+    source: SourceTable,
+    by_month: ByMonth,
+    *,
+    connections: int,
+    range_bytes: int,
+    progress: Progress,
 ) -> MonthPlan:
-    """Count the rows of a table by month in ranges of about `size` bytes, and find out which months changed.
+    """Count the rows of a table by month, in ranges of at most about `range_bytes`, and find out which months changed.
 
     Raises:
         DataRefusedError: the month column is no date or timestamp, or there are too many months.
     """
     summed = [column.name for column in table.columns if column.rules]
-    months, ranges = snapshot.month_table(source, str(table.month_column), summed), source.ranges(size)
+    months = snapshot.month_table(source, str(table.month_column), summed)
     if not (source.is_plain and source.is_heap):
-        return MonthPlan(table, months, ranges, "the source's table is no plain one of PostgreSQL's own storage")
+        return MonthPlan(table, months, "the source's table is no plain one of PostgreSQL's own storage")
     marks = snapshot.marks(source)
     full = by_month.full or _why_full(by_month.watermark, marks)
     former = {} if full or by_month.watermark is None else by_month.watermark
-    probe = _Probe(months, ranges, former.get("horizon", marks["horizon"]))
-    found = Readers(snapshot, [probe], connections, fail_fast=True).run()[probe.name]
-    total = _total(source, found)
-    changed = {*total}
-    if former:
-        changed = _changed(store, table, total, by_month)
-        full = _second_wall(total, {*total} - changed, former)
-        changed = {*total} if full else changed
-    there = dict(zip(ranges, found, strict=True))
-    return MonthPlan(
-        table,
-        months,
-        [blocks for blocks in ranges if changed & {*there[blocks]}] or ranges[: bool(changed)],
-        full,
-        {**marks, "months": {month: total[month].mark for month in sorted(total)}},
-        there,
-        {month: total[month].rows for month in sorted(changed)},
-        tuple(
-            replace(by_month.files[month], has_unique_key=table.key in source.unique_columns)
-            for month in sorted(total)
-            if month not in changed
-        ),
-    )
+    probe = _Probe(table, months, min(range_bytes, RANGE_BYTES), former.get("horizon", marks["horizon"]), progress)
+    there = Readers(snapshot, [probe], connections, fail_fast=True).run()[probe.name]
+    total = _total(source, there.values())
+    changed = _changed(store, table, total, by_month) if former else {*total}
+    if former and (full := _second_wall(total, {*total} - changed, former)):
+        changed = {*total}
+    watermark = {**marks, "months": {month: total[month].mark for month in sorted(total)}}
+    expected = {month: total[month].rows for month in sorted(changed)}
+    kept = (by_month.files[month] for month in sorted({*total} - changed))
+    is_unique = table.key in source.unique_columns
+    carried = tuple(replace(file, has_unique_key=is_unique) for file in kept)
+    plan = MonthPlan(table, months, full, watermark, there, expected, carried)
+    log.info("%s: %s", table.name, plan.text)
+    progress.finish(probe.task, plan.text)
+    return plan
 
 
-class _Probe(TableWork[Sequence[Mapping[str, MonthRows]]]):
-    """Counts the rows of each range, and those that are new since a horizon, by month."""
+class _Probe(TableWork[Mapping[Blocks | None, Mapping[str, MonthRows]]]):
+    """Counts the rows of each range by month, and those that are new since a horizon."""
 
-    def __init__(self, months: MonthTable, ranges: Sequence[Blocks | None], horizon: int) -> None:
-        super().__init__(months.source.name, months.source, ranges)
+    def __init__(self, table: Table, months: MonthTable, range_bytes: int, horizon: int, progress: Progress) -> None:
+        super().__init__(table.name, months.source, months.source.ranges(range_bytes))
+        self.task = f"changes in {table.name}"
         self._months = months
         self._horizon = horizon
+        self._progress = progress
         self._found: dict[int, Mapping[str, MonthRows]] = {}
+        progress.start(self.task, months.source.bytes)
 
     def read(self, connection: psycopg.Connection, number: int) -> None:
         rows = self._months.probe(connection, self.ranges[number], self._horizon)
+        self._progress.advance(self.task, size=self.source.bytes // len(self.ranges))
         with self._guard:
             self._found[number] = rows
-            if len(self._found) < len(self.ranges):
-                return
-        self.done([self._found[number] for number in range(len(self.ranges))])
+            is_last = len(self._found) == len(self.ranges)
+        if is_last:
+            self.done({blocks: self._found[number] for number, blocks in enumerate(self.ranges)})
 
 
-def _total(source: SourceTable, found: Sequence[Mapping[str, MonthRows]]) -> Mapping[str, MonthRows]:
+def _total(source: SourceTable, found: Iterable[Mapping[str, MonthRows]]) -> Mapping[str, MonthRows]:
     """The rows of all ranges by month; a table without rows has none without a month."""
     total: dict[str, MonthRows] = {}
     for part in found:
@@ -136,8 +148,9 @@ def _why_full(former: Mapping[str, Any] | None, marks: Mapping[str, Any]) -> str
     if former is None:
         return "the first run by month"
     try:
+        [former["horizon"] + mark["rows"] for mark in former["months"].values()]
         return why_not_comparable(former, marks)
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, AttributeError):
         return "what the last extract recorded cannot be read"
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @dataclass
 class RunHistory:
     """The last run, however it ended; and of the last successful run with an extract, if there is one, the bytes that
-    it wrote and the seconds that its extract took.
+    it wrote or carried over, all of which a full run writes, and the seconds that its extract took.
     """
 
     last: RunStatus | None = None
