@@ -138,10 +138,15 @@ def _total(source: SourceTable, found: Iterable[Mapping[str, MonthRows]]) -> Map
     for part in found:
         for month, rows in part.items():
             total[month] = total.get(month, MonthRows()) + rows
-    if len(total) > MOST_MONTHS:
-        message = f"{source.name} has rows in {len(total):,} months, but at most {MOST_MONTHS} can be kept by month"
-        raise DataRefusedError(message, hint="correct the wrong dates in the source, or set SHOPEASE_PARTITIONS=none")
+    require_few(source, total)
     return total or {NO_MONTH: MonthRows()}
+
+
+def require_few(source: SourceTable, months: Collection[str]) -> None:
+    """Raise DataRefusedError if these are too many months."""
+    if len(months) > MOST_MONTHS:
+        message = f"{source.name} has rows in more than {MOST_MONTHS} months"
+        raise DataRefusedError(message, hint="correct the wrong dates in the source, or set SHOPEASE_PARTITIONS=none")
 
 
 def _why_full(former: Mapping[str, Any] | None, marks: Mapping[str, Any]) -> str | None:
