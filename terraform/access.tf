@@ -24,7 +24,7 @@ data "aws_iam_policy_document" "shopease" {
       "s3:ListMultipartUploadParts",
       "s3:PutObject",
     ]
-    resources = [for layer in ["bronze", "silver", "gold", "quarantine", "_runs"] : "${local.lake_arn}${layer}/*"]
+    resources = [for layer in ["bronze", "silver", "gold", "quarantine", "_runs", "_state"] : "${local.lake_arn}${layer}/*"]
   }
 
   # Athena writes and reads results with the rights of its user.
@@ -66,11 +66,23 @@ data "aws_iam_policy_document" "shopease" {
     resources = ["${local.arn}:glue:${local.regional}:database/default"]
   }
 
-  # For Glue, views are tables. There is no right to delete them.
+  # For Glue, views are tables.
   statement {
     sid       = "RegisterTablesAndViews"
     actions   = ["glue:CreateTable", "glue:UpdateTable"]
     resources = local.catalog_arns
+  }
+
+  # Partitions of transactions by month. Deleting tables or partitions in Glue deletes no data.
+  statement {
+    sid = "RegisterMonths"
+    actions = [
+      "glue:BatchCreatePartition",
+      "glue:BatchUpdatePartition",
+      "glue:DeletePartition",
+      "glue:DeleteTable",
+    ]
+    resources = local.by_month_arns
   }
 
   statement {

@@ -35,10 +35,19 @@ resource "aws_glue_catalog_table" "raw" {
     }
   }
 
+  dynamic "partition_keys" {
+    for_each = var.partitions == "month" ? each.value.partition_keys : []
+    content {
+      name = partition_keys.value.name
+      type = partition_keys.value.type
+    }
+  }
+
   lifecycle {
     # CSV columns are read by position. A source may have more columns than the contract, or another order: then
     # `shopease crawl` sets the columns from the files' headers, and records in the parameters what it found. If an
     # apply restored the contract's columns, every query would return shifted values until the next crawl.
-    ignore_changes = [parameters, storage_descriptor[0].columns]
+    # Partition keys are those of the layout that the files have: `shopease crawl` replaces a table when it changes.
+    ignore_changes = [parameters, partition_keys, storage_descriptor[0].columns]
   }
 }

@@ -30,17 +30,19 @@ data "aws_iam_policy_document" "crawlers" {
     resources = [for layer in ["bronze", "silver", "gold", "quarantine"] : "${local.lake_arn}${layer}/*"]
   }
 
-  # No right to create or delete tables: the crawlers only read the declared ones. UpdateTable is for the statistics
-  # that a crawl writes into a table's parameters.
+  # No right to create or delete tables or partitions: the crawlers only read the registered ones. The rights to update
+  # are for the statistics that a crawl writes into parameters.
   statement {
     sid = "CrawlDeclaredTables"
     actions = [
       "glue:BatchGetPartition",
+      "glue:BatchUpdatePartition",
       "glue:GetDatabase",
       "glue:GetPartition",
       "glue:GetPartitions",
       "glue:GetTable",
       "glue:GetTables",
+      "glue:UpdatePartition",
       "glue:UpdateTable",
     ]
     resources = local.catalog_arns

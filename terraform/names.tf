@@ -18,6 +18,14 @@ locals {
     "${local.arn}:glue:${local.regional}:database/${var.database_name}",
     "${local.arn}:glue:${local.regional}:table/${var.database_name}/*",
   ]
+  # The only tables that shopease may delete: Glue cannot give a table partition keys, or take them away.
+  by_month_arns = concat(
+    slice(local.catalog_arns, 0, 2),
+    [
+      for name, table in local.catalog.tables : "${local.arn}:glue:${local.regional}:table/${var.database_name}/${name}"
+      if length(table.partition_keys) > 0
+    ],
+  )
   crawler_arns  = [for name in values(var.crawler_names) : "${local.arn}:glue:${local.regional}:crawler/${name}"]
   workgroup_arn = "${local.arn}:athena:${local.regional}:workgroup/${var.workgroup_name}"
   topic_arn     = "${local.arn}:sns:${local.regional}:${var.project}-alerts"

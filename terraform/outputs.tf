@@ -42,6 +42,7 @@ output "environment" {
       "SHOPEASE_ATHENA_WORKGROUP=${aws_athena_workgroup.analytics.name}\n",
       "SHOPEASE_CRAWLERS=${join(",", [for layer in ["bronze", "silver", "gold"] : aws_glue_crawler.layer[layer].name])}\n",
     ],
+    var.partitions == "none" ? [] : ["SHOPEASE_PARTITIONS=${var.partitions}\n"],
     # Without these the objects get the bucket's default encryption, which may be another.
     [for key in local.kms_keys : "SHOPEASE_S3_ENCRYPTION=aws:kms\nSHOPEASE_S3_KMS_KEY=${key}\n"],
   ))

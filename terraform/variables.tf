@@ -71,6 +71,20 @@ variable "database_name" {
   }
 }
 
+variable "partitions" {
+  description = <<-EOT
+    How shopease keeps transactions, as in SHOPEASE_PARTITIONS: `none` or `month`. It is for tables that do not exist
+    yet; `shopease crawl` replaces them when the layout of the files changes.
+  EOT
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["none", "month"], var.partitions)
+    error_message = "partitions must be none or month."
+  }
+}
+
 variable "crawler_names" {
   description = "The name of each layer's crawler."
   type = object({

@@ -36,6 +36,7 @@ run "shopease_may_do_exactly_this" {
       ReadCatalog                  = ["glue:BatchGetPartition", "glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]
       LetAthenaFindDefaultDatabase = ["glue:GetDatabase"]
       RegisterTablesAndViews       = ["glue:CreateTable", "glue:UpdateTable"]
+      RegisterMonths               = ["glue:BatchCreatePartition", "glue:BatchUpdatePartition", "glue:DeletePartition", "glue:DeleteTable"]
       Query                        = ["athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:StartQueryExecution", "athena:StopQueryExecution"]
     })
     error_message = "the actions of shopease's policy are wrong"
@@ -50,6 +51,7 @@ run "shopease_may_do_exactly_this" {
       CheckBucket = ["arn:aws:s3:::shopease-stg"]
       ReadAndWriteLayers = [
         "arn:aws:s3:::shopease-stg/_runs/*",
+        "arn:aws:s3:::shopease-stg/_state/*",
         "arn:aws:s3:::shopease-stg/bronze/*",
         "arn:aws:s3:::shopease-stg/gold/*",
         "arn:aws:s3:::shopease-stg/quarantine/*",
@@ -71,6 +73,13 @@ run "shopease_may_do_exactly_this" {
         "arn:aws:glue:us-east-1:123456789012:catalog",
         "arn:aws:glue:us-east-1:123456789012:database/shopease_catalog",
         "arn:aws:glue:us-east-1:123456789012:table/shopease_catalog/*",
+      ]
+      RegisterMonths = [
+        "arn:aws:glue:us-east-1:123456789012:catalog",
+        "arn:aws:glue:us-east-1:123456789012:database/shopease_catalog",
+        "arn:aws:glue:us-east-1:123456789012:table/shopease_catalog/bronze_transactions",
+        "arn:aws:glue:us-east-1:123456789012:table/shopease_catalog/quarantine_transactions",
+        "arn:aws:glue:us-east-1:123456789012:table/shopease_catalog/silver_transactions",
       ]
       Query = ["arn:aws:athena:us-east-1:123456789012:workgroup/shopease-analytics"]
     })
@@ -96,7 +105,7 @@ run "the_crawlers_may_do_exactly_this" {
       }) == jsonencode({
       ListBucket          = ["s3:GetBucketLocation", "s3:ListBucket"]
       ReadLayers          = ["s3:GetObject"]
-      CrawlDeclaredTables = ["glue:BatchGetPartition", "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:UpdateTable"]
+      CrawlDeclaredTables = ["glue:BatchGetPartition", "glue:BatchUpdatePartition", "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:UpdatePartition", "glue:UpdateTable"]
       WriteLogs           = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
     })
     error_message = "the actions of the crawlers' policy are wrong"
@@ -157,6 +166,7 @@ run "a_prefix_narrows_both_policies" {
       ]
       ])))) == jsonencode([
       "arn:aws:s3:::shopease-stg/teams/sales/_runs/*",
+      "arn:aws:s3:::shopease-stg/teams/sales/_state/*",
       "arn:aws:s3:::shopease-stg/teams/sales/athena-results/*",
       "arn:aws:s3:::shopease-stg/teams/sales/bronze/*",
       "arn:aws:s3:::shopease-stg/teams/sales/gold/*",
@@ -197,7 +207,7 @@ run "a_key_brings_its_statements_and_no_others" {
 
   assert {
     condition = (
-      length(jsondecode(aws_iam_policy.shopease.policy).Statement) == 10 &&
+      length(jsondecode(aws_iam_policy.shopease.policy).Statement) == 11 &&
       length(jsondecode(aws_iam_role_policy.crawlers.policy).Statement) == 6
     )
     error_message = "the key adds other statements too"

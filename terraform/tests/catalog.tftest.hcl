@@ -24,6 +24,11 @@ run "tables_are_those_of_the_contract" {
   command = plan
 
   assert {
+    condition     = alltrue([for table in aws_glue_catalog_table.raw : length(table.partition_keys) == 0])
+    error_message = "a table has partitions by default"
+  }
+
+  assert {
     condition     = aws_glue_catalog_database.lake.name == "shopease_catalog"
     error_message = "the database's name is not the one in the contract"
   }
@@ -71,6 +76,29 @@ run "tables_are_those_of_the_contract" {
       endswith(aws_glue_catalog_table.raw["daily_sales_summary"].storage_descriptor[0].ser_de_info[0].serialization_library, "ParquetHiveSerDe")
     )
     error_message = "gold must be Parquet"
+  }
+}
+
+run "only_transactions_can_be_by_month" {
+  command = plan
+
+  variables {
+    partitions = "month"
+  }
+
+  assert {
+    condition = jsonencode({
+      for name, table in aws_glue_catalog_table.raw :
+      name => [for key in table.partition_keys : "${key.name} ${key.type}"] if length(table.partition_keys) > 0
+      }) == jsonencode({
+      for name in ["bronze_transactions", "quarantine_transactions", "silver_transactions"] : name => ["sale_month string"]
+    })
+    error_message = "the tables by month are not those of the contract"
+  }
+
+  assert {
+    condition     = strcontains(output.environment, "\nSHOPEASE_PARTITIONS=month\n")
+    error_message = "shopease would write the other layout"
   }
 }
 

@@ -23,6 +23,7 @@ run "invalid_values_are_refused" {
     prefix                  = "/sales/"
     kms_key_arn             = "arn:aws:kms:us-east-1:123456789012:alias/lake"
     database_name           = "shopease-catalog"
+    partitions              = "day"
     crawler_names           = { bronze = "arn:aws:glue:us-east-1:123456789012:crawler/bronze" }
     crawler_schedule        = "daily"
     role_name               = "arn:aws:iam::123456789012:role/GlueServiceRole"
@@ -40,6 +41,7 @@ run "invalid_values_are_refused" {
     var.prefix,
     var.kms_key_arn,
     var.database_name,
+    var.partitions,
     var.crawler_names,
     var.crawler_schedule,
     var.role_name,

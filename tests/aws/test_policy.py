@@ -11,7 +11,12 @@ import terraform_runs
 
 from accounts import Account, new_account, running_emulator, set_environment
 from commands import Shop
+from month_lake import put_month
 from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.layout import dataset_of
+from shopease_etl.contract.tables import TRANSACTIONS
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import put_stream
 
 DATABASE: Final = "shopease_catalog"
 
@@ -42,14 +47,22 @@ OF_ATHENA: Final = {
     "LetAthenaFindDefaultDatabase": {"glue:GetDatabase"},
     "ListLake": {"s3:GetBucketLocation"},
     "ReadAndWriteLayers": {"s3:ListMultipartUploadParts"},
-    "ReadCatalog": {"glue:BatchGetPartition", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions"}
-    | {"glue:GetTable"},
+    "ReadCatalog": {"glue:BatchGetPartition", "glue:GetDatabases", "glue:GetPartition", "glue:GetTable"},
     # Ctrl-C calls these two; that they are called is tested with the crawlers and with Athena.
     "RunCrawlers": {"glue:StopCrawler"},
     "Query": {"athena:StopQueryExecution"},
     # `check` only warns where it may not ask.
     "CheckBucket": {"s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"},
 }
+
+# What a crawl calls when the layout becomes one by month, and then for a month that has changed, or is no longer there.
+OF_MONTHS: Final = (
+    "glue:DeleteTable",
+    "glue:BatchCreatePartition",
+    "glue:GetPartitions",
+    "glue:BatchUpdatePartition",
+    "glue:DeletePartition",
+)
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,34 @@ def test_without_a_statement_a_command_names_the_action(unruly: Guarded, sid: st
     assert action in ended.failed(4).stderr
 
 
+@pytest.mark.quick(0)
+def test_a_crawl_of_months_names_the_action_that_it_lacks(stripped: Guarded) -> None:
+    store, glue = open_store(f"s3://{stripped.bucket}/prod"), stripped.owner.client("glue")
+    former = {key: store.read(key) for key in TRANSACTIONS.keys}
+    for key, text in former.items():
+        for month in ("2024-11", "none"):
+            put_month(store, key, month, b"".join(text.splitlines(keepends=True)[:2]).decode())
+    store.delete([*former])
+    for action in OF_MONTHS:
+        stripped.allow(without(stripped.policy, action=action))
+        assert action in stripped.shop.run("crawl").failed(4).stderr
+        stripped.allow(stripped.policy)
+        stripped.shop.run("crawl").done()
+        names = {"DatabaseName": DATABASE, "TableName": "bronze_transactions"}
+        if action == "glue:DeleteTable":  # so that there is a partition to create
+            glue.delete_partition(**names, PartitionValues=["none"])
+        changed = {"Values": ["none"], "StorageDescriptor": {"Location": "s3://elsewhere/"}}
+        if action == "glue:GetPartitions":
+            entries = [{"PartitionValueList": ["none"], "PartitionInput": changed}]
+            glue.batch_update_partition(**names, Entries=entries)
+        if action == "glue:BatchUpdatePartition":
+            glue.batch_create_partition(**names, PartitionInputList=[{**changed, "Values": ["2025-01"]}])
+    for key, text in former.items():
+        store.delete([item.key for item in store.list(f"{dataset_of(key)}/")])
+        put_stream(store, key, [text])
+    stripped.shop.run("crawl").done()
+
+
 def test_check_names_missing_permissions(unruly: Guarded) -> None:
     unruly.allow(without(unruly.policy, sid="CheckBucket"))
     told = {line["name"]: line for line in unruly.shop.run("check", "--json").document}
@@ -184,4 +225,4 @@ def test_check_names_missing_permissions(unruly: Guarded) -> None:
 def test_every_granted_action_is_needed(guarded: Guarded) -> None:
     for statement in guarded.policy["Statement"]:
         actions = {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
-        assert actions <= COMMANDS.keys() | OF_ATHENA.get(statement["Sid"], set()), statement["Sid"]
+        assert actions <= COMMANDS.keys() | {*OF_MONTHS} | OF_ATHENA.get(statement["Sid"], set()), statement["Sid"]

@@ -10,7 +10,7 @@ from hand_made_lake import DATABASE, TRANSACTION_ROWS, answer, catalogue, make_l
 from month_lake import put_month, split_by_month
 from shopease_etl.contract.layout import NO_MONTH
 from shopease_etl.contract.tables import TRANSACTIONS
-from shopease_etl.errors import DataRefusedError, ShopeaseError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import put_stream
@@ -94,6 +94,11 @@ def test_the_definition_of_a_table_has_its_partitions(unchanged: Path) -> None:
     assert "PARTITIONED BY (`sale_month` string)" in lines
     assert lines[-1] == f"LOCATION '{unchanged}/silver/transactions'"
     assert not [line for line in lines if line.startswith("  `sale_month`")]
+    partitions = answer(unchanged, "SHOW PARTITIONS shopease_catalog.silver_transactions")
+    assert partitions == [(f"sale_month={month}",) for month in MONTHS]
+    for table, reason in (("stores", "is not partitioned"), ("bronze_stores", "is not partitioned"), ("x", "no table")):
+        with pytest.raises(ConfigurationError, match=reason):
+            answer(unchanged, f"SHOW PARTITIONS {table}")
 
 
 def test_a_broken_month_is_named(crawled: Path) -> None:

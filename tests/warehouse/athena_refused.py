@@ -148,6 +148,6 @@ DIFFERENT: Final = [
     ("format_datetime, parse_datetime", "take patterns of y M d H h m s S a E D here, as literals."),
     ("implicit casts in CASE, COALESCE, UNION and of arguments", "that Athena refuses may pass here."),
     ("recursive WITH, MATCH_RECOGNIZE, PREPARE, UNLOAD, time travel", "are not available, or not compared."),
-    ("EXPLAIN", "shows DuckDB's plan."),
-    ("SHOW and DESCRIBE", "have Athena's columns; SHOW PARTITIONS, SHOW TBLPROPERTIES and SHOW FUNCTIONS are refused."),
+    ("EXPLAIN", "shows DuckDB's plan; of transactions by month, `Scanning Files` counts the months that are read."),
+    ("SHOW and DESCRIBE", "have Athena's columns; SHOW TBLPROPERTIES and SHOW FUNCTIONS are refused."),
 ]

@@ -177,6 +177,19 @@ def test_table_and_partitions_are_restored(catalog: GlueCatalog, glue: Any, form
     assert [*catalog.tables()] == [NAME] * (former is not None)
 
 
+def test_partitions_of_others_are_restored_too(catalog: GlueCatalog, glue: Any) -> None:
+    put(catalog, by_month("2024-11"))
+    theirs = [{"Values": ["2025-01"], "StorageDescriptor": {"Location": "s3://other/"}}, {"Values": ["2025-02"]}]
+    glue.batch_create_partition(DatabaseName=DATABASE, TableName=NAME, PartitionInputList=theirs)
+    before = catalog.tables()
+    months = catalog.partitions(before, [NAME])
+    put(catalog, by_month("2024-11", "2025-01"))
+    catalog.restore_tables(before, months, [NAME])
+    restored = partitions(glue)
+    assert restored.keys() == {"2024-11", "2025-01", "2025-02"}
+    assert restored["2025-01"]["StorageDescriptor"]["Location"] == "s3://other/"
+
+
 def test_partitions_that_others_change_meanwhile_are_an_error(catalog: GlueCatalog, glue: Any) -> None:
     table = by_month("2024-11")
     put(catalog, table)

@@ -10,11 +10,12 @@ from rich.console import RenderableType
 from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.contract.layout import LAYERS
+from shopease_etl.contract.layout import LAYERS, dataset_of, month_of
 from shopease_etl.wording import counted
 
 if TYPE_CHECKING:
     from shopease_etl.lake.cleanup import Garbage
+    from shopease_etl.lake.store import StoredObject
 
 
 Layers = Annotated[
@@ -95,14 +96,25 @@ def _show_done(context: CommandContext, garbage: "Garbage", *, is_deleted: bool,
 
 
 def _garbage(garbage: "Garbage") -> RenderableType:
-    """What a cleanup would delete."""
+    """What a cleanup would delete; the months of a table are one line."""
     if not garbage.count:
         return f"Nothing to delete in {garbage.location}"
 
     def since(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
+    files: dict[str, list[StoredObject]] = {}
+    for item in garbage.datasets.objects:
+        files.setdefault(dataset_of(item.key) if month_of(item.key) else item.key, []).append(item)
     uploads = (("upload", upload.key, "", since(upload.started)) for upload in garbage.uploads.uploads)
-    objects = (("object", item.key, item.bytes, since(item.modified)) for item in garbage.datasets.objects)
+    objects = (
+        (
+            "object" if name == items[0].key else counted(len(items), "object"),
+            name,
+            sum(item.bytes for item in items),
+            since(max(item.modified for item in items)),
+        )
+        for name, items in files.items()
+    )
     headings = ("what", "key", "bytes", "since (UTC)")
     return Grid(headings, (*objects, *uploads), title=f"Lake {garbage.location}", droppable=("since (UTC)", "what"))

@@ -1,5 +1,6 @@
 """`shopease rollback`: restore an earlier version of the lake."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,7 +9,8 @@ from rich.console import Group, RenderableType
 from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.report import RollbackPlan
+from shopease_etl.contract.layout import dataset_of, month_of
+from shopease_etl.report import ObjectChange, RollbackPlan
 from shopease_etl.wording import counted
 
 
@@ -54,13 +56,24 @@ def rollback(
 
 
 def _plan(plan: RollbackPlan) -> RenderableType:
-    """The objects that are restored or removed, the runs that are undone, and the run that the lake returns to."""
+    """What is restored or removed, the months of a table in one line; the runs that are undone, and the run that the
+    lake returns to.
+    """
 
-    def shown(rows: int | None) -> object:
-        return "?" if rows is None else rows
+    def shown(counts: Sequence[int | None]) -> object:
+        known = [rows for rows in counts if rows is not None]
+        return sum(known) if len(known) == len(counts) else "?"
 
+    changes: dict[tuple[str, bool], list[ObjectChange]] = {}
+    for item in plan.objects:
+        changes.setdefault((dataset_of(item.key) if month_of(item.key) else item.key, item.is_deleted), []).append(item)
     rows = [
-        (item.key, shown(item.rows), "removed" if item.is_deleted else shown(item.rows_after)) for item in plan.objects
+        (
+            f"{name} ({counted(len(items), 'month')})" if month_of(items[0].key) else name,
+            shown([item.rows for item in items]),
+            "removed" if is_deleted else shown([item.rows_after for item in items]),
+        )
+        for (name, is_deleted), items in changes.items()
     ]
     to = f"The lake will be as run {plan.to} left it at {plan.to_time}." if plan.to else ""
     nothing = "The lake will be empty." if plan.leaves_nothing else ""

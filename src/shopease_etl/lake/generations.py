@@ -74,8 +74,9 @@ def plan_rollback(store: LakeStore, undone: Sequence[Manifest]) -> RollbackPlan:
         hint = "the lake stays as the last run left it; `shopease run-all` rebuilds it from the source"
         raise DataRefusedError(str(error), hint=_rollback_hint(store, is_read=True) or hint) from error
     to = next(_runs_before(store, run_ids), None)
-    changes = [ObjectChange(key, _rows(now, key), _rows(after, key), is_deleted=False) for key in sorted(objects)]
-    changes += [ObjectChange(key, _rows(now, key), None, is_deleted=True) for key in new]
+    rows = {key: _rows(now, key) if key in now or key in there else 0 for key in (*objects, *new)}
+    changes = [ObjectChange(key, rows[key], _rows(after, key), is_deleted=False) for key in sorted(objects)]
+    changes += [ObjectChange(key, rows[key], None, is_deleted=True) for key in new]
     return RollbackPlan(
         store.location,
         run_ids,
@@ -127,10 +128,17 @@ def undo(
             pending.restore_version(key, _require_name(run_ids[-1], key, name))
         require_lock()
         last, *others = ({**document, "published": False, **changes} for document in documents)
-        publish_run(store, pending, last, deletes=new, is_final=True, others=others)
+        publish_run(store, pending, last, deletes=[*new, *_state_of(store, new)], is_final=True, others=others)
     finally:
         pending.discard()
     return RollbackResult(run_ids[0], tuple(objects), tuple(new), undone=run_ids)
+
+
+def _state_of(store: Store, keys: Collection[str]) -> list[str]:
+    """The keys of the state of the months that these files are of, if any of them is of a month."""
+    months = {(layout.month_of(key), key.split("/")[1]) for key in keys if layout.month_of(key)}
+    there = own_objects(store, [layout.STATE]) if months else []
+    return [item.key for item in there if (layout.month_of(item.key), item.key.split("/")[1]) in months]
 
 
 def prune(store: LakeStore, generations: int) -> None:

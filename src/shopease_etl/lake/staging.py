@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from shopease_etl.report import DatasetResult
 
 log = logging.getLogger(__name__)
 
+UPLOADS_AT_ONCE: Final = 8
 _PIECE: Final = 1024 * 1024
 MOST_SENDING: Final = 4  # months that are sent as they are written; each takes memory for several parts
 
@@ -54,12 +56,17 @@ class Transaction:
         return [writer.pending_write() for writer in self._waiting.values()]
 
     def publish(self) -> None:
-        """Publish all objects, one right after the other; from now on nothing is discarded."""
+        """Publish all objects, files one after the other, uploads side by side; nothing is discarded any more."""
         self.is_committed = True
         # staged files are gone once they are published
         self._paths = {key: path for key, path in self._paths.items() if not self._waiting[key].staged}
-        for writer in self._waiting.values():
-            writer.publish()
+        if self._base.folder:
+            for writer in self._waiting.values():
+                writer.publish()
+            return
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            for published in [pool.submit(writer.publish) for writer in self._waiting.values()]:
+                published.result()
 
     def discard(self, keep: Collection[str] = ()) -> None:
         """Delete what is not published, and all copies; warns of what cannot be deleted.

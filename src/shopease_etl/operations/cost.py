@@ -29,15 +29,17 @@ class MonthlyCost:
 def monthly_cost(store: Store, prices: Prices, *, runs: int, crawlers: int, crawls: int, queries: int) -> MonthlyCost:
     """Estimate a month with this many runs, crawls by each crawler, and queries that read a complete layer.
 
-    Previous versions of objects, which a bucket may keep for a while, are not included.
+    Each run is estimated as one that writes all objects: of a lake by month, most write less. Previous versions of
+    objects, which a bucket may keep for a while, are not included.
     """
-    folders = (*layout.LAYERS, layout.RUNS, layout.RESULTS)
+    folders = (*layout.LAYERS, layout.STATE, layout.RUNS, layout.RESULTS)
     sizes = {folder: [item.bytes for item in store.list(f"{folder}/")] for folder in folders}
     lines = [
         CostLine(f"storage {folder}", f"{sum(found) / 1e6:,.1f} MB", prices.storage(sum(found)))
         for folder, found in sizes.items()
+        if found or folder != layout.STATE
     ]
-    written = [size for layer in layout.LAYERS for size in sizes[layer]]
+    written = [size for folder in (*layout.LAYERS, layout.STATE) for size in sizes[folder]]
     basis = f"{counted(len(written) + SMALL_OBJECTS, 'object')}, {counted(runs, 'run')}"
     lines.append(CostLine("uploads", basis, runs * prices.uploads(written)))
     each = crawlers * prices.crawl()

@@ -10,7 +10,7 @@ import polars as pl
 
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GoldDataset
-from shopease_etl.contract.gold.dataset import TOTALS, Frames
+from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
 from shopease_etl.contract.gold.formulas import conform
 from shopease_etl.contract.layout import BRONZE, SILVER
 from shopease_etl.contract.tables import MONEY, Table
@@ -94,33 +94,34 @@ def _read_missing(
     store: Store, parts: PartialSums, recorded: Mapping[str, ObjectRecord], memory: Memory, executor: Executor
 ) -> None:
     """Add from the lake what is needed and missing."""
-    for table, columns in parts.missing().items():
-        months = parts_of(store, table, SILVER if table.key else BRONZE, recorded)
-        files = [
-            (month, CsvObject(store, month.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
-            for month in months
-        ]
-        for month, file in files:
-            file.require_columns(table)
-            kept = read_state(store, month.state_key(SUMS), recorded.get(file.key)) if month.month else None
-            if kept and are_sums_for(kept, parts.datasets):
-                parts.add_month(unpack_sums(kept))
-                continue
-            work = partial(_add_up, table, columns, parts.datasets)
-            with (
-                PartialSums(memory, parts.datasets) if month.month else nullcontext(parts) as sums,
-                translate_read_errors(file.key),
-                closing(executor.map(work, file.chunks())) as found,
-            ):
-                for of_chunk in found:
-                    memory.require_room()
-                    sums.add(table, of_chunk)
-                if month.month:
-                    parts.add_month(sums.of_month())
+    files = [
+        (table, month, CsvObject(store, month.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
+        for table, columns in parts.missing().items()
+        for month in parts_of(store, table, SILVER if table.key else BRONZE, recorded)
+    ]
+    for table, _, file in files:
+        file.require_columns(table)
+    for table, month, file in files:
+        known = recorded.get(file.key)
+        kept = read_state(store, month.state_key(SUMS), known.result) if known and month.month else None
+        if kept and are_sums_for(kept, parts.datasets):
+            parts.add_month(unpack_sums(kept))
+            continue
+        work = partial(_add_up, table, parts.datasets)
+        with (
+            PartialSums(memory, parts.datasets) if month.month else nullcontext(parts) as sums,
+            translate_read_errors(file.key),
+            closing(executor.map(work, file.chunks())) as found,
+        ):
+            for of_chunk in found:
+                memory.require_room()
+                sums.add(table, of_chunk)
+            if month.month:
+                parts.add_month(sums.of_month())
 
 
-def _add_up(table: Table, columns: Sequence[str], datasets: Sequence[GoldDataset], chunk: Chunk) -> Frames:
-    return add_up(chunk.frame(columns), table, datasets)
+def _add_up(table: Table, datasets: Sequence[GoldDataset], chunk: Chunk) -> Frames:
+    return add_up(chunk.frame(needed(datasets)[table]), table, datasets)
 
 
 def _built(datasets: Sequence[GoldDataset], frames: Frames, written: WriteGroup) -> dict[str, pl.DataFrame]:

@@ -51,9 +51,9 @@ def parts_of(store: Store, table: Table, layer: str, recorded: Mapping[str, Obje
     return [table.in_month(month) for month in months] if table.month_column and months else [table]
 
 
-def read_state(store: Store, key: str, silver: ObjectRecord | None) -> bytes | None:
+def read_state(store: Store, key: str, silver: DatasetResult | None) -> bytes | None:
     """What was derived from a month's rows; None if it is missing or not what the month's run recorded."""
-    expected = silver.result.state.get(key) if silver and silver.result else None
+    expected = silver.state.get(key) if silver else None
     if expected is None or store.find(key) is None:
         return None
     data = store.read(key)
@@ -108,7 +108,7 @@ class Months:
 
     def carry_over(self) -> None:
         """Carry over what can be."""
-        folders = {layout.dataset_of(key) for part in self.parts for key in (part.silver_key, part.quarantine_key)}
+        folders = {layout.dataset_of(key) for part in self.parts for key in part.keys}
         sizes = {item.key: item.bytes for folder in folders for item in self._store.list(f"{folder}/")}
         same = [part for part in self.parts if self._is_made_of_the_same(part)]
         for part, pair in zip(same, _READERS.map(partial(self._intact, sizes), same), strict=True):
@@ -116,15 +116,16 @@ class Months:
                 self.carried[part] = pair
 
     def _intact(self, sizes: Mapping[str, int], part: Table) -> Pair | None:
-        """Silver and quarantine of a month with the runs that wrote them; None if anything of it is missing."""
-        known = [self._recorded.get(key) for key in (part.silver_key, part.quarantine_key)]
-        found = [replace(each.result, run_id=each.run_id) for each in known if each and each.result]
-        if len(found) < len(known) or any(sizes.get(item.key) != item.bytes for item in found):
+        """Silver and quarantine of a month with the runs that wrote them; None if anything of the month is missing."""
+        known = [self._recorded[key] for key in part.keys if key in self._recorded]
+        found = [replace(each.result, run_id=each.run_id) for each in known if each.result]
+        if [(item.key, item.bytes) for item in found] != [(key, sizes.get(key)) for key in part.keys]:
             return None
+        _, silver, quarantine = found
         state = [part.state_key(file) for file in ((SUMS,) if self.has_unique_key else (SUMS, KEYS))]
-        if any(read_state(self._store, key, known[0]) is None for key in state):
+        if any(read_state(self._store, key, silver) is None for key in state):
             return None
-        return found[0], found[1]
+        return silver, quarantine
 
     def _is_made_of_the_same(self, part: Table) -> bool:
         silver = self._recorded.get(part.silver_key)
@@ -139,8 +140,9 @@ class Months:
         """
         former = self._former_keys(changed)
         again = list(self.carried) if former is None else self._sharing([*changed.values(), *former])
+        keys = [*changed.values(), *map(self._keys, again)]
         self.again = {part: self.carried.pop(part) for part in again}
-        return self._sharing([*changed.values(), *map(self._keys, again)])
+        return self._sharing(keys)
 
     def _former_keys(self, changed: Collection[Table]) -> list[pl.Series] | None:
         """The keys of the changed months, and of those that have vanished, as the last run left them; None if they are
@@ -153,7 +155,7 @@ class Months:
             if layout.dataset_of(key) != folder or key in same:
                 continue
             part = self.table.in_month(layout.month_of(key))
-            data = read_state(self._store, part.state_key(KEYS), self._recorded[key])
+            data = read_state(self._store, part.state_key(KEYS), self._recorded[key].result)
             if data is None:
                 return None
             found.append(unpack_keys(data))
@@ -179,7 +181,7 @@ class Months:
 
     def _kept(self, part: Table, file: str) -> bytes:
         key = part.state_key(file)
-        data = read_state(self._store, key, self._recorded[part.silver_key])
+        data = read_state(self._store, key, self.carried[part][0])
         if data is None:
             message = f"{key} was changed during the run"
             raise DataRefusedError(message, hint=rerun_hint(part.silver_key))

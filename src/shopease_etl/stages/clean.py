@@ -18,7 +18,7 @@ from shopease_etl.contract.gold.dataset import TOTALS, Frames
 from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError
-from shopease_etl.lake.manifests import WriteGroup, write_group
+from shopease_etl.lake.manifests import WriteGroup, rerun_hint, write_group
 from shopease_etl.lake.store import Store, Writer
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
@@ -118,32 +118,32 @@ class _Cleaning:
         table, started = months.table, time.monotonic()
         source = layout.dataset_of(table.bronze_key) if months.are_kept else table.bronze_key
         self.progress.start(table.name, sum(file.bytes for file in files.values()))
-        pairs: dict[Table, Pair] = {}
         with translate_read_errors(source, self.written):
-            if months.has_unique_key:
-                none = pl.Series([], dtype=pl.UInt32)
-                chunks: Iterable[ChunkRows] = ((chunk, none) for chunk in _chunks(files))
-            else:
-                chunks = self._compared(months, files)
-            add = partial(add_up, datasets=self.datasets) if months.are_kept or self.partial_sums else None
-            work = partial(clean_chunk, table=table, run_id=self.run_id, sum_up=add)
-            parts = {file.key: (part, file) for part, file in files.items()}
-            with closing(self.executor.map(work, chunks)) as cleaned:
-                for key, of_file in groupby(cleaned, attrgetter("key")):
-                    part, file = parts[key]
-                    pairs[part] = self._write(months, part, file.names, of_file)
+            pairs = self._cleaned(months, files)
             if self.partial_sums:
                 for sums in months.sums():
                     self.partial_sums.add_month(sums)
-        pairs |= months.carried
-        rows, rejected = (
-            sum(getattr(silver, name) for silver, _ in pairs.values()) for name in ("rows_out", "rows_rejected")
-        )
-        self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected")
         if not months.are_kept:
             seconds = round(time.monotonic() - started, 3)
             pairs = {part: (replace(silver, seconds=seconds), rejects) for part, (silver, rejects) in pairs.items()}
+        pairs |= months.carried
+        rows, rejected = (sum(item.rows_out for item in items) for items in zip(*pairs.values(), strict=True))
+        unchanged = f", {len(months.carried)} of {counted(len(pairs), 'month')} unchanged" if months.carried else ""
+        self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected{unchanged}")
         return [pairs[part] for part in months.parts]
+
+    def _cleaned(self, months: Months, files: dict[Table, CsvObject]) -> dict[Table, Pair]:
+        if months.has_unique_key:
+            none = pl.Series([], dtype=pl.UInt32)
+            chunks: Iterable[ChunkRows] = ((chunk, none) for chunk in _chunks(files))
+        else:
+            chunks = self._compared(months, files)
+        sum_up = partial(add_up, datasets=self.datasets) if months.are_kept or self.partial_sums else None
+        work = partial(clean_chunk, table=months.table, run_id=self.run_id, sum_up=sum_up)
+        parts = {file.key: (part, file.names) for part, file in files.items()}
+        with closing(self.executor.map(work, chunks)) as cleaned:
+            by_file = ((*parts[key], of_file) for key, of_file in groupby(cleaned, attrgetter("key")))
+            return {part: self._write(months, part, names, of_file) for part, names, of_file in by_file}
 
     def _compared(self, months: Months, files: dict[Table, CsvObject]) -> list[ChunkRows]:
         """The chunks to clean, each with its duplicate rows; adds months that must be cleaned again to `files`."""
@@ -188,6 +188,7 @@ class _Cleaning:
             if not (part.month and sums):
                 return kept, rejects
             found = sums.of_month()
+        _require_month(part, found)
         if self.partial_sums:
             self.partial_sums.add_month(found)
         former = months.again.get(part)
@@ -242,6 +243,15 @@ class _Cleaning:
 
 def _chunks(files: Mapping[Table, CsvObject]) -> Iterator[Chunk]:
     return chain.from_iterable(file.chunks() for file in files.values())
+
+
+def _require_month(part: Table, sums: Frames) -> None:
+    """Days are counted by month, so each must be in one."""
+    for days in (frame["transaction_date"] for frame in sums.values() if "transaction_date" in frame.columns):
+        others = days.filter(days.dt.strftime("%Y-%m") != part.month)
+        if len(others):
+            message = f"{part.bronze_key} has sales of another month: of {others[0]}"
+            raise DataRefusedError(message, hint=rerun_hint(part.bronze_key))
 
 
 def _header(names: Sequence[str]) -> bytes:

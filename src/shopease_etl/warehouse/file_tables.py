@@ -69,12 +69,17 @@ class FileTable:
     def _longest(self) -> int:
         return max((check.longest for check in self.checks.values()), default=USUAL_RECORD)
 
+    @property
+    def months(self) -> dict[str, Path]:
+        """The files by month; empty if the table is not by month."""
+        found = ((re.search(_MONTH_IN_PATH, str(path)), path) for path in self.paths if self.is_by_month)
+        return {match[1]: path for match, path in found if match}
+
     def of(self, months: Collection[str] | None) -> list[Path]:
         """The files of these months; all for None, or if the table is not by month."""
         if months is None or not self.is_by_month:
             return list(self.paths)
-        found = ((path, re.search(_MONTH_IN_PATH, str(path))) for path in self.paths)
-        return [path for path, match in found if match and match[1] in months]
+        return [path for month, path in self.months.items() if month in months]
 
     def check(self, months: Collection[str] | None) -> bool:
         """Check the CSV files of these months, see `check_csv`; whether `select` has changed.

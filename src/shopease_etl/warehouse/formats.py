@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from shopease_etl.contract import gold
-from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.layout import BRONZE, QUARANTINE, SALE_MONTH, SILVER
 from shopease_etl.contract.tables import CLEANED_TABLES, REJECTION_COLUMNS, STRING, TABLES, Column, Table
 from shopease_etl.warehouse.schema import DATASETS, CatalogTable
 
@@ -44,6 +44,9 @@ PARQUET: Final = StorageFormat(
 )
 
 
+_BY_MONTH: Final = {key for table in TABLES if table.month_column for key in table.keys}
+
+
 def format_of(table: CatalogTable) -> StorageFormat:
     """How the table's file is read."""
     return PARQUET if table.is_parquet else CSV
@@ -74,6 +77,8 @@ def _declaration(table: CatalogTable) -> dict[str, Any]:
         "folder": table.folder,
         "format": format_of(table).classification,
         "columns": [{"name": column.name, "type": column.type} for column in table.columns],
+        # if the lake is by month
+        "partition_keys": [{"name": SALE_MONTH, "type": STRING}] if set(table.keys) & _BY_MONTH else [],
     }
 
 

@@ -169,7 +169,8 @@ class GlueCatalog:
             try:
                 self._restore(_as_input(former[name]))
                 if name in partitions:
-                    storage = {month: found["StorageDescriptor"] for month, found in partitions[name].items()}
+                    found = partitions[name].items()
+                    storage = {month: partition.get("StorageDescriptor", {}) for month, partition in found}
                     self._partitions.put(name, storage)
             except UnreachableError as error:
                 log.warning("%s could not be restored; `shopease crawl` repairs it: %s", name, error)

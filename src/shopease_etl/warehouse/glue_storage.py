@@ -6,26 +6,29 @@ from typing import Any
 
 def storage_differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     """How Glue's descriptor differs from the wanted one, for a person; what others added is no difference."""
-    names, known = (
-        [(column["Name"], column.get("Type")) for column in storage.get("Columns", ())] for storage in (wanted, found)
-    )
-    if names != known:
+    if "Columns" in wanted and _columns(wanted) != _columns(found):
         yield "set of columns"
-    if found.get("Location") != wanted["Location"]:
+    if "Location" in wanted and found.get("Location") != wanted["Location"]:
         yield f"location {found.get('Location')}"
-    serde = {name: found.get("SerdeInfo", {}).get(name) for name in wanted["SerdeInfo"]}
-    formats = {name: found.get(name) for name in ("InputFormat", "OutputFormat")}
-    if serde != wanted["SerdeInfo"] or formats != {name: wanted[name] for name in formats}:
+    given, serde = wanted.get("SerdeInfo", {}), found.get("SerdeInfo", {})
+    formats = {name: wanted[name] for name in ("InputFormat", "OutputFormat") if name in wanted}
+    if any(serde.get(name) != given[name] for name in given) or any(
+        found.get(name) != formats[name] for name in formats
+    ):
         yield "file format"
 
 
 def merged_storage(wanted: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, Any]:
     """The descriptor for an update, which replaces all of it: this keeps what others added, such as comments."""
     columns = {column["Name"].lower(): column for column in former.get("Columns", ())}
-    return {
-        # a schema reference would replace the columns by those of a schema registry
-        **{name: value for name, value in former.items() if name != "SchemaReference"},
-        **wanted,
-        "Columns": [{**columns.get(column["Name"], {}), **column} for column in wanted["Columns"]],
-        "SerdeInfo": {**former.get("SerdeInfo", {}), **wanted["SerdeInfo"]},
-    }
+    # a schema reference would replace the columns by those of a schema registry
+    merged = {name: value for name, value in {**former, **wanted}.items() if name != "SchemaReference"}
+    if "Columns" in wanted:
+        merged["Columns"] = [{**columns.get(column["Name"], {}), **column} for column in wanted["Columns"]]
+    if "SerdeInfo" in wanted:
+        merged["SerdeInfo"] = {**former.get("SerdeInfo", {}), **wanted["SerdeInfo"]}
+    return merged
+
+
+def _columns(storage: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    return [(column["Name"], column.get("Type")) for column in storage.get("Columns", ())]

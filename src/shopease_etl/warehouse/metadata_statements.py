@@ -18,6 +18,7 @@ FORMS: Final = (
     "SHOW SCHEMAS",
     "SHOW DATABASES",
     "SHOW COLUMNS",
+    "SHOW PARTITIONS",
     "SHOW CREATE TABLE",
     "SHOW CREATE VIEW",
     "DESCRIBE",
@@ -35,6 +36,7 @@ _KINDS: Final = {
         "views": rf"SHOW\s+VIEWS{_IN}{_LIKE}",
         "columns": rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+{_NAME}",
         "columns in": rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+(?P<table>{_PART})\s+(?:IN|FROM)\s+(?P<database>{_PART})",
+        "partitions": rf"SHOW\s+PARTITIONS\s+{_NAME}",
         "describe": rf"DESC(?:RIBE)?\s+{_NAME}",
         "create table": rf"SHOW\s+CREATE\s+TABLE\s+{_NAME}",
         "create view": rf"SHOW\s+CREATE\s+VIEW\s+{_NAME}",
@@ -69,6 +71,8 @@ class Tables:
         table = _plain(names["table"]).lower()
         if kind.startswith("create"):
             return self._definition(kind.removeprefix("create "), table)
+        if kind == "partitions":
+            return self._partitions(table)
         columns = self._typed(table)
         if kind.startswith("columns"):
             return _column("field", columns.keys())
@@ -82,11 +86,20 @@ class Tables:
         if name.lower() != self.database.lower():
             raise ConfigurationError(f"there is no database {name}", hint=f"the lake's database is {self.database}")
 
-    def _definition(self, kind: str, name: str) -> pa.Table:
+    def _partitions(self, name: str) -> pa.Table:
+        asked = self._known("table", name)
+        if asked not in self.tables or not self.tables[asked].is_by_month:
+            raise ConfigurationError(f"{name} is not partitioned", hint="only tables of transactions by month are")
+        return _column("partition", [f"{SALE_MONTH}={month}" for month in self.tables[asked].months])
+
+    def _known(self, kind: str, name: str) -> str:
         known = {other.lower(): other for other in (*self.tables, *self.views)}
         if name not in known:
             raise ConfigurationError(f"there is no {kind} {name}", hint=nearest(name, known))
-        asked = known[name]
+        return known[name]
+
+    def _definition(self, kind: str, name: str) -> pa.Table:
+        asked = self._known(kind, name)
         if (asked in self.views) != (kind == "view"):
             other = "VIEW" if kind == "table" else "TABLE"
             raise ConfigurationError(f"{name} is not a {kind}", hint=f"SHOW CREATE {other} {name}")

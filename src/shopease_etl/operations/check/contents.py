@@ -1,6 +1,6 @@
 """The lake's objects, all of them read: are they as their runs recorded them."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
@@ -20,7 +20,7 @@ from shopease_etl.wording import counted
 
 
 def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
-    """A failure for each object that is missing, cannot be read or differs from its recorded SHA-256; then a summary.
+    """A failure for each object that is missing, unlisted, unreadable or not of its recorded SHA-256; then a summary.
 
     The progress reports one task, `verify`, in bytes.
     """
@@ -32,6 +32,7 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
         return
     if not unfinished_publications(store):  # a rollback deletes objects before its manifest says so
         yield from _missing(store, recorded, {item.key for item in found})
+        yield from _unlisted(store, recorded, [item.key for item in found])
     progress.start("verify", sum(item.bytes for item in found))
     hashed = [item for item in found if (entry := recorded.get(item.key)) and entry.sha256]
     unchanged = 0
@@ -49,6 +50,15 @@ def lake_contents(store: Store, progress: Progress) -> Iterator[CheckLine]:
     unhashed = len(found) - len(hashed)
     detail = f"{unchanged} of {len(found)} objects are as their runs wrote them"
     yield CheckLine("lake contents", detail + (f"; {unhashed} have no recorded hash" if unhashed else ""))
+
+
+def _unlisted(store: Store, recorded: Mapping[str, ObjectRecord], present: Sequence[str]) -> Iterator[CheckLine]:
+    """A failure for each file that is not one of its dataset, such as a month that a run has deleted."""
+    last = {layout.dataset_of(key): record.run_id for key, record in recorded.items()}
+    for key in (key for key in present if key not in recorded):
+        if run_id := last.get(layout.dataset_of(key)):
+            message = f"{store.uri(key)} is not one of the files that the run {run_id} left, but queries read it"
+            yield failure(f"object {key}", DataRefusedError(message, hint=rerun_hint(key)))
 
 
 def _missing(store: Store, recorded: Mapping[str, ObjectRecord], present: Set[str]) -> Iterator[CheckLine]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shopease_etl.contract import layout
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.holder import LockStatus
-from shopease_etl.lake.manifests import manifests, own_objects
+from shopease_etl.lake.manifests import manifests
 from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.store import LakeStore, Store
 from shopease_etl.operations.check.lines import check, check_optional, clock_skew, failure, warning
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @dataclass
 class RunHistory:
     """The last run, however it ended; and of the last successful run with an extract, if there is one, the bytes that
-    it wrote and the seconds that its extract took.
+    it wrote or carried over, all of which a full run writes, and the seconds that its extract took.
     """
 
     last: RunStatus | None = None
@@ -78,7 +78,7 @@ def _store(settings: Settings, store: LakeStore, history: RunHistory) -> Iterato
 
 
 def _writable(store: LakeStore) -> str:
-    store.check_targets({*layout.all_keys(), *(item.key for item in own_objects(store))})
+    store.check_targets(layout.all_keys())
     return f"{store.location} and each of its objects can be written"
 
 
