@@ -29,7 +29,8 @@ _SAME: Final = {
 MOST_XIDS: Final = 1_500_000_000
 _POSITION: Final = """
 SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint,
-       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::bigint,
+       (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
+             ELSE pg_current_wal_lsn() END - '0/0')::bigint,
        current_setting('server_version_num')::integer / 10000
 """
 # The types of the columns and those that they are made of, with the labels of enums; the table's columns with the
