@@ -58,10 +58,9 @@ class Months:
         self.runs += 1
         datasets = (file if file.run_id else replace(file, run_id=f"run {self.runs}") for file in result.datasets)
         self.last = replace(result, datasets=tuple(datasets))
-        assert files_in(self.store) == self.expected()
-        assert {file.key: file.bytes for file in result.datasets} == {
-            key: len(text) for key, text in self.expected().items()
-        }
+        expected = self.expected()
+        assert files_in(self.store) == expected
+        assert {file.key: file.bytes for file in result.datasets} == {key: len(text) for key, text in expected.items()}
         return result
 
     def copied(self, *, connections: int = 2, range_bytes: int = 16384) -> set[str]:

@@ -122,13 +122,12 @@ def test_a_transaction_that_commits_late_is_seen(extracted: Months) -> None:
     assert extracted.copied() == set()
 
 
-@pytest.mark.parametrize("connections", [1, 3])
-@pytest.mark.parametrize("range_bytes", [8192, 1 << 30])
+@pytest.mark.parametrize(("connections", "range_bytes"), [(1, 16384), (3, 8192), (3, 1 << 30)])
 def test_ranges_and_connections_do_not_matter(extracted: Months, connections: int, range_bytes: int) -> None:
     def copied_now() -> set[str]:
         return extracted.copied(connections=connections, range_bytes=range_bytes)
 
-    execute(extracted.url, SALES.format(1001, 6000), change("quantity = 9 WHERE transaction_id % 1000 = 3"))
+    execute(extracted.url, SALES.format(1001, 3000), change("quantity = 9 WHERE transaction_id % 1000 = 3"))
     assert copied_now() == FIVE
     execute(extracted.url, change("created_at = '2025-01-01' WHERE transaction_id % 1000 = 3"))
     assert copied_now() == {"2024-04", "2025-01"}
@@ -194,12 +193,16 @@ def test_a_table_without_months_is_refused_before_anything_is_written(months: Mo
 
 def test_too_many_months_are_refused(months: Months, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages_months, "MOST_MONTHS", 4)
-    with pytest.raises(DataRefusedError, match="rows in 5 months, but at most 4"):
-        months.extract()
-    assert files_in(months.store) == {}
+    for _ in range(2):
+        with pytest.raises(DataRefusedError, match="has rows in more than 4 months"):
+            months.extract()
+        assert files_in(months.store) == {}
+        execute(
+            months.url, "CREATE TABLE IF NOT EXISTS more () INHERITS (sale_transactions)"
+        )  # then they are not counted first
 
 
-@pytest.mark.parametrize("kind", ["text", "numeric", "real", "smallint", "bigint", "boolean", "jsonb", "uuid"])
+@pytest.mark.parametrize("kind", ["text", "numeric", "real", "smallint", "jsonb"])
 def test_columns_of_any_type_are_counted(months: Months, kind: str) -> None:
     for name in ("transaction_id", "quantity", "unit_price"):
         execute(
@@ -252,6 +255,10 @@ OTHER_TEXT = {
         ],
         "the table is another one",
     ),
+    "names of the catalog": (
+        ["ALTER TABLE sale_transactions ADD COLUMN class regclass"],
+        "columns, types or settings",
+    ),
     "money in another place": (
         ["ALTER ROLE CURRENT_USER IN DATABASE {database} SET lc_monetary = 'C.UTF-8'"],
         "columns, types or settings",
@@ -300,7 +307,7 @@ def test_where_rows_may_have_changed_unseen_all_are_copied(moody: Months, name: 
     result = moody.extract()
     assert reason in str(result.full)
     assert {file.run_id for file in result.datasets} == {None}
-    assert (moody.extract().full is None) == (reason != "no plain one")
+    assert (moody.extract().full is None) == (reason != "no plain one" and name != "names of the catalog")
 
 
 def test_another_business_time_copies_all(extracted: Months) -> None:

@@ -8,7 +8,7 @@ from shopease_etl.lake.manifests import WriteGroup
 from shopease_etl.lake.store import Writer
 from shopease_etl.report import DatasetResult
 from shopease_etl.source.postgres import Blocks, Chunk, CopyOut
-from shopease_etl.stages.months import MonthPlan
+from shopease_etl.stages.months import MonthPlan, require_few
 from shopease_etl.stages.table_copy import bronze_file, lost_rows
 
 
@@ -52,6 +52,7 @@ class MonthFiles:
                 raise SourceFaultError(message)
             upload = self._uploads[month] = self._written.writer(key)
             upload.write(self._header)
+            require_few(self._plan.months.source, self._uploads)
         return upload
 
     def finish(self, rows: int) -> tuple[DatasetResult, ...]:

@@ -94,6 +94,7 @@ def plan_months(
     full = by_month.full or _why_full(by_month.watermark, marks)
     former = {} if full or by_month.watermark is None else by_month.watermark
     probe = _Probe(table, months, min(range_bytes, RANGE_BYTES), former.get("horizon", marks["horizon"]), progress)
+    progress.start(probe.task, source.bytes)
     there = Readers(snapshot, [probe], connections, fail_fast=True).run()[probe.name]
     total = _total(source, there.values())
     changed = _changed(store, table, total, by_month) if former else {*total}
@@ -120,7 +121,6 @@ class _Probe(TableWork[Mapping[Blocks | None, Mapping[str, MonthRows]]]):
         self._horizon = horizon
         self._progress = progress
         self._found: dict[int, Mapping[str, MonthRows]] = {}
-        progress.start(self.task, months.source.bytes)
 
     def read(self, connection: psycopg.Connection, number: int) -> None:
         rows = self._months.probe(connection, self.ranges[number], self._horizon)
@@ -138,17 +138,22 @@ def _total(source: SourceTable, found: Iterable[Mapping[str, MonthRows]]) -> Map
     for part in found:
         for month, rows in part.items():
             total[month] = total.get(month, MonthRows()) + rows
-    if len(total) > MOST_MONTHS:
-        message = f"{source.name} has rows in {len(total):,} months, but at most {MOST_MONTHS} can be kept by month"
-        raise DataRefusedError(message, hint="correct the wrong dates in the source, or set SHOPEASE_PARTITIONS=none")
+    require_few(source, total)
     return total or {NO_MONTH: MonthRows()}
+
+
+def require_few(source: SourceTable, months: Collection[str]) -> None:
+    """Raise DataRefusedError if these are too many months."""
+    if len(months) > MOST_MONTHS:
+        message = f"{source.name} has rows in more than {MOST_MONTHS} months"
+        raise DataRefusedError(message, hint="correct the wrong dates in the source, or set SHOPEASE_PARTITIONS=none")
 
 
 def _why_full(former: Mapping[str, Any] | None, marks: Mapping[str, Any]) -> str | None:
     if former is None:
         return "the first run by month"
     try:
-        [former["horizon"] + mark["rows"] for mark in former["months"].values()]
+        sum((mark["rows"] for mark in former["months"].values()), former["horizon"])  # an error, if they are no numbers
         return why_not_comparable(former, marks)
     except (LookupError, TypeError, AttributeError):
         return "what the last extract recorded cannot be read"

@@ -79,9 +79,9 @@ class MonthTable:
 
     def _probe_statement(self, blocks: Blocks | None, horizon: int) -> sql.Composed:
         """By month (NULL for rows without one) the rows, the new versions since the horizon, and the sums."""
-        sums = [sql.SQL(", sum({})").format(sql.Identifier(name)) for name in self.summed]
-        outer = [sql.SQL(", sum({})::text").format(sql.Identifier(f"s{n}")) for n in range(len(self.summed))]
-        inner = [total + sql.SQL(" AS {}").format(sql.Identifier(f"s{n}")) for n, total in enumerate(sums)]
+        names = {column: sql.Identifier(f"sum{number}") for number, column in enumerate(self.summed)}
+        inner = [sql.SQL(", sum({}) AS {}").format(sql.Identifier(column), name) for column, name in names.items()]
+        outer = [sql.SQL(", sum({})::text").format(name) for name in names.values()]
         return sql.SQL("""
             SELECT {month}, sum(n)::bigint, sum(new)::bigint{outer}
             FROM (SELECT {day} AS day, count(*) AS n,

@@ -29,12 +29,13 @@ _SAME: Final = {
 MOST_XIDS: Final = 1_500_000_000
 _POSITION: Final = """
 SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint,
-       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0')::bigint,
+       (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
+             ELSE pg_current_wal_lsn() END - '0/0')::bigint,
        current_setting('server_version_num')::integer / 10000
 """
 # The types of the columns and those that they are made of, with the labels of enums; the table's columns with the
 # values of those that were added without writing the rows; settings that we do not set; extensions, which may have
-# types; and the time zone's rules.
+# types; and the time zone's rules. Of types that show names of the catalog, nothing is known: they are always other.
 _TEXTS: Final = """
 WITH RECURSIVE made_of(type) AS (
     SELECT atttypid FROM pg_attribute WHERE attrelid = %(table)s AND attnum > 0 AND NOT attisdropped
@@ -53,6 +54,8 @@ SELECT ARRAY(SELECT jsonb_build_array(attnum, attname, format_type(atttypid, att
              WHERE name IN ('DateStyle', 'TimeZone', 'IntervalStyle', 'extra_float_digits', 'bytea_output',
                             'lc_monetary', 'search_path', 'quote_all_identifiers') ORDER BY name),
        ARRAY(SELECT jsonb_build_array(extname, extversion)::text FROM pg_extension ORDER BY extname),
+       (SELECT clock_timestamp()::text FROM pg_type WHERE oid IN (SELECT type FROM made_of)
+          AND typnamespace = 'pg_catalog'::regnamespace AND (typname ~ '^reg' OR typname = 'aclitem') LIMIT 1),
        (SELECT md5(string_agg(extract(timezone FROM day)::text, ' ' ORDER BY day))
         FROM generate_series(timestamptz '1990-01-01 12:00Z', '2040-01-01 12:00Z', '1 day') day)
 """
