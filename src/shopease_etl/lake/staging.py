@@ -1,10 +1,8 @@
 """A store as a run sees it before it publishes: it reads its own objects, which other readers do not see yet."""
 
-import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -13,14 +11,13 @@ from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError, UnreachableError
+from shopease_etl.lake.spool import SpooledWriter, clear_spool, hash_of, spooled
 from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
-from shopease_etl.nofollow import make_folder, open_file, refuse_link
 from shopease_etl.report import DatasetResult
 
 log = logging.getLogger(__name__)
 
 UPLOADS_AT_ONCE: Final = 8
-_PIECE: Final = 1024 * 1024
 MOST_SENDING: Final = 4  # months that are sent as they are written; each takes memory for several parts
 
 
@@ -36,7 +33,7 @@ class Transaction:
         self._spool = spool
         self.is_committed = False
         self._begun: list[RawWriter] = []
-        self._months: list[_SpooledWriter] = []
+        self._months: list[SpooledWriter] = []
         self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
         self._others: dict[str, frozenset[str]] = {}
@@ -87,10 +84,10 @@ class Transaction:
     def reuse(self, key: str, sha256: str) -> bool:
         """Take over an object that an ended run wrote, if its bytes are there and have this hash."""
         left = (*self._base.staged(key), self._spool / quote(key, safe=""))
-        path = next((path for path in left if path.is_file() and _hash(path) == sha256), None)
+        path = next((path for path in left if path.is_file() and hash_of(path) == sha256), None)
         if path is None:
             return False
-        with _spooled("read", path):
+        with spooled("read", path):
             writer = self._base.from_file(key, path)
         self._begun.append(writer)
         self._stage(key, writer, writer.staged or path)
@@ -157,12 +154,12 @@ class Transaction:
         path = writer.staged
         if path is None:
             path = self._spool / quote(key, safe="")
-            writer = self._spooled_month(writer, path) if layout.month_of(key) else _SpooledWriter(writer, path)
+            writer = self._spooled_month(writer, path) if layout.month_of(key) else SpooledWriter(writer, path)
         return _StagedWriter(writer, lambda: self._stage(key, writer, path))
 
     def _spooled_month(self, writer: RawWriter, path: Path) -> RawWriter:
         is_late = sum(month.is_sending for month in self._months) >= MOST_SENDING
-        self._months.append(_SpooledWriter(writer, path, is_late=is_late))
+        self._months.append(SpooledWriter(writer, path, is_late=is_late))
         return self._months[-1]
 
     def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
@@ -188,7 +185,7 @@ class Transaction:
         """The object with this key, if there is one."""
         if key not in self._paths:
             return None if self._is_deleted(key) else self._base.find(key)
-        with _spooled("read", self._paths[key]):
+        with spooled("read", self._paths[key]):
             status = self._paths[key].stat()
         return StoredObject(key, status.st_size, status.st_mtime)
 
@@ -208,22 +205,9 @@ class Transaction:
                 raise UnreachableError(message)
             return self._base.read(key, start, length)
         path = self._paths[key]
-        with _spooled("read", path), path.open("rb") as file:
+        with spooled("read", path), path.open("rb") as file:
             file.seek(max(0, path.stat().st_size + start) if start < 0 else start)
             return file.read(-1 if length is None else length)
-
-
-def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
-    """Delete the copies of a run, except those to keep; warns of what cannot be deleted."""
-    refuse_link(spool)
-    try:
-        for path in list(spool.iterdir()) if spool.is_dir() else ():
-            if path not in kept:
-                path.unlink()
-        if spool.is_dir() and not kept:
-            spool.rmdir()
-    except OSError as error:
-        log.warning("copies of a run's objects stay behind in %s: %s", spool, error.strerror)
 
 
 class _StagedWriter:
@@ -251,69 +235,3 @@ class _StagedWriter:
 
     def pending_write(self) -> PendingWrite:
         return self._writer.pending_write()
-
-
-class _SpooledWriter:
-    """A writer that keeps a copy of the bytes in a file; a late one sends them from it when they are complete."""
-
-    staged = None
-
-    def __init__(self, writer: RawWriter, path: Path, *, is_late: bool = False) -> None:
-        self.is_sending = not is_late
-        self._is_late = is_late
-        self._writer = writer
-        self._path = path
-        with _spooled("write", path):
-            # customers' data: only this user may read it
-            make_folder(path.parent, 0o700)
-            self._file = open_file(path, "wb", 0o600)
-
-    def write(self, data: bytes | bytearray) -> None:
-        if not self._is_late:
-            self._writer.write(data)
-        with _spooled("write", self._path):
-            self._file.write(data)
-
-    def complete(self) -> None:
-        with _spooled("write", self._path):
-            self._file.close()
-        for piece in _pieces(self._path) if self._is_late else ():
-            self._writer.write(piece)
-        self._writer.complete()
-        self.is_sending = False
-
-    def publish(self) -> None:
-        self._writer.publish()
-
-    def discard(self) -> None:
-        self.is_sending = False
-        # closing writes the buffer, which fails on a full disk
-        with suppress(OSError):
-            self._file.close()
-        self._writer.discard()
-
-    def pending_write(self) -> PendingWrite:
-        return self._writer.pending_write()
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with _spooled("read", path), path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    for piece in _pieces(path):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-@contextmanager
-def _spooled(action: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        message = f"cannot {action} {path}, which a run on S3 needs: {error.strerror}"
-        hint = "set SHOPEASE_HOME to a folder on a disk with room for the lake"
-        raise UnreachableError(message, hint=hint) from error
