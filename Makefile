@@ -12,7 +12,7 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test test-airflow test-faults check format bench bench-growth bench-breakdown deploy-bucket deploy destroy image test-image clean
+.PHONY: help demo test test-airflow test-faults check format bench bench-growth bench-months bench-breakdown deploy-bucket deploy destroy image test-image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,8 @@ test-airflow: $(BIN)/.tests .venv/airflow/.made .venv/airflow2/.made ## Run the 
 	$(BIN)/python -m pytest tests/airflow
 
 FAULT_ROUNDS ?= 20
-FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/lake/test_lease.py tests/oracle/test_dirty_sources.py
+FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/lake/test_lease.py tests/oracle/test_dirty_sources.py \
+	tests/oracle/test_month_nights.py
 
 test-faults: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## Run all fault tests, and print the table of docs/RELIABILITY.md
 	rm -rf .faults
@@ -78,6 +79,9 @@ bench: $(BIN)/.runs ## Measure time, CPU and memory, also of limits and peers (S
 
 bench-growth: $(BIN)/.runs ## Measure how time and memory of run-all grow with the data (SCALES="0.1 1 10 30")
 	$(BENCH).growth --folder $(BENCH_DIR) --out $(OUT) $(SCALES)
+
+bench-months: $(BIN)/.runs ## Measure runs that copy only the months which changed (SCALE=1 ROUNDS=5)
+	$(BENCH).months --scale $(SCALE) --rounds $(ROUNDS) --folder $(BENCH_DIR) --out $(OUT)
 
 bench-breakdown: $(BIN)/.runs ## Measure the CPU time of each part of clean and aggregate (SCALE=1)
 	$(BENCH).breakdown --scale $(SCALE) --folder $(BENCH_DIR) --out $(OUT)

@@ -130,3 +130,12 @@ def test_a_benchmark_measures_every_way_and_says_how_it_grows(home: Path, tmp_pa
     few, many = json.loads((tmp_path / "growth.json").read_text())["points"]
     power = math.log(many["peak"] / few["peak"]) / math.log(many["rows"] / few["rows"])
     assert f"Memory grows as rows^{power:.2f}" in (tmp_path / "growth.md").read_text()
+
+
+@pytest.mark.quick(0)
+def test_nights_by_month_are_compared_with_complete_runs(home: Path, tmp_path: Path) -> None:
+    done = module("months", "--scale", "0.02", "--rounds", "1", "--folder", home.parent, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads((tmp_path / "months-scale-0.02.json").read_text())["runs"]
+    assert [run["copied"] for run in runs[2:]] == [0, 1, 3]
+    assert "÷ full run" in (tmp_path / "months-scale-0.02.md").read_text()

@@ -145,7 +145,7 @@ def other_layout(nights: Nights) -> None:
 
 def other_zone(nights: Nights) -> None:
     """Months begin at another time."""
-    nights.move_to(nights.random.choice(ZONES))
+    nights.edits.be_in(nights.random.choice(ZONES))
     nights.usual(is_irregular=True)
 
 

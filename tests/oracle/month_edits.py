@@ -44,17 +44,35 @@ class Edits:
     @contextmanager
     def of(cls, source: MonthSource, url: str, columns: Sequence[Column]) -> Iterator[Self]:
         """The edits of a source that was filled."""
-        with connected(url, source.zone, autocommit=True) as connection:
-            edits = cls(source, url, list(columns), Random(f"edits of {source.seed}"), connection, source.zone)
-            try:
-                yield edits
-            finally:
-                edits.settle()
+        connection = connected(url, source.zone, autocommit=True)
+        edits = cls(source, url, list(columns), Random(f"edits of {source.seed}"), connection, source.zone)
+        try:
+            yield edits
+            edits.settle()
+        finally:
+            edits.connection.close()
+
+    def move_to(self, url: str) -> None:
+        """The table is on another server from now on; what went on does so no more."""
+        self.settle()
+        self.connection.close()
+        self.url, self.connection = url, connected(url, self.zone, autocommit=True)
+
+    def be_in(self, zone: str) -> None:
+        """The business has another time zone."""
+        self.zone = zone
+        self.connection.execute(sql.SQL("SET TimeZone = {}").format(zone))
 
     def run(self, statement: str, *values: object, by: Connection | None = None) -> list[tuple[Any, ...]]:
         """The rows of a statement."""
         cursor = (by or self.connection).execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether readers see a table, all of whose columns are stored."""
+        calculated = f"SELECT 1 FROM pg_attribute WHERE attrelid = '{SALES}'::regclass AND attgenerated <> ''"
+        return self.table == SALES and not self.run(calculated)
 
     def settle(self) -> None:
         """End what goes on."""

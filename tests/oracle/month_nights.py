@@ -7,10 +7,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, Self
 
-from month_edits import PLAIN, SALES, Edits, more_sales
+from month_edits import PLAIN, Edits, more_sales
 from month_lakes import Moment, require_lake_of
 from month_upheavals import UPHEAVALS, carry_out
-from psycopg import sql
 
 from by_month import Lake, require_same
 from commands import Ended, Shop
@@ -117,7 +116,7 @@ class Nights:
 
     def settled(self, *, is_irregular: bool = False) -> None:
         """After a run: it has copied no more than it had to. From now on what is edited counts."""
-        can_tell = self.layout == "month" and self.is_regular and not is_irregular and self.edits.table == SALES
+        can_tell = self.layout == "month" and self.is_regular and not is_irregular and self.edits.is_plain
         is_full = self.layout == "none" or self.last_extract().get("full") is not None
         if can_tell and self.edits.touched is not None:
             assert not is_full, self.last_extract()["full"]
@@ -128,8 +127,3 @@ class Nights:
         self.edits.is_reordered = False
         # what goes on holds the horizon back
         self.edits.touched = None if self.edits.open else set()
-
-    def move_to(self, zone: str) -> None:
-        """The business has another time zone."""
-        self.edits.zone = zone
-        self.edits.connection.execute(sql.SQL("SET TimeZone = {}").format(zone))
