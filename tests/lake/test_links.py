@@ -20,7 +20,8 @@ from shopease_etl.lake.lock.holder import this_process
 from shopease_etl.lake.manifests import manifests, recorded_datasets
 from shopease_etl.lake.open import open_store
 from shopease_etl.lake.publish import recover, unfinished_publications
-from shopease_etl.lake.staging import Transaction, clear_spool
+from shopease_etl.lake.spool import clear_spool
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import UnfinishedUpload, put_stream
 from shopease_etl.operations.status import status
 from shopease_etl.warehouse.local_catalog import LocalCatalog, load, save

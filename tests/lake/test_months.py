@@ -12,6 +12,7 @@ from memory_store import reopened
 from shopease_etl.contract.tables import CUSTOMERS, TRANSACTIONS
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.manifests import own_objects, recorded_datasets, write_group
+from shopease_etl.lake.open import open_store
 from shopease_etl.lake.publish import publish_run, recover
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import LakeStore, put_stream
@@ -125,6 +126,23 @@ def test_the_next_process_finishes_a_dead_ones_deletions(
     assert {item.key for item in own_objects(again, ["silver/transactions"])} == {MAY.silver_key, JULY.silver_key}
     assert again.find(JUNE.state_key(KEYS_FILE)) is None
     assert recorded_datasets(again).keys() == {MAY.silver_key, JULY.silver_key}
+
+
+def test_nothing_is_deleted_if_what_replaces_it_is_lost(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "lake"))
+    put_stream(store, TRANSACTIONS.silver_key, [b"former\n"])
+    pending = Transaction(store, tmp_path / "spool")
+    write(pending, MAY.silver_key, JUNE.silver_key)
+    results = [result(MAY.silver_key), result(JUNE.silver_key)]
+    pending.drop_others(results)
+    dead = cast("Transaction", Dies(pending, 1))
+    with pytest.raises(SystemExit):
+        publish_run(store, dead, manifest("1", *results), deletes=pending.deletes)
+    for upload in list(store.unfinished_uploads()):
+        store.abort(upload)
+    recover(store)
+    assert seen(store) == {TRANSACTIONS.silver_key, MAY.silver_key}
+    assert json.loads(store.read("_runs/1.json"))["published"] is False
 
 
 def manifest(run_id: str, *results: DatasetResult, published: bool = True) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from shopease_etl.lake.files import (
 )
 from shopease_etl.lake.lock.lock import LakeLock
 from shopease_etl.lake.store import PendingWrite, StoredObject, UnfinishedUpload, Writer
-from shopease_etl.lake.targets import PROBE, require_creatable, require_no_links, require_replaceable
+from shopease_etl.lake.targets import PROBE, months_of, require_creatable, require_no_links, require_replaceable
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 STAGING: Final = "_staging"
@@ -89,16 +89,10 @@ class LocalStore:
         a symbolic link in place of any object or its folder.
         """
         own = layout.all_keys()
-        require_no_links(self.root, map(self._path, sorted({*own, *keys, *self._months(own)})))
+        require_no_links(self.root, map(self._path, sorted({*own, *keys, *months_of(self.root, own)})))
         ours = [self._path(folder) for folder in (layout.RUNS, STAGING)]
-        require_replaceable(self.root, [self._path(key) for key in sorted({*keys, *self._months(keys)})], ours)
+        require_replaceable(self.root, [self._path(key) for key in sorted({*keys, *months_of(self.root, keys)})], ours)
         require_creatable(self._path(layout.GENERATIONS))
-
-    def _months(self, keys: Collection[str]) -> Iterator[str]:
-        """The keys of the months that are there of the datasets that have these keys if they are one object."""
-        for folder, _, name in (key.rpartition("/") for key in keys):
-            months = (f"{folder}/{month.name}/{name}" for month in self.root.glob(f"{folder}/{layout.SALE_MONTH}=*"))
-            yield from filter(layout.owns, months)
 
     def _path(self, key: str) -> Path:
         """The object's path; the lake's private folders must not be symbolic links, which could lead anywhere."""

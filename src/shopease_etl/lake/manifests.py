@@ -35,11 +35,6 @@ class Manifest:
     recorded: Mapping[str, ObjectRecord]
     document: Mapping[str, Any]
 
-    @property
-    def datasets(self) -> frozenset[str]:
-        """The folders of the datasets that it recorded."""
-        return frozenset(map(layout.dataset_of, self.recorded))
-
 
 class WriteGroup:
     """Objects of one stage, which are published together or not at all."""

@@ -11,9 +11,14 @@ from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError, UnreachableError
+<<<<<<< HEAD
 from shopease_etl.lake.spool import SpooledWriter, hash_of, spooled
 from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
 from shopease_etl.nofollow import refuse_link
+=======
+from shopease_etl.lake.spool import SpooledWriter, clear_spool, hash_of, spooled
+from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
+>>>>>>> lake
 from shopease_etl.report import DatasetResult
 
 log = logging.getLogger(__name__)
@@ -209,19 +214,6 @@ class Transaction:
         with spooled("read", path), path.open("rb") as file:
             file.seek(max(0, path.stat().st_size + start) if start < 0 else start)
             return file.read(-1 if length is None else length)
-
-
-def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
-    """Delete the copies of a run, except those to keep; warns of what cannot be deleted."""
-    refuse_link(spool)
-    try:
-        for path in list(spool.iterdir()) if spool.is_dir() else ():
-            if path not in kept:
-                path.unlink()
-        if spool.is_dir() and not kept:
-            spool.rmdir()
-    except OSError as error:
-        log.warning("copies of a run's objects stay behind in %s: %s", spool, error.strerror)
 
 
 class _StagedWriter:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from shopease_etl.contract import layout
 from shopease_etl.errors import UnreachableError
 from shopease_etl.nofollow import in_its_place
 
@@ -28,6 +29,13 @@ def require_replaceable(root: Path, targets: Iterable[Path], folders: Iterable[P
     for path in paths:
         if os.path.lexists(path):
             _try_object(source, path)
+
+
+def months_of(root: Path, keys: Iterable[str]) -> Iterator[str]:
+    """The keys of the months that are there of the datasets that have these keys if they are one object."""
+    for folder, _, name in (key.rpartition("/") for key in keys):
+        months = (f"{folder}/{month.name}/{name}" for month in root.glob(f"{folder}/{layout.SALE_MONTH}=*"))
+        yield from filter(layout.owns, months)
 
 
 def require_no_links(root: Path, targets: Iterable[Path]) -> None:
