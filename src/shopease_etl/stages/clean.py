@@ -196,8 +196,8 @@ class _Cleaning:
             self.written.drop(silver)
             self.written.drop(quarantine)
             return former
-        silver.complete()
-        quarantine.complete()
+        self.written.complete(silver)
+        self.written.complete(quarantine)
         return self._with_state(months, part, kept, found), rejects
 
     def _fill(
@@ -237,7 +237,7 @@ class _Cleaning:
         upload = self.written.writer(key)
         upload.counts_rows = False
         upload.write(data)
-        upload.complete()
+        self.written.complete(upload)
         return upload.sha256
 
 
