@@ -140,6 +140,9 @@ class Months:
         """
         former = self._former_keys(changed)
         again = list(self.carried) if former is None else self._sharing([*changed.values(), *former])
+        if len(again) == len(self.carried):
+            self.again, self.carried = self.carried, {}
+            return []
         keys = [*changed.values(), *map(self._keys, again)]
         self.again = {part: self.carried.pop(part) for part in again}
         return self._sharing(keys)
@@ -163,12 +166,12 @@ class Months:
 
     def _sharing(self, keys: Sequence[pl.Series]) -> list[Table]:
         """The carried months that have one of the keys; only those are read whose keys could be the same."""
-        found = []
+        ordered, found = united(keys), []
         for part, (silver, _) in self.carried.items():
             if FIRST_KEY in silver.sums:
-                first, last = int(silver.sums[FIRST_KEY]), int(silver.sums[LAST_KEY])
-                near = [others for others in keys if len(others) and others[0] <= last and others[-1] >= first]
-                if near and have_common(self._keys(part), united(near)):
+                start = ordered.search_sorted(int(silver.sums[FIRST_KEY]), "left")
+                near = ordered[start : ordered.search_sorted(int(silver.sums[LAST_KEY]), "right")]
+                if len(near) and have_common(self._keys(part), near):
                     found.append(part)
         return found
 

@@ -106,7 +106,7 @@ class _Cleaning:
     def begin(self, table: Table, *, full: bool) -> tuple[Months, dict[Table, CsvObject]]:
         """The files of a table, and those to clean, opened."""
         months = Months(self.store, table, self.recorded, self.zone, self.datasets)
-        if not full:
+        if months.are_kept and not full:
             months.carry_over()
         return months, self._opened(part for part in months.parts if part not in months.carried)
 
