@@ -62,11 +62,6 @@ class WriteGroup:
         """Nothing more is written to one of the objects: let it arrive while others are written."""
         self._arriving.append(_ARRIVALS.submit(upload.complete))
 
-    def drop(self, upload: Writer) -> None:
-        """Delete one of the objects instead of publishing it."""
-        self._uploads.remove(upload)
-        upload.discard()
-
     def failure(self) -> ShopeaseError | None:
         """The error of the first failed write, if one failed."""
         return next((upload.failure for upload in self._uploads if upload.failure), None)
