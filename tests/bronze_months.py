@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from io import BytesIO
 
 import polars as pl
 
@@ -137,15 +136,11 @@ class MonthlyLake:
 
     def contents(self) -> dict[str, bytes]:
         """Silver and quarantine, byte for byte."""
-        return {
-            key: item.data
-            for key, item in sorted(self.store.objects.items())
-            if key.startswith(("silver", "quarantine"))
-        }
+        return {key: item.data for key, item in self.store.objects.items() if key.startswith(("silver", "quarantine"))}
 
-    def gold(self) -> dict[str, pl.DataFrame]:
-        """Gold, row for row."""
-        return {dataset.name: pl.read_parquet(BytesIO(self.store.read(dataset.key))) for dataset in GOLD}
+    def gold(self) -> dict[str, bytes]:
+        """Gold, byte for byte."""
+        return {dataset.name: self.store.read(dataset.key) for dataset in GOLD}
 
     def rows(self) -> dict[str, list[bytes]]:
         """The rows of silver and quarantine by dataset, in the order of their bytes, whichever file has them."""

@@ -5,6 +5,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import MAXYEAR, UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
+from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.store import Store, StoredObject, Writer
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _RUN_KEY: Final = re.compile(rf"{layout.RUNS}/([0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z)-[0-9a-f]{{4}}\.json")
 PIECE_BYTES: Final = 8 * 1024 * 1024
+_ARRIVALS: Final = ThreadPoolExecutor(4, thread_name_prefix="arrive")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class WriteGroup:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._uploads: list[Writer] = []
+        self._arriving: list[Future[None]] = []
 
     def writer(self, key: str) -> Writer:
         """Begin to write one of the objects."""
@@ -49,10 +53,9 @@ class WriteGroup:
         self._uploads.append(upload)
         return upload
 
-    def drop(self, upload: Writer) -> None:
-        """Delete one of the objects instead of publishing it."""
-        self._uploads.remove(upload)
-        upload.discard()
+    def complete(self, upload: Writer) -> None:
+        """Nothing more is written to one of the objects: let it arrive while others are written."""
+        self._arriving.append(_ARRIVALS.submit(upload.complete))
 
     def failure(self) -> ShopeaseError | None:
         """The error of the first failed write, if one failed."""
@@ -60,6 +63,8 @@ class WriteGroup:
 
     def publish(self) -> None:
         """Wait until every object has arrived, then publish them to the store's readers."""
+        for arriving in self._arriving:
+            cancel.result(arriving)
         for upload in self._uploads:
             upload.complete()
         for upload in self._uploads:
@@ -67,6 +72,7 @@ class WriteGroup:
 
     def discard(self) -> None:
         """Delete what is not published."""
+        wait([arriving for arriving in self._arriving if not arriving.cancel()])
         for upload in self._uploads:
             upload.discard()
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from importlib import metadata
@@ -32,6 +32,7 @@ from shopease_etl.transform.month_state import (
 
 FIRST_KEY: Final = "first_key"
 LAST_KEY: Final = "last_key"
+DUPLICATES: Final = "duplicates"
 # on S3 every request takes its time
 _READERS: Final = LocalExecutor(8)
 
@@ -64,7 +65,7 @@ class Months:
     """The files of a table in bronze, months or the whole, and which months are `carried` over: their silver is made of
     what it would be made of now, and all that was kept of them is there.
 
-    Months in `again` are cleaned although they are like that: because of keys that they share with others.
+    Months in `again` are cleaned although they are like that: other rows of them are duplicates now.
     """
 
     def __init__(
@@ -132,17 +133,21 @@ class Months:
         made_of = silver.result.made_of if silver and silver.result else None
         return made_of is not None and made_of == self.made_of(part)
 
-    def look_again(self, changed: Mapping[Table, pl.Series]) -> list[Table]:
-        """Take out of `carried` the months that share keys with changed ones, as these were or as they are; returns
-        further months with keys of all these, whose rows must be compared with theirs.
+    def to_compare(self, changed: Mapping[Table, pl.Series]) -> tuple[list[Table], list[Table]]:
+        """The carried months that share keys with changed ones, as these were or as they are, and further ones that
+        share keys with any of these: to know the duplicates in the first, all are read.
 
         `changed` has the keys of all months that are not carried over, different ones, in order.
         """
         former = self._former_keys(changed)
-        again = list(self.carried) if former is None else self._sharing([*changed.values(), *former])
-        keys = [*changed.values(), *map(self._keys, again)]
-        self.again = {part: self.carried.pop(part) for part in again}
-        return self._sharing(keys)
+        doubtful = list(self.carried) if former is None else self._sharing([*changed.values(), *former], self.carried)
+        others = [part for part in self.carried if part not in doubtful]
+        beside = self._sharing([*changed.values(), *map(self._keys, doubtful)], others) if others else []
+        return doubtful, beside
+
+    def clean_again(self, part: Table) -> None:
+        """Do not carry over this month."""
+        self.again[part] = self.carried.pop(part)
 
     def _former_keys(self, changed: Collection[Table]) -> list[pl.Series] | None:
         """The keys of the changed months, and of those that have vanished, as the last run left them; None if they are
@@ -161,14 +166,15 @@ class Months:
             found.append(unpack_keys(data))
         return found
 
-    def _sharing(self, keys: Sequence[pl.Series]) -> list[Table]:
-        """The carried months that have one of the keys; only those are read whose keys could be the same."""
-        found = []
-        for part, (silver, _) in self.carried.items():
+    def _sharing(self, keys: Sequence[pl.Series], parts: Iterable[Table]) -> list[Table]:
+        """Those of some carried months that have one of the keys; only keys that could be the same are read."""
+        ordered, found = united(keys), []
+        for part in parts:
+            silver, _ = self.carried[part]
             if FIRST_KEY in silver.sums:
-                first, last = int(silver.sums[FIRST_KEY]), int(silver.sums[LAST_KEY])
-                near = [others for others in keys if len(others) and others[0] <= last and others[-1] >= first]
-                if near and have_common(self._keys(part), united(near)):
+                start = ordered.search_sorted(int(silver.sums[FIRST_KEY]), "left")
+                near = ordered[start : ordered.search_sorted(int(silver.sums[LAST_KEY]), "right")]
+                if len(near) and have_common(self._keys(part), near):
                     found.append(part)
         return found
 

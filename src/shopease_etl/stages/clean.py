@@ -1,5 +1,6 @@
 """Bronze to silver and quarantine: every row ends in one of the two."""
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from shopease_etl.lake.manifests import WriteGroup, rerun_hint, write_group
 from shopease_etl.lake.store import Store, Writer
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
-from shopease_etl.stages.carry_over import FIRST_KEY, LAST_KEY, Months, Pair
+from shopease_etl.stages.carry_over import DUPLICATES, FIRST_KEY, LAST_KEY, Months, Pair
 from shopease_etl.transform.chunks import Chunk, CsvObject, translate_read_errors
 from shopease_etl.transform.clean import CleanedChunk, clean_chunk
 from shopease_etl.transform.deduplicate import ChunkRows, DuplicateSearch
@@ -96,7 +97,7 @@ class _Cleaning:
     memory: Memory
     partial_sums: PartialSums | None
     progress: Progress
-    kept_keys: dict[Table, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
+    kept_keys: dict[Table, tuple[Mapping[str, str], Mapping[str, str]]] = field(default_factory=dict)
 
     @property
     def datasets(self) -> Sequence[GoldDataset]:
@@ -106,7 +107,7 @@ class _Cleaning:
     def begin(self, table: Table, *, full: bool) -> tuple[Months, dict[Table, CsvObject]]:
         """The files of a table, and those to clean, opened."""
         months = Months(self.store, table, self.recorded, self.zone, self.datasets)
-        if not full:
+        if months.are_kept and not full:
             months.carry_over()
         return months, self._opened(part for part in months.parts if part not in months.carried)
 
@@ -147,17 +148,24 @@ class _Cleaning:
 
     def _compared(self, months: Months, files: dict[Table, CsvObject]) -> list[ChunkRows]:
         """The chunks to clean, each with its duplicate rows; adds months that must be cleaned again to `files`."""
+        doubtful: Mapping[Table, CsvObject] = {}
         with DuplicateSearch(months.table, self.executor, self.memory.spill) as search:
             changed = self._read_keys(search, months, files)
             if months.carried:
-                beside = months.look_again(changed)
-                again = self._opened(months.again)
-                for _ in search.read(_chunks(again | self._opened(beside))):
+                doubtful, beside = map(self._opened, months.to_compare(changed))
+                for _ in search.read(_chunks({**doubtful, **beside})):
                     self.memory.require_room()
-                files |= again
             found = search.duplicates(self.zone)
-        to_clean = {file.key for file in files.values()}
-        return [(chunk, rows) for chunk, rows in found if chunk.key in to_clean]
+        of_files = {key: list(of_file) for key, of_file in groupby(found, lambda rows: rows[0].key)}
+        hashes = {part: _hash(of_files[part.bronze_key]) for part in (*files, *doubtful) if part.month}
+        for part, file in doubtful.items():
+            if hashes[part] != months.carried[part][0].sums[DUPLICATES]:
+                months.clean_again(part)
+                files[part] = file
+        for part in filter(hashes.get, files):
+            known, state = self.kept_keys.get(part) or (months.again[part][0].sums, months.again[part][0].state)
+            self.kept_keys[part] = {**known, DUPLICATES: hashes[part]}, state
+        return [rows for part in files for rows in of_files[part.bronze_key]]
 
     def _read_keys(
         self, search: DuplicateSearch, months: Months, files: Mapping[Table, CsvObject]
@@ -191,13 +199,8 @@ class _Cleaning:
         _require_month(part, found)
         if self.partial_sums:
             self.partial_sums.add_month(found)
-        former = months.again.get(part)
-        if former and (former[0].sha256, former[0].rejected) == (kept.sha256, kept.rejected):
-            self.written.drop(silver)
-            self.written.drop(quarantine)
-            return former
-        silver.complete()
-        quarantine.complete()
+        self.written.complete(silver)
+        self.written.complete(quarantine)
         return self._with_state(months, part, kept, found), rejects
 
     def _fill(
@@ -223,8 +226,8 @@ class _Cleaning:
         return kept, _result(quarantine, table.name, rejected.total(), rows[QUARANTINE])
 
     def _with_state(self, months: Months, part: Table, silver: DatasetResult, found: Frames) -> DatasetResult:
-        former, key = months.again.get(part), part.state_key(SUMS)
-        sums, state = (former[0].sums, former[0].state) if former else self.kept_keys.get(part, ({}, {}))
+        key = part.state_key(SUMS)
+        sums, state = self.kept_keys.get(part, ({}, {}))
         totals = found[TOTALS].row(0, named=True)
         return replace(
             silver,
@@ -237,8 +240,18 @@ class _Cleaning:
         upload = self.written.writer(key)
         upload.counts_rows = False
         upload.write(data)
-        upload.complete()
+        self.written.complete(upload)
         return upload.sha256
+
+
+def _hash(chunks: Iterable[ChunkRows]) -> str:
+    """A hash of a file's duplicate rows."""
+    digest, first_row = hashlib.sha256(), None
+    for chunk, row_numbers in chunks:
+        first_row = chunk.first_row if first_row is None else first_row
+        if len(row_numbers):
+            digest.update(f"{(row_numbers - first_row).cast(pl.String).str.join(',').item()},".encode())
+    return digest.hexdigest()
 
 
 def _chunks(files: Mapping[Table, CsvObject]) -> Iterator[Chunk]:
