@@ -175,7 +175,12 @@ def test_recorded_rows_of_all_months_are_added_up(lake: Path) -> None:
     recorded = {key: ObjectRecord((lake / key).stat().st_size, 1000, 0, "run", "unread") for key in keys}
     rows = {entry.name: entry.rows for entry in catalogue(lake, lake.parent / "c.json", recorded=recorded).catalogued}
     assert (rows["silver_transactions"], rows["transactions"], rows["bronze_transactions"]) == (12_000, 12_000, 100)
+    (lake / keys[5]).unlink()
+    with pytest.raises(DataRefusedError, match=r"2023-06.*, which the run run wrote, is missing") as raised:
+        catalogue(lake, lake.parent / "c.json", recorded=recorded)
+    assert raised.value.hint == "run `shopease clean` to rebuild it"
     recorded[keys[3]] = ObjectRecord(1, 1000, 0, "run", "unread")
+    del recorded[keys[5]]
     with pytest.raises(DataRefusedError, match="2023-04"):
         catalogue(lake, lake.parent / "c.json", recorded=recorded)
 

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from shopease_etl.contract.layout import SALE_MONTH
+from shopease_etl.contract.layout import NO_MONTH, SALE_MONTH, dataset_of, month_of
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.manifests import missing_objects, require_hash, require_unchanged, rerun_hint
 from shopease_etl.lake.store import Store
@@ -60,7 +60,7 @@ def crawl(
     `recorded` that are missing are logged as errors.
 
     Raises:
-        DataRefusedError: a file is not what its run recorded.
+        DataRefusedError: a file is not what its run recorded, or the file of a month is missing.
         ShopeaseError: the lake is empty, or a file cannot be read, or a table or view cannot be queried.
     """
     found = discover(store, warehouse.database, recorded)
@@ -68,6 +68,9 @@ def crawl(
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
     for key, entry in missing_objects(recorded, found.sizes).items():
         log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, rerun_hint(key))
+        # without the month every sum would be wrong; a dataset of which nothing is left is only skipped
+        if month_of(key) and any(table.folder == f"{dataset_of(key)}/" for table in found.tables):
+            raise DataRefusedError(f"{key}, which the run {entry.run_id} wrote, is missing", hint=rerun_hint(key))
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start("crawl")
@@ -146,7 +149,8 @@ def _part_to_query(table: CatalogTable, rows: int, recorded: Mapping[str, Object
     """
     if not table.months or any(key not in recorded for key in table.keys):
         return rows, ""
-    written = [month for month, key in table.months.items() if not recorded[key].sha256] or [max(table.months)]
+    written = [month for month, key in table.months.items() if not recorded[key].sha256]
+    written = written or [max(table.months, key=lambda month: (month != NO_MONTH, month))]
     if len(written) == len(table.months):
         return rows, ""
     months = ", ".join(f"'{month}'" for month in written)
