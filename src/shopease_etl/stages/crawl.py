@@ -149,12 +149,17 @@ def _part_to_query(table: CatalogTable, rows: int, recorded: Mapping[str, Object
     """
     if not table.months or any(key not in recorded for key in table.keys):
         return rows, ""
-    written = [month for month, key in table.months.items() if not recorded[key].sha256]
+    entries = {month: recorded[key] for month, key in table.months.items()}
+    written = [month for month, entry in entries.items() if not entry.sha256 and not _is_carried_over(entry)]
     written = written or [max(table.months, key=lambda month: (month != NO_MONTH, month))]
     if len(written) == len(table.months):
         return rows, ""
     months = ", ".join(f"'{month}'" for month in written)
-    return sum(recorded[table.months[month]].rows for month in written), f" WHERE {SALE_MONTH} IN ({months})"
+    return sum(entries[month].rows for month in written), f" WHERE {SALE_MONTH} IN ({months})"
+
+
+def _is_carried_over(entry: ObjectRecord) -> bool:
+    return entry.result is not None and entry.result.run_id is not None
 
 
 def _check_answer(
