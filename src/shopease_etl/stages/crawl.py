@@ -66,11 +66,7 @@ def crawl(
     found = discover(store, warehouse.database, recorded)
     for key, table in found.unexpected_files:
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
-    for key, entry in missing_objects(recorded, found.sizes).items():
-        log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, rerun_hint(key))
-        # without the month every sum would be wrong; a dataset of which nothing is left is only skipped
-        if month_of(key) and any(table.folder == f"{dataset_of(key)}/" for table in found.tables):
-            raise DataRefusedError(f"{key}, which the run {entry.run_id} wrote, is missing", hint=rerun_hint(key))
+    _report_missing(store, found, recorded)
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start("crawl")
@@ -83,6 +79,14 @@ def crawl(
         scan = registration.engine.scan()
     progress.finish("crawl", counted(len(catalogued), "table or view", "tables and views"))
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
+
+
+def _report_missing(store: Store, found: Discovery, recorded: Mapping[str, ObjectRecord]) -> None:
+    for key, entry in missing_objects(recorded, found.sizes).items():
+        log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, rerun_hint(key))
+        # without the month every sum would be wrong; a dataset of which nothing is left is only skipped
+        if month_of(key) and any(table.folder == f"{dataset_of(key)}/" for table in found.tables):
+            raise DataRefusedError(f"{key}, which the run {entry.run_id} wrote, is missing", hint=rerun_hint(key))
 
 
 def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, ObjectRecord], *, is_whole: bool) -> None:
