@@ -135,8 +135,8 @@ def test_partitions_that_a_crawler_changed_are_refused_and_come_back(cloud: Acco
         glue.delete_partition(**names, PartitionValues=["2023-01"])
         return (CrawlerRun("silver", 1.0, attached=False),)
 
-    told = "; ".join(f"silver_transactions has another partition {month}" for month in ("2023-01", "2024-01"))
-    with pytest.raises(DataRefusedError, match=told):
+    message = "; ".join(f"silver_transactions has another partition {month}" for month in ("2023-01", "2024-01"))
+    with pytest.raises(DataRefusedError, match=message):
         crawl(store, warehouse(store), run_crawlers=interfere)
     assert partitions(cloud, "silver_transactions") == MONTHS
     assert changes(store) == {}

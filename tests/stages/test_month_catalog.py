@@ -14,7 +14,7 @@ from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseEr
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import put_stream
-from shopease_etl.report import CatalogEntry, ObjectRecord
+from shopease_etl.report import CatalogEntry, DatasetResult, ObjectRecord
 from shopease_etl.stages.crawl import crawl
 from shopease_etl.warehouse.local import LocalWarehouse
 from shopease_etl.warehouse.local_catalog import load
@@ -175,9 +175,33 @@ def test_recorded_rows_of_all_months_are_added_up(lake: Path) -> None:
     recorded = {key: ObjectRecord((lake / key).stat().st_size, 1000, 0, "run", "unread") for key in keys}
     rows = {entry.name: entry.rows for entry in catalogue(lake, lake.parent / "c.json", recorded=recorded).catalogued}
     assert (rows["silver_transactions"], rows["transactions"], rows["bronze_transactions"]) == (12_000, 12_000, 100)
+    (lake / keys[5]).unlink()
+    with pytest.raises(DataRefusedError, match=r"2023-06.*, which the run run wrote, is missing") as raised:
+        catalogue(lake, lake.parent / "c.json", recorded=recorded)
+    assert raised.value.hint == "run `shopease clean` to rebuild it"
     recorded[keys[3]] = ObjectRecord(1, 1000, 0, "run", "unread")
+    del recorded[keys[5]]
     with pytest.raises(DataRefusedError, match="2023-04"):
         catalogue(lake, lake.parent / "c.json", recorded=recorded)
+
+
+def test_only_months_that_the_run_wrote_are_read(lake: Path) -> None:
+    recorded = {}
+    for key in (key for month in MONTHS for key in TRANSACTIONS.in_month(month).keys if (lake / key).exists()):
+        size, run_id = (lake / key).stat().st_size, None if "2023-11" in key else "earlier"
+        result = DatasetResult(key.partition("/")[0], "transactions", key, 8, 8, size, "unread", run_id=run_id)
+        recorded[key] = ObjectRecord(size, 8, 0, run_id or "run", None, result)
+
+    def crawl_with_a_cut(month: str) -> None:
+        path = lake / TRANSACTIONS.in_month(month).bronze_key
+        text = path.read_bytes()
+        path.write_bytes(text[:-1] + b"x")
+        catalogue(lake, lake.parent / "c.json", recorded=recorded)
+        path.write_bytes(text)
+
+    crawl_with_a_cut("2023-10")
+    with pytest.raises(DataRefusedError, match="2023-11"):
+        crawl_with_a_cut("2023-11")
 
 
 def test_a_run_queries_its_months_before_it_publishes_them(crawled: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from shopease_etl.contract.layout import SALE_MONTH
+from shopease_etl.contract.layout import NO_MONTH, SALE_MONTH, dataset_of, month_of
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.manifests import missing_objects, require_hash, require_unchanged, rerun_hint
 from shopease_etl.lake.store import Store
@@ -60,14 +60,13 @@ def crawl(
     `recorded` that are missing are logged as errors.
 
     Raises:
-        DataRefusedError: a file is not what its run recorded.
+        DataRefusedError: a file is not what its run recorded, or the file of a month is missing.
         ShopeaseError: the lake is empty, or a file cannot be read, or a table or view cannot be queried.
     """
     found = discover(store, warehouse.database, recorded)
     for key, table in found.unexpected_files:
         log.warning("%s is not of the lake's layout; Athena would read it as rows of %s", store.uri(key), table)
-    for key, entry in missing_objects(recorded, found.sizes).items():
-        log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, rerun_hint(key))
+    _report_missing(store, found, recorded)
     if not found.tables:
         raise ShopeaseError(f"there is nothing to catalogue in {store.location}", hint="run `shopease run-all`")
     progress.start("crawl")
@@ -80,6 +79,14 @@ def crawl(
         scan = registration.engine.scan()
     progress.finish("crawl", counted(len(catalogued), "table or view", "tables and views"))
     return CrawlResult(catalogued, found.skipped, crawlers, scan)
+
+
+def _report_missing(store: Store, found: Discovery, recorded: Mapping[str, ObjectRecord]) -> None:
+    for key, entry in missing_objects(recorded, found.sizes).items():
+        log.error("%s, which the run %s wrote, is missing; %s", store.uri(key), entry.run_id, rerun_hint(key))
+        # without the month every sum would be wrong; a dataset of which nothing is left is only skipped
+        if month_of(key) and any(table.folder == f"{dataset_of(key)}/" for table in found.tables):
+            raise DataRefusedError(f"{key}, which the run {entry.run_id} wrote, is missing", hint=rerun_hint(key))
 
 
 def _require_unchanged(store: Store, found: Discovery, recorded: Mapping[str, ObjectRecord], *, is_whole: bool) -> None:
@@ -146,11 +153,17 @@ def _part_to_query(table: CatalogTable, rows: int, recorded: Mapping[str, Object
     """
     if not table.months or any(key not in recorded for key in table.keys):
         return rows, ""
-    written = [month for month, key in table.months.items() if not recorded[key].sha256] or [max(table.months)]
+    entries = {month: recorded[key] for month, key in table.months.items()}
+    written = [month for month, entry in entries.items() if not entry.sha256 and not _is_carried_over(entry)]
+    written = written or [max(table.months, key=lambda month: (month != NO_MONTH, month))]
     if len(written) == len(table.months):
         return rows, ""
     months = ", ".join(f"'{month}'" for month in written)
-    return sum(recorded[table.months[month]].rows for month in written), f" WHERE {SALE_MONTH} IN ({months})"
+    return sum(entries[month].rows for month in written), f" WHERE {SALE_MONTH} IN ({months})"
+
+
+def _is_carried_over(entry: ObjectRecord) -> bool:
+    return entry.result is not None and entry.result.run_id is not None
 
 
 def _check_answer(
