@@ -43,13 +43,13 @@ class MonthlyLake:
     executor: Executor = LOCAL
     store: MemoryStore = field(default_factory=MemoryStore)
     recorded: dict[str, ObjectRecord] = field(default_factory=dict)
-    carried: set[str] = field(default_factory=set)
 
     def run(
         self,
         sales: Sequence[Sale],
         *,
         run_id: str = "run",
+        zone: str = "UTC",
         full: bool = False,
         has_unique_key: bool = False,
         only_clean: bool = False,
@@ -59,32 +59,48 @@ class MonthlyLake:
         for sale in sales:
             months[month_of(sale)].append(sale)
         parts = [(TRANSACTIONS.in_month(month), months[month]) for month in months or [layout.NO_MONTH]]
-        bronze = (
-            [(table, csv_text(HEADER, list[tuple[object, ...]](rows))) for table, rows in parts]
-            if self.by_month
-            else []
-        )
-        bronze += [] if self.by_month else [(TRANSACTIONS, csv_text(HEADER, [*sales]))]
+        bronze = [(table, csv_text(HEADER, list[tuple[object, ...]](rows))) for table, rows in parts]
+        bronze = bronze if self.by_month else [(TRANSACTIONS, csv_text(HEADER, [*sales]))]
         bronze += [(CUSTOMERS, csv_text(names_of(CUSTOMERS), CUSTOMER_ROWS))]
         bronze += [(PRODUCTS, csv_text(names_of(PRODUCTS), PRODUCT_ROWS))]
         results = [self._put(table, text, has_unique_key=has_unique_key) for table, text in bronze]
         self._record(StageResult("extract", 0, tuple(results)), run_id)
+        if only_clean:
+            return self.clean(run_id, zone=zone, full=full)
         with PartialSums(Memory()) as sums:
-            shared = None if only_clean else sums
-            cleaned = clean(
-                self.store,
-                (CUSTOMERS, PRODUCTS, TRANSACTIONS),
-                run_id,
-                recorded=self.recorded,
-                partial_sums=shared,
-                executor=self.executor,
-                full=full,
-            )
-            self._record(cleaned, run_id)
-            added_up = aggregate(self.store, GOLD, recorded=self.recorded, partial_sums=shared, executor=self.executor)
-            self._record(added_up, run_id)
-        self.carried = {item.key for item in cleaned.datasets if item.run_id}
+            cleaned = self.clean(run_id, zone=zone, full=full, sums=sums)
+            self.aggregate(sums)
         return cleaned
+
+    def clean(
+        self, run_id: str = "run", *, zone: str = "UTC", full: bool = False, sums: PartialSums | None = None
+    ) -> StageResult:
+        """Clean what is in bronze."""
+        tables = (CUSTOMERS, PRODUCTS, TRANSACTIONS)
+        cleaned = clean(
+            self.store,
+            tables,
+            run_id,
+            recorded=self.recorded,
+            zone=zone,
+            partial_sums=sums,
+            executor=self.executor,
+            full=full,
+        )
+        self._record(cleaned, run_id)
+        return cleaned
+
+    def aggregate(self, sums: PartialSums | None = None) -> None:
+        """Make gold, without sums from what the lake has."""
+        self._record(
+            aggregate(self.store, GOLD, recorded=self.recorded, partial_sums=sums, executor=self.executor), "run"
+        )
+
+    def rewritten(self, sales: Sequence[Sale], *, full: bool = False, has_unique_key: bool = False) -> list[str]:
+        """Run again; returns the months whose silver is written."""
+        cleaned = self.run(sales, full=full, has_unique_key=has_unique_key)
+        found = [item for item in cleaned.datasets if item.key.startswith("silver/transactions")]
+        return [month for item in found if item.run_id is None and (month := layout.month_of(item.key))]
 
     def _put(self, table: Table, text: str, *, has_unique_key: bool) -> DatasetResult:
         data, key = text.encode(), table.bronze_key
@@ -102,7 +118,7 @@ class MonthlyLake:
             rows,
             len(data),
             hashed,
-            has_unique_key=table.key is not None and has_unique_key,
+            has_unique_key=has_unique_key,
         )
 
     def _record(self, stage: StageResult, run_id: str) -> None:

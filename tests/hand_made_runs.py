@@ -28,6 +28,7 @@ from shopease_etl.settings import load
 PLAN: Final = Plan(("extract", "clean", "aggregate"), (TRANSACTIONS,), (DAILY_SALES_SUMMARY,))
 MAY, JUNE, JULY = (TRANSACTIONS.in_month(f"2024-0{number}") for number in (5, 6, 7))
 SUMS: Final = "sums.zip"
+NOWHERE: Final = "postgresql://127.0.0.1:1/none"
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def carried_over(store: LakeStore, *parts: Table) -> list[DatasetResult]:
 
 def hand_made_shop(folder: Path, lake: str, **more: str) -> Pipeline:
     """A shop whose source cannot be reached."""
-    url, once = "postgresql://127.0.0.1:1/none", {"source_attempts": "1", "source_wait": "0"}
-    return Pipeline.from_settings(load(database_url=url, lake=lake, home=folder / "home", **once, **more))
+    once = {"source_attempts": "1", "source_wait": "0"}
+    return Pipeline.from_settings(load(database_url=NOWHERE, lake=lake, home=folder / "home", **once, **more))
 
 
 def gold_of(amount: Decimal, count: int) -> tuple[bytes, DatasetResult]:

@@ -78,6 +78,7 @@ def test_an_apply_keeps_the_tables_of_a_crawl(account: Account, tmp_path: Path) 
     bucket = account.new_bucket()
     apply(stack, account, bucket_name=bucket)
     columns = _crawl(account, "bronze_customers")
+    _crawl_by_month(account, "silver_transactions")
 
     changed = planned(stack, account, bucket_name=bucket)
     assert [address for address in changed if "aws_glue_catalog_table" in address] == []
@@ -88,6 +89,7 @@ def test_an_apply_keeps_the_tables_of_a_crawl(account: Account, tmp_path: Path) 
     assert table["StorageDescriptor"]["Location"] == f"s3://{bucket}/eu/bronze/customers/"
     assert [column["Name"] for column in table["StorageDescriptor"]["Columns"]] == columns
     assert table["Parameters"]["found_by"] == "a crawl"
+    assert [key["Name"] for key in _table(account, "silver_transactions")["PartitionKeys"]] == ["sale_month"]
 
 
 @pytest.mark.quick(0)
@@ -130,6 +132,15 @@ def _crawl(account: Account, name: str) -> list[str]:
     }
     account.client("glue").update_table(DatabaseName="shopease_catalog", TableInput=wanted)
     return names
+
+
+def _crawl_by_month(account: Account, name: str) -> None:
+    """Replace a table by one with partitions, as `shopease crawl` does."""
+    glue, table = account.client("glue"), _table(account, name)
+    kept = {part: table[part] for part in ("Name", "TableType", "Parameters", "StorageDescriptor")}
+    keys = [{"Name": "sale_month", "Type": "string"}]
+    glue.delete_table(DatabaseName="shopease_catalog", Name=name)
+    glue.create_table(DatabaseName="shopease_catalog", TableInput={**kept, "PartitionKeys": keys})
 
 
 def _assert_tables_are_declared(account: Account, lake: str) -> None:

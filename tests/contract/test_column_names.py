@@ -30,6 +30,8 @@ NAMES = (
         (CUSTOMERS, ("run_id", "Rejected_Rule", "year"), ("source_run_id", "source_Rejected_Rule", "year")),
         (PRODUCTS, ("total_amount", "^price$", "*"), ("total_amount", "^price$", "*")),
         (TRANSACTIONS, ("Total_Amount", "YEAR", "years"), ("source_Total_Amount", "source_YEAR", "years")),
+        (TRANSACTIONS, ("sale_month", "Sale_Month"), ("source_sale_month", "source_Sale_Month")),
+        (CUSTOMERS, ("sale_month",), ("sale_month",)),
     ],
 )
 def test_an_extra_column_with_a_name_of_ours_is_renamed(

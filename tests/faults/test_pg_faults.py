@@ -19,7 +19,7 @@ from shopease_etl.contract.tables import TABLES
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.source import session as source
 from shopease_etl.source.postgres import snapshots
-from shopease_etl.stages.extract import CONNECTIONS, extract
+from shopease_etl.stages.extract import CONNECTIONS, RANGE_BYTES, ByMonth, extract
 
 WHOLE: Final = ("run-all", "--skip-crawl")
 LOSSES: Final = ("reset", "close", "truncate")
@@ -52,13 +52,15 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "FIRST_PAUSE", 0.01)
 
 
-def extracted_through(proxy: PgProxy, folder: Path, **settings: str) -> dict[str, str]:
+def extracted_through(proxy: PgProxy, folder: Path, by_month: ByMonth | None = None, **settings: str) -> dict[str, str]:
     """Bronze by an extract through the proxy, in this process."""
     store = LocalStore(folder / "lake")
     source.with_retries(
         given_source(proxy.url, folder, **settings),
         [table.source for table in TABLES],
-        lambda moment: extract(moment, store, TABLES),
+        lambda moment: extract(
+            moment, store, TABLES, by_month=by_month, range_bytes=65_536 if by_month else RANGE_BYTES
+        ),
     )
     assert [path for path in unfinished(store) if isinstance(path, Path) and path.is_file()] == []
     return bronze(hashes(folder / "lake"))
@@ -79,6 +81,19 @@ def test_one_fault_anywhere_does_not_change_bronze(
             assert extracted_through(proxy, tmp_path, source_idle_timeout="1") == bronze(lake)
             assert proxy.seen["faults"] == 1
             assert proxy.seen["connections"] > 1 + CONNECTIONS
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.quick(2)
+def test_one_fault_anywhere_does_not_change_months(url: str, tmp_path: Path, rounds: int, fault: str) -> None:
+    first = ByMonth(None, {})
+    with between(url, 0) as proxy:
+        wanted = extracted_through(proxy, tmp_path / "wanted", first)
+    for seed in range(4 * rounds):
+        with between(url, crc32(f"{fault} {seed}".encode())) as proxy:
+            proxy.fail(FAULTS[fault], proxy.random.choice(IN_COPIES))
+            assert extracted_through(proxy, tmp_path, first, source_idle_timeout="1") == wanted
 
 
 @pytest.mark.usefixtures("at_once")

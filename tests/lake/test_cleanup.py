@@ -14,6 +14,7 @@ from accounts import Account
 from lakes import KEYS
 from memory_store import MemoryStore
 from shopease_etl.contract import layout
+from shopease_etl.contract.tables import TRANSACTIONS
 from shopease_etl.errors import ConfigurationError, UnreachableError
 from shopease_etl.lake.cleanup import (
     OwnedObjects,
@@ -72,6 +73,19 @@ def test_deleting_a_layer_keeps_other_layers_and_manifests(store: LakeStore) -> 
     delete_objects(store, found.objects)
     gone = {key for key in KEYS if key.startswith(("silver/", "gold/"))}
     assert keys(store) == {*KEYS, MANIFEST, *OTHERS} - gone
+
+
+def test_months_and_their_state_are_deleted_with_silver(store: LakeStore) -> None:
+    may = TRANSACTIONS.in_month("2024-05")
+    strays = {"_state/notes.txt", "silver/transactions/sale_month=2024-13/transactions_cleaned.csv"}
+    for key in (*may.keys, may.state_key("sums.zip"), *strays):
+        put_stream(store, key, [b"x"])
+    assert owned_objects(store, [layout.BRONZE], everything=False).objects[0].key == may.bronze_key
+    found = owned_objects(store, [layout.SILVER], everything=False)
+    assert ([item.key for item in found.objects], found.strays) == ([may.state_key("sums.zip"), may.silver_key], 2)
+    delete_objects(store, found.objects)
+    delete_objects(store, owned_objects(store, ALL, everything=True).objects)
+    assert keys(store) == strays
 
 
 def test_without_layers_nothing_is_deleted(store: LakeStore) -> None:

@@ -1,6 +1,7 @@
 """What a run wrote is published all at once, or by the next command, or not at all."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -8,15 +9,16 @@ import pytest
 
 from accounts import Account
 from lakes import unfinished
-from memory_store import reopened
+from memory_store import MemoryStore, reopened
+from shopease_etl.contract import layout
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
-from shopease_etl.contract.tables import CUSTOMERS, STORES
+from shopease_etl.contract.tables import CUSTOMERS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.manifests import write_group
 from shopease_etl.lake.open import open_store
 from shopease_etl.lake.publish import publish_run, recover, sealed
-from shopease_etl.lake.staging import Transaction
+from shopease_etl.lake.staging import MOST_SENDING, Transaction
 from shopease_etl.lake.store import LakeStore, put_stream
 from shopease_etl.operations.status import status
 
@@ -219,3 +221,41 @@ def test_only_the_user_can_read_copies(store: LakeStore, pending: Transaction, t
         copies = list((tmp_path / "spool").iterdir())
         assert {path.stat().st_mode & 0o777 for path in copies} == {0o600}
         assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("months", [1, 9])
+def test_few_months_are_sent_as_they_are_written(tmp_path: Path, months: int) -> None:
+    store = MemoryStore()
+    pending = Transaction(store, tmp_path / "spool")
+    tables = [TRANSACTIONS.in_month(f"2024-{number + 1:02}") for number in range(months)]
+    expected = {table.bronze_key: f"{table.month}\n".encode() * 3 for table in tables}
+    for _ in range(2):  # a second attempt is like the first
+        with suppress(ZeroDivisionError), write_group(pending) as written:
+            writers = [written.writer(key) for key in (CUSTOMERS.bronze_key, *expected)]
+            for _ in range(3):
+                for writer in writers:
+                    writer.write(f"{layout.month_of(writer.key)}\n".encode())
+            sent = [upload.key for upload in store.uploads.values() if upload.data and upload.key in expected]
+            assert len(sent) == min(months, MOST_SENDING)
+            writers[-1].complete()
+            assert {upload.key: upload.data for upload in store.uploads.values()}[tables[-1].bronze_key]
+            raise ZeroDivisionError
+    with write_group(pending) as written:
+        for key, data in expected.items():
+            written.writer(key).write(data)
+    pending.publish()
+    assert {key: store.read(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("months", [9])
+def test_months_arrive_whole_however_they_are_sent(store: LakeStore, tmp_path: Path, months: int) -> None:
+    pending = Transaction(store, tmp_path / "spool")
+    keys = [TRANSACTIONS.in_month(f"2024-{number + 1:02}").bronze_key for number in range(months)]
+    with write_group(pending) as written:
+        writers = [written.writer(key) for key in keys]
+        for number in range(3 * months):
+            writers[number % months].write(f"{number}\n".encode() * 100_000)
+    assert {key: pending.read(key)[:2] for key in keys} == {key: f"{n}\n".encode() for n, key in enumerate(keys)}
+    pending.publish()
+    for number, key in enumerate(keys):
+        assert store.read(key) == b"".join(f"{n}\n".encode() * 100_000 for n in range(number, 3 * months, months))

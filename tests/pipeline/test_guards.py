@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -342,3 +342,35 @@ def test_what_an_older_or_odd_manifest_lacks_is_ignored(lake: Lake, columns: Any
 
 def test_a_lake_without_runs_has_an_empty_baseline(lake: Lake) -> None:
     assert read_baseline(lake) == Baseline()
+
+
+def in_months(*rows: int, layer: str = "bronze", rejected: tuple[int, ...] = ()) -> StageResult:
+    """A stage that leaves so many sales in each month, and so many rejected ones besides."""
+    parts = [TRANSACTIONS.in_month(f"2024-{month:02}") for month in range(1, len(rows) + 1)]
+    found = [dataset(part, count, layer) for part, count in zip(parts, rows, strict=True)]
+    for number, count in enumerate(rejected):
+        found[number] = replace(found[number], rows_in=found[number].rows_out + count, rejected={"missing_x": count})
+    return StageResult("clean" if layer == "silver" else "extract", 0, tuple(found))
+
+
+def test_months_are_compared_as_one_table_in_either_layout() -> None:
+    whole, months = had(transactions=10), Baseline(rows={"bronze/transactions": ("earlier", 10)})
+    assert whole == months
+    for now, is_refused in ((in_months(4, 0, 4), False), (extracted(transactions=8), False), (in_months(7, 0), True)):
+        assert (refusal(whole, now, 0.2) is not None) == is_refused
+    assert "bronze transactions has 7 rows, 10 in run earlier" in str(refusal(months, in_months(3, 4), 0.2))
+
+
+def test_rejected_rows_of_months_are_added_up() -> None:
+    require_few_rejected(in_months(1, 4, layer="silver", rejected=(3, 1)), 0.5)
+    with pytest.raises(DataRefusedError, match=r"transactions: 5 of 9 rows \(missing_x 5\)"):
+        require_few_rejected(in_months(1, 3, layer="silver", rejected=(3, 2)), 0.5)
+
+
+def test_the_baseline_of_months_is_what_the_latest_run_with_the_table_has(lake: Lake) -> None:
+    lake.ran("1", extracted(transactions=9), columns={"sale_transactions": {"id": "int"}})
+    lake.ran("2", in_months(1, 2, 4))
+    lake.ran("3", in_months(1, 2))
+    assert read_baseline(lake).rows == {"bronze/transactions": ("3", 3)}
+    assert read_baseline(lake, without=["3"]).rows == {"bronze/transactions": ("2", 7)}
+    assert read_baseline(lake).columns == {"sale_transactions": ("1", {"id": "int"})}

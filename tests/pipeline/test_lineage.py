@@ -15,7 +15,10 @@ from uuid import UUID
 import pytest
 
 from shopease_etl import __version__
+from shopease_etl.contract.tables import TRANSACTIONS
 from shopease_etl.errors import ConfigurationError
+from shopease_etl.lake.open import open_store
+from shopease_etl.lake.store import put_stream
 from shopease_etl.pipeline import lineage
 from shopease_etl.pipeline.events import Events
 from shopease_etl.pipeline.plan import Plan, plan_all, plan_tables
@@ -411,3 +414,37 @@ def test_the_key_is_in_no_log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
         emit(load(lineage=receiver.address), run_of())
     assert "urllib3.connectionpool" in {record.name for record in caplog.records}
     assert KEY not in caplog.text
+
+
+def test_the_months_of_a_table_are_one_dataset() -> None:
+    parts = [TRANSACTIONS.in_month(month) for month in ("2024-05", "2024-06")]
+    bronze, silver = (
+        [
+            DatasetResult(layer, "transactions", key, 5, 4, 30, "ab", {"missing_x": 1}, run_id=before)
+            for key, before in keys
+        ]
+        for layer, keys in (
+            ("bronze", [(parts[0].bronze_key, None), (parts[1].bronze_key, "earlier")]),
+            ("silver", [(part.silver_key, "earlier") for part in parts]),
+        )
+    )
+    stages = (StageResult("extract", 1, tuple(bronze)), StageResult("clean", 1, tuple(silver)))
+    plan = Plan(("extract", "clean"), (TRANSACTIONS,))
+    events = told(run_of(stages=stages), plan=plan)
+    folder = str(Path("lake/bronze/transactions").absolute())
+    start, extract, clean = (
+        next(event for event in events if (event["job"]["name"], event["eventType"]) == wanted)
+        for wanted in (("run-all.clean", "START"), ("run-all.extract", "COMPLETE"), ("run-all.clean", "COMPLETE"))
+    )
+    assert [name for _, name in names([*start["inputs"], *extract["outputs"], *clean["inputs"]])] == [folder] * 3
+    statistics = extract["outputs"][0]["outputFacets"]["outputStatistics"]
+    assert (statistics["rowCount"], statistics["size"], statistics["fileCount"]) == (8, 60, 2)
+    assert clean["inputs"][0]["inputFacets"]["inputStatistics"]["fileCount"] == 2
+    assert clean["outputs"] == []
+
+
+def test_a_run_of_one_stage_finds_the_months_that_are_there() -> None:
+    put_stream(open_store("lake"), TRANSACTIONS.in_month("none").bronze_key, [b"a\n"])
+    plan = plan_tables("clean", ["transactions"])
+    start = told(run_of("failed", "no", published=False, stages=()), open_stage="clean", plan=plan)[1]
+    assert names(start["inputs"]) == [("file", str(Path("lake/bronze/transactions").absolute()))]

@@ -10,7 +10,20 @@ import pytest
 import rich.console
 
 from accounts import Account
-from hand_made_runs import JULY, JUNE, MAY, SUMS, Sales, carried_over, hand_made_run, hand_made_shop, sales
+from commands import Shop
+from hand_made_runs import (
+    JULY,
+    JUNE,
+    MAY,
+    NOWHERE,
+    PLAN,
+    SUMS,
+    Sales,
+    carried_over,
+    hand_made_run,
+    hand_made_shop,
+    sales,
+)
 from shopease_etl.cli.status_command import StatusView
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.contract.tables import TRANSACTIONS
@@ -19,12 +32,14 @@ from shopease_etl.lake.manifests import manifests, own_objects, recorded_dataset
 from shopease_etl.lake.store import LakeStore, put_stream
 from shopease_etl.operations.check.contents import lake_contents
 from shopease_etl.operations.status import status
+from shopease_etl.pipeline.plan import Plan
+from shopease_etl.pipeline.preflight import check_plan, preflight
 from shopease_etl.pipeline.resume import resume
 from shopease_etl.pipeline.rollback import find_rollback, rollback
 from shopease_etl.pipeline.verify import Verifier, verify
 from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.progress import SILENT
-from shopease_etl.report import DatasetResult, StageResult
+from shopease_etl.report import DatasetResult, StageResult, by_dataset
 
 STATE = "_state"
 
@@ -282,3 +297,63 @@ def test_status_has_one_line_for_all_months_of_a_table(local: Pipeline) -> None:
     assert "3, of 2 runs" in view.getvalue()
     put_stream(lake, JUNE.silver_key, [b"another size"])
     assert {item.key: item for item in status(lake).datasets}["silver/transactions"].rows is None
+
+
+def test_manifests_that_record_months_stay(tmp_path: Path) -> None:
+    kept = {"keep_generations": "1", "keep_manifests": "1"}
+    local = hand_made_shop(tmp_path, str(tmp_path / "lake"), **kept)
+    oldest = hand_made_run(local, sales(MAY, "1.00"), sales(JUNE, "2.00")).run_id
+    former, last = (hand_made_run(local, carried=carried_over(local.lake, MAY, JUNE)).run_id for _ in range(2))
+    assert [manifest.run.run_id for manifest in manifests(local.lake)] == [last, former]
+    back(local)
+    assert {known.run_id for key, known in recorded_datasets(local.lake).items() if "sale_month" in key} == {oldest}
+
+
+def test_what_would_stop_a_run_is_found_before_it(local: Pipeline, tmp_path: Path) -> None:
+    hand_made_run(local, sales(MAY, "1.00"), sales(JUNE, "2.00"))
+    clean = Plan(("clean",), (TRANSACTIONS,))
+    check_plan(clean, local)
+    path = tmp_path / "lake" / JUNE.bronze_key
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DataRefusedError, match=f"{JUNE.bronze_key} has {len(whole) - 1} bytes"):
+        check_plan(clean, local)
+    path.unlink()
+    with pytest.raises(DataRefusedError, match=f"{JUNE.bronze_key} is not in the lake"):
+        check_plan(clean, local)
+    path.mkdir()
+    with pytest.raises(UnreachableError, match=f"cannot replace {path}: it is a folder"):
+        preflight(PLAN, local)
+    path.rmdir()
+    path.parent.rmdir()
+    path.parent.symlink_to(tmp_path)
+    with pytest.raises(UnreachableError, match=f"{path.parent} is a symbolic link"):
+        preflight(PLAN, local)
+
+
+def test_months_are_one_line_for_people(local: Pipeline, tmp_path: Path) -> None:
+    hand_made_run(local, sales(TRANSACTIONS, "1.00", "2.00"))
+    hand_made_run(local, sales(MAY, "1.00"), sales(JUNE, "2.00"))
+    shop = Shop(tmp_path, NOWHERE, str(tmp_path / "lake"))
+    shown = [" ".join(line.split()) for line in shop.run("rollback", "--dry-run").done().stdout.splitlines()]
+    assert "silver/transactions (2 months) 2 removed" in shown
+    assert f"{TRANSACTIONS.silver_key} 0 2" in shown
+    shown = [
+        " ".join(line.split())
+        for line in shop.run("cleanup", "--layer", "silver", "--dry-run").done().stdout.splitlines()
+    ]
+    size = sum(item.bytes for item in own_objects(local.lake, ["silver/transactions"]))
+    assert [line for line in shown if line.startswith(f"2 objects silver/transactions {size} ")]
+    assert [line for line in shown if line.startswith("2 objects _state/transactions ")]
+
+
+def test_results_of_one_dataset_are_added_up() -> None:
+    items = [*sales(MAY, "1.00", rejected=1).results(), *sales(JUNE, "2.50", "0.01", rejected=2).results()]
+    bronze, silver, quarantine = by_dataset([replace(item, seconds=0.5) for item in items])
+    assert (bronze.key, bronze.rows_in, bronze.rows_out, bronze.seconds) == ("bronze/transactions", 6, 6, 0.5)
+    assert (silver.rows_in, silver.rows_out, silver.rejected) == (6, 3, {"missing_x": 3})
+    assert (silver.sums, quarantine.rows_out) == ({"silver_revenue": "3.51"}, 3)
+    assert by_dataset(items[:3]) == items[:3]
+    carried = [replace(item, run_id=run_id) for item, run_id in zip(items[::3], ("b", "a"), strict=True)]
+    assert [item.run_id for item in by_dataset(carried)] == ["b"]
+    assert [item.run_id for item in by_dataset([*carried, *items[::3]])] == [None]

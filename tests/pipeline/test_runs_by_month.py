@@ -116,3 +116,4 @@ def test_a_dry_run_shows_one_line_for_all_months(shop: Shop) -> None:
     shown = shop.run("run-all", "--dry-run", "--json").done().document
 
     assert ["bronze/transactions/sale_month=*/sale_transactions.csv"] in [step["writes"] for step in shown]
+    assert ["silver/transactions/sale_month=*/transactions_cleaned.csv"] in [step["reads"] for step in shown]

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from bronze_months import HEADER, MonthlyLake
 from hand_made_lake import CUSTOMER_ROWS, EXTRA_COLUMN, PRODUCT_ROWS, TRANSACTION_ROWS, csv_text, names_of
 from memory_store import MemoryStore
 from shopease_etl.contract.gold import GOLD
@@ -151,6 +152,20 @@ def bronze() -> MemoryStore:
 
 def counts(results: Iterable[DatasetResult]) -> list[DatasetResult]:
     return [replace(result, seconds=None) for result in results]
+
+
+def test_other_processes_clean_months_alike(processes: ProcessExecutor) -> None:
+    sale = dict.fromkeys(HEADER, "1")
+    sales = [
+        tuple((sale | {"transaction_id": str(n % 60), "created_at": f"2024-{1 + n % 7:02}-01"}).values())
+        for n in range(90)
+    ]
+    lakes = [MonthlyLake(executor=executor) for executor in (LocalExecutor(WORKERS), processes)]
+    for lake in lakes:
+        lake.run(sales[:-1])
+        lake.run(sales)
+    one, other = ({key: item.data for key, item in lake.store.objects.items()} for lake in lakes)
+    assert one == other
 
 
 def test_other_processes_make_the_same_bytes(processes: ProcessExecutor, monkeypatch: pytest.MonkeyPatch) -> None:

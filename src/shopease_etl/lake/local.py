@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from shopease_etl import atomic
 from shopease_etl.contract import layout
-from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.files import (
     HINT,
@@ -85,20 +84,21 @@ class LocalStore:
     def check_targets(self, keys: Collection[str]) -> None:
         """Raise UnreachableError if objects could not be replaced, or a manifest not be written; changes nothing.
 
+        The key of a table's only object stands for its months, too.
         The message names the reason: permissions, another disk, a folder in place of an object, an immutable file,
         a symbolic link in place of any object or its folder.
         """
-        require_no_links(self.root, map(self._path, sorted({*layout.all_keys(), *keys, *self._months()})))
+        own = layout.all_keys()
+        require_no_links(self.root, map(self._path, sorted({*own, *keys, *self._months(own)})))
         ours = [self._path(folder) for folder in (layout.RUNS, STAGING)]
-        require_replaceable(self.root, [self._path(key) for key in sorted(keys)], ours)
+        require_replaceable(self.root, [self._path(key) for key in sorted({*keys, *self._months(keys)})], ours)
         require_creatable(self._path(layout.GENERATIONS))
 
-    def _months(self) -> Iterator[str]:
-        """The keys that tables by month may have in the folders of months that are there."""
-        for key in (key for table in TABLES if table.month_column for key in table.keys):
-            folder, _, name = key.rpartition("/")
-            for month in self.root.glob(f"{folder}/{layout.SALE_MONTH}=*"):
-                yield f"{folder}/{month.name}/{name}"
+    def _months(self, keys: Collection[str]) -> Iterator[str]:
+        """The keys of the months that are there of the datasets that have these keys if they are one object."""
+        for folder, _, name in (key.rpartition("/") for key in keys):
+            months = (f"{folder}/{month.name}/{name}" for month in self.root.glob(f"{folder}/{layout.SALE_MONTH}=*"))
+            yield from filter(layout.owns, months)
 
     def _path(self, key: str) -> Path:
         """The object's path; the lake's private folders must not be symbolic links, which could lead anywhere."""

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from shopease_etl.report import DatasetResult
 
 log = logging.getLogger(__name__)
 
+UPLOADS_AT_ONCE: Final = 8
 _PIECE: Final = 1024 * 1024
 MOST_SENDING: Final = 4  # months that are sent as they are written; each takes memory for several parts
 
@@ -34,7 +36,7 @@ class Transaction:
         self._spool = spool
         self.is_committed = False
         self._begun: list[RawWriter] = []
-        self._spooling: list[_SpooledWriter] = []
+        self._months: list[_SpooledWriter] = []
         self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
         self._others: dict[str, frozenset[str]] = {}
@@ -54,12 +56,17 @@ class Transaction:
         return [writer.pending_write() for writer in self._waiting.values()]
 
     def publish(self) -> None:
-        """Publish all objects, one right after the other; from now on nothing is discarded."""
+        """Publish all objects, files one after the other, uploads side by side; nothing is discarded any more."""
         self.is_committed = True
         # staged files are gone once they are published
         self._paths = {key: path for key, path in self._paths.items() if not self._waiting[key].staged}
-        for writer in self._waiting.values():
-            writer.publish()
+        if self._base.folder:
+            for writer in self._waiting.values():
+                writer.publish()
+            return
+        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+            for published in [pool.submit(writer.publish) for writer in self._waiting.values()]:
+                published.result()
 
     def discard(self, keep: Collection[str] = ()) -> None:
         """Delete what is not published, and all copies; warns of what cannot be deleted.
@@ -150,10 +157,13 @@ class Transaction:
         path = writer.staged
         if path is None:
             path = self._spool / quote(key, safe="")
-            busy = sum(other.is_sending for other in self._spooling)
-            writer = _SpooledWriter(writer, path, is_late=layout.month_of(key) is not None and busy >= MOST_SENDING)
-            self._spooling.append(writer)
+            writer = self._spooled_month(writer, path) if layout.month_of(key) else _SpooledWriter(writer, path)
         return _StagedWriter(writer, lambda: self._stage(key, writer, path))
+
+    def _spooled_month(self, writer: RawWriter, path: Path) -> RawWriter:
+        is_late = sum(month.is_sending for month in self._months) >= MOST_SENDING
+        self._months.append(_SpooledWriter(writer, path, is_late=is_late))
+        return self._months[-1]
 
     def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
         if former := self._waiting.get(key):  # reused, but written again with the other objects of its stage

@@ -1,12 +1,13 @@
 """What a run will do: its stages, on which tables and datasets."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from shopease_etl.contract import tables
 from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold.dataset import needed
 from shopease_etl.contract.layout import owns
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import ConfigurationError, ShopeaseError
@@ -54,14 +55,17 @@ class Plan:
         return tuple(step for stage in self.stages for step in self._steps(stage, by_month=by_month))
 
     def _steps(self, stage: str, *, by_month: bool) -> Iterator[Step]:
-        kept = [table.in_month("*") if by_month and table.month_column else table for table in self.tables]
+        def kept(tables: Iterable[Table]) -> list[Table]:
+            return [table.in_month("*") if by_month and table.month_column else table for table in tables]
+
         if stage == "extract":
-            yield from (Step(stage, t.name, (t.source,), (t.bronze_key,)) for t in kept)
+            yield from (Step(stage, t.name, (t.source,), (t.bronze_key,)) for t in kept(self.tables))
         elif stage == "clean":
-            cleaned = (table for table in kept if table.key)
-            yield from (Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key)) for t in cleaned)
+            for t in kept(self.cleaned_tables):
+                yield Step(stage, t.name, (t.bronze_key,), (t.silver_key, t.quarantine_key))
         elif stage == "aggregate":
-            yield from (Step(stage, d.name, d.reads, (d.key,)) for d in self.datasets)
+            for d in self.datasets:
+                yield Step(stage, d.name, tuple(t.best_key for t in kept(needed([d]))), (d.key,))
         else:
             yield Step(stage, "catalog", (), ("tables and views",))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shopease_etl.contract.layout import dataset_of, month_of
+from shopease_etl.contract.layout import dataset_of
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.manifests import own_objects, recorded_datasets, require_whole
 from shopease_etl.lake.store import Store
@@ -25,9 +25,6 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
         require_embedded(shop.source)
     shop.lake.check()
     shop.lake.check_targets(plan.keys)
-    if shop.lake.folder:  # on S3 no object blocks another
-        present = own_objects(shop.lake, {dataset_of(key) for key in plan.keys})
-        shop.lake.check_targets({item.key for item in present if month_of(item.key)})
     if "crawl" in plan.stages:
         shop.warehouse().check()
     if plan.crawlers:

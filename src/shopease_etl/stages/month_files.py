@@ -2,7 +2,8 @@
 
 import psycopg
 
-from shopease_etl.contract.layout import NO_MONTH
+from shopease_etl.contract.layout import NO_MONTH, month_of
+from shopease_etl.errors import SourceFaultError
 from shopease_etl.lake.manifests import WriteGroup
 from shopease_etl.lake.store import Writer
 from shopease_etl.report import DatasetResult
@@ -45,7 +46,11 @@ class MonthFiles:
 
     def _upload(self, month: str) -> Writer:
         if not (upload := self._uploads.get(month)):
-            upload = self._uploads[month] = self._written.writer(self._plan.table.in_month(month).bronze_key)
+            key = self._plan.table.in_month(month).bronze_key
+            if month_of(key) != month:
+                message = f"{self._plan.table.source}: the source sent a row of the month {month!r}, which is none"
+                raise SourceFaultError(message)
+            upload = self._uploads[month] = self._written.writer(key)
             upload.write(self._header)
         return upload
 

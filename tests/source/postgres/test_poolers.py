@@ -11,6 +11,7 @@ import pytest
 
 from commands import execute
 from lakes import given_source, read
+from month_extracts import SALES, Months
 from poolers import needs_pgbouncer, pooler, value
 from replicated import Cluster, cluster, primary
 from shopease_etl.contract.tables import CUSTOMERS, TABLES
@@ -32,6 +33,7 @@ OURS = (
         "row_security",
     ),
     *("TimeZone", "DateStyle", "synchronize_seqscans", "search_path", "extra_float_digits"),
+    *("max_parallel_workers_per_gather", "enable_sort", "enable_indexscan", "jit"),
 )
 
 
@@ -109,6 +111,19 @@ def test_behind_a_pooler_everything_is_copied_or_nothing(server: str, tmp_path: 
                 assert not (tmp_path / "lake" / CUSTOMERS.bronze_key).exists()
         assert is_copied == (size > 1)
         assert settings_of(url, size) == before
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_behind_a_pooler_changed_months_are_found(server: str, tmp_path: Path, mode: str) -> None:
+    execute(server, "TRUNCATE sale_transactions", SALES.format(1, 1000))
+    with pooler(server, mode, 5) as url, traffic(url) if mode == "transaction" else nullcontext():
+        before = settings_of(url, 1)
+        months = Months(url, tmp_path)
+        months.extract()
+        execute(server, "DELETE FROM sale_transactions WHERE transaction_id = 7")
+        assert months.copied() == {"2024-03"}
+        assert months.copied() == set()
+        assert settings_of(url, 1) == before
 
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])

@@ -154,5 +154,5 @@ def _taken(waiting: dict[bytes, Chunk], least: int) -> Iterator[Chunk]:
     """Take out the chunks of at least so many bytes."""
     for month in [month for month, chunk in waiting.items() if len(chunk) >= least]:
         chunk = waiting.pop(month)
-        chunk.month = month.decode() or NO_MONTH
+        chunk.month = month.decode(errors="replace") or NO_MONTH
         yield chunk
