@@ -168,7 +168,7 @@ def require_true_manifests(lake: Lake) -> None:
 def _require_true_run(lake: Lake, key: str, run_id: str, entry: Mapping[str, Any]) -> None:
     """A file that is carried over is told to be of the run that wrote it, and in quarantine says so in each row."""
     writer = entry.get("run_id") or run_id
-    if writer != run_id:
+    if writer != run_id and writer in lake.manifests:
         entries = [
             each for stage in lake.manifests[writer]["stages"] for each in stage["datasets"] if each["key"] == key
         ]

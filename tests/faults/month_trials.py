@@ -109,12 +109,12 @@ class MonthArena:
             self.before = Lake({}, {})
         return ended
 
-    def copied(self) -> set[str]:
-        """The months that the last run copied."""
+    def written(self, stage: str) -> set[str]:
+        """The months of sales that a stage of the last run wrote."""
         run = next(self.read().published())
-        entries = next(stage["datasets"] for stage in run["stages"] if stage["name"] == "extract")
+        entries = next(each["datasets"] for each in run["stages"] if each["name"] == stage)
         own = [entry["key"] for entry in entries if not entry.get("run_id")]
-        return {key.split("/")[2].partition("=")[2] for key in own if dataset_of(key) == "bronze/transactions"}
+        return {key.split("/")[2].partition("=")[2] for key in own if dataset_of(key).endswith("/transactions")}
 
 
 @contextmanager

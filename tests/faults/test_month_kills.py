@@ -89,12 +89,13 @@ def remote(database_url: str, emulator: str, tmp_path_factory: pytest.TempPathFa
         yield arena
 
 
-def test_what_changed_is_copied(disk: Disk) -> None:
-    disk.arena.begin()
-    disk.arena.go_on(RUN)
-    assert disk.arena.copied() <= CHANGED
-    disk.arena.go_on(RUN)
-    assert disk.arena.copied() == set()
+def test_only_what_changed_is_written(disk: Disk) -> None:
+    arena = disk.arena
+    arena.begin()
+    arena.go_on(RUN)
+    assert arena.written("extract") <= CHANGED
+    arena.go_on(RUN)
+    assert (arena.written("extract"), arena.written("clean")) == (set(), set())
 
 
 @pytest.mark.parametrize("kind", ["disk", "remote"])

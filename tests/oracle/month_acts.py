@@ -90,8 +90,25 @@ def back(nights: Nights) -> None:
     nights.usual(is_irregular=True)
 
 
+def far_back(nights: Nights) -> None:
+    """Some runs, all but the first of which are undone, and one more."""
+    nights.settings = {**nights.settings, "keep_generations": "3"}
+    nights.run()
+    before = Lake.at(nights.lake)
+    for _ in range(nights.random.randint(1, 3)):
+        nights.edit(1)
+        if nights.random.random() < 0.2:
+            nights.layout = other(nights.layout)
+        nights.run()
+    nights.command("rollback", "--yes", "--skip-crawl", "--to", max(before.manifests))
+    assert Lake.at(nights.lake).datasets == before.datasets
+    nights.usual(is_irregular=True)
+
+
 def by_stage(nights: Nights) -> None:
-    """Single stages, between which the source changes; some for one table only."""
+    """Single stages, between which the source changes; some for one table only, or in another layout."""
+    if nights.random.random() < 0.3:
+        nights.layout = other(nights.layout)
     nights.run(plan.plan_tables("extract", ()))
     moment = nights.moment()
     nights.edit(2)
@@ -139,8 +156,13 @@ def _write(path: Path, data: bytes) -> None:
 
 def other_layout(nights: Nights) -> None:
     """The sales are kept in another way from now on."""
-    nights.layout = "none" if nights.layout == "month" else "month"
+    nights.layout = other(nights.layout)
     nights.usual(is_irregular=True)
+
+
+def other(layout: str) -> str:
+    """The one that it is not."""
+    return "none" if layout == "month" else "month"
 
 
 def other_zone(nights: Nights) -> None:
@@ -197,6 +219,6 @@ def writing(edits: Edits) -> Iterator[None]:
 
 
 ACTS: Final[Sequence[Callable[[Nights], None]]] = (
-    *(usual, usual, usual, usual, killed, replaced, refused, back, by_stage, state_lost, file_lost),
+    *(usual, usual, usual, usual, killed, replaced, refused, back, far_back, by_stage, state_lost, file_lost),
     *(other_layout, other_zone, full, while_written),
 )

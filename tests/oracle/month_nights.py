@@ -24,8 +24,8 @@ FEWEST: Final = 60  # rows, below which there is not much to see
 class Nights:
     """A lake that lasts, in a folder of `folder`; `layout` is how its sales are kept.
 
-    `is_regular` if its last run knows what it copied: then the next one need not copy more than what was touched.
-    `told` is all that was done.
+    `settings` are more of the tool's, by their names. `is_regular` if its last run knows what it copied: then the next
+    one need not copy more than what was touched. `told` is all that was done.
     """
 
     edits: Edits
@@ -35,6 +35,7 @@ class Nights:
     is_regular: bool = False
     is_reordered: bool = False
     told: list[str] = field(default_factory=list)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, edits: Edits, folder: Path) -> Self:
@@ -50,13 +51,13 @@ class Nights:
     @property
     def shop(self) -> Shop:
         """Who runs commands in processes of their own."""
-        settings = {"PARTITIONS": self.layout, "BUSINESS_TIMEZONE": self.edits.zone}
-        more = {f"SHOPEASE_{name}": value for name, value in settings.items()}
+        settings = {"partitions": self.layout, "business_timezone": self.edits.zone, **self.settings}
+        more = {f"SHOPEASE_{name.upper()}": value for name, value in settings.items()}
         return Shop(self.folder / "lasting", self.edits.url, more=more)
 
     def run(self, made: plan.Plan | None = None, name: str = "lasting", layout: str = "") -> None:
         """All stages or those of the plan, in this process, whatever has become of the source."""
-        settings = {"partitions": layout or self.layout, "business_timezone": self.edits.zone}
+        settings = {"partitions": layout or self.layout, "business_timezone": self.edits.zone, **self.settings}
         overrides = plan.Overrides(accept_drift=True, allow_shrink=True, allow_rejects=True)
         shop = given_pipeline(self.edits.url, self.folder / name, **settings)
         pipeline.run(made or plan.plan_all(skip_crawl=True), shop, overrides=overrides)

@@ -9,21 +9,24 @@ from typing import Final
 
 import pytest
 from month_acts import ACTS
-from month_edits import Edits
+from month_edits import KEY, SALES, Edits, duplicates, fewer_duplicates
 from month_nights import Nights
 from month_sources import month_source
 
 from commands import database
+from shopease_etl.stages import months
 from shopease_etl.transform import memory
 from tally import Tally
 
 SEEDS_A_ROUND: Final = 5
 NIGHTS: Final = 5
 BATCH_BYTES: Final = 2000
+RANGE_BYTES: Final = 16_384
+OF_NUMBERS: Final = 54  # a seed whose ids are numbers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "seed" in metafunc.fixturenames:
+    if "pieces" in metafunc.fixturenames:
         metafunc.parametrize("seed", range(SEEDS_A_ROUND * int(metafunc.config.getoption("--fault-rounds"))))
 
 
@@ -36,12 +39,19 @@ def nights(seed: int, database_url: str, tmp_path: Path) -> Iterator[Nights]:
             yield Nights.of(edits, tmp_path)
 
 
-def test_any_night_gives_what_a_complete_run_gives(
-    nights: Nights, seed: int, monkeypatch: pytest.MonkeyPatch, tally: Tally
-) -> None:
-    if seed % 3 == 1:  # much in little memory
+@pytest.fixture
+def pieces(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some sources are read in many small ranges of blocks, and some cleaned in many small chunks."""
+    if seed % 2:
+        monkeypatch.setattr(months, "RANGE_BYTES", RANGE_BYTES)
+    if seed % 3 == 1:
         monkeypatch.setattr(memory, "SMALLEST_BATCH", BATCH_BYTES)
         monkeypatch.setattr(memory, "USUAL", BATCH_BYTES)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_any_night_gives_what_a_complete_run_gives(nights: Nights, seed: int, tally: Tally) -> None:
+    nights.settings = {"keep_manifests": "1"} if seed % 4 == 3 else {}
     nights.usual()
     try:
         for _ in range(NIGHTS):
@@ -52,3 +62,32 @@ def test_any_night_gives_what_a_complete_run_gives(
         error.add_note(f"seed {seed}, {nights.edits.zone}: {' '.join(nights.told)}")
         raise
     tally.count("a lake by month", f"{NIGHTS} nights of edits", "as a complete run makes it", 0, NIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("index", "unlike"),
+    [("({key})", "false"), ("({key}) WHERE quantity > 1", "quantity <= 1"), ("({key}, created_at)", "true")],
+    ids=["all rows", "some rows", "more than the key"],
+)
+@pytest.mark.parametrize("seed", [OF_NUMBERS])
+def test_keys_become_unique_and_common_again(nights: Nights, index: str, unlike: str) -> None:
+    edits = nights.edits
+    nights.usual()
+    for number in range(2):
+        edits.run(f"DELETE FROM {SALES} a USING {SALES} b WHERE a.ctid < b.ctid AND a.{KEY} = b.{KEY}")
+        edits.run(f"CREATE UNIQUE INDEX one ON {SALES} {index.format(key=KEY)}")
+        edits.touched = None
+        nights.usual()
+        edits.insert({KEY: str(10_000 + number), "created_at": "2024-05-05"})
+        nights.usual()
+        edits.copy(edits.some(20, unlike), "created_at")  # which the index does not forbid
+        nights.usual()
+        nights.require_right()
+        edits.run("DROP INDEX one")
+        edits.touched = set()
+        duplicates(edits)
+        nights.usual()
+        nights.require_right()
+        fewer_duplicates(edits)
+        nights.usual()
+        nights.require_right()
