@@ -1,34 +1,21 @@
-<<<<<<< HEAD
-"""Copies of a run's unpublished objects, which the run reads, in files on this machine."""
-
-import hashlib
-from collections.abc import Iterator
-=======
 """Copies of what a run on S3 has not published, in a folder of this machine: the run reads them."""
 
 import hashlib
 import logging
 from collections.abc import Collection, Iterator
->>>>>>> lake
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.store import PendingWrite, RawWriter
-<<<<<<< HEAD
-from shopease_etl.nofollow import make_folder, open_file
-=======
 from shopease_etl.nofollow import make_folder, open_file, refuse_link
 
 log = logging.getLogger(__name__)
->>>>>>> lake
 
 _PIECE: Final = 1024 * 1024
 
 
-<<<<<<< HEAD
-=======
 def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
     """Delete the copies of a run, except those to keep; warns of what cannot be deleted."""
     refuse_link(spool)
@@ -42,7 +29,6 @@ def clear_spool(spool: Path, kept: Collection[Path] = ()) -> None:
         log.warning("copies of a run's objects stay behind in %s: %s", spool, error.strerror)
 
 
->>>>>>> lake
 class SpooledWriter:
     """A writer that keeps a copy of the bytes in a file; a late one sends them from it when they are complete."""
 
@@ -66,11 +52,7 @@ class SpooledWriter:
             self._file.write(data)
 
     def complete(self) -> None:
-<<<<<<< HEAD
-        """Wait until all bytes are stored safely."""
-=======
         """Wait until all bytes have arrived."""
->>>>>>> lake
         with spooled("write", self._path):
             self._file.close()
         for piece in _pieces(self._path) if self._is_late else ():
@@ -79,19 +61,11 @@ class SpooledWriter:
         self.is_sending = False
 
     def publish(self) -> None:
-<<<<<<< HEAD
-        """Show readers this object in place of the former one."""
-        self._writer.publish()
-
-    def discard(self) -> None:
-        """Delete what was written, but not the copy."""
-=======
         """Publish the object; the copy stays."""
         self._writer.publish()
 
     def discard(self) -> None:
         """Delete what was sent; the copy stays."""
->>>>>>> lake
         self.is_sending = False
         # closing writes the buffer, which fails on a full disk
         with suppress(OSError):
@@ -99,11 +73,7 @@ class SpooledWriter:
         self._writer.discard()
 
     def pending_write(self) -> PendingWrite:
-<<<<<<< HEAD
-        """What `LakeStore.finish` needs to publish the object without this writer."""
-=======
         """What another process needs to publish the object."""
->>>>>>> lake
         return self._writer.pending_write()
 
 
@@ -114,11 +84,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def hash_of(path: Path) -> str:
-<<<<<<< HEAD
-    """The SHA-256 of a file, in hex."""
-=======
     """The SHA-256, in hex, of a file."""
->>>>>>> lake
     digest = hashlib.sha256()
     for piece in _pieces(path):
         digest.update(piece)
@@ -127,11 +93,7 @@ def hash_of(path: Path) -> str:
 
 @contextmanager
 def spooled(action: str, path: Path) -> Iterator[None]:
-<<<<<<< HEAD
-    """Raise UnreachableError in place of an OSError; the action is a verb."""
-=======
     """Turn an OSError in the block into an UnreachableError that names the path."""
->>>>>>> lake
     try:
         yield
     except OSError as error:

@@ -11,14 +11,8 @@ from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError, UnreachableError
-<<<<<<< HEAD
-from shopease_etl.lake.spool import SpooledWriter, hash_of, spooled
-from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
-from shopease_etl.nofollow import refuse_link
-=======
 from shopease_etl.lake.spool import SpooledWriter, clear_spool, hash_of, spooled
 from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
->>>>>>> lake
 from shopease_etl.report import DatasetResult
 
 log = logging.getLogger(__name__)

@@ -33,15 +33,9 @@ SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::bigint,
              ELSE pg_current_wal_lsn() END - '0/0')::bigint,
        current_setting('server_version_num')::integer / 10000
 """
-<<<<<<< HEAD
-# The types of the columns and those that they are made of, with the labels of enums; the table's columns with the
-# values of those that were added without writing the rows; settings that we do not set; extensions, which may have
-# types; and the time zone's rules. Of types that show names of the catalog, nothing is known: they are always other.
-=======
 # The types of the columns and those that they are made of, with the labels of enums; the table's columns, of which one
 # that is added, with a value for all rows, has a new number; settings that we do not set; extensions, which may have
-# types; and the time zone's rules.
->>>>>>> proof
+# types; and the time zone's rules. Of types that show names of the catalog, nothing is known: they are always other.
 _TEXTS: Final = """
 WITH RECURSIVE made_of(type) AS (
     SELECT atttypid FROM pg_attribute WHERE attrelid = %(table)s AND attnum > 0 AND NOT attisdropped
