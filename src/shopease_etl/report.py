@@ -44,8 +44,8 @@ class DatasetResult:
 def by_dataset(results: Iterable[DatasetResult]) -> list[DatasetResult]:
     """One result for each dataset: its only file's, or the sums of its files, with the dataset's folder as `key`.
 
-    Sums have no hashes; their `run_id` is None if any of the files is the run's own. Files of a dataset are written
-    side by side: their `seconds` are those of the slowest.
+    Sums have no hashes and no `sums`; their `run_id` is None if any of the files is the run's own. Files of a dataset
+    are written side by side: their `seconds` are those of the slowest.
     """
     found: dict[str, list[DatasetResult]] = {}
     for item in results:
@@ -57,7 +57,6 @@ def _sum(folder: str, files: Sequence[DatasetResult]) -> DatasetResult:
     rejected: Counter[str] = Counter()
     for item in files:
         rejected.update(item.rejected)
-    names = dict.fromkeys(name for item in files for name in item.sums)
     seconds = [item.seconds for item in files if item.seconds is not None and item.run_id is None]
     run_ids = [item.run_id for item in files]
     return DatasetResult(
@@ -71,7 +70,6 @@ def _sum(folder: str, files: Sequence[DatasetResult]) -> DatasetResult:
         rejected=dict(rejected),
         seconds=max(seconds, default=None),
         run_id=None if None in run_ids else max(filter(None, run_ids)),
-        sums={name: str(sum(Decimal(item.sums.get(name, 0)) for item in files)) for name in names},
     )
 
 
