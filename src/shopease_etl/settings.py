@@ -77,9 +77,7 @@ class Settings(BaseSettings):
     max_shrink: float = Field(
         0.2, ge=0, le=1, description="Largest drop of rows or revenue since the last run that is published, as a share."
     )
-    max_rejected: float = Field(
-        0.5, ge=0, le=1, description="Largest share of a table's rows that cleaning may reject."
-    )
+    max_rejected: float = Field(0.5, ge=0, le=1, description="Largest share of a table's rows that may be rejected.")
     partitions: Literal["none", "month"] = Field(
         "none",
         description="Whether sales are kept in one file, or in one for each month, so that runs are incremental.",

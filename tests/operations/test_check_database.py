@@ -12,8 +12,8 @@ from replicated import Cluster, cluster, primary, standby
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.operations.check.database import database
 from shopease_etl.operations.check.lakes import RunHistory
+from shopease_etl.operations.check.lines import CheckLine
 from shopease_etl.pipeline.wiring import source
-from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.source.postgres import CopyOut, snapshot
 from shopease_etl.source.session import existing_snapshot

@@ -25,9 +25,8 @@ from shopease_etl.lake.open import open_store
 from shopease_etl.lake.s3 import S3Store
 from shopease_etl.lake.store import put_stream
 from shopease_etl.operations.check.lakes import RunHistory, catalog, lake
-from shopease_etl.operations.check.lines import TimedChecks, clock_skew
+from shopease_etl.operations.check.lines import CheckLine, TimedChecks, clock_skew
 from shopease_etl.operations.check.machine import disks, given_settings, machine
-from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings, load
 from shopease_etl.warehouse.aws import AwsWarehouse
 

@@ -15,8 +15,7 @@ from shopease_etl.cli.status_command import StatusView, sparkline
 from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.open import open_store
-from shopease_etl.operations.status import problem, status
-from shopease_etl.report import RunStatus
+from shopease_etl.operations.status import RunStatus, problem, status
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 WHOLE = ("extract", "clean", "aggregate", "crawl")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Paragraph, verdict
-from shopease_etl.report import CheckLine
+from shopease_etl.operations.check.lines import CheckLine
 
 _VERDICT_WIDTH: Final = 9
 

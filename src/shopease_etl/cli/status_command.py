@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -14,8 +14,11 @@ from shopease_etl import units
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.tabular import Grid, verdict
 from shopease_etl.errors import ShopeaseError
-from shopease_etl.report import DatasetStatus, LakeStatus, RunStatus, Status
+from shopease_etl.report import Status
 from shopease_etl.wording import counted
+
+if TYPE_CHECKING:
+    from shopease_etl.operations.status import DatasetStatus, LakeStatus, RunStatus
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ def status(
 class StatusView:
     """The datasets and last runs of a lake, with as many columns as fit."""
 
-    status: LakeStatus
+    status: "LakeStatus"
     now: float = field(default_factory=time.time)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
@@ -94,7 +97,7 @@ def _grid(title: str, rows: Sequence[Mapping[str, object]], droppable: Sequence[
     return Grid(list(rows[0]), [list(row.values()) for row in rows], title=title, droppable=droppable)
 
 
-def _dataset(dataset: DatasetStatus, now: float, *, has_months: bool) -> dict[str, object]:
+def _dataset(dataset: "DatasetStatus", now: float, *, has_months: bool) -> dict[str, object]:
     months = f"{dataset.months}, of {counted(len(dataset.runs), 'run')}" if dataset.months else ""
     return {
         "layer": dataset.layer,
@@ -108,7 +111,7 @@ def _dataset(dataset: DatasetStatus, now: float, *, has_months: bool) -> dict[st
     }
 
 
-def _run(run: RunStatus) -> dict[str, object]:
+def _run(run: "RunStatus") -> dict[str, object]:
     untimed = [name for name in run.stages if name not in run.stage_seconds]
     stages = [f"{name} {seconds:.1f} s" for name, seconds in run.stage_seconds.items()] + untimed
     return {
@@ -121,7 +124,7 @@ def _run(run: RunStatus) -> dict[str, object]:
     }
 
 
-def _trend(runs: Sequence[RunStatus], *, ascii_only: bool) -> Iterator[str]:
+def _trend(runs: Sequence["RunStatus"], *, ascii_only: bool) -> Iterator[str]:
     """Seconds and rows of the runs with the same stages as the last full run, oldest first; needs two such runs."""
     succeeded = [run for run in reversed(runs) if run.status == Status.SUCCEEDED]
     whole = [run for run in succeeded if "extract" in run.stages] or succeeded

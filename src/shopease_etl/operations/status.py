@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -15,13 +15,66 @@ from shopease_etl.lake.manifests import Manifest, manifests, newer_datasets
 from shopease_etl.lake.publish import warn_of_unfinished_publications
 from shopease_etl.lake.store import Store, StoredObject
 from shopease_etl.pipeline.wiring import lake_store
-from shopease_etl.report import DatasetStatus, LakeStatus, ObjectRecord, RunStatus, Status
+from shopease_etl.report import ObjectRecord, RunSummary, Status
 from shopease_etl.settings import Settings
 from shopease_etl.wording import one_line
 
 log = logging.getLogger(__name__)
 
 MAX_CLOCK_SKEW: Final = 300.0
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """An object of the lake as it is now; `rows` is None if no manifest has it, `modified` is seconds since 1970.
+
+    `rejects` counts the rows that its run rejected, by rule. All months of a table are one, with the number of `months`
+    and the ids of the `runs` that wrote them; `key` is then their folder, and `run_id` the last of these runs.
+    """
+
+    layer: str
+    name: str
+    key: str
+    rows: int | None
+    rejected: int | None
+    bytes: int
+    modified: float
+    run_id: str | None
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    months: int | None = None
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunStatus(RunSummary):
+    """A run as `status` shows it: also its times in UTC, the seconds of each stage, and the rows that its first stage
+    wrote, None if that writes none.
+    """
+
+    started_at: str
+    finished_at: str
+    stage_seconds: Mapping[str, float]
+    rows: int | None
+    published: bool
+
+
+@dataclass(frozen=True)
+class LakeStatus:
+    """The lake as it is: its datasets by layer, and its last runs, latest first.
+
+    `last_success` is the end of the last successful run that read the source, `under_way` the holder of the lock,
+    `publishing` the runs that are publishing or died while they were, `from_future` those shown runs that ended in the
+    future by their manifests, and `problem` the reason for a monitor to raise an alarm.
+    """
+
+    location: str
+    datasets: tuple[DatasetStatus, ...]
+    runs: tuple[RunStatus, ...]
+    last_success: str | None = None
+    under_way: str | None = None
+    publishing: tuple[str, ...] = ()
+    from_future: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True)

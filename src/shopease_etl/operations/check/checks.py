@@ -8,11 +8,10 @@ from shopease_etl.errors import ConfigurationError
 from shopease_etl.operations.check.contents import lake_contents
 from shopease_etl.operations.check.database import database
 from shopease_etl.operations.check.lakes import RunHistory, catalog, lake
-from shopease_etl.operations.check.lines import TimedChecks, check
+from shopease_etl.operations.check.lines import CheckLine, TimedChecks, check
 from shopease_etl.operations.check.machine import given_settings, machine
 from shopease_etl.pipeline.wiring import lake_store, source, warehouse
 from shopease_etl.progress import SILENT, Progress
-from shopease_etl.report import CheckLine
 from shopease_etl.settings import Settings
 from shopease_etl.source.session import existing_snapshot
 

@@ -13,9 +13,9 @@ from shopease_etl.lake.manifests import (
 )
 from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.store import Store
-from shopease_etl.operations.check.lines import failure, warning
+from shopease_etl.operations.check.lines import CheckLine, failure, warning
 from shopease_etl.progress import Progress
-from shopease_etl.report import CheckLine, ObjectRecord
+from shopease_etl.report import ObjectRecord
 from shopease_etl.wording import counted
 
 

@@ -11,8 +11,7 @@ from shopease_etl.contract import tables
 from shopease_etl.contract.tables import BIGINT, MONEY, TIMESTAMP
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.operations.check.lakes import RunHistory
-from shopease_etl.operations.check.lines import check, clock_skew, failure, warning
-from shopease_etl.report import CheckLine
+from shopease_etl.operations.check.lines import CheckLine, check, clock_skew, failure, warning
 from shopease_etl.settings import Settings
 from shopease_etl.source.postgres import Snapshot, SourceTable
 from shopease_etl.source.postgres.inspection import TRANSACTION, Replica, Server, inspect

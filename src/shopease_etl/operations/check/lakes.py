@@ -12,10 +12,10 @@ from shopease_etl.lake.lock.holder import LockStatus
 from shopease_etl.lake.manifests import manifests
 from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.store import LakeStore, Store
-from shopease_etl.operations.check.lines import check, check_optional, clock_skew, failure, warning
+from shopease_etl.operations.check.lines import CheckLine, check, check_optional, clock_skew, failure, warning
 from shopease_etl.operations.check.machine import disks
-from shopease_etl.operations.status import is_from_future, problem, run_status
-from shopease_etl.report import CheckLine, RunStatus, Status
+from shopease_etl.operations.status import RunStatus, is_from_future, problem, run_status
+from shopease_etl.report import Status
 from shopease_etl.settings import Settings
 from shopease_etl.warehouse import Warehouse
 

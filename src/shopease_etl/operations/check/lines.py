@@ -4,11 +4,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError, UnreachableError
-from shopease_etl.report import CheckLine
 from shopease_etl.wording import reason
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """One thing that was checked; `exit_code` is 0 if it is in order, else `fix` says what to do."""
+
+    name: str
+    detail: str
+    exit_code: int = 0
+    fix: str | None = None
+    warning: bool = False
 
 
 def check(name: str, find: Callable[[], str]) -> CheckLine:

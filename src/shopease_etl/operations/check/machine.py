@@ -13,9 +13,8 @@ from pydantic import SecretStr
 from shopease_etl import __version__, extras
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.lake.store import LakeStore
-from shopease_etl.operations.check.lines import warning
+from shopease_etl.operations.check.lines import CheckLine, warning
 from shopease_etl.redaction import HIDDEN, Secrets
-from shopease_etl.report import CheckLine
 from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
 from shopease_etl.transform.memory import USUAL, available_bytes
 
