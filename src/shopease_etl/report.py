@@ -44,7 +44,7 @@ class DatasetResult:
 def by_dataset(results: Iterable[DatasetResult]) -> list[DatasetResult]:
     """One result for each dataset: its only file's, or the sums of its files, with the dataset's folder as `key`.
 
-    Sums have neither hashes nor `sums`; their `run_id` is None if any of the files is the run's own. Files of a dataset
+    Sums have no hashes and no `sums`; their `run_id` is None if any of the files is the run's own. Files of a dataset
     are written side by side: their `seconds` are those of the slowest.
     """
     found: dict[str, list[DatasetResult]] = {}

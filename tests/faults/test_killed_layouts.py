@@ -68,7 +68,7 @@ def test_the_next_command_finishes_it(sales: str, tmp_path: Path, published: int
     kill = KILLING.replace("{number}", str(published)).replace("{deleted}", str(deleted))
     (tmp_path / "sitecustomize.py").write_text(kill)
     killed = replace(shop, more={**shop.more, "PYTHONPATH": str(tmp_path)}).run("run-all", "--skip-crawl")
-    assert (killed.code, len(list(folder.glob(f"{JOURNAL}*")))) == (-signal.SIGKILL, 1)
+    assert (killed.code, len(list(folder.glob(f"{JOURNAL}*")))) == (-signal.SIGKILL, 1), killed.stderr
     former.run("cleanup", "--uploads", "--yes").done()
     assert {month_of(key) is None for key in sales_files(shop)} == {is_back}
     assert bool(list(folder.glob(f"{STATE}/*/*/*"))) != is_back
