@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from month_edits import Edits, corrections, deletions, duplicates, more_sales, moves
+from month_edits import SALES, Edits, connected, corrections, deletions, duplicates, more_sales, moves
 from month_nights import Nights
 from month_sources import month_source
+from month_upheavals import prepared_transaction
 
 from commands import execute
 from conftest import eventually
@@ -111,6 +112,24 @@ def jump(place: Cluster, data: Path, next_id: int) -> None:
     if not file.exists():
         file.write_bytes(bytes(CLOG_IDS // 4))
         shutil.chown(file, data.owner(), data.group())
+
+
+@pytest.mark.quick(0)
+def test_two_phase_commits_and_crashes(place: Cluster, data: Path, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with place.server(data) as url:
+            nights = stack.enter_context(nights_of(url, tmp_path))
+        for _ in range(3):
+            with place.server(data, max_prepared_transactions="4") as url:
+                nights.edits.move_to(url)
+                prepared_transaction(nights.edits)
+                a_night(nights)  # while half of a commit is still to come
+                nights.edits.settle()
+                a_night(nights)
+                lost = connected(url, nights.edits.zone)
+                lost.execute(f"DELETE FROM {SALES} WHERE quantity > 3".encode())
+                place.done("pg_ctl", "stop", "-m", "immediate", "-D", data)
+                lost.close()
 
 
 @pytest.mark.quick(0)
