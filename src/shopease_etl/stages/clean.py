@@ -153,8 +153,9 @@ class _Cleaning:
             changed = self._read_keys(search, months, files)
             if months.carried:
                 doubtful, beside = map(self._opened, months.to_compare(changed))
-                for _ in search.read(_chunks({**doubtful, **beside})):
-                    self.memory.require_room()
+                with closing(search.read(_chunks({**doubtful, **beside}))) as read:
+                    for _ in read:
+                        self.memory.require_room()
             found = search.duplicates(self.zone)
         of_files = {key: list(of_file) for key, of_file in groupby(found, lambda rows: rows[0].key)}
         hashes = {part: _hash(of_files[part.bronze_key]) for part in (*files, *doubtful) if part.month}
