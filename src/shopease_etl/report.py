@@ -16,7 +16,8 @@ class DatasetResult:
     one pass with others. A file that is carried over from an earlier run has the `run_id` of the run that wrote it;
     `verified_by` is the run that last compared it with its hash. `has_unique_key`: in the source no key of these rows
     can occur twice. `made_of` is the hash of what silver was made of: bronze and the rules. `sums` are those of the
-    file's rows by name. `state` has the hashes of what was derived from the rows, by key.
+    file's rows by name. `state` has the hashes of what was derived from the rows, by key. `keys` has the first and the
+    last of a month's keys, and a hash of its duplicate rows.
     """
 
     layer: str
@@ -34,6 +35,7 @@ class DatasetResult:
     made_of: str | None = None
     sums: Mapping[str, str] = field(default_factory=dict)
     state: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows_rejected(self) -> int:

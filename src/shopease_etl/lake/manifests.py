@@ -161,7 +161,14 @@ def _result(entry: Mapping[str, Any]) -> DatasetResult | None:
     known = {field.name: entry[field.name] for field in fields(DatasetResult) if field.name in entry}
     try:
         result = DatasetResult(**known)
-        texts = (result.layer, result.name, result.key, result.sha256, *result.state.values(), *result.sums.values())
+        maps = (result.state, result.sums, result.keys)
+        texts = (
+            result.layer,
+            result.name,
+            result.key,
+            result.sha256,
+            *(text for each in maps for text in each.values()),
+        )
         others = (result.run_id, result.verified_by, result.made_of)
         counts = (result.rows_in, result.rows_out, result.bytes)
         is_valid = {*map(type, texts)} == {str} and {*map(type, others)} <= {str, type(None)}

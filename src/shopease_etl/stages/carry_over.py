@@ -30,8 +30,8 @@ from shopease_etl.transform.month_state import (
     unpack_sums,
 )
 
-FIRST_KEY: Final = "first_key"
-LAST_KEY: Final = "last_key"
+FIRST_KEY: Final = "first"
+LAST_KEY: Final = "last"
 DUPLICATES: Final = "duplicates"
 # on S3 every request takes its time
 _READERS: Final = LocalExecutor(8)
@@ -123,6 +123,8 @@ class Months:
         if [(item.key, item.bytes) for item in found] != [(key, sizes.get(key)) for key in part.keys]:
             return None
         _, silver, quarantine = found
+        if not (self.has_unique_key or DUPLICATES in silver.keys):
+            return None
         state = [part.state_key(file) for file in ((SUMS,) if self.has_unique_key else (SUMS, KEYS))]
         if any(read_state(self._store, key, silver) is None for key in state):
             return None
@@ -171,9 +173,9 @@ class Months:
         ordered, found = united(keys), []
         for part in parts:
             silver, _ = self.carried[part]
-            if FIRST_KEY in silver.sums:
-                start = ordered.search_sorted(int(silver.sums[FIRST_KEY]), "left")
-                near = ordered[start : ordered.search_sorted(int(silver.sums[LAST_KEY]), "right")]
+            if FIRST_KEY in silver.keys:
+                start = ordered.search_sorted(int(silver.keys[FIRST_KEY]), "left")
+                near = ordered[start : ordered.search_sorted(int(silver.keys[LAST_KEY]), "right")]
                 if len(near) and have_common(self._keys(part), near):
                     found.append(part)
         return found

@@ -153,17 +153,18 @@ class _Cleaning:
             changed = self._read_keys(search, months, files)
             if months.carried:
                 doubtful, beside = map(self._opened, months.to_compare(changed))
-                for _ in search.read(_chunks({**doubtful, **beside})):
-                    self.memory.require_room()
+                with closing(search.read(_chunks({**doubtful, **beside}))) as read:
+                    for _ in read:
+                        self.memory.require_room()
             found = search.duplicates(self.zone)
         of_files = {key: list(of_file) for key, of_file in groupby(found, lambda rows: rows[0].key)}
         hashes = {part: _hash(of_files[part.bronze_key]) for part in (*files, *doubtful) if part.month}
         for part, file in doubtful.items():
-            if hashes[part] != months.carried[part][0].sums[DUPLICATES]:
+            if hashes[part] != months.carried[part][0].keys[DUPLICATES]:
                 months.clean_again(part)
                 files[part] = file
         for part in filter(hashes.get, files):
-            known, state = self.kept_keys.get(part) or (months.again[part][0].sums, months.again[part][0].state)
+            known, state = self.kept_keys.get(part) or (months.again[part][0].keys, months.again[part][0].state)
             self.kept_keys[part] = {**known, DUPLICATES: hashes[part]}, state
         return [rows for part in files for rows in of_files[part.bronze_key]]
 
@@ -227,12 +228,13 @@ class _Cleaning:
 
     def _with_state(self, months: Months, part: Table, silver: DatasetResult, found: Frames) -> DatasetResult:
         key = part.state_key(SUMS)
-        sums, state = self.kept_keys.get(part, ({}, {}))
+        keys, state = self.kept_keys.get(part, ({}, {}))
         totals = found[TOTALS].row(0, named=True)
         return replace(
             silver,
             made_of=months.made_of(part),
-            sums={**sums, **{f"silver_{name}": str(totals[name]) for name in ("revenue", "transactions")}},
+            sums={f"silver_{name}": str(totals[name]) for name in ("revenue", "transactions")},
+            keys=keys,
             state={**state, key: self._put(key, pack_sums(found, self.datasets))},
         )
 
