@@ -47,7 +47,8 @@ class Lake:
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> "Lake":
         """The lake that has these files."""
-        objects = {key: data for key, data in files.items() if key.startswith((*LAYERS, "_state/"))}
+        own = [key for key in files if key.startswith((*LAYERS, "_state/")) and "/." not in key]
+        objects = {key: files[key] for key in own}
         runs = {key: data for key, data in files.items() if key.startswith("_runs/") and key.endswith(".json")}
         others = files.keys() - objects.keys() - runs.keys()
         return cls(objects, {Path(key).stem: json.loads(data) for key, data in runs.items()}, others)
