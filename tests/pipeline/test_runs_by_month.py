@@ -79,6 +79,22 @@ def test_the_days_count_from_the_last_full_copy_not_from_the_last_run(shop: Shop
     assert full and full.endswith("(SHOPEASE_FULL_EVERY)")
 
 
+def test_a_damaged_month_is_found_in_turn_and_made_again(shop: Shop) -> None:
+    extracted(shop)
+    path = shop.folder / "lake/bronze/transactions/sale_month=2024-01/sale_transactions.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"card", b"cash"))
+
+    ended = shop.run("run-all", "--allow-rejects", "--skip-crawl")
+    while ended.code == 0:  # until it is the turn of that month
+        ended = shop.run("run-all", "--allow-rejects", "--skip-crawl")
+
+    ended.failed(3, "bronze/transactions/sale_month=2024-01/sale_transactions.csv", "the hash")
+    assert "hint: nothing was published; `shopease run-all --full` makes all months again" in ended.stderr
+    extracted(shop, "--full")
+    assert path.read_bytes() == whole
+
+
 def test_single_stages_take_up_what_others_left(shop: Shop) -> None:
     extracted(shop)
     execute(shop.database_url, "UPDATE sale_transactions SET quantity = 3 WHERE transaction_id = 3")

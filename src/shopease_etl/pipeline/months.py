@@ -51,6 +51,6 @@ def dated(result: StageResult, former: ByMonth | None) -> StageResult:
     """The result of an extract with the time of the last full copy in its watermark."""
     if result.watermark is None:
         return result
-    last = former.watermark if former and not result.full else None
-    at = last[_FULL_AT] if last else datetime.now(UTC).isoformat(timespec="seconds")
+    last = (former.watermark if former and not result.full else None) or {}
+    at = last.get(_FULL_AT) or datetime.now(UTC).isoformat(timespec="seconds")
     return replace(result, watermark={**result.watermark, _FULL_AT: at})

@@ -23,7 +23,7 @@ from shopease_etl.wording import counted
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
 RUN_HINT: Final = "nothing was published; run it again, and check the disk if it fails again"
-MOVE_HINT: Final = "nothing was published; move the object out of the lake, and run it again: then it is made again"
+FULL_HINT: Final = "nothing was published; `shopease run-all --full` makes all months again"
 
 
 class Verifier:
@@ -115,7 +115,7 @@ def _recorded(item: DatasetResult) -> Content | None:
 
 
 def _require_recorded(item: DatasetResult, content: Content) -> None:
-    hint = MOVE_HINT if item.run_id else RUN_HINT
+    hint = FULL_HINT if item.run_id else RUN_HINT
     _require(item.key, "bytes", content.bytes, item.bytes, hint)
     _require(item.key, "the hash", content.sha256, item.sha256, hint)
     _require(item.key, "rows", content.rows, item.rows_out, hint)
