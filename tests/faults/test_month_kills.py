@@ -98,6 +98,7 @@ def test_only_what_changed_is_written(disk: Disk) -> None:
     assert (arena.written("extract"), arena.written("clean")) == (set(), set())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["disk", "remote"])
 def test_a_rollback_brings_months_back(kind: str, request: pytest.FixtureRequest) -> None:
     made = request.getfixturevalue(kind)

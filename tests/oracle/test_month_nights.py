@@ -64,6 +64,7 @@ def test_any_night_gives_what_a_complete_run_gives(nights: Nights, seed: int, ta
     tally.count("a lake by month", f"{NIGHTS} nights of edits", "as a complete run makes it", 0, NIGHTS)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("index", "unlike"),
     [("({key})", "false"), ("({key}) WHERE quantity > 1", "quantity <= 1"), ("({key}, created_at)", "true")],
