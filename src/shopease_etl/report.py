@@ -96,7 +96,7 @@ class StageResult:
     """What one stage did; `skipped` has by table or view the reason why it cannot be queried.
 
     An extract by month has a `watermark`, from which the next one knows what has changed, and if it copied all months,
-    the reason, `full`.
+    the reason, `full`; `removed` are the months that had files before and have none now.
     """
 
     name: str
@@ -109,6 +109,7 @@ class StageResult:
     scan: "Scan | None" = None
     watermark: Mapping[str, Any] | None = None
     full: str | None = None
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,7 @@ def stage_of(document: Mapping[str, Any]) -> StageResult:
         {str(name): Decimal(value) if isinstance(value, str) else value for name, value in sums},
         watermark=document.get("watermark"),
         full=document.get("full"),
+        removed=tuple(document.get("removed", ())),
     )
 
 

@@ -55,6 +55,12 @@ def test_a_summary_tells_which_months_were_copied_and_why(shop: Shop) -> None:
     assert (full, months) == (None, [])
     assert "Copied 0 of 3 months, 3 unchanged" in text
 
+    execute(shop.database_url, "DELETE FROM sale_transactions WHERE created_at < '2024-02-01'")
+    assert "Copied 0 of 2 months, 2 unchanged, 1 month removed (2024-01)" in extracted(shop, "--allow-shrink")[2]
+    execute(shop.database_url, "DELETE FROM sale_transactions WHERE created_at < '2024-03-01'")
+    text = extracted(shop, "--allow-shrink", "--full")[2]
+    assert "Copied the only month (2024-03), 1 month removed (2024-02): --full" in text
+
 
 def test_all_months_are_copied_if_the_user_wants_it_or_the_last_full_copy_is_old(shop: Shop) -> None:
     extracted(shop)
@@ -93,6 +99,25 @@ def test_a_damaged_month_is_found_in_turn_and_made_again(shop: Shop) -> None:
     assert "hint: nothing was published; `shopease run-all --full` makes all months again" in ended.stderr
     extracted(shop, "--full")
     assert path.read_bytes() == whole
+
+
+def test_a_full_copy_also_cleans_what_was_damaged(shop: Shop) -> None:
+    extracted(shop)
+    path = shop.folder / "lake/silver/transactions/sale_month=2024-02/transactions_cleaned.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"card", b"cash"))
+
+    found = shop.run("check", "--verify", "--json")
+    assert "shopease clean --full" in found.stdout
+    extracted(replace(shop, more={**BY_MONTH, "SHOPEASE_FULL_EVERY": "0"}))
+
+    assert path.read_bytes() == whole
+
+
+def test_a_dry_run_refuses_dates_as_text(shop: Shop) -> None:
+    execute(shop.database_url, "ALTER TABLE sale_transactions ALTER created_at TYPE text")
+
+    shop.run("run-all", "--dry-run").failed(3, "sale_transactions.created_at is text")
 
 
 def test_single_stages_take_up_what_others_left(shop: Shop) -> None:

@@ -1,6 +1,6 @@
 """The summary that is printed after a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -64,11 +64,18 @@ def _months(stage: StageResult) -> str:
     if not months:
         return ""
     verb = "Copied" if stage.name == "extract" else "Cleaned"
+    removed = f", {counted(len(stage.removed), 'month')} removed ({_named(stage.removed)})" if stage.removed else ""
     if len(done) == len(months):
-        return f"{verb} all {counted(len(done), 'month')}" + (f": {stage.full}" if stage.full else "")
-    named = ", ".join(done[:_MOST_MONTHS]) + (", …" if len(done) > _MOST_MONTHS else "")
-    carried = f"{len(months) - len(done)} unchanged"
-    return f"{verb} {len(done)} of {counted(len(months), 'month')}{f' ({named})' if done else ''}, {carried}"
+        every = f"all {len(done):,} months" if len(done) > 1 else f"the only month ({done[0]})"
+        return f"{verb} {every}{removed}" + (f": {stage.full}" if stage.full else "")
+    named = f" ({_named(done)})" if done else ""
+    return f"{verb} {len(done):,} of {len(months):,} months{named}, {len(months) - len(done):,} unchanged{removed}"
+
+
+def _named(months: Sequence[str]) -> str:
+    """The months; of many only the first ones."""
+    more = len(months) - _MOST_MONTHS
+    return ", ".join(months) if more <= 1 else f"{', '.join(months[:_MOST_MONTHS])} and {more:,} more"
 
 
 def _catalog(stage: StageResult, *, listed: bool) -> Iterator[RenderableType]:

@@ -262,5 +262,6 @@ def require_hash(key: str, found: str, recorded: ObjectRecord) -> None:
 
 
 def rerun_hint(key: str) -> str:
-    """A hint that names the command which writes the object."""
-    return f"run `shopease {layout.PRODUCED_BY.get(key.partition('/')[0], 'run-all')}` to rebuild it"
+    """A hint that names the command which writes the object, also if its month would be carried over."""
+    command = layout.PRODUCED_BY.get(key.partition("/")[0], "run-all")
+    return f"run `shopease {command}{' --full' if layout.month_of(key) else ''}` to rebuild it"

@@ -28,7 +28,7 @@ def former_months(shop: Pipeline, *, full: str | None) -> ByMonth | None:
     if last is None:
         return ByMonth(None, {}, full)
     files = {
-        month: replace(record.result, run_id=record.run_id)
+        month: replace(record.result, run_id=record.run_id, seconds=None)
         for key, record in last.recorded.items()
         if dataset_of(key) == _DATASET and record.result and (month := month_of(key))
     }

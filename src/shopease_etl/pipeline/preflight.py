@@ -39,6 +39,9 @@ def check_plan(plan: Plan, shop: Pipeline, overrides: Overrides = NO_OVERRIDES) 
             sources = resolve(snapshot, plan.tables)
             if not overrides.accept_drift:
                 guards.require_no_drift(guards.read_baseline(shop.lake), sources, snapshot.sample_row)
+            for table in plan.tables if shop.by_month else ():
+                if table.month_column and table.source in sources:
+                    snapshot.month_table(sources[table.source], table.month_column, ())
     else:
         recorded = recorded_datasets(shop.lake)
         optional = {table.bronze_key for table in plan.tables if not table.required}

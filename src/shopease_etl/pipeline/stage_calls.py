@@ -113,8 +113,14 @@ class StageCalls:
             partial_sums=self._parts,
             progress=self._shop.progress,
             executor=self._shop.executor,
-            full=self._plan.full,
+            full=self._plan.full or self._is_full_copy,
         )
+
+    @property
+    def _is_full_copy(self) -> bool:
+        """Whether this run's extract copied all months of a lake by month."""
+        extract = self._run.find("extract")
+        return bool(extract and extract.full)
 
     def _aggregate(self) -> StageResult:
         from shopease_etl.stages.aggregate import aggregate

@@ -119,7 +119,7 @@ class Months:
     def _intact(self, sizes: Mapping[str, int], part: Table) -> Pair | None:
         """Silver and quarantine of a month with the runs that wrote them; None if anything of the month is missing."""
         known = [self._recorded[key] for key in part.keys if key in self._recorded]
-        found = [replace(each.result, run_id=each.run_id) for each in known if each.result]
+        found = [replace(each.result, run_id=each.run_id, seconds=None) for each in known if each.result]
         if [(item.key, item.bytes) for item in found] != [(key, sizes.get(key)) for key in part.keys]:
             return None
         _, silver, quarantine = found

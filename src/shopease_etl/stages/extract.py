@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Final
 
+from shopease_etl.contract.layout import month_of
 from shopease_etl.contract.tables import Table
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.lake.manifests import WriteGroup, write_group
@@ -88,7 +89,9 @@ def extract(
     files = [_merged(plans.get(table.name), copied.get(table.name, ())) for table in present]
     result = StageResult("extract", round(time.monotonic() - started, 3), tuple(chain.from_iterable(files)))
     for plan in plans.values():
-        result = replace(result, watermark=plan.watermark, full=plan.full)
+        there = {month_of(file.key) for file in result.datasets}
+        removed = tuple(month for month in sorted(by_month.files if by_month else ()) if month not in there)
+        result = replace(result, watermark=plan.watermark, full=plan.full, removed=removed)
     return result
 
 

@@ -20,6 +20,7 @@ from shopease_etl.wording import counted
 log = logging.getLogger(__name__)
 
 MOST_MONTHS: Final = 600  # as many files may be open at once
+_NOT_PLAIN: Final = "the source is a view, or a table with partitions, child tables, generated columns or other storage"
 RANGE_BYTES: Final = 4 * 1024 * 1024  # so that most ranges of a table in order of time have rows of one month
 
 
@@ -89,9 +90,9 @@ def plan_months(
     summed = [column.name for column in table.columns if column.rules]
     months = snapshot.month_table(source, str(table.month_column), summed)
     if not (source.is_plain and source.is_heap):
-        return MonthPlan(table, months, "the source's table is no plain one of PostgreSQL's own storage")
+        return MonthPlan(table, months, _NOT_PLAIN)
     marks = snapshot.marks(source)
-    full = by_month.full or _why_full(by_month.watermark, marks)
+    full = by_month.full or _why_full(by_month, marks)
     former = {} if full or by_month.watermark is None else by_month.watermark
     probe = _Probe(table, months, min(range_bytes, RANGE_BYTES), former.get("horizon", marks["horizon"]), progress)
     progress.start(probe.task, source.bytes)
@@ -149,9 +150,9 @@ def require_few(source: SourceTable, months: Collection[str]) -> None:
         raise DataRefusedError(message, hint="correct the wrong dates in the source, or set SHOPEASE_PARTITIONS=none")
 
 
-def _why_full(former: Mapping[str, Any] | None, marks: Mapping[str, Any]) -> str | None:
-    if former is None:
-        return "the first run by month"
+def _why_full(by_month: ByMonth, marks: Mapping[str, Any]) -> str | None:
+    if (former := by_month.watermark) is None:
+        return "the last run could not record the versions of rows" if by_month.files else "the first run by month"
     try:
         sum((mark["rows"] for mark in former["months"].values()), former["horizon"])  # an error, if they are no numbers
         return why_not_comparable(former, marks)
@@ -165,17 +166,18 @@ def _changed(store: Store, table: Table, found: Mapping[str, MonthRows], by_mont
     folder = table.bronze_key.rpartition("/")[0]
     there = {item.key: item.bytes for item in store.list(f"{folder}/")}
 
-    def is_same(month: str) -> bool:
-        now, file = found[month], by_month.files.get(month)
-        return (
-            not now.new
-            and month in former
-            and file is not None
-            and now.rows == former[month]["rows"] == file.rows_out
-            and there.get(file.key) == file.bytes
-        )
+    def is_there(month: str) -> bool:
+        file = by_month.files.get(month)
+        return file is not None and (there.get(file.key), file.rows_out) == (file.bytes, former[month]["rows"])
 
-    return {month for month in found if not is_same(month)}
+    same = {month for month in found if not found[month].new and found[month].rows == former.get(month, {}).get("rows")}
+    if lost := {month for month in same if not is_there(month)}:
+        log.warning("%s: %s is not in the lake as it was written, and is copied again", table.name, _named(lost))
+    return {*found} - same | lost
+
+
+def _named(months: Collection[str]) -> str:
+    return f"the file of {min(months)}" + (f" and of {len(months) - 1:,} more" if len(months) > 1 else "")
 
 
 def _second_wall(found: Mapping[str, MonthRows], unchanged: Collection[str], former: Mapping[str, Any]) -> str | None:

@@ -89,7 +89,10 @@ class Tables:
     def _partitions(self, name: str) -> pa.Table:
         asked = self._known("table", name)
         if asked not in self.tables or not self.tables[asked].is_by_month:
-            raise ConfigurationError(f"{name} is not partitioned", hint="only tables of transactions by month are")
+            raise ConfigurationError(
+                f"{name} is not partitioned",
+                hint="SHOW PARTITIONS silver_transactions works if the lake has a file for each month",
+            )
         return _column("partition", [f"{SALE_MONTH}={month}" for month in self.tables[asked].months])
 
     def _known(self, kind: str, name: str) -> str:

@@ -23,8 +23,14 @@ _SAME: Final = {
     "database": "the database is another one",
     "version": "the server's major version changed",
     "table": "the table is another one",
-    "texts": "the table's columns, types or settings changed",
+    "columns": "the table's columns changed",
+    "labels": "labels of an enum changed",
+    "settings": "a setting changed that decides how values are written, such as the time zone",
+    "extensions": "extensions of the database changed",
+    "names": "the table has a column whose text depends on names of the catalog (such as regclass)",
+    "zone": "the rules of the time zone changed",
 }
+_PARTS: Final = ("columns", "labels", "settings", "extensions", "names", "zone")
 # Transaction ids are compared within 2^31 of each other, and more begin while the rows are counted.
 MOST_XIDS: Final = 1_500_000_000
 _POSITION: Final = """
@@ -64,7 +70,7 @@ SELECT ARRAY(SELECT jsonb_build_array(attnum, attname, format_type(atttypid, att
 def read_marks(connection: psycopg.Connection, sees: str, table: SourceTable) -> dict[str, Any]:
     """Where a server and a table are in their history at a snapshot, given as text, `xmin:xmax:…`; JSON-able.
 
-    `texts` is a hash of all that the text of the table's rows depends on, but for the rows themselves. A fact that the
+    It has hashes of all that the text of the table's rows depends on, but for the rows themselves. A fact that the
     server does not let this user read is None.
     """
     facts: dict[str, Any] = {}
@@ -78,14 +84,15 @@ def read_marks(connection: psycopg.Connection, sees: str, table: SourceTable) ->
     database, wal, version = connection.execute(_POSITION).fetchall()[0]
     horizon, next_xid, *_ = sees.split(":")
     timelines = facts["written"], facts["replayed"], facts["timeline"]
-    rows = connection.execute(_TEXTS, {"table": table.oid}).fetchall()
+    texts = connection.execute(_TEXTS, {"table": table.oid}).fetchall()[0]
+    hashes = (hashlib.sha256(json.dumps(part).encode()).hexdigest() for part in texts)
     return {
         "system": facts["system"],
         "timeline": max((number for number in timelines if number), default=None),
         "database": database,
         "table": table.oid,
         "version": version,
-        "texts": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        **dict(zip(_PARTS, hashes, strict=True)),
         "next_xid": int(next_xid),
         "horizon": int(horizon),
         "wal": wal,

@@ -21,7 +21,7 @@ SELECT t.relname, t.is_plain, t.is_lockable, pg_table_size(t.oid), has_table_pri
        CASE WHEN t.is_plain AND t.is_heap THEN pg_relation_size(t.oid) ELSE 0 END,
        current_setting('block_size')::integer, t.oid::bigint, t.is_heap
 FROM (SELECT c.oid, c.relname,
-             c.relkind = 'r' AND NOT c.relhassubclass
+             c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)
                AND NOT EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attgenerated <> '')
                AS is_plain,
              c.relkind IN ('r', 'p') AS is_lockable,
@@ -35,7 +35,7 @@ _UNIQUE: Final = """
 SELECT i.indrelid::bigint, array_agg(a.attname::text)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-WHERE i.indrelid = ANY(%s) AND NOT (c.relkind = 'r' AND c.relhassubclass)
+WHERE i.indrelid = ANY(%s) AND NOT (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid))
   AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indnkeyatts = 1 AND i.indpred IS NULL
   AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
 GROUP BY 1
