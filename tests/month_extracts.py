@@ -77,7 +77,7 @@ class Months:
                 "synchronize_seqscans": "off",
                 "enable_indexscan": "off",
             }.items():
-                connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+                connection.execute("SELECT set_config(%s, %s, true)", [name, value])
             months = [month for (month,) in connection.execute(_MONTHS).fetchall()]
             with connection.cursor().copy(_PLAIN) as copy:
                 header, *rows = (bytes(row) for row in copy)

@@ -5,11 +5,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
-from importlib import metadata
 from typing import Final
 
 import polars as pl
 
+from shopease_etl import __version__
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GoldDataset
 from shopease_etl.contract.gold.dataset import Frames
@@ -83,7 +83,7 @@ class Months:
         self._store = store
         self._recorded = recorded
         self._zone = zone
-        self._versions = (metadata.version("shopease"), pl.__version__, definition(datasets))
+        self._versions = (__version__, pl.__version__, definition(datasets))
 
     @property
     def are_kept(self) -> bool:
