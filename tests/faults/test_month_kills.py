@@ -26,8 +26,8 @@ BEGINNINGS: Final[dict[str, Callable[[MonthArena], None]]] = {
     "a rollback": MonthArena.begin_back,
 }
 ON_DISK: Final = {"an incremental run": 4, "a change of the layout": 3, "a rollback": 2}
-ON_S3: Final = {"an incremental run": 1, "a change of the layout": 1, "a rollback": 1}
-REQUESTS: Final = {"an incremental run": 60, "a change of the layout": 100, "a rollback": 30}  # at least
+ON_S3: Final = {"an incremental run": 3, "a change of the layout": 3, "a rollback": 3}
+REQUESTS: Final = {"an incremental run": 200, "a change of the layout": 125, "a rollback": 190}  # at least
 
 
 @dataclass
