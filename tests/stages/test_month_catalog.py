@@ -106,7 +106,7 @@ def test_a_broken_month_is_named(crawled: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ShopeaseError, match=re.escape(str(path))) as raised:
         answer(crawled, "SELECT COUNT(*) FROM bronze_transactions")
-    assert raised.value.hint == "run `shopease extract` to rebuild it"
+    assert raised.value.hint == "run `shopease extract --full` to rebuild it"
     assert len(answer(crawled, "SELECT 1 FROM transactions")) == 100
     path.write_text("transaction_id\n")
     with pytest.raises(ShopeaseError, match=r"has other columns than") as raised:
@@ -114,7 +114,7 @@ def test_a_broken_month_is_named(crawled: Path) -> None:
     path.unlink()
     with pytest.raises(ShopeaseError, match=r"2023-11.*does not exist") as raised:
         answer(crawled, "SELECT COUNT(*) FROM bronze_transactions")
-    assert raised.value.hint == "run `shopease crawl`"
+    assert raised.value.hint == "run `shopease crawl` if a run deleted that month, else `shopease run-all`"
 
 
 def test_months_with_different_columns_are_refused(lake: Path) -> None:
@@ -178,7 +178,7 @@ def test_recorded_rows_of_all_months_are_added_up(lake: Path) -> None:
     (lake / keys[5]).unlink()
     with pytest.raises(DataRefusedError, match=r"2023-06.*, which the run run wrote, is missing") as raised:
         catalogue(lake, lake.parent / "c.json", recorded=recorded)
-    assert raised.value.hint == "run `shopease clean` to rebuild it"
+    assert raised.value.hint == "run `shopease clean --full` to rebuild it"
     recorded[keys[3]] = ObjectRecord(1, 1000, 0, "run", "unread")
     del recorded[keys[5]]
     with pytest.raises(DataRefusedError, match="2023-04"):

@@ -48,7 +48,7 @@ def rollback(
     if console.json:
         console.result(result, lambda: "", f"rolled back {undone}")
     console.message(
-        f"Rolled back {undone}. The source database was not changed; the next run will rebuild the lake from it."
+        f"Rolled back {undone}. The source database was not changed: the next run brings the lake up to date with it."
     )
     if skip_crawl:
         following = "the next run" if plan.leaves_nothing else "`shopease crawl`"

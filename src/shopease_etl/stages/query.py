@@ -96,7 +96,7 @@ def _refuse_large_scan(engine: SqlEngine, sql: str, max_scan: int) -> None:
     if (size := engine.estimated_bytes(sql)) > max_scan:
         raise ShopeaseError(
             f"the statement may read {size:,} bytes, more than the {max_scan:,} of --max-scan",
-            hint="query gold, which is smaller than silver, or raise --max-scan",
+            hint="query gold, which is smaller than silver, name months (docs/MONTHS.md), or raise --max-scan",
         )
 
 

@@ -106,7 +106,8 @@ class FileTable:
 
     def unreadable(self, path: Path, reason: str) -> ShopeaseError:
         """The error for one of the files."""
-        return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{self.made_by}` to rebuild it")
+        command = f"{self.made_by} --full" if self.is_by_month else self.made_by
+        return DataRefusedError(f"{path} cannot be read: {reason}", hint=f"run `{command}` to rebuild it")
 
     def named_in(self, message: str) -> Path | None:
         """The file that DuckDB names in a message."""

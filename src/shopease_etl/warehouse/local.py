@@ -98,7 +98,8 @@ class LocalWarehouse:
         for key in table.keys:
             if self.store.find(key) is None:
                 # a run without a crawl may have deleted a month
-                hint = "run `shopease crawl`" if table.months else f"run `{table.made_by}` to rebuild it"
+                crawl = "run `shopease crawl` if a run deleted that month, else `shopease run-all`"
+                hint = crawl if table.months else f"run `{table.made_by}` to rebuild it"
                 raise ShopeaseError(f"{self.store.uri(key)} does not exist", hint=hint)
         dataset = Dataset(table.name, table.keys[0])
         if read_table(self.store, dataset, tuple(table.months.values())) != table:
