@@ -113,17 +113,17 @@ def _measured(work: Path, found: Source, night: str, layout: str) -> Run:
     }
     before = found.server_cpu()
     took = measured([SHOPEASE, "run-all", "--json", "--quiet"], environment, work)
-    told = json.loads(took.stdout.splitlines()[-1])
-    files = (one for stage in told["stages"] if stage["name"] == "extract" for one in stage["datasets"])
+    results = json.loads(took.stdout.splitlines()[-1])
+    files = (one for stage in results["stages"] if stage["name"] == "extract" for one in stage["datasets"])
     months = sum("sale_month=" in one["key"] and not one.get("run_id") for one in files)
     server = found.server_cpu() - before
     print(f"{night}: {took.seconds:.2f} s, {took.peak / 1e6:.0f} MB, {months} months", flush=True)
     return Run(night, took.seconds, took.cpu, server, took.peak, months, own_stages(took.stdout))
 
 
-def markdown(told: Mapping[str, Any]) -> str:
+def markdown(results: Mapping[str, Any]) -> str:
     """The medians of each kind of run, and what they are of a complete one."""
-    runs = {night: [run for run in told["runs"] if run["night"] == night] for night, _, _ in NIGHTS}
+    runs = {night: [run for run in results["runs"] if run["night"] == night] for night, _, _ in NIGHTS}
     full, by_month = (_median(runs[night], "seconds") for night in (FULL, "full run, by month"))
     memory = max(run["peak"] for run in runs[FULL])
     rows = [
@@ -142,9 +142,9 @@ def markdown(told: Mapping[str, Any]) -> str:
         for night, found in runs.items()
     ]
     return (
-        f"# Runs by month at scale {told['scale']:g}: {told['rows']:,} rows\n\n{told['date']}; "
-        f"{machine_line(told['machine'])}; PostgreSQL {told['postgresql']}. `shopease run-all` into a local folder; "
-        f"medians of {told['rounds']} rounds, memory is the most of them.\n\n{table(_COLUMNS, rows)}"
+        f"# Runs by month at scale {results['scale']:g}: {results['rows']:,} rows\n\n{results['date']}; "
+        f"{machine_line(results['machine'])}; PostgreSQL {results['postgresql']}. `shopease run-all` into a local folder; "
+        f"medians of {results['rounds']} rounds, memory is the most of them.\n\n{table(_COLUMNS, rows)}"
     )
 
 
@@ -166,7 +166,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             with copied(folder / "home", found) as copy:
                 runs += one_round(folder, copy)
-        told = {
+        results = {
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "scale": found.scale,
             "rows": found.rows,
@@ -176,10 +176,10 @@ def main() -> None:
             "runs": [asdict(run) for run in runs],
         }
     arguments.out.mkdir(parents=True, exist_ok=True)
-    raw = arguments.out / f"months-scale-{told['scale']:g}.json"
-    raw.write_text(json.dumps(told, indent=1) + "\n")
-    raw.with_suffix(".md").write_text(markdown(told))
-    print(markdown(told))
+    raw = arguments.out / f"months-scale-{results['scale']:g}.json"
+    raw.write_text(json.dumps(results, indent=1) + "\n")
+    raw.with_suffix(".md").write_text(markdown(results))
+    print(markdown(results))
 
 
 if __name__ == "__main__":
