@@ -143,8 +143,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     ]
     return (
         f"# Runs by month at scale {results['scale']:g}: {results['rows']:,} rows\n\n{results['date']}; "
-        f"{machine_line(results['machine'])}; PostgreSQL {results['postgresql']}. `shopease run-all` into a local folder; "
-        f"medians of {results['rounds']} rounds, memory is the most of them.\n\n{table(_COLUMNS, rows)}"
+        f"{machine_line(results['machine'])}; PostgreSQL {results['postgresql']}. "
+        f"`shopease run-all` into a local folder; medians of {results['rounds']} rounds, memory is the most of them.\n\n{table(_COLUMNS, rows)}"
     )
 
 
