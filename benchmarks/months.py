@@ -144,7 +144,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     place = f"{machine_line(results['machine'])}; PostgreSQL {results['postgresql']}"
     return (
         f"# Runs by month at scale {results['scale']:g}: {results['rows']:,} rows\n\n{results['date']}; {place}. "
-        f"`shopease run-all` into a local folder; medians of {results['rounds']} rounds, memory is the most of them.\n\n"
+        f"`shopease run-all` into a local folder; medians of {results['rounds']} rounds, memory is the most.\n\n"
         f"{table(_COLUMNS, rows)}"
     )
 
