@@ -300,12 +300,16 @@ def moody(months: Months) -> Months:
 
 
 @pytest.mark.parametrize("name", OTHER_TEXT)
-def test_where_rows_may_have_changed_unseen_all_are_copied(moody: Months, name: str) -> None:
+def test_where_rows_may_have_changed_unseen_all_are_copied(
+    moody: Months, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     statements, reason = OTHER_TEXT[name]
     named = moody.url.partition("?")[0].rpartition("/")[2]
     execute(moody.url, *(statement.replace("{database}", named) for statement in statements))
     result = moody.extract()
     assert reason in str(result.full)
+    assert f"all months are copied: {result.full}" in caplog.text
     assert {file.run_id for file in result.datasets} == {None}
     again = str(moody.extract().full)
     if name == "names of the catalog":

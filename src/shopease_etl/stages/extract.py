@@ -77,6 +77,8 @@ def extract(
         for table in present
         if by_month and table.month_column
     }
+    for plan in plans.values():
+        log.info("%s: %s", plan.table.name, plan.text)
     with write_group(store) as written:
         size = range_bytes if connections > 1 else sys.maxsize
         copies = [

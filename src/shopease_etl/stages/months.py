@@ -107,8 +107,7 @@ def plan_months(
     is_unique = table.key in source.unique_columns
     carried = tuple(replace(file, has_unique_key=is_unique) for file in kept)
     plan = MonthPlan(table, months, full, watermark, there, expected, carried)
-    log.info("%s: %s", table.name, plan.text)
-    progress.finish(probe.task, plan.text)
+    progress.finish(probe.task, f"{len(expected):,} of {counted(len(total), 'month')}")
     return plan
 
 
