@@ -129,8 +129,7 @@ class _Cleaning:
             pairs = {part: (replace(silver, seconds=seconds), rejects) for part, (silver, rejects) in pairs.items()}
         pairs |= months.carried
         rows, rejected = (sum(item.rows_out for item in items) for items in zip(*pairs.values(), strict=True))
-        unchanged = f", {len(months.carried)} of {counted(len(pairs), 'month')} unchanged" if months.carried else ""
-        self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected{unchanged}")
+        self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected")
         return [pairs[part] for part in months.parts]
 
     def _cleaned(self, months: Months, files: dict[Table, CsvObject]) -> dict[Table, Pair]:
