@@ -147,12 +147,12 @@ def require_same(found: Lake, expected: Lake) -> None:
 
 
 def require_true_manifests(lake: Lake) -> None:
-    """The files are exactly those that manifests tell of, byte for byte; rows add up, and runs are told truly."""
-    told = lake.files()
+    """The files are exactly those in the manifests, byte for byte; rows add up; each names the run that wrote it."""
+    recorded = lake.files()
     there = lake.datasets
     assert set(lake.others) <= {"_runs/.lock"}
-    assert there.keys() == told.keys()
-    for key, (run_id, entry) in told.items():
+    assert there.keys() == recorded.keys()
+    for key, (run_id, entry) in recorded.items():
         data = there[key]
         assert (entry["bytes"], entry["sha256"]) == (len(data), hashlib.sha256(data).hexdigest()), key
         _require_true_run(lake, key, run_id, entry)
@@ -162,12 +162,12 @@ def require_true_manifests(lake: Lake) -> None:
         assert rejected == entry["rows_in"] - entry["rows_out"] or key.startswith("gold/"), key
         if key.startswith("silver/transactions/"):
             other = [key.replace("silver/", f"{layer}/").replace(FILES["silver"], FILES[layer]) for layer in FILES]
-            rows = [told[each][1]["rows_out"] for each in (other[0], other[2])]
+            rows = [recorded[each][1]["rows_out"] for each in (other[0], other[2])]
             assert [entry["rows_in"], rejected] == rows, key
 
 
 def _require_true_run(lake: Lake, key: str, run_id: str, entry: Mapping[str, Any]) -> None:
-    """A file that is carried over is told to be of the run that wrote it, and in quarantine says so in each row."""
+    """A file that is carried over has the id of the run that wrote it, in quarantine also in each row."""
     writer = entry.get("run_id") or run_id
     if writer != run_id and writer in lake.manifests:
         entries = [

@@ -85,7 +85,7 @@ class Edits:
         self.touched = None
 
     def places(self, where: str = "true") -> list[str]:
-        """Where rows are that nobody else is about to change."""
+        """The places of rows that no other transaction is about to change."""
         lock = "FOR UPDATE SKIP LOCKED" if self.open else ""
         return [
             place for (place,) in self.run(f"SELECT ctid::text FROM {self.table} WHERE {where} ORDER BY ctid {lock}")

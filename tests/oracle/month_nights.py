@@ -25,7 +25,7 @@ class Nights:
     """A lake that lasts, in a folder of `folder`; `layout` is how its sales are kept.
 
     `settings` are more of the tool's, by their names. `is_regular` if its last run knows what it copied: then the next
-    one need not copy more than what was touched. `told` is all that was done.
+    one need not copy more than what was touched. `history` is all that was done.
     """
 
     edits: Edits
@@ -34,7 +34,7 @@ class Nights:
     layout: str = "month"
     is_regular: bool = False
     is_reordered: bool = False
-    told: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -69,7 +69,7 @@ class Nights:
     def edit(self, number: int, edits: Sequence[Callable[[Edits], None]] = PLAIN) -> None:
         """Some edits."""
         for edit in self.random.choices(edits, k=number):
-            self.told.append(edit.__name__)
+            self.history.append(edit.__name__)
             carry_out(self.edits, edit)
 
     def moment(self) -> Moment:
@@ -106,7 +106,7 @@ class Nights:
             self.edit(self.random.randint(0, 2))
         self.is_reordered |= self.edits.is_reordered
         act = self.random.choice(acts)
-        self.told.append(f"[{act.__name__}]")
+        self.history.append(f"[{act.__name__}]")
         act(self)
         self.require_right()
 

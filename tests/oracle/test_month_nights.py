@@ -59,7 +59,7 @@ def test_any_night_gives_what_a_complete_run_gives(nights: Nights, seed: int, ta
         for layout in ("month", "none"):
             nights.require_equal(layout)
     except BaseException as error:
-        error.add_note(f"seed {seed}, {nights.edits.zone}: {' '.join(nights.told)}")
+        error.add_note(f"seed {seed}, {nights.edits.zone}: {' '.join(nights.history)}")
         raise
     tally.count("a lake by month", f"{NIGHTS} nights of edits", "as a complete run makes it", 0, NIGHTS)
 
