@@ -26,6 +26,7 @@ from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.store import Store, Writer, put_stream
 from shopease_etl.pipeline import plan, reread
 from shopease_etl.pipeline import run as pipeline
+from shopease_etl.pipeline.verify import Verifier
 from shopease_etl.pipeline.verify import verify as verify_stages
 from shopease_etl.report import DatasetResult, StageResult
 
@@ -107,6 +108,22 @@ def test_a_wrong_count_of_rows_is_refused(lake: LocalStore, stages: Stages, laye
     item = next(item for stage in stages for item in stage.datasets if item.layer == layer)
     wrong = with_item(stages, item.key, lambda it: replace(it, rows_out=it.rows_out + 7))
     refused(lake, wrong, item.key, f"{item.rows_out:,}", f"{item.rows_out + 7:,}")
+
+
+def test_bronze_that_was_cleaned_is_not_read_once_more(lake: LocalStore, stages: Stages) -> None:
+    extract, clean, _ = stages
+    rows = next(item.rows_out for item in extract.datasets if item.key == CUSTOMERS.bronze_key)
+    (lake.root / CUSTOMERS.bronze_key).unlink()
+    for counted in (rows, rows + 1):
+        verifier = Verifier(lake)
+        verifier.add(extract)
+        verifier.add(clean, {CUSTOMERS.bronze_key: counted})
+        if counted == rows:
+            verifier.result()
+        else:
+            with pytest.raises(DataRefusedError, match=rf"{CUSTOMERS.bronze_key}.*rows"):
+                verifier.result()
+        verifier.stop()
 
 
 def test_a_wrong_count_by_copy_is_refused(lake: LocalStore, stages: Stages) -> None:

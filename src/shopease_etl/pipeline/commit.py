@@ -1,9 +1,10 @@
 """Makes what a run wrote visible at once: verifies it, publishes it, and undoes it if the run fails later."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from shopease_etl import cancel
@@ -45,12 +46,12 @@ class Commit:
     def __exit__(self, *error: object) -> None:
         self._finishing.close()
 
-    def verify(self, stage: StageResult) -> None:
-        """Begin to read back what the stage wrote, beside the stages that follow."""
+    def verify(self, stage: StageResult, cleaned: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Begin to read back what the stage wrote, beside the stages that follow; see `Verifier.add`."""
         from shopease_etl.pipeline.verify import Verifier  # Arrow is slow to import
 
         self._verifier = self._verifier or Verifier(self._staged)
-        self._verifier.add(stage)
+        self._verifier.add(stage, cleaned)
 
     def __call__(self) -> None:
         """Let readers see what the stages so far wrote.

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class StageCalls:
-    """The stages of one run; `commit` publishes what they wrote."""
+    """The stages of one run; `commit` publishes what they wrote.
+
+    `cleaned` has by key the rows of each file of bronze that was cleaned, and compared with its hash.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class StageCalls:
         self._baseline = baseline
         self._overrides = overrides
         self._commit = commit
+        self.cleaned: dict[str, int] = {}
         self._parts: PartialSums | None = None
 
     def carry_out(self, name: str) -> StageResult:
@@ -114,6 +118,7 @@ class StageCalls:
             progress=self._shop.progress,
             executor=self._shop.executor,
             full=self._plan.full or self._is_full_copy,
+            cleaned=self.cleaned,
         )
 
     @property

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal, localcontext
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
+from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import sha256_of
 from shopease_etl.lake.store import Store
@@ -22,6 +24,8 @@ from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.wording import counted
 
 THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
+CLEANED: Final = frozenset(table.name for table in TABLES if table.key)
+NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 RUN_HINT: Final = "nothing was published; run it again, and check the disk if it fails again"
 FULL_HINT: Final = "nothing was published; `shopease run-all --full` makes all months again"
 
@@ -29,8 +33,8 @@ FULL_HINT: Final = "nothing was published; `shopease run-all --full` makes all m
 class Verifier:
     """Verifies what the stages of a run wrote, while later stages are running.
 
-    Of the files that are carried over from earlier runs it reads one, in turn, and takes the others as recorded;
-    `compared` are the keys of those that were read.
+    Bronze waits for the next stage, as cleaning it reads it too. Of the files that are carried over from earlier runs
+    it reads one, in turn, and takes the others as recorded; `compared` are the keys of those that were read.
     """
 
     def __init__(self, store: Store) -> None:
@@ -40,19 +44,36 @@ class Verifier:
         self._stopped = threading.Event()
         self._stages: list[StageResult] = []
         self._contents: list[tuple[DatasetResult, Future[Content]]] = []
+        self._bronze: list[DatasetResult] = []
         self._carried_over: dict[str, tuple[DatasetResult, Content]] = {}
         self._state: list[tuple[str, str, Future[str]]] = []
 
-    def add(self, stage: StageResult) -> None:
-        """Begin to read what the stage wrote, and add up what it holds."""
+    def add(self, stage: StageResult, cleaned: Mapping[str, int] = NOTHING) -> None:
+        """Begin to read what the stage wrote, and add up what it holds.
+
+        `cleaned` has by key the rows of each file of bronze that the stage read and compared with its hash.
+        """
+        self._read_bronze(cleaned)
         self._stages.append(stage)
         for item in sorted(stage.datasets, key=lambda item: -item.bytes):
             if recorded := _recorded(item):
                 self._carried_over[item.key] = item, recorded
+            elif item.name in CLEANED and item.layer == BRONZE:
+                self._bronze.append(item)
             else:
                 self._read(item)
             for key, hashed in item.state.items() if item.run_id is None else ():
                 self._state.append((key, hashed, self._pool.submit(sha256_of, partial(self._store.read, key))))
+
+    def _read_bronze(self, cleaned: Mapping[str, int] = NOTHING) -> None:
+        """Read the files of bronze that wait, except those that were cleaned."""
+        for item in self._bronze:
+            if item.key in cleaned:
+                self._contents.append((item, Future()))
+                self._contents[-1][1].set_result(Content(item.bytes, item.sha256, cleaned[item.key], {}))
+            else:
+                self._read(item)
+        self._bronze.clear()
 
     def _read(self, item: DatasetResult) -> None:
         self._contents.append((item, self._pool.submit(read_again, self._store, self._stopped, item)))
@@ -64,6 +85,7 @@ class Verifier:
             DataRefusedError: an object is not what its stage recorded, or silver and quarantine are not bronze's rows;
                 the message names key and both numbers.
         """
+        self._read_bronze()
         self._read_next_in_turn()
         items = [item for item, _ in self._contents]
         contents = {key: recorded for key, (_, recorded) in self._carried_over.items()}

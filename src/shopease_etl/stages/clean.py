@@ -48,12 +48,14 @@ def clean(
     progress: Progress = SILENT,
     executor: Executor = LOCAL,
     full: bool = False,
+    cleaned: dict[str, int] | None = None,
 ) -> StageResult:
     """Clean the tables; silver and quarantine change together, when every table is done.
 
     `recorded` has by key what earlier stages and runs wrote. Timestamps without an offset are in the time zone `zone`.
     `partial_sums` gets what gold needs, so that `aggregate` need not read silver again.
     A month whose bronze and rules have not changed is carried over, unless the cleaning is `full`.
+    `cleaned` gets by key the rows of each file of bronze that was compared with its hash as it was read.
 
     Raises:
         DataRefusedError: bronze is missing, cut short or lacks a column, or rows in ≠ rows out + rejected.
@@ -61,7 +63,8 @@ def clean(
     """
     started = time.monotonic()
     with write_group(store) as written:
-        job = _Cleaning(store, run_id, recorded, zone, written, executor, memory, partial_sums, progress)
+        compared = {} if cleaned is None else cleaned
+        job = _Cleaning(store, run_id, recorded, zone, written, executor, memory, partial_sums, progress, compared)
         there = [table for table in tables if table.required or store.find(table.bronze_key)]
         begun = [job.begin(table, full=full) for table in there]
         pairs = [pair for months, files in begun for pair in job.clean(months, files)]
@@ -97,6 +100,7 @@ class _Cleaning:
     memory: Memory
     partial_sums: PartialSums | None
     progress: Progress
+    compared: dict[str, int]
     kept_keys: dict[Table, tuple[Mapping[str, str], Mapping[str, str]]] = field(default_factory=dict)
 
     @property
@@ -124,6 +128,10 @@ class _Cleaning:
             if self.partial_sums:
                 for sums in months.sums():
                     self.partial_sums.add_month(sums)
+        read = {part.bronze_key: silver.rows_in for part, (silver, _) in pairs.items()}
+        self.compared.update(
+            {key: rows for key, rows in read.items() if key in self.recorded and self.recorded[key].sha256}
+        )
         if not months.are_kept:
             seconds = round(time.monotonic() - started, 3)
             pairs = {part: (replace(silver, seconds=seconds), rejects) for part, (silver, rejects) in pairs.items()}
