@@ -24,7 +24,8 @@ MOST_SENDING: Final = 4  # months that are sent as they are written; each takes 
 class Transaction:
     """Objects written here are visible only through this store until `publish`, and so are deletions.
 
-    They are read from a local store's staged files, or else from a copy in the folder `spool`.
+    They are read from a local store's staged files, or else from a copy in the folder `spool`. `on_write` gets the key
+    and that file of each object that is begun; what it returns is called when the object is complete.
     """
 
     def __init__(self, base: LakeStore, spool: Path) -> None:
@@ -32,6 +33,7 @@ class Transaction:
         self._base = base
         self._spool = spool
         self.is_committed = False
+        self.on_write: Callable[[str, Path], Callable[[], None]] = lambda _key, _path: lambda: None
         self._begun: list[RawWriter] = []
         self._months: list[SpooledWriter] = []
         self._waiting: dict[str, RawWriter] = {}
@@ -155,7 +157,7 @@ class Transaction:
         if path is None:
             path = self._spool / quote(key, safe="")
             writer = self._spooled_month(writer, path) if layout.month_of(key) else SpooledWriter(writer, path)
-        return _StagedWriter(writer, lambda: self._stage(key, writer, path))
+        return _StagedWriter(writer, lambda: self._stage(key, writer, path), self.on_write(key, path))
 
     def _spooled_month(self, writer: RawWriter, path: Path) -> RawWriter:
         is_late = sum(month.is_sending for month in self._months) >= MOST_SENDING
@@ -213,10 +215,11 @@ class Transaction:
 class _StagedWriter:
     """A writer whose `publish` makes the object visible to its own run only."""
 
-    def __init__(self, writer: RawWriter, stage: Callable[[], None]) -> None:
+    def __init__(self, writer: RawWriter, stage: Callable[[], None], completed: Callable[[], None]) -> None:
         self.staged = writer.staged
         self._writer = writer
         self._stage = stage
+        self._completed = completed
         self._is_staged = False
 
     def write(self, data: bytes | bytearray) -> None:
@@ -224,6 +227,7 @@ class _StagedWriter:
 
     def complete(self) -> None:
         self._writer.complete()
+        self._completed()
 
     def publish(self) -> None:
         self._stage()

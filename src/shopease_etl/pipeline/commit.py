@@ -1,14 +1,15 @@
 """Makes what a run wrote visible at once: verifies it, publishes it, and undoes it if the run fails later."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from shopease_etl import cancel
-from shopease_etl.contract.layout import JOURNAL, STATE
+from shopease_etl.contract.layout import JOURNAL, QUARANTINE, SILVER, STATE
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
 from shopease_etl.lake.lock.lock import LockHandle
@@ -38,6 +39,7 @@ class Commit:
         self._lock = lock
         self._verifier: Verifier | None = None
         self._finishing = ExitStack()
+        staged.on_write = self._follow
 
     def __enter__(self) -> Self:
         """Once it has published, nothing interrupts the block, unless a crawl of AWS follows."""
@@ -46,12 +48,21 @@ class Commit:
     def __exit__(self, *error: object) -> None:
         self._finishing.close()
 
+    def _follow(self, key: str, path: Path) -> Callable[[], None]:
+        """Read silver and quarantine while they are written: no later stage takes as long as reading them."""
+        if key.startswith((f"{SILVER}/", f"{QUARANTINE}/")):
+            return self._verifying().follow(key, path)
+        return lambda: None
+
     def verify(self, stage: StageResult, cleaned: Mapping[str, int] = MappingProxyType({})) -> None:
         """Begin to read back what the stage wrote, beside the stages that follow; see `Verifier.add`."""
+        self._verifying().add(stage, cleaned)
+
+    def _verifying(self) -> "Verifier":
         from shopease_etl.pipeline.verify import Verifier  # Arrow is slow to import
 
         self._verifier = self._verifier or Verifier(self._staged)
-        self._verifier.add(stage, cleaned)
+        return self._verifier
 
     def __call__(self) -> None:
         """Let readers see what the stages so far wrote.

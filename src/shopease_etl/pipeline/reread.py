@@ -1,11 +1,13 @@
 """Reads an object of the lake back, to verify it: its bytes, rows and sums, with another engine than the stages."""
 
+import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,14 +19,15 @@ from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.csv_bytes import csv_header
-from shopease_etl.lake.store import Store
-from shopease_etl.report import DatasetResult
 from shopease_etl.wording import one_line
 
 BLOCK_BYTES: Final = 1 << 20
 LARGEST_BLOCK_BYTES: Final = 1 << 30
 EXACT_DIGITS: Final = 76
 _MONEY: Final = pa.decimal128(38, 2)
+_POLL_SECONDS: Final = 0.05
+
+Read = Callable[..., bytes]
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,38 @@ class Content:
     sums: Mapping[str, Decimal | int]
 
 
+class GrowingFile:
+    """A file that is read while it is written, until `is_complete` or `stopped` is set."""
+
+    def __init__(self, path: Path, stopped: threading.Event) -> None:
+        self.is_complete = threading.Event()
+        self._path = path
+        self._stopped = stopped
+
+    def read(self, start: int, length: int) -> bytes:
+        """The bytes from `start`, `length` of them if the file does not end before; waits for them.
+
+        Raises:
+            InterruptedError: they are no longer needed.
+        """
+        with self._path.open("rb") as file:
+            while not self.is_complete.is_set() and os.fstat(file.fileno()).st_size < start + length:
+                if self._stopped.is_set():
+                    raise InterruptedError
+                self.is_complete.wait(_POLL_SECONDS)
+            file.seek(start)
+            return file.read(length)
+
+
 class _Stored:
     """An object's bytes as a file that is read once, from its beginning to its end; hashed on the way."""
 
     closed = False
 
-    def __init__(self, store: Store, key: str, stopped: threading.Event) -> None:
+    def __init__(self, read: Read, stopped: threading.Event) -> None:
         self.bytes = 0
         self.hash = sha256()
-        self._store = store
-        self._key = key
+        self._read = read
         self._stopped = stopped
 
     def readable(self) -> bool:
@@ -61,7 +86,7 @@ class _Stored:
         """
         if self._stopped.is_set():
             raise InterruptedError
-        data = self._store.read(self._key, self.bytes, size)
+        data = self._read(self.bytes, size)
         self.hash.update(data)
         self.bytes += len(data)
         return data
@@ -74,24 +99,24 @@ def summed(key: str) -> dict[str, str]:
     return {column: name for _, column, name in recorded if column}
 
 
-def read_again(store: Store, stopped: threading.Event, item: DatasetResult) -> Content:
-    """Read an object that a stage recorded.
+def read_again(key: str, read: Read, stopped: threading.Event) -> Content:
+    """Read an object that a stage wrote; `read` returns its bytes, or at most so many from a position.
 
     Raises:
         DataRefusedError: it is no CSV, or no Parquet file, or has other columns than those that are added up.
         InterruptedError: `stopped` was set.
     """
-    names = summed(item.key)
-    with _reading(item.key), localcontext(prec=EXACT_DIGITS):
-        if item.layer == layout.GOLD:
-            return _parquet(store, item.key, names)
+    names = summed(key)
+    with _reading(key), localcontext(prec=EXACT_DIGITS):
+        if key.startswith(f"{layout.GOLD}/"):
+            return _parquet(read, names)
         block = BLOCK_BYTES
         while True:
             try:
-                return _csv(store, item.key, names, block, stopped)
+                return _csv(key, read, names, block, stopped)
             except pa.ArrowInvalid:
                 # a header or a row is larger than a block, or else it is no CSV
-                if block >= min(item.bytes, LARGEST_BLOCK_BYTES):
+                if block >= LARGEST_BLOCK_BYTES or not read(block, 1):
                     raise
             block *= 8
 
@@ -105,22 +130,22 @@ def _reading(key: str) -> Iterator[None]:
         raise DataRefusedError(message) from error
 
 
-def _parquet(store: Store, key: str, names: Mapping[str, str]) -> Content:
-    data = store.read(key)
+def _parquet(read: Read, names: Mapping[str, str]) -> Content:
+    data = read()
     rows, sums = _totals(pq.ParquetFile(pa.BufferReader(data)).iter_batches(), names)
     return Content(len(data), sha256(data).hexdigest(), rows, sums)
 
 
-def _csv(store: Store, key: str, names: Mapping[str, str], block: int, stopped: threading.Event) -> Content:
+def _csv(key: str, read: Read, names: Mapping[str, str], block: int, stopped: threading.Event) -> Content:
     """Every row is split into fields, but only what is added up is decoded: the hash shows that no byte has changed."""
-    header = csv_header(key, store.read(key, length=block))
+    header = csv_header(key, read(0, block))
     if header is None:
         message = f"its header does not end in the first {block:,} bytes"
         raise pa.ArrowInvalid(message)
     if not header:
         message = f"{key} has no columns"
         raise DataRefusedError(message)
-    file = _Stored(store, key, stopped)
+    file = _Stored(read, stopped)
     types = {name: _MONEY if name in names else pa.string() for name in header}
     with csv.open_csv(
         file,

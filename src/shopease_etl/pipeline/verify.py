@@ -3,10 +3,11 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal, localcontext
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -18,7 +19,7 @@ from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import sha256_of
 from shopease_etl.lake.store import Store
-from shopease_etl.pipeline.reread import EXACT_DIGITS, Content, read_again, summed
+from shopease_etl.pipeline.reread import EXACT_DIGITS, Content, GrowingFile, read_again, summed
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.wording import counted
@@ -47,12 +48,21 @@ class Verifier:
         self._bronze: list[DatasetResult] = []
         self._carried_over: dict[str, tuple[DatasetResult, Content]] = {}
         self._state: list[tuple[str, str, Future[str]]] = []
+        self._growing: dict[str, tuple[GrowingFile, Future[Content]]] = {}
+
+    def follow(self, key: str, path: Path) -> Callable[[], None]:
+        """Begin to read a CSV file that the current stage has begun to write; call the result when it is complete."""
+        file = GrowingFile(path, self._stopped)
+        self._growing[key] = file, self._pool.submit(read_again, key, file.read, self._stopped)
+        return file.is_complete.set
 
     def add(self, stage: StageResult, cleaned: Mapping[str, int] = NOTHING) -> None:
         """Begin to read what the stage wrote, and add up what it holds.
 
         `cleaned` has by key the rows of each file of bronze that the stage read and compared with its hash.
         """
+        for file, _ in self._growing.values():
+            file.is_complete.set()
         self._read_bronze(cleaned)
         self._stages.append(stage)
         for item in sorted(stage.datasets, key=lambda item: -item.bytes):
@@ -76,7 +86,10 @@ class Verifier:
         self._bronze.clear()
 
     def _read(self, item: DatasetResult) -> None:
-        self._contents.append((item, self._pool.submit(read_again, self._store, self._stopped, item)))
+        _, content = self._growing.pop(item.key, (None, None))
+        if content is None:
+            content = self._pool.submit(read_again, item.key, partial(self._store.read, item.key), self._stopped)
+        self._contents.append((item, content))
 
     def result(self, progress: Progress = SILENT) -> dict[str, object]:
         """Wait for the end; returns the sums for the manifest.

@@ -201,14 +201,14 @@ class _Cleaning:
         with PartialSums(self.memory, self.datasets) if part.month else nullcontext(self.partial_sums) as sums:
             kept, rejects = self._fill(months.table, silver, quarantine, chunks, sums)
             _require_every_row(kept, rejects, self.recorded.get(part.bronze_key))
+            self.written.complete(silver)
+            self.written.complete(quarantine)
             if not (part.month and sums):
                 return kept, rejects
             found = sums.of_month()
         _require_month(part, found)
         if self.partial_sums:
             self.partial_sums.add_month(found)
-        self.written.complete(silver)
-        self.written.complete(quarantine)
         return self._with_state(months, part, kept, found), rejects
 
     def _fill(
