@@ -103,8 +103,14 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
         session.register("creating-client-class", _make_interruptible)
         # Standard mode retries after 5xx, throttling and lost connections, with jittered exponential backoff.
         attempts = session.get_config_variable("max_attempts") or ATTEMPTS
+        # S3 compares the bytes with a CRC32, which is signed; the SHA-256 that plain HTTP adds costs more than sending
+        signing = {"payload_signing_enabled": False, **(session.get_config_variable("s3") or {})}
         config = Config(
-            retries={"total_max_attempts": attempts}, connect_timeout=10, read_timeout=60, max_pool_connections=16
+            retries={"total_max_attempts": attempts},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=16,
+            s3=signing,
         )
         # boto3 does not read AWS_REGION, but AWS's other tools do
         chosen = region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.store import Store, StoredObject, Writer
+from shopease_etl.lake.store import LEAVE_SECONDS, Store, StoredObject, Writer
 from shopease_etl.report import DatasetResult, ObjectRecord, RunSummary
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ class WriteGroup:
             upload.publish()
 
     def discard(self) -> None:
-        """Delete what is not published."""
-        wait([arriving for arriving in self._arriving if not arriving.cancel()])
+        """Delete what is not published; an object that does not arrive is given up."""
+        wait([arriving for arriving in self._arriving if not arriving.cancel()], timeout=LEAVE_SECONDS)
         for upload in self._uploads:
             upload.discard()
 

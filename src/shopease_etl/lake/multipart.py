@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shopease_etl import cancel
 from shopease_etl.aws import error_code, translate_aws_errors
 from shopease_etl.errors import UnreachableError
-from shopease_etl.lake.store import PendingWrite
+from shopease_etl.lake.store import LEAVE_SECONDS, PendingWrite
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ COPY_BYTES: Final = 512 * 1024 * 1024
 PARTS_BEFORE_GROWTH: Final = 1_000
 CONCURRENT_PARTS: Final = 4
 UPLOAD_ID: Final = "shopease-upload"
-LEAVE_SECONDS: Final = 2.0  # what parts on their way may take when the upload is given up
 
 
 def part_bytes(parts: int) -> int:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.csv_bytes import RowCounter
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # What a store needs to publish an object after its writer has died, as JSON: its `key`, and more.
 PendingWrite = Mapping[str, Any]
+
+LEAVE_SECONDS: Final = 2.0  # what bytes on their way may take when a write is given up
 
 
 class RawWriter(Protocol):

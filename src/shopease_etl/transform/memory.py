@@ -27,7 +27,7 @@ class Memory:
     @property
     def batch_bytes(self) -> int:
         """How many bytes of CSV one thread processes at a time."""
-        return max(SMALLEST_BATCH, min(8 << 20, self._planned // 64))
+        return max(SMALLEST_BATCH, min(4 << 20, self._planned // 64))
 
     def spill(self, column: str) -> Spill:
         """A store for rows, read by the values of one column; up to an eighth of the limit is in memory."""
