@@ -91,10 +91,11 @@ def service_models() -> botocore.loaders.Loader:
     return botocore.session.Session().get_component("data_loader")
 
 
-def client(service: str, what: str | None = None, *, region: str | None = None) -> Any:
+def client(service: str, what: str | None = None, *, region: str | None = None, timeout: float | None = None) -> Any:
     """A boto3 client with retries; credentials, region and endpoint are from AWS's own settings.
 
-    Errors name `what`, or else the service. Each client has a new session, as boto3's default session would keep the
+    Errors name `what`, or else the service. A `timeout` is how many seconds each of at most two attempts of a call may
+    take. Each client has a new session, as boto3's default session would keep the
     first credentials that it finds.
     """
     with translate_aws_errors(what or service):
@@ -106,9 +107,9 @@ def client(service: str, what: str | None = None, *, region: str | None = None) 
         # S3 compares the bytes with a CRC32, which is signed; the SHA-256 that plain HTTP adds costs more than sending
         signing = {"payload_signing_enabled": False, **(session.get_config_variable("s3") or {})}
         config = Config(
-            retries={"total_max_attempts": attempts},
-            connect_timeout=10,
-            read_timeout=60,
+            retries={"total_max_attempts": 2 if timeout else attempts},
+            connect_timeout=timeout or 10,
+            read_timeout=timeout or 60,
             max_pool_connections=16,
             s3=signing,
         )

@@ -1,11 +1,13 @@
 """The program around the commands: what each gets, how it ends, and exit codes that scripts can rely on."""
 
+import ctypes
 import functools
 import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -21,7 +23,12 @@ from shopease_etl.wording import one_line, reason
 
 # Polars' allocator (jemalloc) reads this when Polars is imported. By default it keeps freed pages for ten seconds,
 # longer than a stage takes, so that each stage would add to what the one before it used.
-_ALLOCATOR = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
+_JEMALLOC: Final = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:500,muzzy_decay_ms:0")
+
+# Options of glibc's allocator, which has Python's chunks of several MB, by their numbers in <malloc.h>: few arenas for
+# all threads (M_ARENA_MAX), and chunks that are used again rather than returned to the system and fetched from it each
+# time (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD).
+_GLIBC: Final = {-8: 2, -3: 32 << 20, -1: 256 << 20}
 
 
 class _Command(TyperCommand):
@@ -80,7 +87,7 @@ def root(function: Callable[..., None]) -> Callable[..., None]:
 
 def run_program(app: typer.Typer) -> int:
     """Run the program and return the exit code; errors of usage are reported like all others."""
-    os.environ.setdefault(*_ALLOCATOR)
+    _tune_allocators()
     try:
         code = int(app(standalone_mode=False) or 0)
         if code == INTERRUPTED_EXIT_CODE and not cancel.is_concluded():
@@ -106,6 +113,14 @@ def run_program(app: typer.Typer) -> int:
         return 0
     except OSError as error:  # the help could not be written; commands report their own errors
         return _unwritable(error)
+
+
+def _tune_allocators() -> None:
+    """Before Polars is imported and other threads begin."""
+    os.environ.setdefault(*_JEMALLOC)
+    with suppress(AttributeError, OSError):  # other C libraries do not have it
+        for option, value in _GLIBC.items():
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 def _unwritable(error: OSError) -> int:

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shopease_etl import aws
@@ -262,9 +260,7 @@ class S3Store:
     def with_timeout(self, timeout: float) -> "S3Store":
         """The same lake, with a time limit in seconds for each call and at most two attempts."""
         store = S3Store(self.bucket, self.prefix.removesuffix("/"), self.encryption)
-        config = Config(retries={"total_max_attempts": 2}, connect_timeout=timeout, read_timeout=timeout)
-        with translate_aws_errors(self.location):
-            store.client = boto3.session.Session().client("s3", config=config)
+        store.client = aws.client("s3", self.location, timeout=timeout)
         return store
 
     def _head(self, key: str, **version: str) -> Any:

@@ -11,6 +11,8 @@ from shopease_etl import cancel
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 class Executor(Protocol):
     """Does the same work on many items."""
@@ -27,10 +29,11 @@ class Executor(Protocol):
 class LocalExecutor:
     """Threads of this process, while Polars works without Python's lock; one item more than threads is in progress.
 
-    The threads begin with the first work and last as long as the executor: each new one would cost memory.
+    The threads begin with the first work and last as long as the executor: each new one would cost memory. Up to four
+    there are two for each core, as each often waits for Polars' own threads.
     """
 
-    def __init__(self, threads: int = min(4, os.cpu_count() or 1)) -> None:
+    def __init__(self, threads: int = min(4, 2 * _CORES)) -> None:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
 
