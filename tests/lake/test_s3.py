@@ -1,6 +1,8 @@
 """What only a lake on S3 has: encryption, options of uploads, pages of listings, refusals."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -62,6 +64,24 @@ def test_uploads_request_checksums_and_no_acl(account: Account) -> None:
     assert completed["MpuObjectSize"] == 3
     assert completed["MultipartUpload"]["Parts"][0]["ChecksumCRC32"]
     assert [name for call in asked.values() for name in call if "ACL" in name or "Grant" in name] == []
+
+
+@pytest.mark.parametrize("is_hashed", [False, True])
+def test_a_signed_crc32_is_the_only_checksum_of_a_part_unless_the_configuration_says_otherwise(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_hashed: bool
+) -> None:
+    if is_hashed:
+        (tmp_path / "config").write_text("[default]\ns3 =\n  payload_signing_enabled = true\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    store = opened(account.new_bucket())
+    sent: list[Any] = []
+    store.client.meta.events.register("before-send.s3.UploadPart", lambda request, **_: sent.append(request.headers))
+    put_stream(store, KEY, [b"abc"])
+    (headers,) = sent
+    assert str(headers["X-Amz-Content-SHA256"], "ascii") == (
+        hashlib.sha256(b"abc").hexdigest() if is_hashed else "UNSIGNED-PAYLOAD"
+    )
+    assert b"x-amz-checksum-crc32" in headers["Authorization"]
 
 
 def test_every_upload_has_an_id_of_its_own(account: Account) -> None:
