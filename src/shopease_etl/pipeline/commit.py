@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from shopease_etl import cancel
 from shopease_etl.contract.layout import JOURNAL, QUARANTINE, SILVER, STATE
@@ -17,11 +16,9 @@ from shopease_etl.lake.publish import FINISHING, publish_run
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline.recovery import prune
 from shopease_etl.pipeline.run_log import RunLog
+from shopease_etl.pipeline.verify import NOTHING, Verifier
 from shopease_etl.pipeline.wiring import Pipeline
 from shopease_etl.report import PreviousVersions, StageResult, Status
-
-if TYPE_CHECKING:
-    from shopease_etl.pipeline.verify import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +34,7 @@ class Commit:
         self._staged = staged
         self._shop = shop
         self._lock = lock
-        self._verifier: Verifier | None = None
+        self._verifier = Verifier(staged)
         self._finishing = ExitStack()
         staged.on_write = self._follow
 
@@ -51,18 +48,12 @@ class Commit:
     def _follow(self, key: str, path: Path) -> Callable[[], None]:
         """Read silver and quarantine while they are written: no later stage takes as long as reading them."""
         if key.startswith((f"{SILVER}/", f"{QUARANTINE}/")):
-            return self._verifying().follow(key, path)
+            return self._verifier.follow(key, path)
         return lambda: None
 
-    def verify(self, stage: StageResult, cleaned: Mapping[str, int] = MappingProxyType({})) -> None:
+    def verify(self, stage: StageResult, cleaned: Mapping[str, int] = NOTHING) -> None:
         """Begin to read back what the stage wrote, beside the stages that follow; see `Verifier.add`."""
-        self._verifying().add(stage, cleaned)
-
-    def _verifying(self) -> "Verifier":
-        from shopease_etl.pipeline.verify import Verifier  # Arrow is slow to import
-
-        self._verifier = self._verifier or Verifier(self._staged)
-        return self._verifier
+        self._verifier.add(stage, cleaned)
 
     def __call__(self) -> None:
         """Let readers see what the stages so far wrote.
@@ -75,9 +66,8 @@ class Commit:
         staged, is_listed = self._staged, any(stage.datasets for stage in self._run.stages)
         if self._run.is_published or not is_listed:
             return
-        if self._verifier:
-            self._run.verified = self._verifier.result(self._shop.progress)
-            self._record_compared(self._verifier.compared)
+        self._run.verified = self._verifier.result(self._shop.progress)
+        self._record_compared(self._verifier.compared)
         # what is derived from the rows is not restored: clean makes it again
         keys = [key for key in (*staged.waiting, *staged.deletes) if not key.startswith(f"{STATE}/")]
         kept = self._shop.lake.keep_former(self._run.run_id, keys)
@@ -108,15 +98,11 @@ class Commit:
             yield
         except BaseException as error:
             with cancel.deferred("cleaning up"):
-                self._stop_reading()
+                self._verifier.stop()
                 self._clear_away(error)
                 self._write_end(error)
             raise
-        self._stop_reading()
-
-    def _stop_reading(self) -> None:
-        if self._verifier:
-            self._verifier.stop()
+        self._verifier.stop()
 
     def _clear_away(self, error: BaseException) -> None:
         is_interrupt = isinstance(error, KeyboardInterrupt)

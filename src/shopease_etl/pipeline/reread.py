@@ -1,5 +1,7 @@
 """Reads an object of the lake back, to verify it: its bytes, rows and sums, with another engine than the stages."""
 
+# Arrow is slow to import: the first thread that reads does it, beside the stages.
+
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyarrow import csv
-
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.errors import DataRefusedError
@@ -24,7 +21,6 @@ from shopease_etl.wording import one_line
 BLOCK_BYTES: Final = 1 << 20
 LARGEST_BLOCK_BYTES: Final = 1 << 30
 EXACT_DIGITS: Final = 76
-_MONEY: Final = pa.decimal128(38, 2)
 _POLL_SECONDS: Final = 0.05
 
 Read = Callable[..., bytes]
@@ -106,6 +102,8 @@ def read_again(key: str, read: Read, stopped: threading.Event) -> Content:
         DataRefusedError: it is no CSV, or no Parquet file, or has other columns than those that are added up.
         InterruptedError: `stopped` was set.
     """
+    import pyarrow as pa
+
     names = summed(key)
     with _reading(key), localcontext(prec=EXACT_DIGITS):
         if key.startswith(f"{layout.GOLD}/"):
@@ -123,6 +121,8 @@ def read_again(key: str, read: Read, stopped: threading.Event) -> Content:
 
 @contextmanager
 def _reading(key: str) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
         yield
     except (pa.ArrowException, LookupError, ValueError, OSError) as error:
@@ -131,13 +131,19 @@ def _reading(key: str) -> Iterator[None]:
 
 
 def _parquet(read: Read, names: Mapping[str, str]) -> Content:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     data = read()
-    rows, sums = _totals(pq.ParquetFile(pa.BufferReader(data)).iter_batches(), names)
+    rows, sums = _totals(parquet.ParquetFile(pa.BufferReader(data)).iter_batches(), names)
     return Content(len(data), sha256(data).hexdigest(), rows, sums)
 
 
 def _csv(key: str, read: Read, names: Mapping[str, str], block: int, stopped: threading.Event) -> Content:
     """Every row is split into fields, but only what is added up is decoded: the hash shows that no byte has changed."""
+    import pyarrow as pa
+    from pyarrow import csv
+
     header = csv_header(key, read(0, block))
     if header is None:
         message = f"its header does not end in the first {block:,} bytes"
@@ -146,7 +152,7 @@ def _csv(key: str, read: Read, names: Mapping[str, str], block: int, stopped: th
         message = f"{key} has no columns"
         raise DataRefusedError(message)
     file = _Stored(read, stopped)
-    types = {name: _MONEY if name in names else pa.string() for name in header}
+    types = {name: pa.decimal128(38, 2) if name in names else pa.string() for name in header}
     with csv.open_csv(
         file,
         # the header is read above: what Arrow would make of it depends on the first rows
@@ -161,10 +167,12 @@ def _csv(key: str, read: Read, names: Mapping[str, str], block: int, stopped: th
 
 def _totals(batches: Iterator[Any], names: Mapping[str, str]) -> tuple[int, dict[str, Decimal | int]]:
     """How many rows there are, and the exact sums; a NULL adds nothing."""
+    from pyarrow import compute
+
     rows = 0
     sums: dict[str, Decimal | int] = dict.fromkeys(names.values(), 0)
     for batch in batches:
         rows += batch.num_rows
         for column, name in names.items():
-            sums[name] += pc.sum(batch.column(column)).as_py() or 0
+            sums[name] += compute.sum(batch.column(column)).as_py() or 0
     return rows, sums
