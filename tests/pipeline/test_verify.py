@@ -3,7 +3,9 @@
 import csv
 import io
 import shutil
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -101,6 +103,46 @@ def test_a_changed_object_is_refused(lake: LocalStore, stages: Stages, layer: st
     refused(lake, stages, item.key, *([f"{item.bytes:,}"] if path.suffix == ".csv" else []))
     path.write_bytes(whole)
     verify_stages(lake, stages)
+
+
+def clean_stage(stages: Stages) -> tuple[StageResult, DatasetResult]:
+    """What the stage clean recorded, and of silver's sales."""
+    (stage,) = (stage for stage in stages if stage.name == "clean")
+    return stage, next(item for item in stage.datasets if item.key == TRANSACTIONS.silver_key)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_what_is_compared_is_the_file_that_was_followed(
+    lake: LocalStore, stages: Stages, tmp_path: Path, is_damaged: bool
+) -> None:
+    stage, sales = clean_stage(stages)
+    whole = (lake.root / sales.key).read_bytes()
+    last = whole[-2:-1].replace(b"0", b"1") if whole[-2:-1] == b"0" else b"0"
+    path = tmp_path / "growing.csv"
+    verifier = Verifier(lake)
+    with path.open("wb", buffering=0) as file:
+        completed = verifier.follow(sales.key, path)
+        for start in range(0, len(whole), 4096):
+            file.write(whole[start : start + 4096])
+        if is_damaged:
+            file.seek(len(whole) - 2)
+            file.write(last)
+    completed()
+    verifier.add(stage)
+    try:
+        with pytest.raises(DataRefusedError, match=sales.sha256) if is_damaged else nullcontext():
+            verifier.result()
+    finally:
+        verifier.stop()
+
+
+def test_nothing_waits_for_a_file_that_is_not_completed(lake: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "growing.csv"
+    path.write_bytes(b"id\n1\n")
+    verifier = Verifier(lake)
+    verifier.follow(TRANSACTIONS.silver_key, path)
+    verifier.stop()
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("verify")] == []
 
 
 @pytest.mark.parametrize("layer", layout.LAYERS)
