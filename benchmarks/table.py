@@ -46,8 +46,8 @@ def _conditions(told: Mapping[str, Any]) -> str:
         f"{told['date']}; {machine_line(told['machine'])}. Medians of {told['rounds']} rounds, in each of which every "
         "entrant runs once, as a process of its own from its start to its end, on the same database and the same "
         "loopback S3 server, which drops what it gets. CPU and memory are those of the command with all its children; "
-        "memory is the most of all rounds, with pages that processes share counted once. The database's CPU is told "
-        "by itself, that of the S3 server not at all.\n"
+        "memory is the most of all rounds, with pages that processes share counted once. The database's CPU has "
+        "a column of its own; that of the S3 server is not measured.\n"
     )
 
 

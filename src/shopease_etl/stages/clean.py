@@ -128,10 +128,9 @@ class _Cleaning:
             if self.partial_sums:
                 for sums in months.sums():
                     self.partial_sums.add_month(sums)
-        read = {part.bronze_key: silver.rows_in for part, (silver, _) in pairs.items()}
-        self.compared.update(
-            {key: rows for key, rows in read.items() if key in self.recorded and self.recorded[key].sha256}
-        )
+        for part, (silver, _) in pairs.items():
+            if (known := self.recorded.get(part.bronze_key)) and known.sha256:
+                self.compared[part.bronze_key] = silver.rows_in
         if not months.are_kept:
             seconds = round(time.monotonic() - started, 3)
             pairs = {part: (replace(silver, seconds=seconds), rejects) for part, (silver, rejects) in pairs.items()}
