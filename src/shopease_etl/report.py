@@ -79,8 +79,8 @@ def _sum(folder: str, files: Sequence[DatasetResult]) -> DatasetResult:
 class ObjectRecord:
     """What the run that wrote an object recorded of it.
 
-    `sha256` is None if it need not be compared: the current run wrote the object, or no hash was recorded. `result` is
-    the entry in the manifest.
+    `sha256` is None if it need not be compared: no hash was recorded, or it is the current run's and not bronze.
+    `result` is the entry in the manifest.
     """
 
     bytes: int

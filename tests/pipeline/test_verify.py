@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import polars as pl
 import pyarrow as pa
@@ -25,6 +25,7 @@ from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.local import LocalStore
+from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import Store, Writer, put_stream
 from shopease_etl.pipeline import plan, reread
 from shopease_etl.pipeline import run as pipeline
@@ -166,6 +167,42 @@ def test_bronze_that_was_cleaned_is_not_read_once_more(lake: LocalStore, stages:
             with pytest.raises(DataRefusedError, match=rf"{CUSTOMERS.bronze_key}.*rows"):
                 verifier.result()
         verifier.stop()
+
+
+def test_a_run_reads_bronze_that_it_cleans_only_to_clean_it(
+    sales: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noted(key: str, *more: Any) -> reread.Content:
+        read.append(key)
+        return reread.read_again(key, *more)
+
+    monkeypatch.setattr("shopease_etl.pipeline.verify.read_again", noted)
+    pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, tmp_path))
+    assert STORES.bronze_key in read
+    assert {table.bronze_key for table in (CUSTOMERS, PRODUCTS, TRANSACTIONS)} & {*read} == set()
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_bronze_that_changes_while_a_run_cleans_it_is_refused(
+    sales: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_later: bool
+) -> None:
+    """Its keys are read first, then the rows that share one, and in the end all of it."""
+    passes: list[int] = []
+    read = Transaction.read
+
+    def changed(staged: Transaction, key: str, start: int = 0, length: int | None = None) -> bytes:
+        data = read(staged, key, start, length)
+        if key != CUSTOMERS.bronze_key or start == 0 or len(data) < 1000:
+            return data
+        passes.append(start)
+        return data[:-3] + b"7" + data[-2:] if (len(passes) > 1) == is_later else data
+
+    monkeypatch.setattr(Transaction, "read", changed)
+    with pytest.raises(DataRefusedError, match=CUSTOMERS.bronze_key):
+        pipeline.run(plan.plan_all(skip_crawl=True), given_pipeline(sales, tmp_path))
+    assert passes
 
 
 def test_a_wrong_count_by_copy_is_refused(lake: LocalStore, stages: Stages) -> None:

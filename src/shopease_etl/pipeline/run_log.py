@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from shopease_etl import __version__
+from shopease_etl.contract.layout import BRONZE
 from shopease_etl.lake.publish import write_manifest
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.pipeline.events import Events, now
@@ -40,7 +41,7 @@ class RunLog:
                 item.rows_out,
                 item.rows_rejected,
                 item.run_id or self.run_id,
-                item.sha256 if item.run_id else None,
+                item.sha256 if item.run_id or item.layer == BRONZE else None,
                 item,
             )
             for stage in self.stages

@@ -144,7 +144,8 @@ class _Cleaning:
             none = pl.Series([], dtype=pl.UInt32)
             chunks: Iterable[ChunkRows] = ((chunk, none) for chunk in _chunks(files))
         else:
-            chunks = self._compared(months, files)
+            found = self._compared(months, files)
+            chunks = chain.from_iterable(file.read_again(found[part.bronze_key]) for part, file in files.items())
         sum_up = partial(add_up, datasets=self.datasets) if months.are_kept or self.partial_sums else None
         work = partial(clean_chunk, table=months.table, run_id=self.run_id, sum_up=sum_up)
         parts = {file.key: (part, file.names) for part, file in files.items()}
@@ -152,8 +153,8 @@ class _Cleaning:
             by_file = ((*parts[key], of_file) for key, of_file in groupby(cleaned, attrgetter("key")))
             return {part: self._write(months, part, names, of_file) for part, names, of_file in by_file}
 
-    def _compared(self, months: Months, files: dict[Table, CsvObject]) -> list[ChunkRows]:
-        """The chunks to clean, each with its duplicate rows; adds months that must be cleaned again to `files`."""
+    def _compared(self, months: Months, files: dict[Table, CsvObject]) -> dict[str, list[ChunkRows]]:
+        """The chunks of each file, with their duplicate rows; adds months that must be cleaned again to `files`."""
         doubtful: Mapping[Table, CsvObject] = {}
         with DuplicateSearch(months.table, self.executor, self.memory.spill) as search:
             changed = self._read_keys(search, months, files)
@@ -172,7 +173,7 @@ class _Cleaning:
         for part in filter(hashes.get, files):
             known, state = self.kept_keys.get(part) or (months.again[part][0].keys, months.again[part][0].state)
             self.kept_keys[part] = {**known, DUPLICATES: hashes[part]}, state
-        return [rows for part in files for rows in of_files[part.bronze_key]]
+        return of_files
 
     def _read_keys(
         self, search: DuplicateSearch, months: Months, files: Mapping[Table, CsvObject]

@@ -1,11 +1,11 @@
 """A CSV dataset of the lake, read in chunks of whole records, so that memory does not depend on its size."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
@@ -20,6 +20,8 @@ from shopease_etl.report import ObjectRecord
 BATCH_BYTES: Final = 4 * 1024 * 1024
 LONGEST_RECORD: Final = 1024 * 1024 * 1024
 BYTE_ORDER_MARK: Final = "\ufeff"
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,17 @@ class CsvObject:
                 raise DataRefusedError(message, hint=rerun_hint(self.key))
             else:
                 size *= 2
+        if self._expected:
+            require_hash(self.key, digest.hexdigest(), self._expected)
+
+    def read_again(self, found: Iterable[tuple[Chunk, _Found]]) -> Iterator[tuple[Chunk, _Found]]:
+        """All chunks once more, with their bytes, and what was found out about each; raises as `chunks` does."""
+        digest = sha256(self._header)
+        for chunk, about in found:
+            data = self._store.read(self.key, chunk.start, chunk.length)
+            if self._expected:
+                digest.update(data)
+            yield replace(chunk, data=data), about
         if self._expected:
             require_hash(self.key, digest.hexdigest(), self._expected)
 
