@@ -1,6 +1,5 @@
 """Verifies what a run wrote before it is published: reads it back with another engine than those that wrote it."""
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +21,10 @@ from shopease_etl.lake.store import Store
 from shopease_etl.pipeline.reread import EXACT_DIGITS, Content, GrowingFile, read_again, summed
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
+from shopease_etl.transform.executor import CORES
 from shopease_etl.wording import counted
 
-THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))  # the stages are at work beside them
+THREADS: Final = max(1, min(4, CORES // 2))  # the stages are at work beside them
 CLEANED: Final = frozenset(table.name for table in TABLES if table.key)
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 RUN_HINT: Final = "nothing was published; run it again, and check the disk if it fails again"

@@ -219,8 +219,7 @@ class _Cleaning:
         chunks: Iterable[CleanedChunk],
         sums: PartialSums | None,
     ) -> Pair:
-        rows: Counter[str] = Counter()
-        rejected: Counter[str] = Counter()
+        rows, rejected = Counter[str](), Counter[str]()
         for chunk in chunks:
             self.memory.require_room()
             silver.write(chunk.silver)

@@ -1,7 +1,6 @@
 """Copies the source's tables to bronze as COPY gives them, all from one snapshot, and publishes them together."""
 
 import logging
-import os
 import re
 import sys
 import time
@@ -22,13 +21,13 @@ from shopease_etl.stages.month_files import MonthFiles
 from shopease_etl.stages.months import ByMonth, MonthPlan, plan_months
 from shopease_etl.stages.readers import Readers
 from shopease_etl.stages.table_copy import OneFile, TableCopy
+from shopease_etl.transform.executor import CORES
 
 __all__ = ["ByMonth", "extract", "resolve"]
 
 log = logging.getLogger(__name__)
 
-_CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-CONNECTIONS: Final = min(4, _CORES)
+CONNECTIONS: Final = min(4, CORES)
 RANGE_BYTES: Final = 8 * 1024 * 1024
 
 

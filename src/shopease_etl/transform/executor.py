@@ -11,7 +11,7 @@ from shopease_etl import cancel
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Executor(Protocol):
@@ -33,7 +33,7 @@ class LocalExecutor:
     there are two for each core, as each often waits for Polars' own threads.
     """
 
-    def __init__(self, threads: int = min(4, 2 * _CORES)) -> None:
+    def __init__(self, threads: int = min(4, 2 * CORES)) -> None:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
 
