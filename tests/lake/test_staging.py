@@ -259,3 +259,14 @@ def test_months_arrive_whole_however_they_are_sent(store: LakeStore, tmp_path: P
     pending.publish()
     for number, key in enumerate(keys):
         assert store.read(key) == b"".join(f"{n}\n".encode() * 100_000 for n in range(number, 3 * months, months))
+
+
+def test_a_staged_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    staged = Transaction(LocalStore(tmp_path / "lake"), tmp_path / "spool")
+    put_stream(staged, BRONZE, [OBJECTS[BRONZE]])
+    path = Path(staged.uri(BRONZE))
+    path.unlink()
+    with pytest.raises(UnreachableError) as caught:
+        staged.read(BRONZE)
+    assert str(caught.value) == f"cannot read {path}, which the run needs: No such file or directory"
+    assert caught.value.hint == "run the command again"

@@ -97,6 +97,7 @@ def spooled(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot {action} {path}, which a run on S3 needs: {error.strerror}"
-        hint = "set SHOPEASE_HOME to a folder on a disk with room for the lake"
+        message = f"cannot {action} {path}, which the run needs: {error.strerror}"
+        is_write = action == "write"  # only to the copies of a lake on S3
+        hint = "set SHOPEASE_HOME to a folder on a disk with room for the lake" if is_write else "run the command again"
         raise UnreachableError(message, hint=hint) from error
