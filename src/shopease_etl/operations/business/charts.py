@@ -1,0 +1,140 @@
+"""The charts, drawn with Altair; colours are variables of the page's style sheet, so that they suit light and dark.
+
+Charts are pictures: their numbers are floats, the exact ones are in the tables.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import altair as alt
+import vl_convert
+
+from shopease_etl.operations.business.blocks import Drawing
+
+_SHORT: Final = "~s"
+_HEIGHT: Final = 240
+_BAR: Final = 26
+_NARROW: Final = 480
+_SERIES: Final = ("var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)", "var(--s7)")
+_CONFIG: Final[dict[str, Any]] = {
+    "aria": False,
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"strokeWidth": 0},
+    "axis": {
+        "labelColor": "var(--muted)",
+        "labelFontSize": 12,
+        "gridColor": "var(--line)",
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 6,
+        "title": None,
+    },
+    "legend": {
+        "orient": "top",
+        "title": None,
+        "labelColor": "var(--text)",
+        "labelFontSize": 12,
+        "symbolType": "square",
+        "labelLimit": 150,
+        "columns": 3,
+        "offset": 8,
+    },
+    "text": {"color": "var(--text)", "fontSize": 12},
+    "bar": {"color": "var(--s1)"},
+}
+
+
+def svg(drawing: Drawing, size: int) -> str:
+    """The SVG of a drawing that is `size` pixels wide, without a width or height of its own."""
+    kinds = {"columns": _columns, "stacked": _stacked, "bars": _bars}
+    spec = kinds[drawing.kind](drawing, size).to_dict(validate=False)
+    fit = {"config": _CONFIG, "autosize": {"type": "fit-x", "contains": "padding"}, "width": size}
+    drawn = vl_convert.vegalite_to_svg({**spec, **fit})
+    return re.sub(r'^<svg[^>]*? width="([0-9.]+)" height="([0-9.]+)"[^>]*>', _root, drawn, count=1)
+
+
+def _root(found: re.Match[str]) -> str:
+    width, height = found.groups()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" aria-hidden="true" focusable="false">'
+    )
+
+
+def _data(points: Sequence[Mapping[str, Any]]) -> alt.Data:
+    return alt.Data(values=[*points])  # type: ignore[no-untyped-call]
+
+
+def _lookup(labels: Mapping[str, Any]) -> str:
+    """An expression for an axis that finds the label of a value; JSON makes any text a safe part of it."""
+    return f"({json.dumps(labels)})[datum.value] || ''"
+
+
+def _columns(drawing: Drawing, width: int) -> Any:
+    """Columns over time: `x` is the label below, None for a label that is left out on narrow screens; `y` the value.
+
+    `before` is marked by a line, `pale` columns are incomplete.
+    """
+    points = drawing.points
+    labels = {str(place): point["x"] for place, point in enumerate(points)}
+    shown = {place: text for place, text in labels.items() if width > _NARROW or not int(place) % 3}
+    data = _data([{**point, "place": str(place)} for place, point in enumerate(points)])
+    axis = alt.Axis(labelAngle=0, labelExpr=_lookup(shown), labelOverlap=False, grid=False)
+    x = alt.X("place:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.25))
+    y = alt.Y("y:Q", axis=alt.Axis(format=_SHORT, tickCount=5))
+    opacity = alt.condition("datum.pale", alt.value(0.45), alt.value(1))
+    colour = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value("var(--s1)"))
+    bars = alt.Chart(data).mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, opacity=opacity, color=colour)
+    chart: Any = bars
+    if any(point.get("before") is not None for point in points):
+        lines = alt.Chart(data).mark_tick(color="var(--mark)", thickness=2.5).encode(x=x, y=alt.Y("before:Q"))
+        chart = bars + lines
+    return chart.properties(height=_HEIGHT)
+
+
+def _stacked(drawing: Drawing, width: int) -> Any:
+    """Columns over time, in which the values `y` of several series stand on each other; see `_columns` for `x`."""
+    points, series, is_share = drawing.points, drawing.series, drawing.is_share
+    order = {name: place for place, name in enumerate(series)}
+    places = list(dict.fromkeys(point["key"] for point in points))
+    labels = {point["key"]: point["x"] for point in points}
+    shown = {key: labels[key] for place, key in enumerate(places) if width > _NARROW or not place % 3}
+    axis = alt.Axis(labelAngle=0, labelExpr=_lookup(shown), labelOverlap=False, grid=False)
+    data = _data([{**point, "order": order[point["series"]]} for point in points])
+    return (
+        alt.Chart(data)
+        .mark_bar()
+        .encode(
+            x=alt.X("key:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.2)),
+            y=alt.Y(
+                "y:Q",
+                stack="normalize" if is_share else "zero",
+                axis=alt.Axis(format="%" if is_share else _SHORT, tickCount=5),
+            ),
+            color=alt.Color("series:N", scale=alt.Scale(domain=[*series], range=[*_SERIES[: len(series)]]), sort=None),
+            order=alt.Order("order:Q"),
+        )
+        .properties(height=_HEIGHT)
+    )
+
+
+def _bars(drawing: Drawing, width: int) -> Any:
+    """Horizontal bars: `name`, the value `x`, its text `value`; `before` is marked by a line."""
+    points = drawing.points
+    data = _data([{**point, "place": str(place)} for place, point in enumerate(points)])
+    names = {str(place): str(point["name"]) for place, point in enumerate(points)}
+    axis = alt.Axis(labelExpr=_lookup(names), labelLimit=int(width * 0.36), grid=False, labelColor="var(--text)")
+    y = alt.Y("place:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.3))
+    top = max([*(abs(point["x"]) for point in points), *(point.get("before") or 0 for point in points), 0.0]) or 1.0
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.22], nice=False))
+    base = alt.Chart(data)
+    colour = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value("var(--s1)"))
+    chart = base.mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, color=colour)
+    if any(point.get("before") is not None for point in points):
+        chart += base.mark_tick(color="var(--mark)", thickness=2.5).encode(x=alt.X("before:Q"), y=y)
+    end = alt.X("end:Q")
+    text = base.transform_calculate(end="max(datum.x, datum.before || 0)").mark_text(align="left", dx=6)
+    chart += text.encode(x=end, y=y, text="value:N")
+    return chart.properties(height=_BAR * max(len(points), 1))

@@ -1,0 +1,302 @@
+"""The sections about sales: key figures, time, channels, stores and products."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from shopease_etl.operations.business import texts
+from shopease_etl.operations.business.blocks import Card, Chart, Drawing, Figure, Section, Table
+from shopease_etl.operations.business.figures import Breakdown, KeyFigure, KeyFigures, ProductSales, Report, Share
+from shopease_etl.wording import counted
+
+TREND_MONTHS: Final = 24
+_LABELS: Final = {
+    "revenue": "Revenue",
+    "transactions": "Transactions",
+    "average_transaction_value": "Average transaction",
+    "items": "Items sold",
+    "customers": "Customers",
+}
+
+
+def key_figures(report: Report) -> Section:
+    """The last complete month as cards, and the month in progress as a table."""
+    figures = report.key_figures
+    if figures is None:
+        return Section("key-figures", "Key figures", "There are no sales yet.")
+    cards = tuple(_card(figure, figures) for figure in figures.figures)
+    blocks = [_so_far(report.so_far)] if report.so_far else []
+    return Section("key-figures", f"Key figures: {texts.period(figures.period)}", _meaning(figures), cards, blocks)
+
+
+def _meaning(figures: KeyFigures) -> str:
+    kind = (
+        "The last complete month" if figures.is_complete else "The only month with sales so far, which is not complete"
+    )
+    earlier = [texts.period(each) for each in (figures.before, figures.year_before) if each]
+    if not earlier:
+        return f"{kind}. There is no earlier period to compare it with, so all changes are n/a."
+    more = "" if len(earlier) > 1 else ", as sales do not go back to the year before"
+    return f"{kind}, compared with {' and '.join(earlier)}{more}."
+
+
+def _card(figure: KeyFigure, figures: KeyFigures) -> Card:
+    pairs = (
+        (figure.change_percent, figure.before, figures.before, "the month before"),
+        (figure.year_change_percent, figure.year_before, figures.year_before, "the year before"),
+    )
+    return Card(_LABELS[figure.name], texts.number(figure.value), tuple(_comparison(*pair) for pair in pairs))
+
+
+def _comparison(value: Any, before: Any, period: Any, otherwise: str) -> tuple[str, str]:
+    direction = "" if not value else "up" if value > 0 else "down"
+    against = texts.period(period) if period else otherwise
+    return f"{texts.change_in_words(value)} on {against}" + (f" ({texts.number(before)})" if before else ""), direction
+
+
+def _so_far(figures: KeyFigures) -> Figure:
+    periods = [figures.period, *(each for each in (figures.before, figures.year_before) if each)]
+    columns = ["figure", texts.period(figures.period)]
+    columns += [text for each in periods[1:] for text in (texts.period(each), "change")]
+    rows = []
+    for figure in figures.figures:
+        row = [_LABELS[figure.name], texts.number(figure.value)]
+        if figures.before:
+            row += [texts.number(figure.before), texts.change(figure.change_percent, figure.before)]
+        if figures.year_before:
+            row += [texts.number(figure.year_before), texts.change(figure.year_change_percent, figure.year_before)]
+        rows.append(tuple(row))
+    title = f"{texts.month(figures.period.first)} so far"
+    words = "The month in progress, beside the same days of the month and of the year before."
+    return Figure(title, words, Table(title, tuple(columns), tuple(rows)), is_wide=True)
+
+
+def over_time(report: Report) -> Section:
+    """Revenue by month and weekday."""
+    blocks = [block for block in (_months(report), _weekdays(report), _channels(report)) if block]
+    return Section(
+        "time",
+        "Sales over time",
+        "Pale columns are months that are not complete."
+        if any(not month.is_complete for month in report.months)
+        else "",
+        blocks=blocks,
+        sources=("daily_sales_summary", "monthly_channel_sales"),
+    )
+
+
+def _months(report: Report) -> Chart | None:
+    if not report.months:
+        return None
+    complete = [month for month in report.months if month.is_complete]
+    best = max(complete, key=lambda month: month.revenue, default=None)
+    finding = f"{texts.month(best.month)} was the best of {len(complete)} months" if best and complete[1:] else ""
+    shown = report.months[-TREND_MONTHS:]
+    points = [
+        {
+            "x": label,
+            "y": float(month.revenue),
+            "before": None if month.year_before is None else float(month.year_before),
+            "pale": not month.is_complete,
+        }
+        for month, label in zip(shown, month_labels([month.month for month in shown]), strict=True)
+    ]
+    rows = tuple(
+        (
+            texts.month(month.month) + ("" if month.is_complete else " (so far)"),
+            texts.number(month.revenue),
+            texts.number(month.transactions),
+            texts.number(month.year_before),
+            texts.change(month.change_percent, month.year_before),
+        )
+        for month in reversed(report.months)
+    )
+    has_before = any(point["before"] is not None for point in points)
+    return Chart(
+        f"Revenue by month{': ' if finding else ''}{finding}",
+        f"Columns: revenue of the last {len(shown)} months."
+        + (" Dark lines: the same month a year earlier." if has_before else ""),
+        Drawing("columns", points),
+        Table("Revenue by month", ("month", "revenue", "transactions", "a year earlier", "change"), rows),
+        is_wide=True,
+    )
+
+
+def _weekdays(report: Report) -> Chart | None:
+    if not report.weekday_period or not (open_days := [day for day in report.weekdays if day.days]):
+        return None
+    best = max(open_days, key=lambda day: day.average_revenue or 0)
+    points = [
+        {
+            "name": texts.WEEKDAYS[day.weekday - 1],
+            "x": float(day.average_revenue or 0),
+            "value": texts.number(day.average_revenue),
+        }
+        for day in report.weekdays
+    ]
+    rows = tuple(
+        (
+            texts.WEEKDAYS[day.weekday - 1],
+            texts.number(day.days),
+            texts.number(day.revenue),
+            texts.number(day.average_revenue),
+        )
+        for day in report.weekdays
+    )
+    return Chart(
+        f"Revenue by weekday: {texts.WEEKDAYS[best.weekday - 1]} is the strongest day",
+        f"Average revenue of a day with sales, {texts.period(report.weekday_period)}.",
+        Drawing("bars", points),
+        Table("Revenue by weekday", ("weekday", "days with sales", "revenue", "average of a day"), rows),
+    )
+
+
+def _channels(report: Report) -> Chart | None:
+    """The share of each channel month by month; small channels together."""
+    if not report.channels or not report.channel_months:
+        return None
+    large = [
+        share
+        for share in report.channels.shares
+        if share.kind in {"named", "unnamed"} and (share.share_percent or 0) >= 1
+    ]
+    names = {(share.kind, share.name): _name(share, "channel", "channels") for share in large[:5]}
+    sums: dict[date, dict[str, Decimal]] = {}
+    for item in report.channel_months:
+        month = sums.setdefault(item.month, dict.fromkeys([*names.values(), "others"], Decimal("0.00")))
+        month[names.get((item.kind, item.name), "others")] += item.revenue
+    series = [name for name in [*names.values(), "others"] if any(month[name] for month in sums.values())]
+    labels = month_labels(list(sums))
+    points = [
+        {"key": f"{month:%Y-%m}", "x": label, "series": name, "y": float(sums[month][name])}
+        for month, label in zip(sums, labels, strict=True)
+        for name in series
+    ]
+    rows = tuple(
+        (texts.month(month), *(texts.number(sums[month][name]) for name in series)) for month in reversed(sums)
+    )
+    return Chart(
+        "Share of each channel in revenue, month by month",
+        f"The last {counted(len(sums), 'month')}.",
+        Drawing("stacked", points, series=series, is_share=True),
+        Table("Revenue by month and channel", ("month", *series), rows),
+    )
+
+
+def month_labels(months: Sequence[date]) -> list[list[str]]:
+    """Labels below columns: the month, and below it the year of the first month and of each January."""
+    return [
+        [texts.MONTHS[month.month - 1][:3], *([str(month.year)] if not place or month.month == 1 else [])]
+        for place, month in enumerate(months)
+    ]
+
+
+def breakdown(shown: Breakdown, title: str, noun: str, plural: str) -> Chart:
+    """The revenue of the last year by something, with the year before."""
+    names = [_name(share, noun, plural) for share in shown.shares]
+    largest = next((share for share in shown.shares if share.kind in {"named", "unnamed"}), None)
+    points = [
+        {
+            "name": name,
+            "x": float(share.revenue),
+            "before": None if share.before is None else float(share.before),
+            "value": texts.percentage(share.share_percent),
+        }
+        for name, share in zip(names, shown.shares, strict=True)
+    ]
+    rows = tuple(
+        (
+            name,
+            texts.number(share.revenue),
+            texts.percentage(share.share_percent),
+            texts.number(share.transactions),
+            texts.number(share.before),
+            texts.change(share.change_percent, share.before),
+        )
+        for name, share in zip(names, shown.shares, strict=True)
+    )
+    finding = f": {names[0]} leads with {texts.percentage(largest.share_percent)}" if largest and len(names) > 1 else ""
+    words = f"Bars: revenue {texts.period(shown.period)}, with the share of all revenue."
+    words += f" Dark lines: {texts.period(shown.before)}." if shown.before else ""
+    columns = (noun, "revenue", "share", "transactions", "a year earlier", "change")
+    return Chart(f"{title}{finding}", words, Drawing("bars", points), Table(title, columns, rows))
+
+
+def _name(share: Share, noun: str, plural: str) -> str:
+    if share.kind == "others":
+        return f"{share.members:,} other {plural}"
+    return {"none": f"(sold without a {noun})", "unnamed": f"({noun} unknown)"}.get(share.kind) or share.name or ""
+
+
+def products(report: Report) -> list[Chart | Figure]:
+    """Best sellers and the products that lost most."""
+    if (found := report.products) is None:
+        return []
+    when = texts.period(found.period)
+    against = f"compared with {texts.period(found.before)}" if found.before else "with nothing earlier to compare"
+    blocks: list[Chart | Figure] = []
+    if found.best:
+        points = [
+            {
+                "name": _product(item),
+                "x": float(item.revenue),
+                "before": None if item.before is None else float(item.before),
+                "value": texts.change(item.change_percent, item.before) if found.before else "",
+            }
+            for item in found.best
+        ]
+        blocks.append(
+            Chart(
+                f"Best products: {_product(found.best[0])}",
+                f"The best {len(found.best)} of {found.products:,} products by revenue in {when}, {against}.",
+                Drawing("bars", points),
+                _product_table("Best products", found.best),
+            )
+        )
+    if found.falling:
+        words = f"The products whose revenue fell most, in money: {when}, {against}."
+        blocks.append(
+            Figure("Fastest falling products", words, _product_table("Fastest falling products", found.falling))
+        )
+    return blocks
+
+
+def _product(item: ProductSales) -> str:
+    return item.name or f"product {item.product_id}"
+
+
+def _product_table(caption: str, items: Sequence[ProductSales]) -> Table:
+    rows = tuple(
+        (
+            _product(item),
+            item.category or "(unknown)",
+            texts.number(item.revenue),
+            texts.number(item.before),
+            texts.number(item.change),
+            texts.change(item.change_percent, item.before),
+        )
+        for item in items
+    )
+    return Table(caption, ("product", "category", "revenue", "before", "difference", "change"), rows, texts=2)
+
+
+def assortment(report: Report) -> Section:
+    """Categories, products and channels of the last year."""
+    blocks: list[Chart | Figure] = []
+    if report.categories:
+        blocks.append(breakdown(report.categories, "Revenue by category", "category", "categories"))
+    blocks += products(report)
+    return Section("products", "Products", "", blocks=blocks, sources=("monthly_product_sales",))
+
+
+def places(report: Report) -> Section:
+    """Stores and channels of the last year."""
+    blocks: list[Chart | Figure] = []
+    if report.stores:
+        blocks.append(breakdown(report.stores, "Revenue by store", "store", "stores"))
+    if report.channels:
+        blocks.append(breakdown(report.channels, "Revenue by channel", "channel", "channels"))
+    return Section(
+        "stores", "Stores and channels", "", blocks=blocks, sources=("store_performance", "monthly_channel_sales")
+    )
