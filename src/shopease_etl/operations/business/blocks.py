@@ -55,11 +55,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Card:
-    """A key figure and what it is compared with; each comparison has a text and its direction, `up`, `down` or ``."""
+    """A key figure; each comparison has the change, with what, and its direction: `up`, `down` or nothing."""
 
     title: str
     value: str
-    comparisons: tuple[tuple[str, str], ...]
+    comparisons: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from shopease_etl.operations.business.blocks import Drawing
 _SHORT: Final = "~s"
 _HEIGHT: Final = 240
 _BAR: Final = 26
-_NARROW: Final = 480
+_LABEL: Final = 30
+_MAX_COLUMN: Final = 44
 _SERIES: Final = ("var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)", "var(--s7)")
 _CONFIG: Final[dict[str, Any]] = {
     "aria": False,
     "background": "transparent",
     "font": "system-ui, sans-serif",
+    "padding": {"left": 14, "right": 8, "top": 5, "bottom": 5},
     "view": {"strokeWidth": 0},
     "axis": {
         "labelColor": "var(--muted)",
@@ -43,8 +45,8 @@ _CONFIG: Final[dict[str, Any]] = {
         "offset": 8,
     },
     "text": {"color": "var(--text)", "fontSize": 12},
-    "bar": {"color": "var(--s1)"},
 }
+_COLOUR: Final = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value("var(--s1)"))
 
 
 def svg(drawing: Drawing, size: int) -> str:
@@ -72,48 +74,54 @@ def _lookup(labels: Mapping[str, Any]) -> str:
     return f"({json.dumps(labels)})[datum.value] || ''"
 
 
-def _columns(drawing: Drawing, width: int) -> Any:
-    """Columns over time: `x` is the label below, None for a label that is left out on narrow screens; `y` the value.
+def _time(labels: Sequence[Any], width: int) -> tuple[alt.X, float]:
+    """The axis below columns with these labels, of which only as many are shown as fit; and the width of a column.
 
-    `before` is marked by a line, `pale` columns are incomplete.
+    The columns' field is `place`.
+    """
+    step = -(-_LABEL * len(labels) // width)
+    shown = {str(place): label for place, label in enumerate(labels) if not place % step}
+    axis = alt.Axis(labelAngle=0, labelExpr=_lookup(shown), labelOverlap=False, grid=False)
+    scale = alt.Scale(domain=[str(place) for place in range(len(labels))])
+    return alt.X("place:O", sort=None, axis=axis, scale=scale), min(0.7 * width / len(labels), _MAX_COLUMN)
+
+
+def _columns(drawing: Drawing, width: int) -> Any:
+    """Columns over time: `x` is the label below and `y` the value.
+
+    `before` is shown as a line; `pale` columns are incomplete; `marked` ones are bad.
     """
     points = drawing.points
-    labels = {str(place): point["x"] for place, point in enumerate(points)}
-    shown = {place: text for place, text in labels.items() if width > _NARROW or not int(place) % 3}
-    data = _data([{**point, "place": str(place)} for place, point in enumerate(points)])
-    axis = alt.Axis(labelAngle=0, labelExpr=_lookup(shown), labelOverlap=False, grid=False)
-    x = alt.X("place:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.25))
-    y = alt.Y("y:Q", axis=alt.Axis(format=_SHORT, tickCount=5))
-    opacity = alt.condition("datum.pale", alt.value(0.45), alt.value(1))
-    colour = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value("var(--s1)"))
-    bars = alt.Chart(data).mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, opacity=opacity, color=colour)
-    chart: Any = bars
+    x, size = _time([point["x"] for point in points], width)
+    base = alt.Chart(_data([{**point, "place": str(place)} for place, point in enumerate(points)]))
+    chart: Any = base.mark_bar(cornerRadiusEnd=2, size=size).encode(
+        x=x,
+        y=alt.Y("y:Q", axis=alt.Axis(format=_SHORT, tickCount=5)),
+        opacity=alt.condition("datum.pale", alt.value(0.45), alt.value(1)),
+        color=_COLOUR,
+    )
     if any(point.get("before") is not None for point in points):
-        lines = alt.Chart(data).mark_tick(color="var(--mark)", thickness=2.5).encode(x=x, y=alt.Y("before:Q"))
-        chart = bars + lines
+        chart += base.mark_tick(color="var(--mark)", thickness=2.5, size=size).encode(x=x, y=alt.Y("before:Q"))
     return chart.properties(height=_HEIGHT)
 
 
 def _stacked(drawing: Drawing, width: int) -> Any:
-    """Columns over time, in which the values `y` of several series stand on each other; see `_columns` for `x`."""
-    points, series, is_share = drawing.points, drawing.series, drawing.is_share
-    order = {name: place for place, name in enumerate(series)}
-    places = list(dict.fromkeys(point["key"] for point in points))
-    labels = {point["key"]: point["x"] for point in points}
-    shown = {key: labels[key] for place, key in enumerate(places) if width > _NARROW or not place % 3}
-    axis = alt.Axis(labelAngle=0, labelExpr=_lookup(shown), labelOverlap=False, grid=False)
-    data = _data([{**point, "order": order[point["series"]]} for point in points])
+    """Columns over time, in which the values `y` of several series stand on each other; `key` names a column."""
+    keys = list(dict.fromkeys(point["key"] for point in drawing.points))
+    labels = {point["key"]: point["x"] for point in drawing.points}
+    x, size = _time([labels[key] for key in keys], width)
+    places = {key: str(place) for place, key in enumerate(keys)}
+    order = {name: place for place, name in enumerate(drawing.series)}
+    points = [{**point, "place": places[point["key"]], "order": order[point["series"]]} for point in drawing.points]
+    colours = alt.Scale(domain=[*drawing.series], range=[*_SERIES[: len(drawing.series)]])
+    axis = alt.Axis(format="%" if drawing.is_share else _SHORT, tickCount=5)
     return (
-        alt.Chart(data)
-        .mark_bar()
+        alt.Chart(_data(points))
+        .mark_bar(size=size)
         .encode(
-            x=alt.X("key:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.2)),
-            y=alt.Y(
-                "y:Q",
-                stack="normalize" if is_share else "zero",
-                axis=alt.Axis(format="%" if is_share else _SHORT, tickCount=5),
-            ),
-            color=alt.Color("series:N", scale=alt.Scale(domain=[*series], range=[*_SERIES[: len(series)]]), sort=None),
+            x=x,
+            y=alt.Y("y:Q", stack="normalize" if drawing.is_share else "zero", axis=axis),
+            color=alt.Color("series:N", scale=colours, sort=None),
             order=alt.Order("order:Q"),
         )
         .properties(height=_HEIGHT)
@@ -125,13 +133,12 @@ def _bars(drawing: Drawing, width: int) -> Any:
     points = drawing.points
     data = _data([{**point, "place": str(place)} for place, point in enumerate(points)])
     names = {str(place): str(point["name"]) for place, point in enumerate(points)}
-    axis = alt.Axis(labelExpr=_lookup(names), labelLimit=int(width * 0.36), grid=False, labelColor="var(--text)")
+    axis = alt.Axis(labelExpr=_lookup(names), labelLimit=int(width * 0.34), grid=False, labelColor="var(--text)")
     y = alt.Y("place:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.3))
-    top = max([*(abs(point["x"]) for point in points), *(point.get("before") or 0 for point in points), 0.0]) or 1.0
+    top = max([*(point["x"] for point in points), *(point.get("before") or 0 for point in points)]) or 1.0
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.22], nice=False))
     base = alt.Chart(data)
-    colour = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value("var(--s1)"))
-    chart = base.mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, color=colour)
+    chart = base.mark_bar(cornerRadiusEnd=2).encode(x=x, y=y, color=_COLOUR)
     if any(point.get("before") is not None for point in points):
         chart += base.mark_tick(color="var(--mark)", thickness=2.5).encode(x=alt.X("before:Q"), y=y)
     end = alt.X("end:Q")

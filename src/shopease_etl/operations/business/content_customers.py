@@ -24,6 +24,7 @@ def stock(report: Report) -> Section:
     blocks: list[Chart | Figure] = []
     if report.stock and report.stock.items:
         blocks.append(_statuses(report.stock))
+        blocks.append(_stores(report.stock))
         if report.stock.worst:
             blocks.append(_worst(report.stock))
     intro = "An item is a product in a store. Cover is how long its stock lasts at the pace of the last 28 days."
@@ -41,6 +42,19 @@ def _statuses(stock: Stock) -> Chart:
         Drawing("bars", points),
         Table("Items by status", ("status", "items"), rows),
     )
+
+
+def _stores(stock: Stock) -> Figure:
+    rows = tuple(
+        (
+            f"{store.members:,} other stores" if store.kind == "others" else store.name or f"store {store.store_id}",
+            *map(texts.number, (store.out_of_stock, store.reorder, store.low_cover, store.items)),
+        )
+        for store in stock.stores
+    )
+    columns = ("store", "out of stock", "to reorder", "low cover", "all items")
+    words = "How many of a store's items need action; first the stores with most of them."
+    return Figure("Stock by store", words, Table("Stock by store", columns, rows))
 
 
 def _worst(stock: Stock) -> Figure:
@@ -68,10 +82,10 @@ def customers(report: Report) -> Section:
         blocks += [_segments(report.customers), _grid(report.customers)]
     if any(month.new or month.returning for month in report.buyers):
         blocks.append(_buyers(report))
-    if report.cohorts:
-        blocks.append(_cohorts(report))
     if report.lifetime_value:
         blocks.append(_lifetime_value(report))
+    if report.cohorts:
+        blocks.append(_cohorts(report))
     if report.top_customers:
         blocks.append(_top_customers(report))
     intro = "Customers are those with an id who have bought something."
@@ -149,7 +163,7 @@ def _buyers(report: Report) -> Chart:
         "Customers who bought in a month: for the first time ever in the data, or again.",
         Drawing("stacked", points, ("returning", "new")),
         Table("New and returning customers by month", columns, tuple(reversed(rows))),
-        is_wide=True,
+        is_wide=not report.lifetime_value,
     )
 
 
@@ -169,8 +183,8 @@ def _cohorts(report: Report) -> Figure:
         (None, None, *(_level(rate, most) for rate in cohort.rates[1:]), *[None] * (length - len(cohort.rates)))
         for cohort in report.cohorts
     )
-    columns = ("first purchase", "customers", *(f"month {since}" for since in range(1, length)))
-    words = "Of the customers who first bought in a month, the share who bought in each of the following months."
+    columns = ("first purchase", "customers", *(f"+{since}" for since in range(1, length)))
+    words = "Of the customers who first bought in a month, the share who bought again 1, 2, 3 … months later."
     table = Table("Customers who come back", columns, rows, levels=levels)
     return Figure("Customers who come back, by month of first purchase", words, table, is_wide=True)
 

@@ -1,5 +1,7 @@
 """The head of the report, and its section about the data."""
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from shopease_etl.operations.business import texts
@@ -66,12 +68,12 @@ def quality(report: Report) -> Section:
     """Rows in, out and rejected; reconciliation; the datasets; the last runs."""
     blocks: list[Chart | Figure] = []
     if report.quality.tables:
-        blocks += [_tables(report), _rules(report)]
+        blocks.append(_tables(report))
     if report.reconciliation:
         blocks.append(_reconciliation(report))
-    blocks.append(_sources(report))
     if report.quality.runs:
         blocks += _runs(report)
+    blocks.append(_sources(report))
     intro = "Every row that is copied is either in the clean data or rejected with a reason; nothing is lost silently."
     return Section("data", "Data quality", intro, blocks=blocks)
 
@@ -80,6 +82,7 @@ def _tables(report: Report) -> Figure:
     rows = tuple(
         (
             table.table,
+            ", ".join(f"{texts.label(rule)} {count:,}" for rule, count in table.rejected.items()) or "none",
             texts.number(table.rows_in),
             texts.number(table.rows_out),
             texts.number(table.rows_rejected),
@@ -87,40 +90,32 @@ def _tables(report: Report) -> Figure:
         )
         for table in report.quality.tables
     )
-    table = Table("Rows by table", ("table", "rows in", "rows out", "rejected", "share"), rows)
-    return Figure("Rows by table", "Rows in are those copied from the database.", table)
-
-
-def _rules(report: Report) -> Figure:
-    rows = tuple(
-        (table.table, texts.label(rule), texts.number(count))
-        for table in report.quality.tables
-        for rule, count in table.rejected.items()
-    )
-    words = "Rejected rows are kept in quarantine, with all they had." if rows else "No row was rejected."
-    return Figure(
-        "Rejected rows by rule", words, Table("Rejected rows by rule", ("table", "rule", "rows"), rows, texts=2)
-    )
+    columns = ("table", "rejected rows by rule", "rows in", "rows out", "rejected", "share")
+    words = "Rows in are those copied from the database. Rejected rows are kept in quarantine, with all they had."
+    return Figure("Rows by table", words, Table("Rows by table", columns, rows, texts=2), is_wide=True)
 
 
 def _reconciliation(report: Report) -> Figure:
     sums = report.reconciliation.sums if report.reconciliation else {}
-    names = sorted({name.rpartition("_")[0] for name in sums if name.endswith(("_revenue", "_transactions", "_rows"))})
-    without = sorted({name.partition("_without_")[2] for name in sums if "_without_" in name})
-
-    def cells(prefix: str, suffix: str) -> tuple[str, ...]:
-        return tuple(
-            texts.number(value) if (value := sums.get(f"{prefix}{what}{suffix}")) is not None else ""
-            for what in ("transactions", "revenue", "rows")
-        )
-
-    rows = [(texts.label(name), *cells(f"{name}_", "")) for name in names]
-    rows += [(f"sales without {texts.label(name)}", *cells("", f"_without_{name}")) for name in without]
+    kinds = [kind for kind in ("transactions", "revenue", "rows") if any(name.endswith(f"_{kind}") for name in sums)]
+    names = dict.fromkeys(
+        name.rpartition("_")[0] for name in sums if name.endswith(tuple(f"_{kind}" for kind in kinds))
+    )
+    without = dict.fromkeys(name.partition("_without_")[2] for name in sums if "_without_" in name)
+    rows = [(texts.label(name), *(_sum(sums, f"{name}_{kind}") for kind in kinds)) for name in names]
+    rows += [
+        (f"sales without {texts.label(name)}", *(_sum(sums, f"{kind}_without_{name}") for kind in kinds))
+        for name in without
+    ]
     words = (
         "Totals as the run compared them. A dataset and the sales that it cannot have add up to silver, to the cent."
     )
-    table = Table("Reconciliation", ("total of", "sales", "revenue", "rows"), tuple(rows))
-    return Figure("Reconciliation", words, table)
+    table = Table("Reconciliation", ("total of", *kinds), tuple(rows))
+    return Figure("Reconciliation", words, table, is_wide=True)
+
+
+def _sum(sums: Mapping[str, Decimal | int], name: str) -> str:
+    return texts.number(sums[name]) if name in sums else ""
 
 
 def _sources(report: Report) -> Figure:
@@ -129,7 +124,8 @@ def _sources(report: Report) -> Figure:
         for item in report.quality.sources
     )
     table = Table("Datasets of this report", ("dataset", "run", "rows", "size"), rows, texts=2)
-    return Figure("Datasets of this report", "Each was compared with the hash that its run recorded.", table)
+    words = "Each was compared with the hash that its run recorded."
+    return Figure("Datasets of this report", words, table, is_wide=True)
 
 
 def _runs(report: Report) -> list[Chart | Figure]:
@@ -153,16 +149,16 @@ def _runs(report: Report) -> list[Chart | Figure]:
     )
     table = Table("Last runs", ("started (UTC)", "status", "run", "seconds", "rows read", "written"), rows, texts=3)
     bad = sum(bool(point["marked"]) for point in durations)
-    finding = "all succeeded" if not bad else f"{bad} did not succeed"
+    what = "the last run" if len(runs) == 1 else f"each of the last {len(runs)} runs"
     return [
         Chart(
-            f"Seconds of the last {counted(len(runs), 'run')}: {finding}",
-            "Runs that did not succeed have another colour." if bad else "By day of their start, in UTC.",
+            f"Seconds of {what}" + (f": {bad} did not succeed" if bad else ""),
+            f"By day of their start, in UTC.{' Runs that did not succeed are red.' if bad else ''}",
             Drawing("columns", durations),
             table,
         ),
         Chart(
-            f"Bytes written by the last {counted(len(runs), 'run')}",
+            f"Bytes written by {what}",
             "By day of their start, in UTC.",
             Drawing("columns", written),
             Table("Bytes by run", ("started (UTC)", "written"), tuple((row[0], row[5]) for row in rows)),

@@ -49,10 +49,10 @@ def _card(figure: KeyFigure, figures: KeyFigures) -> Card:
     return Card(_LABELS[figure.name], texts.number(figure.value), tuple(_comparison(*pair) for pair in pairs))
 
 
-def _comparison(value: Any, before: Any, period: Any, otherwise: str) -> tuple[str, str]:
+def _comparison(value: Any, before: Any, period: Any, otherwise: str) -> tuple[str, str, str]:
     direction = "" if not value else "up" if value > 0 else "down"
     against = texts.period(period) if period else otherwise
-    return f"{texts.change_in_words(value)} on {against}" + (f" ({texts.number(before)})" if before else ""), direction
+    return texts.change_in_words(value), f"on {against}" + (f" ({texts.number(before)})" if before else ""), direction
 
 
 def _so_far(figures: KeyFigures) -> Figure:

@@ -61,8 +61,8 @@ class Weekday:
 class Share:
     """The revenue of a store, channel or category, its share of all revenue, and its change.
 
-    `kind` is `named`; `unnamed` where the data has no name for it; `others` for all that are not shown, which are
-    `members`; or `none` for sales that belong to none.
+    `kind` is `named`; `unnamed` where the data has no name for it; `others` for the `members` that are not shown;
+    `none` for sales that belong to none.
     """
 
     kind: str
@@ -77,7 +77,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """All revenue of a period by store, channel or category, the largest first; it adds up to `revenue`."""
+    """All revenue of a period by store, channel or category; it adds up to `revenue`.
+
+    Shown are the ten largest that have at least 0.1 % of it, the largest first.
+    """
 
     period: Period
     before: Period | None
@@ -137,8 +140,22 @@ class StockItem:
 
 
 @dataclass(frozen=True)
+class StoreStock:
+    """The items of a store, and how many of them need action; `store_id` and name are None for the `others`."""
+
+    kind: str
+    store_id: int | None
+    name: str | None
+    members: int
+    items: int
+    out_of_stock: int
+    reorder: int
+    low_cover: int
+
+
+@dataclass(frozen=True)
 class Stock:
-    """The number of items (a product in a store) by status, and those that need action most urgently.
+    """The number of items (a product in a store) by status and by store, and those that need action most urgently.
 
     Urgent are those that are out of stock, to reorder or low in cover, in this order, and of each the ones that sell
     most.
@@ -147,6 +164,7 @@ class Stock:
     items: int
     statuses: Mapping[str, int]
     need_action: int
+    stores: tuple[StoreStock, ...]
     worst: tuple[StockItem, ...]
 
 

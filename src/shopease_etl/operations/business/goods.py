@@ -4,7 +4,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from shopease_etl.operations.business.arithmetic import change_percent
-from shopease_etl.operations.business.figures import Products, ProductSales, Stock, StockItem
+from shopease_etl.operations.business.figures import Products, ProductSales, Stock, StockItem, StoreStock
 from shopease_etl.operations.business.periods import Period, month_of
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MAX_PRODUCTS: Final = 10
 MAX_ITEMS: Final = 15
+MAX_STORES: Final = 10
 STATUSES: Final = ("out_of_stock", "reorder", "low_cover", "no_sales", "ok", "unknown")
 URGENT: Final = STATUSES[:3]
 
@@ -81,4 +82,22 @@ def stock(items: "pl.DataFrame") -> Stock:
     order = ("urgency", "units_sold_28d", "store_id", "product_id")
     worst = urgent.sort(order, descending=[False, True, False, False], nulls_last=True).head(MAX_ITEMS)
     rows = tuple(StockItem(*row) for row in worst.select(STOCK_COLUMNS).iter_rows())
-    return Stock(items.height, counts, urgent.height, rows)
+    return Stock(items.height, counts, urgent.height, _stores(items), rows)
+
+
+def _stores(items: "pl.DataFrame") -> tuple[StoreStock, ...]:
+    """The stores with most items that need action, and all others."""
+    import polars as pl
+
+    counts = {status: (pl.col("stock_status") == status).sum().cast(pl.Int64) for status in URGENT}
+    found = items.group_by("store_id").agg(pl.col("store_name").first(), pl.len().alias("items"), **counts)
+    found = found.sort(pl.sum_horizontal(URGENT), "store_id", descending=[True, False], nulls_last=True)
+    length = MAX_STORES if found.height > MAX_STORES + 1 else found.height
+    shown = [
+        StoreStock("unnamed" if store is None else "named", store, name, 1, *numbers)
+        for store, name, *numbers in found.head(length).iter_rows()
+    ]
+    rest = found.slice(length)
+    if rest.height:
+        shown.append(StoreStock("others", None, None, rest.height, *rest.select("items", *URGENT).sum().row(0)))
+    return tuple(shown)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ZERO: Final = Decimal("0.00")
 MAX_SHARES: Final = 10
+SMALLEST_SHARE: Final = 1_000  # of a thousandth of the revenue
 MAX_MONTHS: Final = 120
 
 
@@ -154,7 +155,8 @@ def breakdown(sold: Sequence[Sold], days: Days, period: Period, before: Period |
         own = sum((revenue[key] for key in keys), ZERO)
         return share(kind, name, len(keys), own, sum(transactions[key] for key in keys), past)
 
-    shown = largest if len(largest) <= MAX_SHARES + 1 else largest[:MAX_SHARES]
+    shown = [key for key in largest[:MAX_SHARES] if revenue[key] * SMALLEST_SHARE >= total]
+    shown = largest if len(largest) <= len(shown) + 1 else shown
     shares = [of("unnamed" if names[key] is None else "named", names[key], [key]) for key in shown]
     if rest := largest[len(shown) :]:
         shares.append(of("others", None, rest))
