@@ -27,7 +27,7 @@ _CONFIG: Final[dict[str, Any]] = {
     "view": {"strokeWidth": 0},
     "axis": {
         "labelColor": "var(--muted)",
-        "labelFontSize": 12,
+        "labelFontSize": 12.5,
         "gridColor": "var(--line)",
         "domain": False,
         "ticks": False,
@@ -44,7 +44,7 @@ _CONFIG: Final[dict[str, Any]] = {
         "columns": 3,
         "offset": 8,
     },
-    "text": {"color": "var(--text)", "fontSize": 12},
+    "text": {"color": "var(--text)", "fontSize": 12.5},
 }
 _COLOUR: Final = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value("var(--s1)"))
 
@@ -133,7 +133,7 @@ def _bars(drawing: Drawing, width: int) -> Any:
     points = drawing.points
     data = _data([{**point, "place": str(place)} for place, point in enumerate(points)])
     names = {str(place): str(point["name"]) for place, point in enumerate(points)}
-    axis = alt.Axis(labelExpr=_lookup(names), labelLimit=int(width * 0.34), grid=False, labelColor="var(--text)")
+    axis = alt.Axis(labelExpr=_lookup(names), labelLimit=int(width * 0.4), grid=False, labelColor="var(--text)")
     y = alt.Y("place:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.3))
     top = max([*(point["x"] for point in points), *(point.get("before") or 0 for point in points)]) or 1.0
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.22], nice=False))

@@ -10,9 +10,9 @@ from shopease_etl.operations.business.figures import Customers, Report, Stock
 
 _STATUSES: Final = {
     "out_of_stock": "out of stock",
-    "reorder": "at or below the reorder level",
-    "low_cover": "lasts less than 7 days",
-    "no_sales": "not sold in 28 days",
+    "reorder": "to reorder",
+    "low_cover": "lasts under 7 days",
+    "no_sales": "no sale in 28 days",
     "ok": "ok",
     "unknown": "quantity unknown",
 }
@@ -38,7 +38,7 @@ def _statuses(stock: Stock) -> Chart:
     rows = tuple((name, texts.number(count)) for name, count, _ in found)
     return Chart(
         f"Stock: {stock.need_action:,} of {stock.items:,} items need action",
-        "Number of items by status.",
+        "Number of items by status. To reorder: the quantity is at or below the reorder level.",
         Drawing("bars", points),
         Table("Items by status", ("status", "items"), rows),
     )
@@ -171,7 +171,7 @@ def _cohorts(report: Report) -> Figure:
     length = max(len(cohort.rates) for cohort in report.cohorts)
     rows = tuple(
         (
-            texts.month(cohort.month),
+            texts.short_month(cohort.month),
             texts.number(cohort.customers),
             *(texts.percentage(rate) for rate in cohort.rates[1:]),
             *[""] * (length - len(cohort.rates)),

@@ -256,9 +256,8 @@ def products(report: Report) -> list[Chart | Figure]:
         )
     if found.falling:
         words = f"The products whose revenue fell most, in money: {when}, {against}."
-        blocks.append(
-            Figure("Fastest falling products", words, _product_table("Fastest falling products", found.falling))
-        )
+        title = "Fastest falling products"
+        blocks.append(Figure(title, words, _product_table(title, found.falling), is_wide=True))
     return blocks
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 WIDE: Final = 1080
-HALF: Final = 520
+HALF: Final = 420
 NARROW: Final = 340
 
 

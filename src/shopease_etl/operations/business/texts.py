@@ -62,6 +62,11 @@ def month(value: date) -> str:
     return f"{MONTHS[value.month - 1]} {value.year}"
 
 
+def short_month(value: date) -> str:
+    """A month, such as Dec 2025."""
+    return f"{MONTHS[value.month - 1][:3]} {value.year}"
+
+
 def period(value: Period) -> str:
     """A period in as few words as possible: `December 2025`, `January to December 2025`, `1 to 15 May 2025`."""
     first, last = value.first, value.last
