@@ -31,7 +31,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart; `title` says what it shows, `description` how to read it.
+    """A chart; `title` says what it shows, `description` of what, and `legend` how to read the picture.
 
     Its numbers are in `table`. A wide chart is drawn for wide and for narrow screens.
     """
@@ -41,6 +41,7 @@ class Chart:
     drawing: Drawing
     table: Table
     is_wide: bool = False
+    legend: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,5 +72,4 @@ class Section:
     intro: str
     cards: tuple[Card, ...] = ()
     blocks: Sequence[Chart | Figure] = ()
-    notes: Sequence[str] = ()
     sources: tuple[str, ...] = ()

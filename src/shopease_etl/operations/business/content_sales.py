@@ -115,11 +115,11 @@ def _months(report: Report) -> Chart | None:
     has_before = any(point["before"] is not None for point in points)
     return Chart(
         f"Revenue by month{': ' if finding else ''}{finding}",
-        f"Columns: revenue of the last {len(shown)} months."
-        + (" Dark lines: the same month a year earlier." if has_before else ""),
+        f"The last {counted(len(shown), 'month')}.",
         Drawing("columns", points),
         Table("Revenue by month", ("month", "revenue", "transactions", "a year earlier", "change"), rows),
         is_wide=True,
+        legend="The line at each column is the same month a year earlier." if has_before else "",
     )
 
 
@@ -217,10 +217,10 @@ def breakdown(shown: Breakdown, title: str, noun: str, plural: str) -> Chart:
         for name, share in zip(names, shown.shares, strict=True)
     )
     finding = f": {names[0]} leads with {texts.percentage(largest.share_percent)}" if largest and len(names) > 1 else ""
-    words = f"Bars: revenue {texts.period(shown.period)}, with the share of all revenue."
-    words += f" Dark lines: {texts.period(shown.before)}." if shown.before else ""
+    words = f"Revenue and its share of all revenue, {texts.period(shown.period)}."
+    legend = f"The line at each bar is {texts.period(shown.before)}." if shown.before else ""
     columns = (noun, "revenue", "share", "transactions", "a year earlier", "change")
-    return Chart(f"{title}{finding}", words, Drawing("bars", points), Table(title, columns, rows))
+    return Chart(f"{title}{finding}", words, Drawing("bars", points), Table(title, columns, rows), legend=legend)
 
 
 def _name(share: Share, noun: str, plural: str) -> str:

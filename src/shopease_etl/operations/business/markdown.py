@@ -8,7 +8,7 @@ from shopease_etl.operations.business.content import sections
 from shopease_etl.operations.business.figures import Report
 
 MAX_ROWS: Final = 12
-_SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()<>#|~!&@"})
+_SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~&@"})
 
 
 def markdown(report: Report) -> str:
@@ -17,23 +17,24 @@ def markdown(report: Report) -> str:
     lines += [f"- {name}: {_escaped(value)}" for name, value in content_quality.head(report)]
     if trouble := content_quality.trouble(report):
         lines += ["", f"> **{_escaped(trouble[0])}**", f"> {_escaped(trouble[1])}"]
+    lines.append("")
     for section in sections(report):
         lines += _section(section, content_quality.missing(report, section))
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _section(section: Section, missing: list[str]) -> list[str]:
-    lines = ["", f"## {_escaped(section.title)}", ""]
-    lines += [_escaped(sentence) for sentence in (section.intro, *missing) if sentence]
+    lines = [f"## {_escaped(section.title)}", ""]
+    lines += [line for text in (section.intro, *missing) if text for line in (_escaped(text), "")]
     if section.cards:
         rows = tuple(
             (card.title, card.value, "; ".join(f"{change} {against}" for change, against, _ in card.comparisons))
             for card in section.cards
         )
-        lines += ["", *_table(Table("Key figures", ("figure", "value", "change"), rows))]
+        lines += [*_table(Table("Key figures", ("figure", "value", "change"), rows)), ""]
     for block in section.blocks:
         if not block.table.levels:
-            lines += ["", f"### {_escaped(block.title)}", "", _escaped(block.description), "", *_table(block.table)]
+            lines += [f"### {_escaped(block.title)}", "", _escaped(block.description), "", *_table(block.table), ""]
     return lines
 
 
@@ -48,5 +49,5 @@ def _table(table: Table) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """The text in one line, without meaning in Markdown."""
-    return " ".join(text.split()).translate(_SPECIAL)
+    """The text in one line, without meaning in Markdown: no tag, link, mention or emphasis."""
+    return " ".join(text.split()).translate(_SPECIAL).replace("://", ":\\//").replace("www.", "www\\.")
