@@ -196,8 +196,8 @@ def make_lake(lake: Path) -> Path:
         schema = pa.schema([(column.name, _ARROW[column.type]) for column in dataset.columns])
         path = lake / dataset.key
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = rows_of[dataset.name].select(schema.names).to_dicts() if dataset.name in rows_of else []
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+        records = rows_of[dataset.name].select(schema.names).to_dicts() if dataset.name in rows_of else []
+        pq.write_table(pa.Table.from_pylist(records, schema=schema), path)
     return lake
 
 

@@ -64,12 +64,11 @@ def expected_of(bronze: dict[str, bytes], zone: str, run_id: str) -> Expected:
     """What the contract makes of bronze, whether its sums fit or not."""
     cleaned = {table: clean(table, bronze[table], ZoneInfo(zone), run_id) for table in SOURCES}
     sales = plain_gold.sales_of(cleaned["transactions"].rows)
-    raw = {
-        table: [dict(zip(names, row, strict=True)) for row in rows]
-        for table in RAW
-        for names, *rows in [read_csv(bronze[table])]
-    }
-    gold = plain_gold.all_gold(sales, {table: found.rows for table, found in cleaned.items()} | raw)
+    tables = {table: found.rows for table, found in cleaned.items()}
+    for table in RAW:
+        names, *rows = read_csv(bronze[table])
+        tables[table] = [{str(name): cell for name, cell in zip(names, row, strict=True)} for row in rows]
+    gold = plain_gold.all_gold(sales, tables)
     return Expected(cleaned, gold, plain_gold.reconciliation(sales))
 
 

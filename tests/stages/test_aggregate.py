@@ -72,7 +72,7 @@ def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale],
 
 
 def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
-    sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-01-02")]
+    sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-02-02")]
     store = open_store(store_with(tmp_path, sales))
     assert aggregate(store, GOLD, recorded={}).reconciliation["agrees"]
 
