@@ -121,7 +121,11 @@ def _datasets(sales: Sequence[Sale], names: Callable[[int], str | None], stock: 
         ),
         "monthly_channel_sales": (
             {"sales_channel": text, "sales_month": day, **sums},
-            [(*key, *_sums(own)) for key, own in groups(sales, "channel", "month").items()],
+            [
+                (channel, month, *_sums(own))
+                for (channel, month), own in groups(sales, "channel", "month").items()
+                if channel is not None
+            ],
         ),
         "monthly_product_sales": (
             {
