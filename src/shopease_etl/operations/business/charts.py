@@ -3,8 +3,10 @@
 Charts are pictures: their numbers are floats, the exact ones are in the tables.
 """
 
+import itertools
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +20,8 @@ _HEIGHT: Final = 240
 _BAR: Final = 26
 _LABEL: Final = 30
 _MAX_COLUMN: Final = 44
+_LABEL_UNITS: Final = 26.0
+_LEGEND_UNITS: Final = 16.0
 _SERIES: Final = ("var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)", "var(--s7)")
 _CONFIG: Final[dict[str, Any]] = {
     "aria": False,
@@ -40,7 +44,7 @@ _CONFIG: Final[dict[str, Any]] = {
         "labelColor": "var(--text)",
         "labelFontSize": 12,
         "symbolType": "square",
-        "labelLimit": 150,
+        "labelLimit": 0,
         "columns": 3,
         "offset": 8,
     },
@@ -51,8 +55,9 @@ _COLOUR: Final = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value
 
 def svg(drawing: Drawing, size: int) -> str:
     """The SVG of a drawing that is `size` pixels wide, without a width or height of its own."""
-    kinds = {"columns": _columns, "stacked": _stacked, "bars": _bars}
-    spec = kinds[drawing.kind](drawing, size).to_dict(validate=False)
+    over_time = {"columns": _columns, "stacked": _stacked}
+    chart = _bars(drawing) if drawing.kind == "bars" else over_time[drawing.kind](drawing, size)
+    spec = chart.to_dict(validate=False)
     fit = {"config": _CONFIG, "autosize": {"type": "fit-x", "contains": "padding"}, "width": size}
     drawn = vl_convert.vegalite_to_svg({**spec, **fit})
     return re.sub(r'^<svg[^>]*? width="([0-9.]+)" height="([0-9.]+)"[^>]*>', _root, drawn, count=1)
@@ -72,6 +77,18 @@ def _data(points: Sequence[Mapping[str, Any]]) -> alt.Data:
 def _lookup(labels: Mapping[str, Any]) -> str:
     """An expression for an axis that finds the label of a value; JSON makes any text a safe part of it."""
     return f"({json.dumps(labels)})[datum.value] || ''"
+
+
+def _shortened(text: str, units: float) -> str:
+    """A text that takes at most so many times the width of an average letter.
+
+    Vega would cut a text between the two halves of a character beyond U+FFFF, and then fail.
+    """
+    widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1.4 if c.isupper() else 1 for c in text]
+    if sum(widths) <= units:
+        return text
+    length = sum(total <= units - 1 for total in itertools.accumulate(widths))
+    return text[:length].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _time(labels: Sequence[Any], width: int) -> tuple[alt.X, float]:
@@ -113,6 +130,7 @@ def _stacked(drawing: Drawing, width: int) -> Any:
     places = {key: str(place) for place, key in enumerate(keys)}
     order = {name: place for place, name in enumerate(drawing.series)}
     points = [{**point, "place": places[point["key"]], "order": order[point["series"]]} for point in drawing.points]
+    legend = alt.Legend(labelExpr=_lookup({name: _shortened(name, _LEGEND_UNITS) for name in drawing.series}))
     colours = alt.Scale(domain=[*drawing.series], range=[*_SERIES[: len(drawing.series)]])
     axis = alt.Axis(format="%" if drawing.is_share else _SHORT, tickCount=5)
     return (
@@ -121,19 +139,19 @@ def _stacked(drawing: Drawing, width: int) -> Any:
         .encode(
             x=x,
             y=alt.Y("y:Q", stack="normalize" if drawing.is_share else "zero", axis=axis),
-            color=alt.Color("series:N", scale=colours, sort=None),
+            color=alt.Color("series:N", scale=colours, sort=None, legend=legend),
             order=alt.Order("order:Q"),
         )
         .properties(height=_HEIGHT)
     )
 
 
-def _bars(drawing: Drawing, width: int) -> Any:
+def _bars(drawing: Drawing) -> Any:
     """Horizontal bars: `name`, the value `x`, its text `value`; `before` is marked by a line."""
     points = drawing.points
     data = _data([{**point, "place": str(place)} for place, point in enumerate(points)])
-    names = {str(place): str(point["name"]) for place, point in enumerate(points)}
-    axis = alt.Axis(labelExpr=_lookup(names), labelLimit=int(width * 0.4), grid=False, labelColor="var(--text)")
+    names = {str(place): _shortened(str(point["name"]), _LABEL_UNITS) for place, point in enumerate(points)}
+    axis = alt.Axis(labelExpr=_lookup(names), labelLimit=0, grid=False, labelColor="var(--text)")
     y = alt.Y("place:O", sort=None, axis=axis, scale=alt.Scale(paddingInner=0.3))
     top = max([*(point["x"] for point in points), *(point.get("before") or 0 for point in points)]) or 1.0
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, top * 1.22], nice=False))

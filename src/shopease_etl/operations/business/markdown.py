@@ -8,7 +8,7 @@ from shopease_etl.operations.business.content import sections
 from shopease_etl.operations.business.figures import Report
 
 MAX_ROWS: Final = 12
-_SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~&@"})
+_SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~&"})
 
 
 def markdown(report: Report) -> str:
@@ -49,5 +49,5 @@ def _table(table: Table) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """The text in one line, without meaning in Markdown: no tag, link, mention or emphasis."""
+    """The text in one line, without meaning in Markdown: no tag, link or emphasis."""
     return " ".join(text.split()).translate(_SPECIAL).replace("://", ":\\//").replace("www.", "www\\.")
