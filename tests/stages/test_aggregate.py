@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, GOLD, PRODUCT_PERFORMANCE, GoldDataset
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import RowTotals, SalesTotals
 from shopease_etl.contract.tables import INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
@@ -66,7 +66,7 @@ def store_with(folder: Path, sales: Sequence[Sale]) -> str:
 def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale], message: str) -> None:
     store = open_store(store_with(tmp_path, sales))
     with pytest.raises(DataRefusedError) as caught:
-        aggregate(store, GOLD, recorded={})
+        aggregate(store, USUAL, recorded={})
     assert str(caught.value) == message
     assert not list(store.list("gold/"))
 
@@ -74,7 +74,7 @@ def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale],
 def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
     sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-02-02")]
     store = open_store(store_with(tmp_path, sales))
-    assert aggregate(store, GOLD, recorded={}).reconciliation["agrees"]
+    assert aggregate(store, USUAL, recorded={}).reconciliation["agrees"]
 
 
 @pytest.mark.parametrize(
