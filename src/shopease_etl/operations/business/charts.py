@@ -18,9 +18,9 @@ from shopease_etl.operations.business.blocks import Drawing
 _SHORT: Final = "~s"
 _HEIGHT: Final = 240
 _BAR: Final = 26
-_LABEL: Final = 30
+_LABEL: Final = 34
 _MAX_COLUMN: Final = 44
-_LABEL_UNITS: Final = 26.0
+_LABEL_UNITS: Final = 28.0
 _LEGEND_UNITS: Final = 16.0
 _SERIES: Final = ("var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)", "var(--s7)")
 _CONFIG: Final[dict[str, Any]] = {

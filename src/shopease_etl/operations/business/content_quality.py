@@ -1,6 +1,7 @@
 """The head of the report, and its section about the data."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -130,7 +131,7 @@ def _sources(report: Report) -> Figure:
 
 def _runs(report: Report) -> list[Chart | Figure]:
     runs = list(reversed(report.quality.runs))
-    labels = [f"{run.started_at[5:10]}" for run in runs]
+    labels = [texts.short_day(date.fromisoformat(run.started_at[:10])) for run in runs]
     durations = [
         {"x": label, "y": float(run.seconds), "marked": run.status not in {Status.SUCCEEDED, Status.RUNNING}}
         for label, run in zip(labels, runs, strict=True)

@@ -57,6 +57,11 @@ def day(value: date) -> str:
     return f"{value.day} {MONTHS[value.month - 1]} {value.year}"
 
 
+def short_day(value: date) -> str:
+    """A day without its year, such as 31 Dec."""
+    return f"{value.day} {MONTHS[value.month - 1][:3]}"
+
+
 def month(value: date) -> str:
     """A month, such as December 2025."""
     return f"{MONTHS[value.month - 1]} {value.year}"
