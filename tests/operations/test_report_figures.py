@@ -1,22 +1,17 @@
 """The figures of the report: equal to what plain Python, or DuckDB, makes of the same sales."""
 
 import json
-import shutil
 from dataclasses import asdict
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands import Shop
 from gold_files import Sale, cohort_rows, groups, half_up, many_sales, stock_row, store_name, total, write_gold
-from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.open import open_store
 from shopease_etl.operations.business.compute import report
 from shopease_etl.operations.business.figures import Breakdown, Report
@@ -236,126 +231,3 @@ def test_periods_never_reach_beyond_the_sales(first: date, days: int) -> None:
         assert len(months) == length or period.first <= first
     for earlier in (calendar.earlier_year(), calendar.earlier_quarter(), calendar.before(month, 1)):
         assert earlier is None or first <= earlier.first <= earlier.last <= last
-
-
-def test_a_lake_with_one_day_has_nothing_to_compare(tmp_path: Path) -> None:
-    found = figures(write_gold(tmp_path / "lake", [Sale(date(2024, 2, 10), Decimal("12.50"))]))
-    assert found.key_figures is not None
-    assert found.key_figures.is_complete is False
-    assert [item.value for item in found.key_figures.figures] == [Decimal("12.50"), 1, Decimal("12.50"), 1, 1]
-    changes = {(item.change_percent, item.year_change_percent, item.before) for item in found.key_figures.figures}
-    assert changes == {(None, None, None)}
-    assert found.so_far is None
-    assert [month.is_complete for month in found.months] == [False]
-
-
-def test_a_lake_without_sales_has_figures_of_zero(tmp_path: Path) -> None:
-    found = figures(write_gold(tmp_path / "lake", [], stock=0))
-    assert (found.sales, found.key_figures, found.revenue, found.transactions) == (None, None, Decimal("0.00"), 0)
-    assert found.stock is not None
-    assert (found.stock.items, found.stock.need_action) == (0, 0)
-
-
-def test_a_lake_without_customers_or_stores(tmp_path: Path) -> None:
-    sales = [Sale(date(2024, 1, 1) + timedelta(days=n), Decimal("1.05"), customer=None, store=None) for n in range(60)]
-    found = figures(write_gold(tmp_path / "lake", sales))
-    assert found.customers is not None
-    assert (found.customers.customers, found.cohorts) == (0, ())
-    assert found.stores is not None
-    assert [(share.kind, share.revenue) for share in found.stores.shares] == [("none", Decimal("63.00"))]
-
-
-def test_of_hundreds_of_stores_the_largest_are_shown_and_all_count(tmp_path: Path) -> None:
-    sales = [
-        Sale(date(2024, 1, 1) + timedelta(days=day), Decimal(store), store=store)
-        for store in range(300)
-        for day in (0, 40)
-    ]
-    found = figures(write_gold(tmp_path / "lake", sales)).stores
-    assert found is not None
-    assert [share.name for share in found.shares[:10]] == [f"Store {store}" for store in range(299, 289, -1)]
-    assert [(share.kind, share.members) for share in found.shares[10:]] == [("others", 290)]
-    assert sum(share.revenue for share in found.shares) == found.revenue
-
-
-def test_an_older_lake_lacks_parts_of_the_report(tmp_path: Path) -> None:
-    new = (
-        "monthly_channel_sales",
-        "monthly_product_sales",
-        "store_performance",
-        "inventory_status",
-        "cohort_retention",
-    )
-    found = figures(write_gold(tmp_path / "lake", SALES, without=new))
-    assert found.missing == (
-        *("monthly_product_sales", "monthly_channel_sales", "store_performance", "inventory_status"),
-        *("cohort_retention", "customer_lifetime_value"),
-    )
-    assert (found.categories, found.stores, found.channels, found.products, found.stock) == (None,) * 5
-    assert found.key_figures is not None
-    assert found.key_figures.figures[-1].value is None
-
-
-def test_lifetime_value_by_decile(tmp_path: Path) -> None:
-    lake = write_gold(tmp_path / "lake", SALES[:10])
-    rows = {
-        "clv_decile": [10, 10, 9, None],
-        "clv_365d": [Decimal("10.01"), Decimal("5.00"), Decimal("1.00"), None],
-        "p_alive": [Decimal("0.5000"), Decimal("0.7501"), Decimal("1.0000"), None],
-    }
-    path = lake / "gold" / "customer_lifetime_value" / "data.parquet"
-    path.parent.mkdir()
-    money, rate = pl.Decimal(18, 2), pl.Decimal(9, 4)
-    pl.DataFrame(rows, schema={"clv_decile": pl.Int32, "clv_365d": money, "p_alive": rate}).write_parquet(path)
-    assert [tuple(asdict(item).values()) for item in figures(lake).lifetime_value] == [
-        (10, 2, Decimal("15.01"), Decimal("7.51"), Decimal("62.5")),
-        (9, 1, Decimal("1.00"), Decimal("1.00"), Decimal("100.0")),
-        (None, 1, None, None, None),
-    ]
-
-
-def test_a_lake_without_gold_or_with_changed_gold_is_refused(shop: Shop, tmp_path: Path) -> None:
-    with pytest.raises(ShopeaseError, match="has no gold/daily_sales_summary"):
-        figures(tmp_path / "none")
-    lake = tmp_path / "lake"
-    shutil.copytree(shop.folder / "lake", lake)
-    path = lake / "gold" / "daily_sales_summary" / "data.parquet"
-    path.write_bytes(path.read_bytes().replace(b"PAR1", b"PAR2"))
-    with pytest.raises(DataRefusedError, match="is not what the run"):
-        figures(lake)
-    (lake / "_runs").rename(lake / "elsewhere")
-    with pytest.raises(DataRefusedError, match="cannot read gold/daily_sales_summary"):
-        figures(lake)
-
-
-def test_the_report_of_a_run_equals_duckdb_on_its_gold(shop: Shop) -> None:
-    lake = shop.folder / "lake"
-    found = shop.run("report", "--json").done().document
-    days = f"'{lake}/gold/daily_sales_summary/data.parquet'"
-    last = date.fromisoformat(found["key_figures"]["period"]["last"])
-    with duckdb.connect() as database:
-        sums = database.sql(f"SELECT sum(total_revenue), sum(total_transactions) FROM {days}").fetchall()[0]
-        assert (found["revenue"], found["transactions"]) == (str(sums[0]), int(sums[1]))
-        month = database.sql(
-            f"SELECT sum(total_revenue), sum(total_transactions), sum(total_items_sold) FROM {days} "
-            f"WHERE sales_date BETWEEN DATE '{last.replace(day=1)}' AND DATE '{last}'"
-        ).fetchall()[0]
-        values = {item["name"]: item["value"] for item in found["key_figures"]["figures"]}
-        assert (values["revenue"], values["transactions"], values["items"]) == (str(month[0]), *map(int, month[1:]))
-        average = (month[0] / int(month[1])).quantize(Decimal("0.01"), ROUND_HALF_UP)
-        assert values["average_transaction_value"] == str(average)
-    manifest = json.loads(max((lake / "_runs").glob("*.json")).read_text())
-    assert (found["run_id"], found["data_at"]) == (manifest["run_id"], manifest["finished_at"])
-    assert found["reconciliation"]["agrees"] is True
-    assert found["reconciliation"]["sums"]["silver_revenue"] == found["revenue"]
-    rejected = {
-        item["name"]: item["rejected"]
-        for stage in manifest["stages"]
-        for item in stage["datasets"]
-        if item["layer"] == "silver"
-    }
-    assert {table["table"]: table["rejected"] for table in found["quality"]["tables"]} == rejected
-    assert all(table["rows_in"] == table["rows_out"] + table["rows_rejected"] for table in found["quality"]["tables"])
-    assert found["quality"]["runs"][0]["bytes"] == sum(
-        item["bytes"] for stage in manifest["stages"] for item in stage["datasets"]
-    )

@@ -29,7 +29,10 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write to this file; - for stdout.", show_default="report.html; stdout for md"
+            "--output",
+            "-o",
+            help="Write to this file; - for stdout. With --json only if given.",
+            show_default="report.html; stdout for md",
         ),
     ] = None,
     output_format: Annotated[
@@ -41,8 +44,6 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Write a report for managers: sales, products, stores, stock, customers and data quality, as one HTML file.
-
-    With --json the figures are printed; a file is then written only if --output names one.
 
     Example: shopease report --output report.html --open
     """
