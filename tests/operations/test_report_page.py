@@ -16,9 +16,9 @@ from browser import Scheme, needs_chromium, running_browser, shown
 from gold_files import Sale, many_sales, write_gold
 from shopease_etl.lake.open import open_store
 from shopease_etl.operations.business.compute import report
-from shopease_etl.operations.business.figures import Trouble
 from shopease_etl.operations.business.markdown import markdown
 from shopease_etl.operations.business.page import html
+from shopease_etl.operations.business.quality import Trouble
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -64,7 +64,7 @@ def report(
         webbrowser.open(target.absolute().as_uri())
 
 
-def check_target(context: CommandContext, target: Path, output_format: str = "html") -> None:
+def check_target(context: CommandContext, target: Path, output_format: str = "html", option: str = "--output") -> None:
     """Refuse, before anything is done, what cannot be written.
 
     Raises:
@@ -77,7 +77,7 @@ def check_target(context: CommandContext, target: Path, output_format: str = "ht
     if output_format == "html":
         extras.require("report", "the report as a page", otherwise="use --format md or --json")
     if target != STDOUT:
-        check_output(target, wiring.lake_store(context.settings).folder, context.settings.home)
+        check_output(target, wiring.lake_store(context.settings).folder, context.settings.home, option)
 
 
 def compute(context: CommandContext, *, with_customers: bool = False) -> "Report":
@@ -129,7 +129,7 @@ def written_afterwards(context: CommandContext, target: Path | None) -> Iterator
     if target is None:
         yield
         return
-    check_target(context, target)
+    check_target(context, target, option="--report")
     try:
         yield
     except ShopeaseError:

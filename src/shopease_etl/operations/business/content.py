@@ -1,9 +1,10 @@
 """The report as sections, from its figures; rendered by `page` and `markdown`."""
 
 from shopease_etl.operations.business.blocks import Section
-from shopease_etl.operations.business.content_customers import customers, stock
+from shopease_etl.operations.business.content_customers import customers
+from shopease_etl.operations.business.content_goods import assortment, places, stock
 from shopease_etl.operations.business.content_quality import quality
-from shopease_etl.operations.business.content_sales import assortment, key_figures, over_time, places
+from shopease_etl.operations.business.content_sales import key_figures, over_time
 from shopease_etl.operations.business.figures import Report
 
 

@@ -1,4 +1,4 @@
-"""The sections about stock and customers."""
+"""The section about customers."""
 
 from decimal import Decimal
 from typing import Final
@@ -6,73 +6,9 @@ from typing import Final
 from shopease_etl.operations.business import texts
 from shopease_etl.operations.business.blocks import Chart, Drawing, Figure, Section, Table
 from shopease_etl.operations.business.content_sales import month_labels
-from shopease_etl.operations.business.figures import Customers, Report, Stock
+from shopease_etl.operations.business.figures import Customers, Report
 
-_STATUSES: Final = {
-    "out_of_stock": "out of stock",
-    "reorder": "to reorder",
-    "low_cover": "lasts under 7 days",
-    "no_sales": "no sale in 28 days",
-    "ok": "ok",
-    "unknown": "quantity unknown",
-}
 _LEVELS: Final = 9
-
-
-def stock(report: Report) -> Section:
-    """Items by status, and those that need action most urgently."""
-    blocks: list[Chart | Figure] = []
-    if report.stock and report.stock.items:
-        blocks.append(_statuses(report.stock))
-        blocks.append(_stores(report.stock))
-        if report.stock.worst:
-            blocks.append(_worst(report.stock))
-    intro = "An item is a product in a store. Cover is how long its stock lasts at the pace of the last 28 days."
-    return Section("stock", "Stock", intro, blocks=blocks, sources=("inventory_status",))
-
-
-def _statuses(stock: Stock) -> Chart:
-    urgent = ("out_of_stock", "reorder", "low_cover")
-    found = [(_STATUSES.get(status, status), count, status in urgent) for status, count in stock.statuses.items()]
-    points = [{"name": name, "x": count, "value": texts.number(count), "marked": bad} for name, count, bad in found]
-    rows = tuple((name, texts.number(count)) for name, count, _ in found)
-    return Chart(
-        f"Stock: {stock.need_action:,} of {stock.items:,} items need action",
-        "Number of items by status. To reorder: the quantity is at or below the reorder level.",
-        Drawing("bars", points),
-        Table("Items by status", ("status", "items"), rows),
-    )
-
-
-def _stores(stock: Stock) -> Figure:
-    rows = tuple(
-        (
-            f"{store.members:,} other stores" if store.kind == "others" else store.name or f"store {store.store_id}",
-            *map(texts.number, (store.out_of_stock, store.reorder, store.low_cover, store.items)),
-        )
-        for store in stock.stores
-    )
-    columns = ("store", "out of stock", "to reorder", "low cover", "all items")
-    words = "How many of a store's items need action; first the stores with most of them."
-    return Figure("Stock by store", words, Table("Stock by store", columns, rows))
-
-
-def _worst(stock: Stock) -> Figure:
-    rows = tuple(
-        (
-            item.product_name or f"product {item.product_id}",
-            item.store_name or f"store {item.store_id}",
-            _STATUSES.get(item.stock_status, item.stock_status),
-            texts.number(item.quantity),
-            texts.number(item.reorder_level),
-            texts.number(item.units_sold_28d),
-            texts.number(item.days_of_cover),
-        )
-        for item in stock.worst
-    )
-    words = f"The {len(rows)} most urgent: what is out of stock first, and of that what sells most."
-    columns = ("product", "store", "status", "in stock", "reorder level", "sold in 28 days", "days of cover")
-    return Figure("Most urgent items", words, Table("Most urgent items", columns, rows, texts=3), is_wide=True)
 
 
 def customers(report: Report) -> Section:

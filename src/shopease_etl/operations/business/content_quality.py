@@ -1,7 +1,7 @@
 """The head of the report, and its section about the data."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -18,7 +18,9 @@ def head(report: Report) -> list[tuple[str, str]]:
     """What the report is made of: names and values, for a list at its top."""
     facts = []
     if report.sales:
-        facts.append(("Sales", f"{texts.day(report.sales.first)} to {texts.day(report.sales.last)}"))
+        is_future = report.sales.last > datetime.fromisoformat(report.made_at).date() + timedelta(days=1)
+        warning = ", which is in the future: look for wrong dates in the source" if is_future else ""
+        facts.append(("Sales", f"{texts.day(report.sales.first)} to {texts.day(report.sales.last)}{warning}"))
     if report.data_at:
         old = texts.age(report.data_at, report.made_at)
         facts.append(("Data from", f"{texts.moment(report.data_at)} ({old} before this report)"))

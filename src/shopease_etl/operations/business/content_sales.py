@@ -1,4 +1,4 @@
-"""The sections about sales: key figures, time, channels, stores and products."""
+"""The sections about sales: key figures, and sales over time."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from shopease_etl.operations.business import texts
 from shopease_etl.operations.business.blocks import Card, Chart, Drawing, Figure, Section, Table
-from shopease_etl.operations.business.figures import Breakdown, KeyFigure, KeyFigures, ProductSales, Report, Share
+from shopease_etl.operations.business.figures import KeyFigure, KeyFigures, Report, Share
 from shopease_etl.wording import counted
 
 TREND_MONTHS: Final = 24
@@ -27,7 +27,9 @@ def key_figures(report: Report) -> Section:
         return Section("key-figures", "Key figures", "There are no sales yet.")
     cards = tuple(_card(figure, figures) for figure in figures.figures)
     blocks = [_so_far(report.so_far)] if report.so_far else []
-    return Section("key-figures", f"Key figures: {texts.period(figures.period)}", _meaning(figures), cards, blocks)
+    title = f"Key figures: {texts.period(figures.period)}"
+    sources = ("daily_sales_summary", "cohort_retention")
+    return Section("key-figures", title, _meaning(figures), cards, blocks, sources)
 
 
 def _meaning(figures: KeyFigures) -> str:
@@ -52,7 +54,9 @@ def _card(figure: KeyFigure, figures: KeyFigures) -> Card:
 def _comparison(value: Any, before: Any, period: Any, otherwise: str) -> tuple[str, str, str]:
     direction = "" if not value else "up" if value > 0 else "down"
     against = texts.period(period) if period else otherwise
-    return texts.change_in_words(value), f"on {against}" + (f" ({texts.number(before)})" if before else ""), direction
+    link = "compared with" if value is None else "on"
+    past = f" ({texts.number(before)})" if before is not None else ""
+    return texts.change_in_words(value), f"{link} {against}{past}", direction
 
 
 def _so_far(figures: KeyFigures) -> Figure:
@@ -161,7 +165,7 @@ def _channels(report: Report) -> Chart | None:
         for share in report.channels.shares
         if share.kind in {"named", "unnamed"} and (share.share_percent or 0) >= 1
     ]
-    names = {(share.kind, share.name): _name(share, "channel", "channels") for share in large[:5]}
+    names = {(share.kind, share.name): part_name(share, "channel", "channels") for share in large[:5]}
     sums: dict[date, dict[str, Decimal]] = {}
     for item in report.channel_months:
         month = sums.setdefault(item.month, dict.fromkeys([*names.values(), "others"], Decimal("0.00")))
@@ -192,110 +196,8 @@ def month_labels(months: Sequence[date]) -> list[list[str]]:
     ]
 
 
-def breakdown(shown: Breakdown, title: str, noun: str, plural: str) -> Chart:
-    """The revenue of the last year by something, with the year before."""
-    names = [_name(share, noun, plural) for share in shown.shares]
-    largest = next((share for share in shown.shares if share.kind in {"named", "unnamed"}), None)
-    points = [
-        {
-            "name": name,
-            "x": float(share.revenue),
-            "before": None if share.before is None else float(share.before),
-            "value": texts.percentage(share.share_percent),
-        }
-        for name, share in zip(names, shown.shares, strict=True)
-    ]
-    rows = tuple(
-        (
-            name,
-            texts.number(share.revenue),
-            texts.percentage(share.share_percent),
-            texts.number(share.transactions),
-            texts.number(share.before),
-            texts.change(share.change_percent, share.before),
-        )
-        for name, share in zip(names, shown.shares, strict=True)
-    )
-    finding = f": {names[0]} leads with {texts.percentage(largest.share_percent)}" if largest and len(names) > 1 else ""
-    words = f"Revenue and its share of all revenue, {texts.period(shown.period)}."
-    legend = f"The line at each bar is {texts.period(shown.before)}." if shown.before else ""
-    columns = (noun, "revenue", "share", "transactions", "a year earlier", "change")
-    return Chart(f"{title}{finding}", words, Drawing("bars", points), Table(title, columns, rows), legend=legend)
-
-
-def _name(share: Share, noun: str, plural: str) -> str:
+def part_name(share: Share, noun: str, plural: str) -> str:
+    """The name of a part of a breakdown, also of one that has none in the data."""
     if share.kind == "others":
         return f"{share.members:,} other {plural}"
     return {"none": f"(sold without a {noun})", "unnamed": f"({noun} unknown)"}.get(share.kind) or share.name or ""
-
-
-def products(report: Report) -> list[Chart | Figure]:
-    """Best sellers and the products that lost most."""
-    if (found := report.products) is None:
-        return []
-    when = texts.period(found.period)
-    against = f"compared with {texts.period(found.before)}" if found.before else "with nothing earlier to compare"
-    blocks: list[Chart | Figure] = []
-    if found.best:
-        points = [
-            {
-                "name": _product(item),
-                "x": float(item.revenue),
-                "before": None if item.before is None else float(item.before),
-                "value": texts.change(item.change_percent, item.before) if found.before else "",
-            }
-            for item in found.best
-        ]
-        blocks.append(
-            Chart(
-                f"Best products: {_product(found.best[0])}",
-                f"The best {len(found.best)} of {found.products:,} products by revenue in {when}, {against}.",
-                Drawing("bars", points),
-                _product_table("Best products", found.best),
-            )
-        )
-    if found.falling:
-        words = f"The products whose revenue fell most, in money: {when}, {against}."
-        title = "Fastest falling products"
-        blocks.append(Figure(title, words, _product_table(title, found.falling), is_wide=True))
-    return blocks
-
-
-def _product(item: ProductSales) -> str:
-    return item.name or f"product {item.product_id}"
-
-
-def _product_table(caption: str, items: Sequence[ProductSales]) -> Table:
-    rows = tuple(
-        (
-            _product(item),
-            item.category or "(unknown)",
-            texts.number(item.revenue),
-            texts.number(item.before),
-            texts.number(item.change),
-            texts.change(item.change_percent, item.before),
-        )
-        for item in items
-    )
-    return Table(caption, ("product", "category", "revenue", "before", "difference", "change"), rows, texts=2)
-
-
-def assortment(report: Report) -> Section:
-    """Categories, products and channels of the last year."""
-    blocks: list[Chart | Figure] = []
-    if report.categories:
-        blocks.append(breakdown(report.categories, "Revenue by category", "category", "categories"))
-    blocks += products(report)
-    return Section("products", "Products", "", blocks=blocks, sources=("monthly_product_sales",))
-
-
-def places(report: Report) -> Section:
-    """Stores and channels of the last year."""
-    blocks: list[Chart | Figure] = []
-    if report.stores:
-        blocks.append(breakdown(report.stores, "Revenue by store", "store", "stores"))
-    if report.channels:
-        blocks.append(breakdown(report.channels, "Revenue by channel", "channel", "channels"))
-    return Section(
-        "stores", "Stores and channels", "", blocks=blocks, sources=("store_performance", "monthly_channel_sales")
-    )

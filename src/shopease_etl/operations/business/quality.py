@@ -1,26 +1,84 @@
 """What the manifests say about the data: rows by table and rule, totals that agree, and the last runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from shopease_etl.contract import layout
 from shopease_etl.lake.manifests import Manifest
 from shopease_etl.operations.business.arithmetic import TENTH, percent, quotient
-from shopease_etl.operations.business.figures import (
-    CleanedTable,
-    GoldSource,
-    Quality,
-    Reconciliation,
-    ReportedRun,
-    Trouble,
-)
 from shopease_etl.operations.business.lake_data import RUNS, LakeData
 from shopease_etl.operations.status import brought_data, run_status
 from shopease_etl.report import DatasetResult, Status, by_dataset
 from shopease_etl.wording import one_line
 
 GOLD_SUMS: Final = ("silver_transactions", "silver_revenue")
+
+
+@dataclass(frozen=True)
+class CleanedTable:
+    """A table's rows as the last clean counted them."""
+
+    table: str
+    rows_in: int
+    rows_out: int
+    rows_rejected: int
+    rejected: Mapping[str, int]
+    rejected_percent: Decimal | None
+    run_id: str
+
+
+@dataclass(frozen=True)
+class GoldSource:
+    """A gold dataset that the report was made from; no run is known for files that no manifest has."""
+
+    dataset: str
+    rows: int
+    bytes: int
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """A run of the lake: how it ended, how long it took, the rows that it read, and the bytes that it wrote."""
+
+    run_id: str
+    status: str
+    started_at: str
+    seconds: Decimal
+    rows: int | None
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What the run that made gold has compared to the cent; `agrees` also says that the files still have these sums."""
+
+    run_id: str
+    agrees: bool
+    sums: Mapping[str, Decimal | int]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The last run did not succeed: how and when it ended, and the run since which the figures stand still."""
+
+    run_id: str
+    status: str
+    ended_at: str
+    error: str | None
+    figures_run_id: str | None
+    figures_since: str | None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Cleaned tables, the gold datasets that were read, and the last runs, the latest first."""
+
+    tables: tuple[CleanedTable, ...]
+    sources: tuple[GoldSource, ...]
+    runs: tuple[ReportedRun, ...]
 
 
 def quality(data: LakeData, rows: Mapping[str, int], *, is_running: bool) -> Quality:
