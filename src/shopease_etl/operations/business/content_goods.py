@@ -69,7 +69,7 @@ def products(report: Report) -> list[Chart | Figure]:
         blocks.append(
             Chart(
                 f"Best products: {_product(found.best[0])}",
-                f"The best {len(found.best)} of {found.products:,} products by revenue in {when}, {against}.",
+                f"By revenue in {when}, {against}. Products sold: {found.products:,}.",
                 Drawing("bars", points),
                 _product_table("Best products", found.best),
             )
@@ -172,6 +172,6 @@ def _worst(stock: Stock) -> Figure:
         )
         for item in stock.worst
     )
-    words = f"The {len(rows)} most urgent: what is out of stock first, and of that what sells most."
+    words = "At most 15: what is out of stock first, and of that what sells most."
     columns = ("product", "store", "status", "in stock", "reorder level", "sold in 28 days", "days of cover")
     return Figure("Most urgent items", words, Table("Most urgent items", columns, rows, texts=3), is_wide=True)

@@ -20,7 +20,8 @@ def head(report: Report) -> list[tuple[str, str]]:
     if report.sales:
         is_future = report.sales.last > datetime.fromisoformat(report.made_at).date() + timedelta(days=1)
         warning = ", which is in the future: look for wrong dates in the source" if is_future else ""
-        facts.append(("Sales", f"{texts.day(report.sales.first)} to {texts.day(report.sales.last)}{warning}"))
+        first, last = texts.day(report.sales.first), texts.day(report.sales.last)
+        facts.append(("Sales", (f"{first} to {last}" if first != last else last) + warning))
     if report.data_at:
         old = texts.age(report.data_at, report.made_at)
         facts.append(("Data from", f"{texts.moment(report.data_at)} ({old} before this report)"))
@@ -127,7 +128,7 @@ def _sources(report: Report) -> Figure:
         for item in report.quality.sources
     )
     table = Table("Datasets of this report", ("dataset", "run", "rows", "size"), rows, texts=2)
-    words = "Each was compared with the hash that its run recorded."
+    words = "Each file that a run has recorded was compared with the size and the hash in its record."
     return Figure("Datasets of this report", words, table, is_wide=True)
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 from shopease_etl.operations.business import texts
 from shopease_etl.operations.business.blocks import Card, Chart, Drawing, Figure, Section, Table
 from shopease_etl.operations.business.figures import KeyFigure, KeyFigures, Report, Share
-from shopease_etl.wording import counted
 
 TREND_MONTHS: Final = 24
 _LABELS: Final = {
@@ -119,7 +118,7 @@ def _months(report: Report) -> Chart | None:
     has_before = any(point["before"] is not None for point in points)
     return Chart(
         f"Revenue by month{': ' if finding else ''}{finding}",
-        f"The last {counted(len(shown), 'month')}.",
+        last_months(len(shown)),
         Drawing("columns", points),
         Table("Revenue by month", ("month", "revenue", "transactions", "a year earlier", "change"), rows),
         is_wide=True,
@@ -182,10 +181,15 @@ def _channels(report: Report) -> Chart | None:
     )
     return Chart(
         "Share of each channel in revenue, month by month",
-        f"The last {counted(len(sums), 'month')}.",
+        last_months(len(sums)),
         Drawing("stacked", points, series=series, is_share=True),
         Table("Revenue by month and channel", ("month", *series), rows),
     )
+
+
+def last_months(number: int) -> str:
+    """Which months a chart shows."""
+    return f"The last {number} months." if number > 1 else "The only month with sales."
 
 
 def month_labels(months: Sequence[date]) -> list[list[str]]:

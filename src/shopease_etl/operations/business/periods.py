@@ -23,9 +23,9 @@ def month_of(day: date) -> date:
 
 
 def add_months(month: date, number: int) -> date:
-    """The first day of the month that is so many months after the month of a first day; None before year 1."""
+    """The first day of the month that is so many months after a first day's; at the earliest that of year 1."""
     years, index = divmod(month.year * YEAR + month.month - 1 + number, YEAR)
-    return date(max(years, 1), index + 1, 1)
+    return date(years, index + 1, 1) if years > 0 else date.min
 
 
 def month_end(day: date) -> date:
@@ -88,6 +88,8 @@ class Calendar:
         A period that ends with its month's end has an earlier one that does, too; a day that an earlier month does not
         have is its last day.
         """
+        if period.first < add_months(date.min, months):
+            return None
         start = add_months(period.first, -months)
         last = month_end(add_months(month_of(period.last), -months))
         if period.last != month_end(period.last):
