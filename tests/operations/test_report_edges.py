@@ -14,7 +14,9 @@ from gold_files import Sale, many_sales, write_gold
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.open import open_store
 from shopease_etl.operations.business.compute import report
+from shopease_etl.operations.business.content_quality import head
 from shopease_etl.operations.business.figures import Report
+from shopease_etl.operations.business.page import html
 
 SALES = many_sales(date(2023, 1, 1), 31 + 28 + 731)
 
@@ -111,3 +113,14 @@ def test_a_lake_without_gold_or_with_changed_gold_is_refused(shop: Shop, tmp_pat
     (lake / "_runs").rename(lake / "elsewhere")
     with pytest.raises(DataRefusedError, match="cannot read gold/daily_sales_summary"):
         figures(lake)
+
+
+def test_dates_that_cannot_be_right_end_nothing(tmp_path: Path) -> None:
+    days = (date.min, date(2024, 5, 5), date.max)
+    found = figures(write_gold(tmp_path / "lake", [Sale(day, Decimal("1.00")) for day in days]))
+    assert found.revenue == Decimal("3.00")
+    assert (found.months[-1].month, len(found.months)) == (date(9999, 12, 1), 120)
+    assert ("which is in the future" in dict(head(found))["Sales"]) is True
+    assert "1 January 1 to 31 December 9999" in html(found)
+    sane = figures(write_gold(tmp_path / "other", [Sale(date(2024, 5, 5), Decimal("1.00"))]))
+    assert "future" not in dict(head(sane))["Sales"]
