@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from shopease_etl.contract import layout
 from shopease_etl.errors import DataRefusedError, ShopeaseError
-from shopease_etl.lake.manifests import Manifest, manifests, missing_objects, newer_datasets
+from shopease_etl.lake.manifests import Manifest, manifests, missing_objects, newer_datasets, own_objects
 from shopease_etl.lake.publish import unfinished_publications
 from shopease_etl.lake.store import Store
 from shopease_etl.report import ObjectRecord
@@ -78,7 +78,7 @@ def read_lake(store: Store) -> LakeData:
         DataRefusedError: a file is still not what its run recorded.
     """
     for last_try in (*[False] * (_TRIES - 1), True):
-        there = {item.key for layer in layout.LAYERS for item in store.list(f"{layer}/") if _is_ours(item.key)}
+        there = {item.key for item in own_objects(store)}
         history, recorded = _history(store, {layout.dataset_of(key) for key in there})
         files = {name: store.read(_key(name)) for name in DATASETS if _key(name) in there}
         lost = [key for key in missing_objects(recorded, there) if key in map(_key, DATASETS)]
@@ -122,10 +122,6 @@ def _changed(store: Store, key: str, record: ObjectRecord) -> DataRefusedError:
         message += f"; the run {', '.join(publishing)} is publishing, or died while it did"
         return DataRefusedError(message, hint="try again when it has ended, or run `shopease crawl` to finish it")
     return DataRefusedError(message, hint="run `shopease aggregate` to rebuild it")
-
-
-def _is_ours(key: str) -> bool:
-    return layout.owns(key) or key in map(_key, DATASETS)  # the contract may lack an optional dataset
 
 
 def _key(dataset: str) -> str:
