@@ -69,7 +69,7 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "unique_products": "Number of different products sold.",
     },
     "product_performance": {
-        "avg_order_value": "Revenue per sale of the product: total_revenue / total_orders, rounded half up to the cent.",
+        "avg_order_value": "Revenue per sale: total_revenue / total_orders, rounded half up to the cent.",
         "avg_quantity_per_order": "Items per sale: total_quantity_sold / total_orders, rounded half up to 2 decimals.",
     },
     "customer_analytics": {
@@ -91,10 +91,10 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "manager_names": "Names of the store's sales managers by manager_id, joined with '; '; NULL if it has none.",
     },
     "inventory_status": {
-        "units_sold_28d": "Items of the product sold in the store in the 28 days that end with the last day with sales.",
-        "days_of_cover": "Days the stock lasts: quantity * 28 / units_sold_28d, rounded half up; NULL if none was sold.",
-        "stock_status": "The first that holds of out_of_stock (quantity <= 0), reorder (<= reorder_level), no_sales (in "
-        "28 days), low_cover (days_of_cover < 7), ok; NULL if quantity is NULL.",
+        "units_sold_28d": "Items sold in the store in the 28 days that end with the last day with sales.",
+        "days_of_cover": "Days the stock lasts: quantity * 28 / units_sold_28d, half up; NULL if none was sold.",
+        "stock_status": "The first that holds of out_of_stock (quantity <= 0), reorder (<= reorder_level), no_sales "
+        "(in 28 days), low_cover (days_of_cover < 7), ok; NULL if quantity is NULL.",
     },
     "cohort_retention": {
         "cohort_month": "Month of the customers' first purchase, as the date of its first day.",
@@ -107,8 +107,8 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
     "customer_lifetime_value": {
         "purchase_days": "Number of days on which the customer bought.",
         "p_alive": "Probability that the customer is still one (BG/NBD model), 0 to 1; NULL if no model fits.",
-        "expected_purchases_90d": "Days with purchases to expect in the next 90 days (BG/NBD); NULL if no model fits.",
-        "expected_purchases_365d": "Days with purchases to expect in the next 365 days (BG/NBD); NULL if no model fits.",
+        "expected_purchases_90d": "Purchase days to expect in the next 90 days (BG/NBD); NULL if no model fits.",
+        "expected_purchases_365d": "Purchase days to expect in the next 365 days (BG/NBD); NULL if no model fits.",
         "expected_purchase_value": "Revenue to expect per purchase day (Gamma-Gamma model); NULL if no model fits.",
         "clv_365d": "Revenue to expect of the customer in the next 365 days; NULL if no model fits.",
         "clv_decile": "Tenth of the customers by clv_365d, 1 to 10 (10: highest); NULL if no model fits.",
@@ -194,6 +194,6 @@ def _of_raw_tables() -> Iterator[tuple[str, str]]:
     for table in TABLES:
         yield f"{BRONZE}_{table.name}", f"{table.source} as copied from the source; every column is text."
     for table in CLEANED_TABLES:
-        yield f"{SILVER}_{table.name}", f"{table.name}, cleaned; every column is text: {table.name} has the types."
+        yield f"{SILVER}_{table.name}", f"{table.name}, cleaned; every column is text, the view {table.name} has types."
         rejected = f"Rows of {table.source} that cleaning rejected, as they were, with the rule and the run."
         yield f"{QUARANTINE}_{table.name}", rejected
