@@ -81,7 +81,7 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "total_spent": "Revenue with the customer: sum of quantity * unit_price, exact.",
         "avg_order_value": "Revenue per purchase: total_spent / total_purchases, rounded half up to the cent.",
         "recency_days": "Days from the customer's last purchase to the last day with sales of any customer.",
-        "r_score": "Recency score, 1 to 5 (5: bought most recently): 1 + (5 * customers strictly worse) // customers.",
+        "r_score": "Recency score, 1 to 5 (5: most recent): 1 + 5 * (customers strictly worse) // (all customers).",
         "f_score": "Frequency score by total_purchases, 1 to 5 (5: most purchases); same formula as r_score.",
         "m_score": "Monetary score by total_spent, 1 to 5 (5: highest spend); same formula as r_score.",
         "rfm_score": "r_score, f_score and m_score as three digits; 555 is best.",

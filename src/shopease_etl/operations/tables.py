@@ -95,11 +95,11 @@ def find_table(tables: LakeTables, name: str) -> TableDescription:
 
 
 def first_rows(store: Store, database: str, table: TableDescription, rows: int) -> str:
-    """The SQL for some rows of a table: of the last month, if it is kept by month, so that no other is read."""
-    months = (
-        [layout.month_of(item.key) for item in own_objects(store, [table.key])] if table.months and table.key else []
-    )
-    last = max((month for month in months if month), key=lambda month: (month != layout.NO_MONTH, month), default=None)
+    """The SQL for some rows of a table: if it is kept by month, of the last month, so that no other is read."""
+    last = None
+    if table.key and layout.SALE_MONTH in {column.name for column in table.columns}:
+        months = filter(None, (layout.month_of(item.key) for item in own_objects(store, [table.key])))
+        last = max(months, key=lambda month: (month != layout.NO_MONTH, month), default=None)
     where = f" WHERE {quoted(layout.SALE_MONTH)} = '{last}'" if last else ""
     return f"SELECT * FROM {quoted(database)}.{quoted(table.name)}{where} LIMIT {rows}"  # noqa: S608 - names are quoted
 
