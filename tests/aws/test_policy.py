@@ -122,7 +122,7 @@ def test_the_policy_suffices_for_every_command(guarded: Guarded) -> None:
         ("query", gold, "--max-scan", "1GB"),
         ("query", "--name", "store-revenue"),
         ("tables",),
-        ("tables", "stores"),
+        ("tables", GOLD[0].name),
         ("extract",),
         ("rollback", "--yes"),
         ("status",),
