@@ -12,7 +12,7 @@ from memory_store import MemoryStore
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.layout import BRONZE
-from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS, Table
+from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Table
 from shopease_etl.lake.store import put_stream
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
 from shopease_etl.stages.aggregate import aggregate
@@ -62,6 +62,7 @@ class MonthlyLake:
         bronze = bronze if self.by_month else [(TRANSACTIONS, csv_text(HEADER, [*sales]))]
         bronze += [(CUSTOMERS, csv_text(names_of(CUSTOMERS), CUSTOMER_ROWS))]
         bronze += [(PRODUCTS, csv_text(names_of(PRODUCTS), PRODUCT_ROWS))]
+        bronze += [(table, csv_text(names_of(table), [])) for table in (STORES, INVENTORY, SALES_MANAGERS)]
         results = [self._put(table, text, has_unique_key=has_unique_key) for table, text in bronze]
         self._record(StageResult("extract", 0, tuple(results)), run_id)
         if only_clean:

@@ -11,6 +11,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "query": ("duckdb", "sqlglot"),
     "lineage": ("openlineage",),
     "alerts": ("apprise",),
+    "clv": ("scipy",),
 }
 
 

@@ -33,11 +33,12 @@ sales = st.lists(
 
 def silver(rows: list[Sale]) -> Frames:
     columns = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
+    none = {name: pl.lit(None, pl.String) for name in ("store_id", "sales_channel")}
     transactions = pl.DataFrame(
         [tuple(None if value is None else str(value) for value in row) for row in rows],
         schema=dict.fromkeys(columns, pl.String),
         orient="row",
-    )
+    ).with_columns(**none)
     products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
     customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["ANN"], "city": ["Oslo"], "state": [None]})
     with PartialSums(Memory()) as parts:
@@ -154,6 +155,10 @@ def test_totals_count_sales_without_customer_or_product() -> None:
         "revenue_without_customer_id": Decimal("2.20"),
         "transactions_without_product_id": 1,
         "revenue_without_product_id": Decimal("2.20"),
+        "transactions_without_store_id": 2,
+        "revenue_without_store_id": Decimal("3.30"),
+        "transactions_without_sales_channel": 2,
+        "revenue_without_sales_channel": Decimal("3.30"),
         "latest": day,
     }
 

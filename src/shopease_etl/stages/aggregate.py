@@ -127,7 +127,7 @@ def _add_up(table: Table, datasets: Sequence[GoldDataset], chunk: Chunk) -> Fram
 def _built(datasets: Sequence[GoldDataset], frames: Frames, written: WriteGroup) -> dict[str, pl.DataFrame]:
     """The datasets by name; what their types do not hold is refused, with the first of its keys."""
     for dataset in datasets:
-        for sums in dataset.sums:
+        for sums in (sums for sums in dataset.sums if not sums.summaries):
             money = [name for name, measure in sums.measures.items() if measure.column == "total_amount"]
             _require_fit(dataset, frames[sums.name], sums.keys[0], money)
     built = {}
