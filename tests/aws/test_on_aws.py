@@ -73,7 +73,7 @@ def test_a_second_crawl_changes_nothing(remote: Shop) -> None:
     (stage,) = remote.run("crawl", "--json").done().document["stages"]
     tables = {entry["name"]: entry for entry in stage["tables"]}
     assert {entry["change"] for entry in tables.values() if entry["kind"] == "table"} == {"unchanged"}
-    assert (len(tables), stage["skipped"]) == (21, {})
+    assert (len(tables), stage["skipped"]) == (26, {})
     assert stage["scan"]["charged"] > 0
 
 
@@ -225,7 +225,7 @@ def test_empty_tables_can_be_queried(bare: str, tmp_path: Path, account: Account
     shop, _ = fresh(bare, tmp_path, account)
     entries = crawled(shop.run("run-all", "--json").done().document)
     assert {entry["rows"] for entry in entries} == {0}
-    assert len(entries) == 21
+    assert len(entries) == 26
     for name in CONTRACT:
         assert shop.run("query", "--name", name, "--json").done().document["rows"] == []
 
@@ -268,7 +268,7 @@ def test_without_the_query_extra_only_query_fails(sales: str, tmp_path: Path, ac
         (tmp_path / "blocked" / package).mkdir(parents=True)
         (tmp_path / "blocked" / package / "__init__.py").write_text("raise ModuleNotFoundError(__name__)")
     bare = Shop(tmp_path, sales, shop.lake, {"PYTHONPATH": str(tmp_path / "blocked")})
-    assert len(crawled(bare.run("run-all", "--json").done().document)) == 21
+    assert len(crawled(bare.run("run-all", "--json").done().document)) == 26
     bare.run("query", "SELECT 1 AS n").failed(2, "sqlglot")
 
 

@@ -92,9 +92,12 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "inventory_status": {
         "units_sold_28d": "Items sold in the store in the 28 days that end with the last day with sales.",
-        "days_of_cover": "Days the stock lasts: quantity * 28 / units_sold_28d, half up; NULL if none was sold.",
+        "days_of_cover": "Days the stock lasts: quantity * 28 / units_sold_28d, half up; NULL if units_sold_28d is 0.",
         "stock_status": "The first that holds of out_of_stock (quantity <= 0), reorder (<= reorder_level), no_sales "
         "(in 28 days), low_cover (days_of_cover < 7), ok; NULL if quantity is NULL.",
+    },
+    "monthly_channel_sales": {
+        "sales_channel": "Channel of the sales, as the source names it; sales without one are in no row.",
     },
     "cohort_retention": {
         "cohort_month": "Month of the customers' first purchase, as the date of its first day.",
@@ -110,7 +113,7 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "expected_purchases_90d": "Purchase days to expect in the next 90 days (BG/NBD); NULL if no model fits.",
         "expected_purchases_365d": "Purchase days to expect in the next 365 days (BG/NBD); NULL if no model fits.",
         "expected_purchase_value": "Revenue to expect per purchase day (Gamma-Gamma model); NULL if no model fits.",
-        "clv_365d": "Revenue to expect of the customer in the next 365 days; NULL if no model fits.",
+        "clv_365d": "Revenue to expect in the next 365 days, not discounted; NULL if no model fits.",
         "clv_decile": "Tenth of the customers by clv_365d, 1 to 10 (10: highest); NULL if no model fits.",
     },
     "customers": {
