@@ -25,7 +25,7 @@ from shopease_etl.cli.tables_command import tables
 
 COMMANDS: Final[Mapping[str, tuple[Callable[..., None], ...]]] = {
     "Pipeline": (run_all, retry, extract, clean, aggregate, crawl),
-    "Lake": (query, tables, rollback, cleanup, cost),
+    "Lake": (rollback, query, tables, cleanup, cost),
     "Source database": (sample, restore),
     "Operations": (check, status, schedule),
 }

@@ -44,7 +44,7 @@ def tables(
     ] = False,
     rows: Annotated[
         int | None,
-        typer.Option("--rows", metavar="N", min=0, max=1000, help="Show N rows of it.", show_default=str(_ROWS)),
+        typer.Option("--rows", metavar="N", min=0, max=1000, help=f"Show N rows of NAME ({_ROWS} if not given)."),
     ] = None,
 ) -> None:
     """List what can be queried, with rows, age and meaning; with a name its columns and some rows.

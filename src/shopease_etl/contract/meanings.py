@@ -15,15 +15,15 @@ PARQUET_KEY: Final = "shopease.columns"
 
 # Gold datasets and typed views; the meanings of raw tables are made from their layers.
 OF_TABLES: Final[Mapping[str, str]] = {
-    "daily_sales_summary": "One row per day with sales: sales, items, revenue, customers and products.",
-    "product_performance": "One row per product sold, best seller first: orders, items and revenue.",
-    "customer_analytics": "One row per customer with a purchase, highest spend first: purchases, recency, RFM segment.",
-    "store_performance": "One row per store and month with sales: sales, items, revenue, customers and managers.",
-    "inventory_status": "One row per stock record of a store and product: quantity, days of cover, what to reorder.",
-    "cohort_retention": "One row per cohort of new customers and month with purchases: who came back, and revenue.",
-    "customer_lifetime_value": "One row per customer with a purchase: purchases and revenue to expect of the customer.",
-    "monthly_channel_sales": "One row per sales channel and month with sales: sales, items and revenue.",
-    "monthly_product_sales": "One row per product and month with sales: orders, items and revenue.",
+    "daily_sales_summary": "One row per day with sales: sales, items, revenue, customers.",
+    "product_performance": "One row per product sold, best first: orders, items, revenue.",
+    "customer_analytics": "One row per customer with a purchase: spending, RFM segment.",
+    "store_performance": "One row per store and month with sales: sales, revenue, customers.",
+    "inventory_status": "One row per stock record: quantity, days of cover, reorder status.",
+    "cohort_retention": "One row per cohort of new customers and month: who came back.",
+    "customer_lifetime_value": "One row per customer with a purchase: what to expect of them.",
+    "monthly_channel_sales": "One row per channel and month with sales: sales, items, revenue.",
+    "monthly_product_sales": "One row per product and month with sales: orders, items, revenue.",
     "customers": "Customers, cleaned: one row per customer_id.",
     "products": "Products, cleaned: one row per product_id.",
     "transactions": "Sales, cleaned: one row per transaction_id, with amount and date.",
@@ -104,7 +104,7 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
         "months_since": "Months from cohort_month to the month of the purchases; 0 is cohort_month itself.",
         "cohort_size": "Number of customers in the cohort.",
         "customers": "Number of the cohort's customers who bought in that month.",
-        "retention_rate": "Share of the cohort that bought in that month: customers / cohort_size, 0 to 1, 4 decimals.",
+        "retention_rate": "Share of the cohort that bought in that month: customers / cohort_size.",
         "total_revenue": "Revenue with the cohort in that month: sum of quantity * unit_price, exact.",
     },
     "customer_lifetime_value": {
