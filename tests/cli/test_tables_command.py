@@ -1,6 +1,7 @@
 """`shopease tables`: the list of what can be queried, and one table or view with its columns and rows."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,15 @@ def test_gold_and_views_are_listed_and_raw_tables_with_all(shop: Shop) -> None:
     assert "Not listed: 12 raw tables. To list all: shopease tables --all" in ended.stderr
     assert [name for name in people_query if f"\n{name} " not in ended.stdout] == []
     assert "bronze_" not in ended.stdout
+
+
+def test_the_documentation_shows_what_is_listed(shop: Shop) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "SQL.md").read_text()
+    for name, table in listed(shop).items():
+        assert re.search(rf"^{name} +{table['kind']} .* {re.escape(table['meaning'])}$", document, re.MULTILINE), name
+    for column in shop.run("tables", "cohort_retention", "--json").done().document["columns"]:
+        line = rf"^{column['name']} +{re.escape(column['type'])} +{re.escape(column['meaning'])}$"
+        assert re.search(line, document, re.MULTILINE), column
 
 
 def test_rows_are_those_that_queries_count(shop: Shop) -> None:

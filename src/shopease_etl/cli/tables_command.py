@@ -111,11 +111,9 @@ def _describe(context: CommandContext, found: "LakeTables", table: "TableDescrip
     from shopease_etl.stages.query import query
 
     settings, console = context.settings, context.console
-    if not console.json:
+    if not (rows and console.json):
         console.result(table, lambda: TableView(table))
     if not rows:
-        if console.json:
-            console.json_line(json.dumps(asdict(table), ensure_ascii=False))
         return
     store = wiring.lake_store(settings)
     with query(first_rows(store, found.database, table, rows), wiring.warehouse(settings, store)) as result:
