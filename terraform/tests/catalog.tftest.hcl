@@ -34,7 +34,7 @@ run "tables_are_those_of_the_contract" {
   }
 
   assert {
-    condition = length(aws_glue_catalog_table.raw) == 20 && jsonencode({
+    condition = length(aws_glue_catalog_table.raw) == 21 && jsonencode({
       for name, table in aws_glue_catalog_table.raw : name => table.storage_descriptor[0].location
       }) == jsonencode({
       for name, table in jsondecode(file("catalog.json")).tables : name => "s3://shopease-stg/${table.folder}"
@@ -135,8 +135,8 @@ run "crawlers_change_nothing" {
       bronze = ["bronze_customers", "bronze_inventory", "bronze_products", "bronze_sales_managers", "bronze_stores", "bronze_transactions"]
       silver = ["quarantine_customers", "quarantine_products", "quarantine_transactions", "silver_customers", "silver_products", "silver_transactions"]
       gold = [
-        "cohort_retention", "customer_analytics", "daily_sales_summary", "inventory_status", "monthly_channel_sales",
-        "monthly_product_sales", "product_performance", "store_performance"
+        "cohort_retention", "customer_analytics", "customer_lifetime_value", "daily_sales_summary", "inventory_status",
+        "monthly_channel_sales", "monthly_product_sales", "product_performance", "store_performance"
       ]
     })
     error_message = "the crawlers read other tables"

@@ -10,7 +10,7 @@ import pytest
 
 from commands import Shop, copy_of, execute, on_a_terminal
 from shopease_etl.contract import meanings
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.tables import CLEANED_TABLES, TABLES
 from shopease_etl.warehouse.schema import DATASETS
 
@@ -28,12 +28,12 @@ def rows_of(shop: Shop, sql: str) -> Any:
 
 def test_gold_and_views_are_listed_and_raw_tables_with_all(shop: Shop) -> None:
     shown, everything = listed(shop), listed(shop, "--all")
-    people_query = [*(dataset.name for dataset in GOLD), *(table.name for table in TABLES)]
+    people_query = [*(dataset.name for dataset in USUAL), *(table.name for table in TABLES)]
     raw = [dataset.name for dataset in DATASETS if not dataset.is_parquet]
     assert list(shown) == people_query
     assert list(everything) == [*people_query, *raw]
     assert {name: table["kind"] for name, table in everything.items()} == {
-        **{dataset.name: "gold" for dataset in GOLD},
+        **{dataset.name: "gold" for dataset in USUAL},
         **{table.name: "view" for table in TABLES},
         **dict.fromkeys(raw, "raw"),
     }
@@ -74,7 +74,7 @@ def test_size_key_and_run_are_those_of_status(shop: Shop) -> None:
 
 def test_a_table_has_its_columns_with_meanings_and_five_rows(shop: Shop) -> None:
     document = shop.run("tables", "product_performance", "--json").done().document
-    (dataset,) = (dataset for dataset in GOLD if dataset.name == "product_performance")
+    (dataset,) = (dataset for dataset in USUAL if dataset.name == "product_performance")
     assert document["columns"] == [
         {"name": column.name, "type": column.type, "meaning": meanings.of_column(dataset.name, column.name)}
         for column in dataset.columns
@@ -166,9 +166,9 @@ def test_what_changed_since_the_crawl_is_shown(sales: str, tmp_path: Path) -> No
         assert (tables["stores"]["key"], tables["stores"]["rows"]) == (None, None)
         assert (tables["products"]["rows"], tables["products"]["run_id"]) == (None, None)
         assert tables["customers"]["rows"] > 0
-        assert document["uncatalogued"] == [dataset.name for dataset in GOLD]
+        assert document["uncatalogued"] == [dataset.name for dataset in USUAL]
         ended = shop.run("tables").done()
-        assert f"Not catalogued yet: {', '.join(dataset.name for dataset in GOLD)}" in ended.stderr
+        assert f"Not catalogued yet: {', '.join(dataset.name for dataset in USUAL)}" in ended.stderr
         assert {" ".join(line.split()[:3]) for line in ended.stdout.splitlines()} >= {
             "stores view no",
             "products view ?",

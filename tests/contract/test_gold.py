@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.contract import tables
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.gold.customer_analytics import rfm
 from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
 from shopease_etl.contract.gold.formulas import conform
@@ -48,7 +48,7 @@ def silver(rows: list[Sale]) -> Frames:
 
 
 def built(name: str, rows: list[Sale]) -> list[dict[str, object]]:
-    dataset = next(dataset for dataset in GOLD if dataset.name == name)
+    dataset = next(dataset for dataset in USUAL if dataset.name == name)
     frame = conform(dataset.build(silver(rows)), dataset)
     assert frame.columns == [column.name for column in dataset.columns]
     return frame.to_dicts()
@@ -165,7 +165,7 @@ def test_totals_count_sales_without_customer_or_product() -> None:
 
 def test_columns_that_gold_needs_are_required() -> None:
     """So a source without it is refused before anything is written."""
-    for table, names in needed(GOLD).items():
+    for table, names in needed(USUAL).items():
         made = {column.name for column in table.calculated}
         assert table.required
         assert {*names} - made <= {*table.required_columns}

@@ -11,14 +11,6 @@ from shopease_etl.contract.tables import TABLES
 from shopease_etl.warehouse.schema import DATASETS
 
 COLUMNS: Final = meanings.contract_columns()
-# A dataset that gold has only if it is asked for.
-OPTIONAL: Final = {
-    "customer_lifetime_value": (
-        *("customer_id", "purchase_days", "first_purchase_date", "last_purchase_date", "p_alive"),
-        *("expected_purchases_90d", "expected_purchases_365d", "expected_purchase_value", "clv_365d", "clv_decile"),
-    ),
-}
-ALL_COLUMNS: Final = {**OPTIONAL, **COLUMNS}
 
 
 def test_every_table_and_view_has_a_meaning_of_its_own() -> None:
@@ -35,11 +27,11 @@ def test_every_column_has_a_meaning(table: str) -> None:
 
 def test_no_meaning_is_of_a_table_or_column_that_does_not_exist() -> None:
     in_tables = meanings.OF_COLUMNS_IN
-    assert meanings.OF_TABLES.keys() <= ALL_COLUMNS.keys()
-    assert in_tables.keys() <= ALL_COLUMNS.keys()
+    assert meanings.OF_TABLES.keys() <= COLUMNS.keys()
+    assert in_tables.keys() <= COLUMNS.keys()
     for table, told in in_tables.items():
-        assert told.keys() <= {*ALL_COLUMNS[table]}, table
-    plain = {name for table, names in ALL_COLUMNS.items() for name in names if name not in in_tables.get(table, {})}
+        assert told.keys() <= {*COLUMNS[table]}, table
+    plain = {name for table, names in COLUMNS.items() for name in names if name not in in_tables.get(table, {})}
     assert meanings.OF_COLUMNS.keys() == plain
 
 

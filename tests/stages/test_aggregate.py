@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from shopease_etl.contract import meanings
-from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, GOLD, PRODUCT_PERFORMANCE, GoldDataset
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import RowTotals, SalesTotals
 from shopease_etl.contract.tables import INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
@@ -70,7 +70,7 @@ def store_with(folder: Path, sales: Sequence[Sale]) -> str:
 def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale], message: str) -> None:
     store = open_store(store_with(tmp_path, sales))
     with pytest.raises(DataRefusedError) as caught:
-        aggregate(store, GOLD, recorded={})
+        aggregate(store, USUAL, recorded={})
     assert str(caught.value) == message
     assert not list(store.list("gold/"))
 
@@ -78,15 +78,15 @@ def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale],
 def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
     sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-02-02")]
     store = open_store(store_with(tmp_path, sales))
-    assert aggregate(store, GOLD, recorded={}).reconciliation["agrees"]
+    assert aggregate(store, USUAL, recorded={}).reconciliation["agrees"]
 
 
 def test_files_say_what_their_columns_mean_and_are_the_same_in_every_run(tmp_path: Path) -> None:
     sales = [(1, 1, 1, "1.50", "2024-01-01"), (2, 2, 3, "4.50", "2024-02-02")]
     stores = [open_store(store_with(tmp_path / name, sales)) for name in ("one", "two")]
     for store in stores:
-        aggregate(store, GOLD[:3], recorded={})
-    for dataset in GOLD[:3]:
+        aggregate(store, USUAL, recorded={})
+    for dataset in USUAL:
         one, two = (store.read(dataset.key) for store in stores)
         assert one == two
         metadata = pl.read_parquet_metadata(io.BytesIO(one))

@@ -9,7 +9,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold import USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import TOTALS, Measure, RowTotals, SalesSums
 from shopease_etl.contract.gold.formulas import conform
 from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS
@@ -56,7 +56,7 @@ def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> d
         for start in range(0, max(silver.height, 1), size):
             parts.add(TRANSACTIONS, add_up(silver.slice(start, size), TRANSACTIONS))
         frames = parts.frames()
-        return {dataset.name: conform(dataset.build(frames), dataset).to_dicts() for dataset in GOLD} | {
+        return {dataset.name: conform(dataset.build(frames), dataset).to_dicts() for dataset in USUAL} | {
             TOTALS: frames[TOTALS].to_dicts()
         }
 

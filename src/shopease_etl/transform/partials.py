@@ -8,7 +8,7 @@ from typing import Final, Self
 import polars as pl
 
 from shopease_etl.contract import values
-from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold import USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import SALES_MONTH, TOTALS, Frames, Measure, SalesSums, needed, sums_of
 from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, STRING, TRANSACTIONS, Table
 from shopease_etl.transform.memory import Memory
@@ -23,7 +23,7 @@ class PartialSums:
     Sales are added chunk by chunk, or month by month. Memory grows with days, products and customers, not with sales.
     """
 
-    def __init__(self, memory: Memory, datasets: Sequence[GoldDataset] = GOLD) -> None:
+    def __init__(self, memory: Memory, datasets: Sequence[GoldDataset] = USUAL) -> None:
         self.datasets = datasets
         self._needed = needed(datasets)
         self._sums = sums_of(datasets)
@@ -122,7 +122,7 @@ class PartialSums:
         return whole
 
 
-def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
+def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = USUAL) -> dict[str, pl.DataFrame]:
     """The inputs of the datasets by name, from some rows of a table as text: sums and pairs of sales, or the columns of
     another table; nothing if no dataset needs the table. It may run in another process.
     """
