@@ -45,9 +45,25 @@ run "tables_are_those_of_the_contract" {
   assert {
     condition = jsonencode({
       for name, table in aws_glue_catalog_table.raw :
-      name => [for column in table.storage_descriptor[0].columns : { name = column.name, type = column.type }]
-    }) == jsonencode({ for name, table in jsondecode(file("catalog.json")).tables : name => table.columns })
-    error_message = "columns differ from catalog.json"
+      name => [
+        for column in table.storage_descriptor[0].columns :
+        { name = column.name, type = column.type, comment = column.comment }
+      ]
+      }) == jsonencode({
+      for name, table in jsondecode(file("catalog.json")).tables :
+      name => [
+        for column in table.columns :
+        { name = column.name, type = column.type, comment = try(column.comment, null) }
+      ]
+    })
+    error_message = "columns or their comments differ from catalog.json"
+  }
+
+  assert {
+    condition = jsonencode({ for name, table in aws_glue_catalog_table.raw : name => table.description }) == jsonencode({
+      for name, table in jsondecode(file("catalog.json")).tables : name => table.description
+    })
+    error_message = "descriptions differ from catalog.json"
   }
 
   assert {

@@ -94,6 +94,46 @@ def test_the_contracts_queries_give_the_results_of_a_local_lake(remote: Shop, sh
     assert tuple(there[0]) == CONTRACT[name]
 
 
+def test_the_tables_are_those_of_a_local_lake(remote: Shop, shop: Shop, cloud: Account) -> None:
+    glue = cloud.client("glue")
+    here = shop.run("tables", "--all", "--json").done().document["tables"]
+    for view in (table for table in here if table["kind"] == "view"):
+        # as Athena does; the emulator's keeps views to itself
+        columns = [{"Name": column["name"], "Type": column["type"]} for column in view["columns"]]
+        storage = {"Columns": columns, "Location": ""}
+        entry = {"Name": view["name"], "TableType": "VIRTUAL_VIEW", "StorageDescriptor": storage}
+        glue.create_table(DatabaseName="shopease_catalog", TableInput=entry)
+    there = remote.run("tables", "--all", "--json").done().document["tables"]
+    for view in (table for table in here if table["kind"] == "view"):
+        glue.delete_table(DatabaseName="shopease_catalog", Name=view["name"])
+    same = ("name", "kind", "meaning", "columns", "rows", "bytes", "key", "months")
+    assert [{name: table[name] for name in same} for table in there] == [
+        {name: table[name] for name in same} for table in here
+    ]
+
+
+def test_rows_of_a_table_are_shown_with_what_they_cost(remote: Shop, shop: Shop) -> None:
+    arguments = ("tables", "daily_sales_summary", "--json")
+    there = remote.run(*arguments).done()
+    assert there.document["sample"] == shop.run(*arguments).done().document["sample"]
+    assert "charged 10.5 MB: $0.000052 at $5 a TB" in there.stderr
+    assert "charged" not in remote.run(*arguments, "--rows", "0").done().stderr
+
+
+def test_tables_of_others_are_listed_too(remote: Shop, cloud: Account) -> None:
+    glue = cloud.client("glue")
+    storage = {"Columns": [{"Name": "day", "Type": "date"}], "Location": "s3://elsewhere/days/"}
+    table = {"Name": "their_days", "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage}
+    glue.create_table(DatabaseName="shopease_catalog", TableInput=table)
+    (found,) = (
+        table for table in remote.run("tables", "--json").done().document["tables"] if table["name"] == "their_days"
+    )
+    assert (found["kind"], found["meaning"], found["rows"], found["key"]) == ("other", "", None, None)
+    assert found["columns"] == [{"name": "day", "type": "date", "meaning": ""}]
+    assert "their_days" in remote.run("tables").done().stdout
+    glue.delete_table(DatabaseName="shopease_catalog", Name="their_days")
+
+
 def test_revenue_is_exact_in_every_output(remote: Shop, cloud: Account, bucket: str) -> None:
     gold = objects(cloud, bucket)[USUAL[0].key]
     expected = pl.read_parquet(io.BytesIO(gold))["total_revenue"].sum()
@@ -173,6 +213,12 @@ def fresh(sales: str, folder: Path, account: Account) -> tuple[Shop, str]:
     name = account.new_bucket()
     account.new_catalog(name)
     return Shop(folder, sales, f"s3://{name}"), name
+
+
+def test_a_catalog_without_tables_says_what_to_do(bare: str, tmp_path: Path, account: Account) -> None:
+    shop, _ = fresh(bare, tmp_path, account)
+    ended = shop.run("tables").failed(1, "is catalogued in shopease_catalog in the Glue catalog yet")
+    assert "hint: run `shopease crawl`" in ended.stderr
 
 
 def test_empty_tables_can_be_queried(bare: str, tmp_path: Path, account: Account) -> None:
