@@ -1,14 +1,16 @@
 """Customer lifetime value: the published figures, the formulas by other means, known shops, and data that nothing fits.
 
-`tests/cases/cdnow.csv` has the 2,357 customers of CDNOW with their repeat purchases, recency and age in weeks, and mean
-value of repeat purchases: `cdnow_customers_summary_with_transactions.csv` of the package lifetimes 0.11.3 (MIT licence),
-from the data that Fader and Hardie published with their papers.
+`tests/cases/cdnow.csv` has the 2,357 customers of CDNOW that Fader and Hardie published with their papers: repeat
+purchases, recency and age in weeks, mean value of a repeat purchase. It is
+`cdnow_customers_summary_with_transactions.csv` of the package lifetimes 0.11.3 (MIT licence), with its columns renamed.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import polars as pl
@@ -87,7 +89,9 @@ def simulated(count: int, model: PurchaseModel, values: ValueModel, weeks: int, 
             week, is_first = week + draws.exponential(1 / rate), False
     frame = pl.DataFrame(rows, schema={"customer_id": pl.Int64, "day": pl.Int64, "amount": pl.Float64}, orient="row")
     first_day = AS_OF + timedelta(days=365 - 7 * weeks)
-    return frame.with_columns(pl.lit(first_day) + pl.duration(days="day"), pl.col("amount").cast(pl.Decimal(38, 2)))
+    return frame.with_columns(
+        (pl.lit(first_day) + pl.duration(days="day")).alias("day"), pl.col("amount").cast(pl.Decimal(38, 2))
+    )
 
 
 def by_bayes(model: PurchaseModel, customer: tuple[float, float, float], weeks: float) -> tuple[float, float, float]:
@@ -253,3 +257,182 @@ def test_the_sample_database() -> None:
     assert found.customers["clv_365d"].null_count() == 0
     # who buys more often buys more in a day, so the warning is right
     assert [warning for warning in found.warnings if "correlated (0." not in warning] == []
+
+
+def without_figures(found: LifetimeValues, customers: pl.DataFrame, *columns: str) -> None:
+    """Every customer has one row, in order, and only these columns of figures are empty."""
+    assert found.customers["customer_id"].to_list() == sorted(customers["customer_id"].to_list())
+    assert found.customers.columns == ["customer_id", *FIGURES, "clv_decile"]
+    empty = {name for name in found.customers.columns if found.customers[name].null_count() == customers.height}
+    assert empty == set(columns)
+    json.dumps(found.model, allow_nan=False)
+
+
+ALL = (*FIGURES, "clv_decile")
+VARIED = [[300 - number, *range(0, number, 17)] for number in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("days", "reason"),
+    [
+        ([[1, 2]] * 99, "it needs 100 customers with a purchase, there are 99"),
+        ([], "it needs 100 customers with a purchase, there are 0"),
+        ([[number] for number in range(200)], "no customer has bought on more than one day"),
+        ([[0]] * 200, "no customer has bought on more than one day"),
+    ],
+)
+def test_what_cannot_be_fitted_has_no_figures(days: list[list[int]], reason: str) -> None:
+    customers = shop_of(days)
+    found = lifetime_values(customers, AS_OF)
+    assert found.warnings == (f"customer_lifetime_value has no figures: {reason}",)
+    assert found.model["customers"] == len(days)
+    assert {found.model[name] for name in found.model} == {len(days), 0, None}
+    if days:
+        without_figures(found, customers, *ALL)
+
+
+@pytest.mark.parametrize("amount", ["10.00", "0.10"])
+def test_equal_values_have_no_value_model(amount: str) -> None:
+    customers = shop_of(VARIED, amount)
+    found = lifetime_values(customers, AS_OF)
+    without_figures(found, customers, "expected_purchase_value", "clv_365d", "clv_decile")
+    assert "the average purchases of customers are all equal" in found.warnings[0]
+    assert (found.model["p"], found.model["correlation"]) == (None, None)
+    assert found.model["r"] is not None
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        [[0]] * 150 + [list(range(0, 3_650, 3))],
+        [[7 * week for week in range(52)]] * 150,
+        [[0, 1]] * 150,
+        [[3_650, 3_649]] * 150,
+        [[0, 3_650]] * 150,
+        [list(range(3_650))] * 120,
+        [[700_000, 0], *VARIED],
+    ],
+    ids=["one heavy customer", "weekly", "new", "long gone", "old", "daily", "two thousand years"],
+)
+def test_odd_shops(days: list[list[int]]) -> None:
+    """They have figures or a warning that says why not, and never an error."""
+    customers = shop_of(days, [f"{number % 7 + 1}.50" for number in range(len(days))])
+    found = lifetime_values(customers, AS_OF)
+    if found.model["r"] is None:
+        without_figures(found, customers, *ALL)
+        assert "no model of purchases (BG/NBD) fits" in found.warnings[0]
+    else:
+        without_figures(found, customers, *(() if found.model["p"] else ALL[3:]))
+
+
+def test_amounts_that_are_too_large() -> None:
+    customers = shop_of(VARIED, [f"{number % 9 + 1}0000000000000.00" for number in range(150)])
+    found = lifetime_values(customers, AS_OF)
+    without_figures(found, customers)
+    assert 0 < found.customers["clv_365d"].null_count() < 150
+    assert "customers have no lifetime value: it is too large" in found.warnings[-1]
+    found.customers.select(pl.col("clv_365d", "expected_purchase_value").cast(pl.Decimal(18, 2)))
+
+
+def test_amounts_of_all_sizes() -> None:
+    customers = shop_of(VARIED, [f"{10 ** (number % 30)}.00" for number in range(150)])
+    found = lifetime_values(customers, AS_OF)
+    without_figures(found, customers, "expected_purchase_value", "clv_365d", "clv_decile")
+    assert "150 customers have no lifetime value: the values of purchases are spread so widely" in found.warnings[-1]
+
+
+def test_customers_who_bought_once_have_no_mean_to_expect_if_it_is_infinite() -> None:
+    """Amounts of which few are a thousand times the others: q is below 1."""
+    draws = np.random.default_rng(3)
+    amounts = [f"{10 / draws.gamma(0.5):.2f}" for _ in range(400)]
+    customers = shop_of([[300, 200, 10], [150]] * 200, amounts)
+    found = lifetime_values(customers, AS_OF)
+    assert isinstance(found.model["q"], float)
+    assert found.model["q"] < 1
+    once = found.customers.join(customers.filter(pl.col("purchase_days") == 1), on="customer_id", how="semi")
+    assert once.null_count().row(0) == (0, 0, 0, 0, 200, 200, 200)
+    assert found.customers["clv_365d"].null_count() == 200
+    assert "200 customers have no lifetime value: the values of purchases are spread so widely" in found.warnings[-1]
+
+
+def test_correlated_values_are_warned_about() -> None:
+    customers = shop_of(VARIED, [f"{1 + len(days)}.00" for days in VARIED])
+    found = lifetime_values(customers, AS_OF)
+    assert found.model["correlation"] == 1.0
+    assert "are correlated (1.00)" in found.warnings[0]
+
+
+def test_a_young_shop_is_not_checked() -> None:
+    found = lifetime_values(shop_of([[day // 2 for day in days] for days in VARIED]), AS_OF)
+    assert found.model["holdout"] is None
+    assert "the model of purchases could not be checked" in found.warnings[-1]
+    assert found.model["r"] is not None
+
+
+def test_no_sale_in_the_holdout() -> None:
+    found = lifetime_values(shop_of([[day + 183 for day in days] for days in VARIED]), AS_OF)
+    assert isinstance(found.model["holdout"], dict)
+    assert found.model["holdout"]["made"] == 0
+    assert found.model["holdout"]["predicted_to_made"] is None
+
+
+def test_many_customers_are_fitted_on_a_sample() -> None:
+    """Which customers, depends on their ids only; all have figures."""
+    draws = np.random.default_rng(5)
+    days = [sorted({int(day) for day in draws.integers(0, 400, int(draws.integers(1, 5)))}) for _ in range(20_500)]
+    customers = shop_of(days, [f"{number % 50 + 1}.00" for number in range(len(days))])
+    found = lifetime_values(customers, AS_OF)
+    assert (found.model["customers"], found.model["fitted_on"]) == (20_500, LARGEST_SAMPLE)
+    assert found.customers["clv_365d"].null_count() == 0
+    again = lifetime_values(customers.reverse(), AS_OF)
+    assert again.model == found.model
+    assert again.customers.equals(found.customers)
+
+
+weeks = st.floats(0, 600)
+counts = st.integers(1, 2_000)
+models = st.builds(
+    PurchaseModel, *[st.floats(0.001, 500)] * 2, *[st.floats(0.001, 500) | st.floats(0.999, 1.001)] * 2, st.just(0.0)
+)
+
+
+@given(models, counts, weeks, weeks, weeks)
+def test_who_bought_more_recently_is_more_likely_alive(
+    model: PurchaseModel, repeats: int, one: float, other: float, silence: float
+) -> None:
+    earlier, later = sorted((one, other))
+    age = later + silence
+    alive = model.p_alive(history((repeats, earlier, age), (repeats, later, age), (0, 0, age)))
+    assert 0 <= alive[0] <= alive[1] <= alive[2] == 1
+
+
+@given(models, counts, weeks, weeks, st.floats(0.1, 520))
+def test_expected_purchases_are_possible(
+    model: PurchaseModel, repeats: int, recency: float, silence: float, horizon: float
+) -> None:
+    age = recency + silence
+    expected = model.expected_purchases(history((repeats, recency, age), (0, 0, age)), horizon)
+    never_lost = (model.r + np.array([repeats, 0])) * horizon / (model.alpha + age)
+    assert np.all((expected >= 0) & (expected <= 1.001 * never_lost))
+
+
+days_bought = st.lists(st.integers(0, 500), min_size=1, max_size=6)
+
+
+@given(st.lists(days_bought, min_size=5, max_size=12), st.randoms(use_true_random=False))
+def test_laws_of_the_figures(some: list[list[int]], chance: Random) -> None:
+    """Any customers in any order: a row for each, figures in their bounds, equal customers with equal figures."""
+    customers = shop_of(
+        VARIED + some + some, [f"{1 + number % 3}.99" for number in range(150)] + ["7.00"] * 2 * len(some)
+    )
+    found = lifetime_values(customers, AS_OF)
+    order = list(range(customers.height))
+    chance.shuffle(order)
+    assert lifetime_values(customers[order], AS_OF).customers.equals(found.customers)
+    without_figures(found, customers)
+    figures = found.customers
+    assert figures["p_alive"].is_between(0, 1).all()
+    assert all((figures[name] >= 0).all() for name in FIGURES)
+    assert figures[150 : 150 + len(some), 1:].equals(figures[150 + len(some) :, 1:])
+    worse = [sum(other < clv for other in figures["clv_365d"]) for clv in figures["clv_365d"]]
+    assert figures["clv_decile"].to_list() == [1 + 10 * count // len(worse) for count in worse]

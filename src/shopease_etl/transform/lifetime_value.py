@@ -193,8 +193,7 @@ def _decile() -> pl.Expr:
 
 def _warn_of_missing(figures: pl.DataFrame, values: "ValueModel", warnings: list[str]) -> None:
     missing = figures["clv_365d"].null_count()
-    if missing and values.q <= 1:
-        reason = "the average purchase of all customers is not finite (q is not above 1)"
-        warnings.append(f"{missing} customers without a repeat purchase have no lifetime value: {reason}")
-    elif missing:
-        warnings.append(f"{missing} customers have no lifetime value: theirs is too large to compute")
+    if missing:
+        spread = f"the values of purchases are spread so widely that their model has no mean (q is {values.q:.2f})"
+        reason = spread if values.q <= 1 else "it is too large"
+        warnings.append(f"{missing:,} customers have no lifetime value: {reason}")
