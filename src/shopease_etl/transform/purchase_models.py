@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 _STARTS: Final = (0.0, 2.0, -2.0)
 _LARGEST: Final = 10.0
 """Of the logarithm of a parameter: the search is from 0.00005 to 22,000."""
+_FLAT: Final = 1e-4
+"""The slope of the mean log-likelihood, below which a search has converged."""
 _POLE: Final = 1e-5
 _SAME: Final = 1e-9
 _POINTS: Final = 100
@@ -161,22 +163,21 @@ def value_likelihood(parameters: Array, n: Array, mean: Array) -> tuple[Array, A
 def _greatest(likelihood: Callable[[Array], tuple[Array, Array]], count: int) -> tuple[list[float], float] | None:
     """The parameters where the sum of a log-likelihood is greatest, and that sum, from the first start that converges.
 
-    The search is over the logarithms of `count` parameters, within limits.
+    The search is over the logarithms of `count` parameters, within limits; its method uses one core only.
     """
 
     def objective(logs: Array) -> tuple[float, Array]:
         each, derivatives = likelihood(logs)
         return -float(np.sum(each)) / size, -np.sum(derivatives, axis=1) * np.exp(logs) / size
 
-    options = {"maxiter": 1_000, "ftol": 1e-13, "gtol": 1e-7}
+    options = {"maxiter": 1_000, "ftol": 1e-13}
     bounds = [(-_LARGEST, _LARGEST)] * count
     with np.errstate(all="ignore"):
         size = len(likelihood(np.zeros(count))[0])
         for start in _STARTS:
-            found = minimize(
-                objective, np.full(count, start), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-            )
-            if found.success and np.isfinite(found.fun):
+            found = minimize(objective, np.full(count, start), jac=True, method="SLSQP", bounds=bounds, options=options)
+            slope = found.x - np.clip(found.x - objective(found.x)[1], -_LARGEST, _LARGEST)
+            if np.isfinite(found.fun) and np.max(np.abs(slope)) < _FLAT:
                 return [float(value) for value in np.exp(found.x)], -float(found.fun) * size
     return None
 
