@@ -10,9 +10,9 @@ import polars as pl
 from hand_made_lake import CUSTOMER_ROWS, PRODUCT_ROWS, csv_text, names_of
 from memory_store import MemoryStore
 from shopease_etl.contract import layout
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.layout import BRONZE
-from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS, Table
+from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Table
 from shopease_etl.lake.store import put_stream
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
 from shopease_etl.stages.aggregate import aggregate
@@ -62,6 +62,7 @@ class MonthlyLake:
         bronze = bronze if self.by_month else [(TRANSACTIONS, csv_text(HEADER, [*sales]))]
         bronze += [(CUSTOMERS, csv_text(names_of(CUSTOMERS), CUSTOMER_ROWS))]
         bronze += [(PRODUCTS, csv_text(names_of(PRODUCTS), PRODUCT_ROWS))]
+        bronze += [(table, csv_text(names_of(table), [])) for table in (STORES, INVENTORY, SALES_MANAGERS)]
         results = [self._put(table, text, has_unique_key=has_unique_key) for table, text in bronze]
         self._record(StageResult("extract", 0, tuple(results)), run_id)
         if only_clean:
@@ -92,7 +93,7 @@ class MonthlyLake:
     def aggregate(self, sums: PartialSums | None = None) -> None:
         """Make gold, without sums from what the lake has."""
         self._record(
-            aggregate(self.store, GOLD, recorded=self.recorded, partial_sums=sums, executor=self.executor), "run"
+            aggregate(self.store, USUAL, recorded=self.recorded, partial_sums=sums, executor=self.executor), "run"
         )
 
     def rewritten(self, sales: Sequence[Sale], *, full: bool = False, has_unique_key: bool = False) -> list[str]:
@@ -140,7 +141,7 @@ class MonthlyLake:
 
     def gold(self) -> dict[str, bytes]:
         """Gold, byte for byte."""
-        return {dataset.name: self.store.read(dataset.key) for dataset in GOLD}
+        return {dataset.name: self.store.read(dataset.key) for dataset in USUAL}
 
     def rows(self) -> dict[str, list[bytes]]:
         """The rows of silver and quarantine by dataset, in the order of their bytes, whichever file has them."""

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import CUSTOMER_ANALYTICS, DAILY_SALES_SUMMARY, GOLD, PRODUCT_PERFORMANCE
 from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Table
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.report import ObjectRecord
@@ -85,6 +85,11 @@ def _field(value: object) -> str:
 def names_of(table: Table) -> tuple[str, ...]:
     """The known columns in silver's order."""
     return table.silver_order or tuple(column.name for column in table.columns)
+
+
+def empty_csv(table: Table) -> bytes:
+    """The table's header."""
+    return csv_text(names_of(table), []).encode()
 
 
 def put(lake: Path, key: str, text: str) -> Path:
@@ -163,11 +168,14 @@ _ARROW: dict[str, pa.DataType] = {
     "date": pa.date32(),
     "string": pa.string(),
     "decimal(18,2)": pa.decimal128(18, 2),
+    "decimal(9,4)": pa.decimal128(9, 4),
 }
 
 
 def make_lake(lake: Path) -> Path:
-    """Bronze, silver, quarantine of customers, and gold; other quarantine files are left out on purpose."""
+    """Bronze, silver, quarantine of customers, and gold, of which three datasets have rows; other quarantine files are
+    left out on purpose.
+    """
     for table, rows in ((STORES, STORE_ROWS), (INVENTORY, []), (SALES_MANAGERS, [])):
         put(lake, table.bronze_key, csv_text(names_of(table), rows))
     for table, rows in ((CUSTOMERS, CUSTOMER_ROWS), (PRODUCTS, PRODUCT_ROWS)):
@@ -178,11 +186,18 @@ def make_lake(lake: Path) -> Path:
     put(lake, TRANSACTIONS.silver_key, csv_text(header, TRANSACTION_ROWS))
     put(lake, CUSTOMERS.quarantine_key, csv_text((*names_of(CUSTOMERS), "rejected_rule", "run_id"), []))
     frames = gold()
-    for dataset, rows_of in zip(GOLD, (frames.days, frames.products, frames.customers), strict=True):
+    made = zip(
+        (DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, CUSTOMER_ANALYTICS),
+        (frames.days, frames.products, frames.customers),
+        strict=True,
+    )
+    rows_of = {dataset.name: rows for dataset, rows in made}
+    for dataset in GOLD:
         schema = pa.schema([(column.name, _ARROW[column.type]) for column in dataset.columns])
         path = lake / dataset.key
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(rows_of.select(schema.names).to_dicts(), schema=schema), path)
+        records = rows_of[dataset.name].select(schema.names).to_dicts() if dataset.name in rows_of else []
+        pq.write_table(pa.Table.from_pylist(records, schema=schema), path)
     return lake
 
 

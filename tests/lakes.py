@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from memory_store import MemoryStore
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.tables import CLEANED_TABLES, TABLES
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.s3 import S3Store
@@ -22,7 +22,7 @@ from shopease_etl.transform.chunks import CsvObject
 KEYS: Final = {
     *(table.bronze_key for table in TABLES),
     *(key for table in CLEANED_TABLES for key in (table.silver_key, table.quarantine_key)),
-    *(table.key for table in GOLD),
+    *(table.key for table in USUAL),
 }
 
 

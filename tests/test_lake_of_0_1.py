@@ -72,7 +72,7 @@ def test_a_new_run_replaces_it_and_can_be_rolled_back(shop: Shop) -> None:
     before = objects(shop)
     shop.run("run-all").done()
     after = objects(shop)
-    assert {key for key in after if after[key] != before[key]}.isdisjoint(
+    assert {key for key in after if after[key] != before.get(key)}.isdisjoint(
         key for key in layout.all_keys() if key.startswith(BRONZE)
     )
     assert leftovers(shop.folder / "lake") == []

@@ -96,7 +96,8 @@ class StageResult:
     """What one stage did; `skipped` has by table or view the reason why it cannot be queried.
 
     An extract by month has a `watermark`, from which the next one knows what has changed, and if it copied all months,
-    the reason, `full`; `removed` are the months that had files before and have none now.
+    the reason, `full`; `removed` are the months that had files before and have none now. `lifetime_value` has the
+    models of customer_lifetime_value: their parameters, how well they fit, and warnings.
     """
 
     name: str
@@ -110,6 +111,7 @@ class StageResult:
     watermark: Mapping[str, Any] | None = None
     full: str | None = None
     removed: tuple[str, ...] = ()
+    lifetime_value: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,7 @@ def stage_of(document: Mapping[str, Any]) -> StageResult:
         watermark=document.get("watermark"),
         full=document.get("full"),
         removed=tuple(document.get("removed", ())),
+        lifetime_value=document.get("lifetime_value"),
     )
 
 

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     full_every: NonNegativeFloat = Field(
         30, description="Days after which a run copies all months again (with SHOPEASE_PARTITIONS=month)."
     )
+    clv: Literal["off", "on"] = Field(
+        "off", description="Whether gold has customer_lifetime_value (needs the extra `clv`)."
+    )
     source_attempts: PositiveInt = Field(3, description="Attempts of an extract whose connection fails.")
     source_wait: NonNegativeFloat = Field(
         60, description="Seconds to wait for a source that does not accept connections yet; 0: do not wait."

@@ -12,7 +12,7 @@ import pytest
 from accounts import Account, new_account, set_environment
 from commands import Shop, copy_of, execute
 from lakes import KEYS
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.open import open_store
 from shopease_etl.report import CrawlerRun
@@ -95,7 +95,7 @@ def test_the_contracts_queries_give_the_results_of_a_local_lake(remote: Shop, sh
 
 
 def test_revenue_is_exact_in_every_output(remote: Shop, cloud: Account, bucket: str) -> None:
-    gold = objects(cloud, bucket)[GOLD[0].key]
+    gold = objects(cloud, bucket)[USUAL[0].key]
     expected = pl.read_parquet(io.BytesIO(gold))["total_revenue"].sum()
     sums = "SELECT SUM({}) AS total FROM shopease_catalog.{}"
     for column, table in (("total_revenue", "daily_sales_summary"), ("total_amount", "transactions")):

@@ -12,7 +12,7 @@ import terraform_runs
 from accounts import Account, new_account, running_emulator, set_environment
 from commands import Shop
 from month_lake import put_month
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.layout import dataset_of
 from shopease_etl.contract.tables import TRANSACTIONS
 from shopease_etl.lake.open import open_store
@@ -114,7 +114,7 @@ def without(policy: dict[str, Any], action: str = "", sid: str = "") -> dict[str
 
 def test_the_policy_suffices_for_every_command(guarded: Guarded) -> None:
     guarded.allow(guarded.policy)
-    gold = f"SELECT COUNT(*) AS n FROM {DATABASE}.{GOLD[0].name}"
+    gold = f"SELECT COUNT(*) AS n FROM {DATABASE}.{USUAL[0].name}"
     for command in (
         ("check",),
         ("run-all",),

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from commands import SCALE, Ended, Shop, count, database, execute, on_a_terminal
 from shopease_etl import __version__
 from shopease_etl.cli import app
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.tables import TABLES
 
 # Typer itself brings pydantic
@@ -272,7 +272,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(sold: Shop, tmp_path: Path
     steps = sold.run("run-all", "--dry-run", "--json").done().document
     assert everything(sold.folder) == before
     assert [step["dataset"] for step in steps if step["stage"] == "extract"] == [table.name for table in TABLES]
-    assert [step["dataset"] for step in steps if step["stage"] == "aggregate"] == [table.name for table in GOLD]
+    assert [step["dataset"] for step in steps if step["stage"] == "aggregate"] == [table.name for table in USUAL]
     fresh = Shop(tmp_path, sold.database_url)
     assert "daily_sales_summary" in fresh.run("run-all", "--dry-run").done().stdout
     assert everything(tmp_path) == {}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shopease_etl.contract import tables
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.gold.customer_analytics import rfm
 from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
 from shopease_etl.contract.gold.formulas import conform
@@ -33,11 +33,12 @@ sales = st.lists(
 
 def silver(rows: list[Sale]) -> Frames:
     columns = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
+    none = {name: pl.lit(None, pl.String) for name in ("store_id", "sales_channel")}
     transactions = pl.DataFrame(
         [tuple(None if value is None else str(value) for value in row) for row in rows],
         schema=dict.fromkeys(columns, pl.String),
         orient="row",
-    )
+    ).with_columns(**none)
     products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
     customers = pl.DataFrame({"customer_id": ["1"], "customer_name": ["ANN"], "city": ["Oslo"], "state": [None]})
     with PartialSums(Memory()) as parts:
@@ -47,7 +48,7 @@ def silver(rows: list[Sale]) -> Frames:
 
 
 def built(name: str, rows: list[Sale]) -> list[dict[str, object]]:
-    dataset = next(dataset for dataset in GOLD if dataset.name == name)
+    dataset = next(dataset for dataset in USUAL if dataset.name == name)
     frame = conform(dataset.build(silver(rows)), dataset)
     assert frame.columns == [column.name for column in dataset.columns]
     return frame.to_dicts()
@@ -154,13 +155,17 @@ def test_totals_count_sales_without_customer_or_product() -> None:
         "revenue_without_customer_id": Decimal("2.20"),
         "transactions_without_product_id": 1,
         "revenue_without_product_id": Decimal("2.20"),
+        "transactions_without_store_id": 2,
+        "revenue_without_store_id": Decimal("3.30"),
+        "transactions_without_sales_channel": 2,
+        "revenue_without_sales_channel": Decimal("3.30"),
         "latest": day,
     }
 
 
 def test_columns_that_gold_needs_are_required() -> None:
     """So a source without it is refused before anything is written."""
-    for table, names in needed(GOLD).items():
+    for table, names in needed(USUAL).items():
         made = {column.name for column in table.calculated}
         assert table.required
         assert {*names} - made <= {*table.required_columns}

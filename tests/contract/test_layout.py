@@ -5,11 +5,12 @@ from customers_by_state import CUSTOMERS_BY_STATE
 
 from lakes import KEYS
 from shopease_etl.contract import gold, layout, tables
+from shopease_etl.contract.gold.customer_lifetime_value import CUSTOMER_LIFETIME_VALUE
 from shopease_etl.contract.tables import BIGINT, DATE, MISSING, STRING, Column, Table
 
 
 def test_the_lake_owns_the_objects_of_the_lists() -> None:
-    assert layout.all_keys() == KEYS
+    assert layout.all_keys() == KEYS | {CUSTOMER_LIFETIME_VALUE.key}
     assert all(map(layout.owns, KEYS))
     assert not any(layout.owns(f"{key}/x") or layout.owns(f"x{key}") or layout.owns(key[:-1]) for key in KEYS)
 
@@ -21,7 +22,7 @@ def test_objects_of_added_entries_are_owned(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(tables, "TABLES", (*tables.TABLES, raw, cleaned))
     monkeypatch.setattr(gold, "GOLD", (*gold.GOLD, CUSTOMERS_BY_STATE))
     assert len(added) == 5
-    assert layout.all_keys() == KEYS | added
+    assert layout.all_keys() == KEYS | added | {CUSTOMER_LIFETIME_VALUE.key}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from commands import hashes
 from dump_files import objects
 from lakes import given_pipeline
 from shopease_etl.cli.status_command import StatusView
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.layout import JOURNAL
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError, ShopeaseError
@@ -130,7 +130,7 @@ def test_manifests_are_understood_or_ignored(rounds: int, store: LocalStore) -> 
         for manifest in manifests(store):
             plan.plan_in(manifest.document)
 
-    pipeline_stage = aggregate(store, GOLD, recorded={})
+    pipeline_stage = aggregate(store, USUAL, recorded={})
     assert feed("manifest", rounds, lambda random: damaged_json(random, whole), look)[0]
 
 
@@ -153,7 +153,7 @@ def test_a_garbage_manifest_is_rolled_back_completely_or_not_at_all(rounds: int,
 
 
 def test_a_garbage_journal_is_finished_or_refused_and_nothing_published(rounds: int, store: LocalStore) -> None:
-    writers = [store.raw_writer(table.key) for table in GOLD]
+    writers = [store.raw_writer(table.key) for table in USUAL]
     for writer in writers:
         writer.write(b"new")
         writer.complete()
@@ -200,7 +200,7 @@ def test_local_catalogs(rounds: int, folder: Path) -> None:
     assert all(feed("catalog", rounds, lambda random: damaged_json(random, whole), read))
 
 
-@pytest.mark.parametrize("key", [CUSTOMERS.bronze_key, PRODUCTS.silver_key, GOLD[0].key])
+@pytest.mark.parametrize("key", [CUSTOMERS.bronze_key, PRODUCTS.silver_key, USUAL[0].key])
 def test_discovery(rounds: int, store: LocalStore, key: str) -> None:
     whole = store.read(key)
 
@@ -261,16 +261,16 @@ def test_garbage_in_bronze_is_cleaned_completely_or_refused(rounds: int, store: 
 
 def test_garbage_in_silver_is_aggregated_or_refused(rounds: int, store: LocalStore) -> None:
     whole = lines(store, TRANSACTIONS.silver_key, 30)
-    before = store.read(GOLD[0].key)
+    before = store.read(USUAL[0].key)
 
     def take(data: bytes) -> None:
         (store.root / TRANSACTIONS.silver_key).write_bytes(data)
-        (store.root / GOLD[0].key).write_bytes(before)
+        (store.root / USUAL[0].key).write_bytes(before)
         try:
-            verify(store, [aggregate(store, GOLD, recorded={})])
+            verify(store, [aggregate(store, USUAL, recorded={})])
         except ShopeaseError as error:
             assert isinstance(error, DataRefusedError), error
-            assert store.read(GOLD[0].key) == before
+            assert store.read(USUAL[0].key) == before
             raise
 
     assert all(feed("silver", rounds, lambda random: damaged(random, whole), take))

@@ -24,6 +24,9 @@ END $$;
 
 CREATE TABLE bronze_customers AS SELECT * FROM bronze('public.customers');
 CREATE TABLE bronze_products AS SELECT * FROM bronze('public.products');
+CREATE TABLE bronze_stores AS SELECT * FROM bronze('public.stores');
+CREATE TABLE bronze_inventory AS SELECT * FROM bronze('public.inventory');
+CREATE TABLE bronze_sales_managers AS SELECT * FROM bronze('public.sales_managers');
 CREATE TABLE bronze_transactions AS SELECT * FROM bronze('public.sale_transactions');
 
 CREATE TABLE known_columns (source text, known text[], calculated text[]);

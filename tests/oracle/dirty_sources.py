@@ -8,11 +8,17 @@ from typing import Final
 
 import dirty_values
 import psycopg
-from plain_silver import COUNT, ID, KNOWN, MOMENT, PRICE
+from plain_silver import COUNT, ID, KNOWN, MOMENT, PRICE, TEXT
 from psycopg import sql
 
 BASE: Final = Path(__file__).parent.parent / "cases" / "base.sql"
 SOURCES: Final = {"customers": "customers", "products": "products", "transactions": "sale_transactions"}
+RAW: Final = {"stores": "stores", "inventory": "inventory", "sales_managers": "sales_managers"}
+RAW_COLUMNS: Final = {
+    "stores": {"store_id": ID, "store_name": TEXT, "city": TEXT, "state": TEXT},
+    "inventory": {"inventory_id": ID, "store_id": ID, "product_id": ID, "quantity": COUNT, "reorder_level": COUNT},
+    "sales_managers": {"manager_id": ID, "manager_name": TEXT, "store_id": ID},
+}
 SIZES: Final = {"customers": 80, "products": 50, "transactions": 300}
 KEYS: Final = {"customers": "customer_id", "products": "product_id", "transactions": "transaction_id"}
 REFERRED: Final = {"customer_id": 60, "product_id": 40, "store_id": 5}
@@ -55,6 +61,12 @@ class DirtySource:
                 made[table] = self._columns(random, table)
                 rows = self._rows(random, table, made[table])
                 _replace(database, source, made[table], rows)
+            for table, source in RAW.items():
+                columns = [
+                    self.known(random, name, kind, REFERRED.get(name, 9)) for name, kind in RAW_COLUMNS[table].items()
+                ]
+                rows = [[column.draw(random) for column in columns] for _ in range(random.choice((0, 1, 20, 200)))]
+                _replace(database, source, columns, rows)
         return made
 
     def _columns(self, random: Random, table: str) -> list[Column]:

@@ -1,11 +1,14 @@
 -- The silver of the oracle, typed: what gold reads.
 CREATE TABLE sales AS
 SELECT
+    parsed_integer(cells ->> 'store_id') AS store_id,
     parsed_integer(cells ->> 'customer_id') AS customer_id,
     parsed_integer(cells ->> 'product_id') AS product_id,
     (cells ->> 'quantity')::bigint AS quantity,
     (cells ->> 'total_amount')::numeric AS total_amount,
-    (cells ->> 'transaction_date')::date AS transaction_date
+    cells ->> 'sales_channel' AS sales_channel,
+    (cells ->> 'transaction_date')::date AS transaction_date,
+    date_trunc('month', (cells ->> 'transaction_date')::date)::date AS sales_month
 FROM silver_transactions;
 
 -- The quotient with 2 decimals, half away from zero, of two positive numbers: by whole numbers, so never rounded twice.

@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 import psycopg
+from dirty_sources import RAW
 from month_edits import KEY, Edits, connected
 from month_lakes import Moment
 from month_nights import Nights
@@ -187,7 +188,7 @@ def while_written(nights: Nights) -> None:
     names, *rows = read_csv(whole(lake.sales("bronze")))
     found = Counter(row[names.index(KEY)] for row in rows)
     assert found == Counter(key for (key,) in nights.edits.run(f"SELECT {KEY}::text FROM {nights.edits.table}"))
-    tables = {name: lake.objects[f"bronze/{name}/{name}.csv"] for name in ("customers", "products")}
+    tables = {name: lake.objects[f"bronze/{name}/{name}.csv"] for name in ("customers", "products", *RAW)}
     nights.require_right(Moment(nights.edits.zone, {**tables, "transactions": whole(lake.sales("bronze"))}))
     nights.usual(is_irregular=True)
 

@@ -11,5 +11,17 @@ SELECT
     (SELECT coalesce(sum(total_purchases), 0)::bigint FROM customer_analytics) AS customer_analytics_transactions,
     (SELECT coalesce(sum(total_spent), 0.00) FROM customer_analytics) AS customer_analytics_revenue,
     count(*) FILTER (WHERE customer_id IS NULL) AS transactions_without_customer_id,
-    coalesce(sum(total_amount) FILTER (WHERE customer_id IS NULL), 0.00) AS revenue_without_customer_id
+    coalesce(sum(total_amount) FILTER (WHERE customer_id IS NULL), 0.00) AS revenue_without_customer_id,
+    (SELECT coalesce(sum(total_transactions), 0)::bigint FROM store_performance) AS store_performance_transactions,
+    (SELECT coalesce(sum(total_revenue), 0.00) FROM store_performance) AS store_performance_revenue,
+    count(*) FILTER (WHERE store_id IS NULL) AS transactions_without_store_id,
+    coalesce(sum(total_amount) FILTER (WHERE store_id IS NULL), 0.00) AS revenue_without_store_id,
+    (SELECT coalesce(sum(total_transactions), 0)::bigint FROM monthly_channel_sales) AS monthly_channel_sales_transactions,
+    (SELECT coalesce(sum(total_revenue), 0.00) FROM monthly_channel_sales) AS monthly_channel_sales_revenue,
+    count(*) FILTER (WHERE sales_channel IS NULL) AS transactions_without_sales_channel,
+    coalesce(sum(total_amount) FILTER (WHERE sales_channel IS NULL), 0.00) AS revenue_without_sales_channel,
+    (SELECT coalesce(sum(total_orders), 0)::bigint FROM monthly_product_sales) AS monthly_product_sales_transactions,
+    (SELECT coalesce(sum(total_revenue), 0.00) FROM monthly_product_sales) AS monthly_product_sales_revenue,
+    (SELECT count(*) FROM bronze_inventory) AS inventory_status_rows,
+    (SELECT coalesce(sum(total_revenue), 0.00) FROM cohort_retention) AS cohort_retention_revenue
 FROM sales;

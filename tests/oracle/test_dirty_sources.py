@@ -13,7 +13,7 @@ import plain_gold
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from dirty_sources import SOURCES, DirtySource, dirty_source
+from dirty_sources import RAW, SOURCES, DirtySource, dirty_source
 from plain_silver import Cleaned, clean
 from plain_values import read_csv
 from psycopg import sql
@@ -50,7 +50,7 @@ class Expected:
 def bronze_of(url: str, zone: str) -> dict[str, bytes]:
     with psycopg.connect(url) as connection:
         connection.execute(sql.SQL("SET TimeZone = {}").format(zone))
-        return {table: _copied(connection, source) for table, source in SOURCES.items()}
+        return {table: _copied(connection, source) for table, source in (*SOURCES.items(), *RAW.items())}
 
 
 def _copied(connection: psycopg.Connection, source: str) -> bytes:
@@ -62,9 +62,13 @@ def _copied(connection: psycopg.Connection, source: str) -> bytes:
 
 def expected_of(bronze: dict[str, bytes], zone: str, run_id: str) -> Expected:
     """What the contract makes of bronze, whether its sums fit or not."""
-    cleaned = {table: clean(table, data, ZoneInfo(zone), run_id) for table, data in bronze.items()}
+    cleaned = {table: clean(table, bronze[table], ZoneInfo(zone), run_id) for table in SOURCES}
     sales = plain_gold.sales_of(cleaned["transactions"].rows)
-    gold = plain_gold.all_gold(sales, cleaned["customers"].rows, cleaned["products"].rows)
+    tables = {table: found.rows for table, found in cleaned.items()}
+    for table in RAW:
+        names, *rows = read_csv(bronze[table])
+        tables[table] = [{str(name): cell for name, cell in zip(names, row, strict=True)} for row in rows]
+    gold = plain_gold.all_gold(sales, tables)
     return Expected(cleaned, gold, plain_gold.reconciliation(sales))
 
 

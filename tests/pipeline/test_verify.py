@@ -373,7 +373,7 @@ def test_awkward_rows_from_copy_are_verified(sales: str, tmp_path: Path) -> None
         execute(
             url,
             "DROP TABLE inventory",
-            "CREATE TABLE inventory (quantity int)",
+            "CREATE TABLE inventory (quantity int, inventory_id int, store_id int, product_id int, reorder_level int)",
             "INSERT INTO inventory VALUES (NULL), (1), (NULL)",
             """UPDATE stores SET store_name = E'a\\r\\n"b",\\n\\n\\\\.', city = '', state = NULL WHERE store_id = 1""",
         )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, GOLD, PRODUCT_PERFORMANCE, GoldDataset
+from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import RowTotals, SalesTotals
-from shopease_etl.contract.tables import PRODUCTS, TRANSACTIONS
+from shopease_etl.contract.tables import INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.open import open_store
 from shopease_etl.lake.store import put_stream
@@ -23,7 +23,9 @@ def store_with(folder: Path, sales: Sequence[Sale]) -> str:
     store = open_store(str(folder))
     lines = [",".join(TRANSACTIONS.silver_order)]
     for number, (customer, product, quantity, total, day) in enumerate(sales):
-        lines.append(f"{number},1,{customer},{product},{quantity},0.01,{total},card,web,{day},2024,1,1,{day},")
+        lines.append(
+            f"{number},{number},{customer},{product},{quantity},0.01,{total},card,web {number},{day},2024,1,1,{day},"
+        )
     put_stream(store, TRANSACTIONS.silver_key, ["\n".join([*lines, ""]).encode()])
     put_stream(
         store,
@@ -35,6 +37,8 @@ def store_with(folder: Path, sales: Sequence[Sale]) -> str:
         "silver/customers/customers_cleaned.csv",
         [b"customer_id,customer_name,email,city,state,created_at,updated_at\n"],
     )
+    for table in (STORES, INVENTORY, SALES_MANAGERS):
+        put_stream(store, table.bronze_key, [(",".join(table.required_columns) + "\n").encode()])
     return str(folder)
 
 
@@ -62,15 +66,15 @@ def store_with(folder: Path, sales: Sequence[Sale]) -> str:
 def test_a_sum_that_does_not_fit_is_named(tmp_path: Path, sales: Sequence[Sale], message: str) -> None:
     store = open_store(store_with(tmp_path, sales))
     with pytest.raises(DataRefusedError) as caught:
-        aggregate(store, GOLD, recorded={})
+        aggregate(store, USUAL, recorded={})
     assert str(caught.value) == message
     assert not list(store.list("gold/"))
 
 
 def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
-    sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-01-02")]
+    sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-02-02")]
     store = open_store(store_with(tmp_path, sales))
-    assert aggregate(store, GOLD, recorded={}).reconciliation["agrees"]
+    assert aggregate(store, USUAL, recorded={}).reconciliation["agrees"]
 
 
 @pytest.mark.parametrize(

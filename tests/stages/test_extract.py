@@ -65,15 +65,16 @@ def test_every_kind_of_table_arrives_with_all_rows_and_columns(bare: str, tmp_pa
         bare,
         "DROP TABLE stores, inventory, products, sales_managers",
         "CREATE TABLE stores (store_id int, price int, store_name text GENERATED ALWAYS AS ('no ' || store_id) STORED, "
-        "doubled int GENERATED ALWAYS AS (price * 2) VIRTUAL)",
+        "doubled int GENERATED ALWAYS AS (price * 2) VIRTUAL, city text, state text)",
         "INSERT INTO stores SELECT n, n FROM generate_series(1, 7) n",
-        "CREATE TABLE inventory (inventory_id int, store_id int, quantity int) PARTITION BY RANGE (inventory_id)",
+        "CREATE TABLE inventory (inventory_id int, store_id int, quantity int, product_id int, reorder_level int) "
+        "PARTITION BY RANGE (inventory_id)",
         "CREATE TABLE inventory_1 PARTITION OF inventory FOR VALUES FROM (1) TO (5)",
         "CREATE TABLE inventory_2 PARTITION OF inventory DEFAULT",
         "INSERT INTO inventory SELECT n, n, n FROM generate_series(1, 9) n",
-        "CREATE TABLE sales_managers (manager_id int, manager_name text)",
+        "CREATE TABLE sales_managers (manager_id int, manager_name text, store_id int)",
         "CREATE TABLE regional_managers (region text) INHERITS (sales_managers)",
-        "INSERT INTO sales_managers VALUES (1, 'Ann'); INSERT INTO regional_managers VALUES (2, 'Bo', 'west')",
+        "INSERT INTO sales_managers VALUES (1, 'Ann'); INSERT INTO regional_managers VALUES (2, 'Bo', 7, 'west')",
         "CREATE MATERIALIZED VIEW products AS SELECT n AS product_id, 'p' AS product_name, 'c' AS category, "
         "1.005 AS price, now() AS created_at, now() AS updated_at FROM generate_series(1, 3) n",
     )
@@ -85,9 +86,9 @@ def test_every_kind_of_table_arrives_with_all_rows_and_columns(bare: str, tmp_pa
         "sales_managers": 2,
         "products": 3,
     }
-    assert tables["stores"].rows()[2] == ("3", "3", "no 3", "6")
+    assert tables["stores"].rows()[2] == ("3", "3", "no 3", "6", None, None)
     assert sorted(tables["inventory"]["quantity"]) == [str(n) for n in range(1, 10)]
-    assert tables["sales_managers"].columns == ["manager_id", "manager_name"]
+    assert tables["sales_managers"].columns == ["manager_id", "manager_name", "store_id"]
 
 
 def test_all_tables_are_from_one_snapshot(bare: str, tmp_path: Path) -> None:
@@ -125,37 +126,35 @@ ANY_TEXT: Final = (
     | st.lists(st.sampled_from(TRICKY), max_size=4).map("".join)
     | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 )
-ROWS: Final = st.lists(st.tuples(ANY_TEXT, ANY_TEXT, ANY_TEXT), min_size=1, max_size=60)
+ROWS: Final = st.lists(st.tuples(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT), min_size=1, max_size=60)
 
 
 @pytest.fixture(scope="module")
 def text_table(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A database whose stores have only text columns, and a folder for its lake."""
     with database(database_url) as url:
-        execute(url, "CREATE TABLE stores (store_name text, store_id text, last text)")
+        execute(url, "CREATE TABLE stores (store_name text, store_id text, city text, state text)")
         yield url, tmp_path_factory.mktemp("text")
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(rows=ROWS)
-def test_any_text_survives_from_copy_to_frame(
-    text_table: tuple[str, Path], rows: list[tuple[str | None, str | None, str | None]]
-) -> None:
+def test_any_text_survives_from_copy_to_frame(text_table: tuple[str, Path], rows: list[tuple[str | None, ...]]) -> None:
     url, folder = text_table
     with psycopg.connect(url) as connection:
         connection.execute("TRUNCATE stores")
-        connection.cursor().executemany("INSERT INTO stores VALUES (%s, %s, %s)", rows)
+        connection.cursor().executemany("INSERT INTO stores VALUES (%s, %s, %s, %s)", rows)
     run = extracted(url, folder, "stores")
     assert run.stages[0].datasets[0].rows_out == len(rows)
     assert read(folder, STORES.bronze_key).rows() == rows
 
 
 def test_every_tricky_text_survives_in_every_column(text_table: tuple[str, Path]) -> None:
-    rows = [(a, b, c) for a in (None, *TRICKY) for b, c in ((a, a), (None, "x"), ("x", None), ("", ""))]
+    rows = [(a, b, c, a) for a in (None, *TRICKY) for b, c in ((a, a), (None, "x"), ("x", None), ("", ""))]
     url, folder = text_table
     with psycopg.connect(url) as connection:
         connection.execute("TRUNCATE stores")
-        connection.cursor().executemany("INSERT INTO stores VALUES (%s, %s, %s)", rows)
+        connection.cursor().executemany("INSERT INTO stores VALUES (%s, %s, %s, %s)", rows)
     extracted(url, folder, "stores")
     assert read(folder, STORES.bronze_key).rows() == rows
 

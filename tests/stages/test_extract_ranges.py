@@ -28,7 +28,8 @@ BLOCK: Final = 8192
 ALL_OF_IT: Final = 1 << 40
 RAGGED: Final = (
     "DROP TABLE stores",
-    "CREATE TABLE stores (store_id int, store_name text, note text) WITH (autovacuum_enabled = off)",
+    "CREATE TABLE stores (store_id int, store_name text, note text, city text, state text) "
+    "WITH (autovacuum_enabled = off)",
     "ALTER TABLE stores ALTER note SET STORAGE EXTERNAL",
     "INSERT INTO stores SELECT n, repeat(E'x\"\\n,\\r\\n', n % 50), "
     "CASE WHEN n % 3 = 0 THEN 'one' || chr(10) || 'two' END FROM generate_series(1, 6000) n",
@@ -90,7 +91,7 @@ def test_every_table_of_a_source_has_the_same_bytes_in_ranges(sales: str, tmp_pa
 def test_a_table_without_rows_has_its_header(ragged: str, tmp_path: Path, emptied: str) -> None:
     execute(ragged, emptied)
     (result,) = copied(ragged, tmp_path, 3, BLOCK)
-    assert (tmp_path / "lake" / STORES.bronze_key).read_bytes() == b"store_id,store_name,note\n"
+    assert (tmp_path / "lake" / STORES.bronze_key).read_bytes() == b"store_id,store_name,note,city,state\n"
     assert result.rows_in == result.rows_out == 0
 
 

@@ -157,7 +157,7 @@ def test_a_plan_is_printed_line_by_line(ask: Ask) -> None:
 def test_a_broken_file_fails_only_the_queries_that_read_it(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake")
     catalogue(lake, tmp_path / "catalog.json")
-    daily, products, customers = (lake / dataset.key for dataset in GOLD)
+    daily, products, customers = (lake / dataset.key for dataset in GOLD[:3])
     daily.write_bytes(daily.read_bytes()[:-20])
     products.unlink()
     with (lake / TRANSACTIONS.bronze_key).open("a") as stream:

@@ -28,7 +28,7 @@ from hand_made_lake import (
     warehouse,
 )
 from month_lake import split_by_month
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import USUAL
 from shopease_etl.contract.tables import (
     CLEANED_TABLES,
     CUSTOMERS,
@@ -260,7 +260,7 @@ def dirty_lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     put(root, TRANSACTIONS.bronze_key, csv_text(SALE_COLUMNS, list(dirty_sales(*DIRTY[request.param]))))
     store = LocalStore(root)
     clean(store, CLEANED_TABLES, "run", recorded={})
-    made = aggregate(store, GOLD, recorded={})
+    made = aggregate(store, USUAL, recorded={})
     catalogue(root, root.parent / "catalog.json")
     with closing(warehouse(root, root.parent / "catalog.json").engine()) as engine:
         yield engine, Decimal(str(made.reconciliation["silver_revenue"]))

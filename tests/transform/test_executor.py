@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from bronze_months import HEADER, MonthlyLake
-from hand_made_lake import CUSTOMER_ROWS, EXTRA_COLUMN, PRODUCT_ROWS, TRANSACTION_ROWS, csv_text, names_of
+from hand_made_lake import CUSTOMER_ROWS, EXTRA_COLUMN, PRODUCT_ROWS, TRANSACTION_ROWS, csv_text, empty_csv, names_of
 from memory_store import MemoryStore
-from shopease_etl.contract.gold import GOLD
-from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, TRANSACTIONS, Rule
+from shopease_etl.contract.gold import USUAL
+from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS, Rule
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.store import put_stream
 from shopease_etl.report import DatasetResult
@@ -145,6 +145,8 @@ def bronze() -> MemoryStore:
     store = MemoryStore()
     put_stream(store, CUSTOMERS.bronze_key, [csv_text(names_of(CUSTOMERS), CUSTOMER_ROWS).encode()])
     put_stream(store, PRODUCTS.bronze_key, [csv_text(names_of(PRODUCTS), loud).encode()])
+    for table in (STORES, INVENTORY, SALES_MANAGERS):
+        put_stream(store, table.bronze_key, [empty_csv(table)])
     header = (*names_of(TRANSACTIONS), EXTRA_COLUMN)
     put_stream(store, TRANSACTIONS.bronze_key, [csv_text(header, [tuple(row) for row in rows]).encode()])
     return store
@@ -179,7 +181,7 @@ def test_other_processes_make_the_same_bytes(processes: ProcessExecutor, monkeyp
             tables = (CUSTOMERS, LOUD_PRODUCTS, TRANSACTIONS)
             cleaned = clean(store, tables, "run", recorded={}, partial_sums=partial_sums, executor=executor)
             sums = {name: frame.sort(pl.all()).rows() for name, frame in partial_sums.frames().items()}
-        gold = aggregate(store, GOLD, recorded={}, executor=executor)
+        gold = aggregate(store, USUAL, recorded={}, executor=executor)
         objects = {key: sink.data for key, sink in store.objects.items()}
         found.append((objects, sums, counts(cleaned.datasets), counts(gold.datasets), gold.reconciliation))
     assert found[0] == found[1]

@@ -9,22 +9,36 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold import USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import TOTALS, Measure, RowTotals, SalesSums
 from shopease_etl.contract.gold.formulas import conform
-from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
+from shopease_etl.contract.tables import CUSTOMERS, INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS
 from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.partials import PartialSums, add_up
 
 TEXTS = dict.fromkeys(("store_id", "customer_id"), pl.String)
-COLUMNS = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date")
+COLUMNS = ("customer_id", "product_id", "quantity", "total_amount", "transaction_date", "store_id", "sales_channel")
+RAW = {
+    STORES: pl.DataFrame(
+        {"store_id": ["1"], "store_name": ["Main"], "city": [None], "state": ["NY"]},
+        schema_overrides={"city": pl.String},
+    ),
+    SALES_MANAGERS: pl.DataFrame({"manager_id": ["1"], "manager_name": ["Ann"], "store_id": ["2"]}),
+    INVENTORY: pl.DataFrame(
+        [(str(n), str(n % 3), str(n % 4), "9", "1") for n in range(12)],
+        ["inventory_id", "store_id", "product_id", "quantity", "reorder_level"],
+        orient="row",
+    ),
+}
 sales = st.lists(
     st.tuples(
         st.none() | st.sampled_from(["1", "2", "x"]),
         st.none() | st.sampled_from(["1", "2", "007"]),
         st.integers(1, 9).map(str),
         st.decimals(min_value="0.01", max_value="999.99", places=2).map(str),
-        st.dates(date(2023, 12, 30), date(2024, 1, 2)).map(str),
+        st.dates(date(2023, 12, 3), date(2024, 1, 4)).map(str),
+        st.none() | st.sampled_from(["1", "2"]),
+        st.none() | st.sampled_from(["WEB", "Web"]),
     ),
     max_size=40,
 )
@@ -37,10 +51,12 @@ def made(rows: Sequence[tuple[str | None, ...]], size: int, memory: Memory) -> d
         products = pl.DataFrame({"product_id": ["1"], "product_name": ["Tea"], "category": ["FOOD"]})
         parts.add(CUSTOMERS, add_up(customers, CUSTOMERS))
         parts.add(PRODUCTS, add_up(products, PRODUCTS))
+        for table, frame in RAW.items():
+            parts.add(table, add_up(frame, table))
         for start in range(0, max(silver.height, 1), size):
             parts.add(TRANSACTIONS, add_up(silver.slice(start, size), TRANSACTIONS))
         frames = parts.frames()
-        return {dataset.name: conform(dataset.build(frames), dataset).to_dicts() for dataset in GOLD} | {
+        return {dataset.name: conform(dataset.build(frames), dataset).to_dicts() for dataset in USUAL} | {
             TOTALS: frames[TOTALS].to_dicts()
         }
 
@@ -53,7 +69,7 @@ def test_gold_of_chunks_is_gold_of_the_whole(rows: list[tuple[str | None, ...]],
 
 
 def test_sums_of_many_chunks_are_exact_to_the_cent(tmp_path: Path) -> None:
-    rows = [("1", "1", "1", "0.01", "2024-01-01")] * 100
+    rows = [("1", "1", "1", "0.01", "2024-01-01", "1", "web")] * 100
     totals = made(rows, 1, Memory(folder=tmp_path))["totals"][0]
     assert totals["revenue"] == Decimal("1.00")
     assert totals["transactions"] == 100

@@ -8,7 +8,7 @@ from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.run_summary import next_steps, run_summary
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.contract.gold import GOLD
+from shopease_etl.contract.gold import GOLD, USUAL, GoldDataset
 from shopease_etl.contract.tables import CLEANED_TABLES, TABLES
 from shopease_etl.pipeline.plan import Overrides, Plan, plan_all, plan_datasets, plan_tables
 from shopease_etl.report import RunResult
@@ -31,7 +31,7 @@ def run_all(
 
     Example: shopease run-all --lake /data/lake --json
     """
-    plan = plan_all(first, skip_crawl=skip_crawl, full=full)
+    plan = plan_all(first, datasets=_datasets(context), skip_crawl=skip_crawl, full=full)
     consent = Overrides(accept_drift, allow_shrink, allow_rejects)
     if dry_run:
         _check_and_show(context, plan, consent)
@@ -77,7 +77,7 @@ def extract(
 
     Example: shopease extract --table customers --table transactions
     """
-    plan = plan_tables("extract", table or (), fail_fast=fail_fast, full=full)
+    plan = plan_tables("extract", table or (), datasets=_datasets(context), fail_fast=fail_fast, full=full)
     _run_plan(context, plan, Overrides(accept_drift, allow_shrink), wait)
 
 
@@ -102,7 +102,7 @@ def clean(
     Example: shopease clean --table products
     """
     consent = Overrides(allow_shrink=allow_shrink, allow_rejects=allow_rejects)
-    _run_plan(context, plan_tables("clean", table or (), full=full), consent, wait)
+    _run_plan(context, plan_tables("clean", table or (), datasets=_datasets(context), full=full), consent, wait)
 
 
 def aggregate(
@@ -123,7 +123,7 @@ def aggregate(
 
     Example: shopease aggregate --dataset customer_analytics
     """
-    _run_plan(context, plan_datasets(dataset or ()), Overrides(allow_shrink=allow_shrink), wait)
+    _run_plan(context, plan_datasets(dataset or (), _datasets(context)), Overrides(allow_shrink=allow_shrink), wait)
 
 
 def crawl(
@@ -138,6 +138,11 @@ def crawl(
     Example: shopease crawl --crawlers
     """
     _run_plan(context, Plan(("crawl",), crawlers=crawlers), Overrides(), wait)
+
+
+def _datasets(context: CommandContext) -> tuple[GoldDataset, ...]:
+    """The gold datasets that the settings ask for."""
+    return GOLD if context.settings.clv == "on" else USUAL
 
 
 def _check_and_show(context: CommandContext, plan: Plan, consent: Overrides) -> None:

@@ -17,6 +17,7 @@ BIGINT: Final = "bigint"
 DATE: Final = "date"
 INT: Final = "int"
 MONEY: Final = "decimal(18,2)"
+RATE: Final = "decimal(9,4)"
 STRING: Final = "string"
 TIMESTAMP: Final = "timestamp"
 
@@ -190,8 +191,7 @@ STORES = Table(
     source="stores",
     columns=(
         Column("store_id", BIGINT),
-        Column("store_name", STRING),
-        *columns(STRING, "city", "state", required=False),
+        *columns(STRING, "store_name", "city", "state"),
         *columns(TIMESTAMP, "created_at", "updated_at", required=False),
     ),
 )
@@ -199,8 +199,7 @@ INVENTORY = Table(
     name="inventory",
     source="inventory",
     columns=(
-        Column("inventory_id", BIGINT, required=False),
-        *columns(BIGINT, "store_id", "product_id", "quantity", "reorder_level", required=False),
+        *columns(BIGINT, "inventory_id", "store_id", "product_id", "quantity", "reorder_level"),
         *columns(TIMESTAMP, "created_at", "updated_at", required=False),
     ),
 )
@@ -208,9 +207,10 @@ SALES_MANAGERS = Table(
     name="sales_managers",
     source="sales_managers",
     columns=(
-        Column("manager_id", BIGINT, required=False),
-        *columns(STRING, "manager_name", "email", "phone", required=False),
-        Column("store_id", BIGINT, required=False),
+        Column("manager_id", BIGINT),
+        Column("manager_name", STRING),
+        *columns(STRING, "email", "phone", required=False),
+        Column("store_id", BIGINT),
         *columns(TIMESTAMP, "created_at", "updated_at", required=False),
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from shopease_etl.contract import tables
-from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold import GOLD, USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import needed
 from shopease_etl.contract.layout import owns
 from shopease_etl.contract.tables import Table
@@ -45,7 +45,7 @@ class Plan:
 
     stages: tuple[str, ...]
     tables: tuple[Table, ...] = tables.TABLES
-    datasets: tuple[GoldDataset, ...] = GOLD
+    datasets: tuple[GoldDataset, ...] = USUAL
     fail_fast: bool = False
     crawlers: bool = False
     full: bool = False
@@ -91,8 +91,17 @@ class Plan:
         return tuple(table for table in self.tables if table.key)
 
 
-def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False, full: bool = False) -> Plan:
+def plan_tables(
+    stage: str,
+    names: Sequence[str],
+    *,
+    datasets: tuple[GoldDataset, ...] = USUAL,
+    fail_fast: bool = False,
+    full: bool = False,
+) -> Plan:
     """A plan of one stage on the named tables, by their names in the lake or in the source; without names on all.
+
+    `datasets` are those that later runs build.
 
     Raises:
         ConfigurationError: the stage has no table of that name.
@@ -104,21 +113,32 @@ def plan_tables(stage: str, names: Sequence[str], *, fail_fast: bool = False, fu
         message = f"{stage} does not process the table {min(raw)!r}, as silver does not have it"
         raise ConfigurationError(message, hint=f"it processes {', '.join(table.name for table in offered)}")
     chosen = {_named(name, by_name, "table").name for name in names} or {table.name for table in offered}
-    return Plan((stage,), tuple(table for table in offered if table.name in chosen), fail_fast=fail_fast, full=full)
+    chosen_tables = tuple(table for table in offered if table.name in chosen)
+    return Plan((stage,), chosen_tables, datasets, fail_fast=fail_fast, full=full)
 
 
-def plan_datasets(names: Sequence[str]) -> Plan:
-    """A plan of `aggregate` for the named gold datasets; without names for all.
+def plan_datasets(names: Sequence[str], offered: tuple[GoldDataset, ...] = USUAL) -> Plan:
+    """A plan of `aggregate` for the named gold datasets of those offered; without names for all of them.
 
     Raises:
-        ConfigurationError: there is no gold dataset of that name.
+        ConfigurationError: there is no gold dataset of that name, or it is not offered.
     """
     by_name = {dataset.name: dataset for dataset in GOLD}
-    chosen = [_named(name, by_name, "dataset") for name in names] or GOLD
-    return Plan(("aggregate",), datasets=tuple(dataset for dataset in GOLD if dataset in chosen))
+    chosen = [_named(name, by_name, "dataset") for name in names] or offered
+    for dataset in chosen:
+        if dataset not in offered:
+            message = f"the dataset {dataset.name} is off"
+            raise ConfigurationError(message, hint="switch it on with SHOPEASE_CLV=on")
+    return Plan(("aggregate",), datasets=tuple(dataset for dataset in offered if dataset in chosen))
 
 
-def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False, full: bool = False) -> Plan:
+def plan_all(
+    first_stage: str = STAGES[0],
+    *,
+    datasets: tuple[GoldDataset, ...] = USUAL,
+    skip_crawl: bool = False,
+    full: bool = False,
+) -> Plan:
     """A plan of all stages from `first_stage` on.
 
     Raises:
@@ -128,7 +148,8 @@ def plan_all(first_stage: str = STAGES[0], *, skip_crawl: bool = False, full: bo
         message = "--from crawl and --skip-crawl leave nothing to do"
         raise ConfigurationError(message, hint="use only one of them")
     stages = STAGES[STAGES.index(first_stage) :]
-    return Plan(tuple(stage for stage in stages if not (skip_crawl and stage == "crawl")), full=full)
+    kept = tuple(stage for stage in stages if not (skip_crawl and stage == "crawl"))
+    return Plan(kept, datasets=datasets, full=full)
 
 
 def plan_in(document: Mapping[str, Any]) -> Plan:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from shopease_etl import extras
+from shopease_etl.contract.gold.customer_lifetime_value import CUSTOMER_LIFETIME_VALUE
 from shopease_etl.contract.layout import dataset_of
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.manifests import own_objects, recorded_datasets, require_whole
@@ -21,6 +23,8 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
     for listener in shop.listeners:
         listener.check()
+    if "aggregate" in plan.stages and CUSTOMER_LIFETIME_VALUE in plan.datasets:
+        extras.require("clv", CUSTOMER_LIFETIME_VALUE.name, otherwise="set SHOPEASE_CLV=off")
     if "extract" in plan.stages:
         require_embedded(shop.source)
     shop.lake.check()

@@ -106,7 +106,7 @@ class StageCalls:
 
         memory = self._memory()
         if "aggregate" in self._plan.stages:
-            self._parts = PartialSums(memory)
+            self._parts = PartialSums(memory, self._plan.datasets)
         return clean(
             self._staged,
             self._plan.cleaned_tables,
@@ -114,6 +114,7 @@ class StageCalls:
             recorded=self._recorded,
             zone=self._shop.source.zone,
             memory=memory,
+            datasets=self._plan.datasets,
             partial_sums=self._parts,
             progress=self._shop.progress,
             executor=self._shop.executor,

@@ -1,8 +1,10 @@
 """Silver to gold: the business datasets as Parquet, reconciled to the cent before they are published."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
+from datetime import date
 from functools import partial
 from typing import IO, Final, cast
 
@@ -10,6 +12,7 @@ import polars as pl
 
 from shopease_etl.contract import layout
 from shopease_etl.contract.gold import GoldDataset
+from shopease_etl.contract.gold.customer_lifetime_value import HISTORIES, VALUES
 from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
 from shopease_etl.contract.gold.formulas import conform
 from shopease_etl.contract.layout import BRONZE, SILVER
@@ -26,6 +29,8 @@ from shopease_etl.transform.memory import Memory
 from shopease_etl.transform.month_state import SUMS, are_sums_for, unpack_sums
 from shopease_etl.transform.partials import PartialSums, add_up
 from shopease_etl.wording import counted
+
+log = logging.getLogger(__name__)
 
 MAX_NAMES_SHOWN: Final = 5
 MEMORY: Final = Memory()
@@ -56,12 +61,27 @@ def aggregate(
         progress.start("gold")
         _read_missing(store, parts, recorded, memory, executor)
         found = parts.frames()
+        found, models = _with_lifetime_values(found)
         built = _built(datasets, found, written)
         reconciliation = reconcile(datasets, found, built)
         results = tuple(_write(dataset, found, built[dataset.name], written) for dataset in datasets)
         revenue = f", revenue {found[TOTALS]['revenue'].item():,}" if TOTALS in found else ""
         progress.finish("gold", counted(len(results), "dataset") + revenue)
-    return StageResult("aggregate", round(time.monotonic() - started, 3), results, reconciliation)
+    seconds = round(time.monotonic() - started, 3)
+    return StageResult("aggregate", seconds, results, reconciliation, lifetime_value=models)
+
+
+def _with_lifetime_values(frames: Frames) -> tuple[Frames, dict[str, object] | None]:
+    """The frames, with customers' lifetime values if there are purchase histories, and the models that gave them."""
+    if HISTORIES not in frames:
+        return frames, None
+    # NumPy is slow to import
+    from shopease_etl.transform.lifetime_value import lifetime_values
+
+    found = lifetime_values(frames[HISTORIES], frames[TOTALS]["latest"].item() or date.max)
+    for warning in found.warnings:
+        log.warning("%s", warning)
+    return {**frames, VALUES: found.customers}, {**found.model, "warnings": list(found.warnings)}
 
 
 def reconcile(datasets: Sequence[GoldDataset], frames: Frames, built: Frames) -> dict[str, object]:
@@ -127,7 +147,7 @@ def _add_up(table: Table, datasets: Sequence[GoldDataset], chunk: Chunk) -> Fram
 def _built(datasets: Sequence[GoldDataset], frames: Frames, written: WriteGroup) -> dict[str, pl.DataFrame]:
     """The datasets by name; what their types do not hold is refused, with the first of its keys."""
     for dataset in datasets:
-        for sums in dataset.sums:
+        for sums in (sums for sums in dataset.sums if not sums.summaries):
             money = [name for name, measure in sums.measures.items() if measure.column == "total_amount"]
             _require_fit(dataset, frames[sums.name], sums.keys[0], money)
     built = {}

@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from shopease_etl.contract import column_names, layout
-from shopease_etl.contract.gold import GOLD, GoldDataset
+from shopease_etl.contract.gold import USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import TOTALS, Frames
 from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
 from shopease_etl.contract.tables import Table
@@ -44,6 +44,7 @@ def clean(
     recorded: Mapping[str, ObjectRecord],
     zone: str = "UTC",
     memory: Memory = MEMORY,
+    datasets: Sequence[GoldDataset] = USUAL,
     partial_sums: PartialSums | None = None,
     progress: Progress = SILENT,
     executor: Executor = LOCAL,
@@ -53,7 +54,7 @@ def clean(
     """Clean the tables; silver and quarantine change together, when every table is done.
 
     `recorded` has by key what earlier stages and runs wrote. Timestamps without an offset are in the time zone `zone`.
-    `partial_sums` gets what gold needs, so that `aggregate` need not read silver again.
+    `partial_sums` gets what gold's `datasets` need, so that `aggregate` need not read silver again.
     A month whose bronze and rules have not changed is carried over, unless the cleaning is `full`.
     `cleaned` gets by key the rows of each file of bronze that was compared with its hash as it was read.
 
@@ -64,12 +65,13 @@ def clean(
     started = time.monotonic()
     with write_group(store) as written:
         compared = {} if cleaned is None else cleaned
-        job = _Cleaning(store, run_id, recorded, zone, written, executor, memory, partial_sums, progress, compared)
+        job = _Cleaning(
+            store, run_id, recorded, zone, written, executor, memory, datasets, partial_sums, progress, compared
+        )
         there = [table for table in tables if table.required or store.find(table.bronze_key)]
         begun = [job.begin(table, full=full) for table in there]
         pairs = [pair for months, files in begun for pair in job.clean(months, files)]
-    datasets = tuple(dataset for pair in pairs for dataset in pair)
-    return StageResult("clean", round(time.monotonic() - started, 3), datasets)
+    return StageResult("clean", round(time.monotonic() - started, 3), tuple(item for pair in pairs for item in pair))
 
 
 def _bronze(store: Store, table: Table, recorded: Mapping[str, ObjectRecord], batch_bytes: int) -> CsvObject:
@@ -98,15 +100,11 @@ class _Cleaning:
     written: WriteGroup
     executor: Executor
     memory: Memory
+    datasets: Sequence[GoldDataset]
     partial_sums: PartialSums | None
     progress: Progress
     compared: dict[str, int]
     kept_keys: dict[Table, tuple[Mapping[str, str], Mapping[str, str]]] = field(default_factory=dict)
-
-    @property
-    def datasets(self) -> Sequence[GoldDataset]:
-        """The datasets for which the sales are added up."""
-        return self.partial_sums.datasets if self.partial_sums else GOLD
 
     def begin(self, table: Table, *, full: bool) -> tuple[Months, dict[Table, CsvObject]]:
         """The files of a table, and those to clean, opened."""

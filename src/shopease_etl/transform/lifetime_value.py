@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from shopease_etl.contract.gold.customer_lifetime_value import HOLDOUT_DAYS
+
 if TYPE_CHECKING:
     from shopease_etl.transform.purchase_models import Histories, PurchaseModel, ValueModel
 
 FEWEST_CUSTOMERS: Final = 100
 """With fewer nothing is fitted."""
 LARGEST_SAMPLE: Final = 20_000
-HOLDOUT_DAYS: Final = 182
 _CORRELATED: Final = 0.3
 _TOO_LARGE: Final = 1e15
 """Such a figure may not fit decimal(18,2)."""

@@ -29,9 +29,11 @@ class Memory:
         """How many bytes of CSV one thread processes at a time."""
         return max(SMALLEST_BATCH, min(4 << 20, self._planned // 64))
 
-    def spill(self, column: str) -> Spill:
-        """A store for rows, read by the values of one column; up to an eighth of the limit is in memory."""
-        return Spill(column, self.folder, self._planned // 8)
+    def spill(self, column: str, stores: int = 1) -> Spill:
+        """A store for rows, read by the values of one column; of all such `stores` up to a quarter of the limit is in
+        memory.
+        """
+        return Spill(column, self.folder, self._planned // 4 // stores)
 
     def require_room(self) -> None:
         """Fail while there is still memory to report the error and to clean up.

@@ -4,7 +4,6 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -66,7 +65,7 @@ def are_sums_for(data: bytes, datasets: Sequence[GoldDataset]) -> bool:
 
 def definition(datasets: Sequence[GoldDataset]) -> str:
     """A hash of what the datasets need of the sales."""
-    sums = [asdict(each) for each in sums_of(datasets)]
+    sums = [each.definition for each in sums_of(datasets)]
     return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
 
 

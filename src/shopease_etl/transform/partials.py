@@ -1,14 +1,15 @@
 """The inputs of gold, added up from chunks of silver as they come."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Final, Self
 
 import polars as pl
 
 from shopease_etl.contract import values
-from shopease_etl.contract.gold import GOLD, GoldDataset
-from shopease_etl.contract.gold.dataset import Frames, Measure, SalesSums, needed, sums_of
+from shopease_etl.contract.gold import USUAL, GoldDataset
+from shopease_etl.contract.gold.dataset import SALES_MONTH, TOTALS, Frames, Measure, SalesSums, needed, sums_of
 from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, STRING, TRANSACTIONS, Table
 from shopease_etl.transform.memory import Memory
 
@@ -22,22 +23,22 @@ class PartialSums:
     Sales are added chunk by chunk, or month by month. Memory grows with days, products and customers, not with sales.
     """
 
-    def __init__(self, memory: Memory, datasets: Sequence[GoldDataset] = GOLD) -> None:
+    def __init__(self, memory: Memory, datasets: Sequence[GoldDataset] = USUAL) -> None:
         self.datasets = datasets
         self._needed = needed(datasets)
         self._sums = sums_of(datasets)
         self._tables: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._pieces: dict[str, list[pl.DataFrame]] = defaultdict(list)
-        self._days: dict[str, list[pl.DataFrame]] = defaultdict(list)
-        self._pairs = {
-            _pairs(sums, name): memory.spill(sums.keys[0]) for sums in self._sums for name in _distinct(sums)
-        }
+        self._months: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        many = {sums.name: sums.keys[0] for sums in self._sums if sums.summaries}
+        many |= {_pairs(sums, name): column for sums in self._sums for name, column in _distinct(sums).items()}
+        self._spills = {name: memory.spill(column, len(many)) for name, column in many.items()}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for spill in self._pairs.values():
+        for spill in self._spills.values():
             spill.__exit__(*error)
 
     def missing(self) -> dict[Table, tuple[str, ...]]:
@@ -59,38 +60,52 @@ class PartialSums:
         """Add what `of_month` returned for the sales of a month; each month once."""
         self._tables.setdefault(TRANSACTIONS.name, [])
         for sums in self._sums:
-            if _is_daily(sums):
-                self._days[sums.name].append(found[sums.name])
+            if _is_in_month(sums) and not sums.summaries:
+                self._months[sums.name].append(found[sums.name])
             else:
                 self._add_piece(sums, found)
 
     def of_month(self) -> dict[str, pl.DataFrame]:
-        """The sums of the sales that were added, which are those of one month, in order: sums by day with their
-        distinct counts, as a day is in one month; of other sums the different pairs that are counted.
+        """The sums of the sales that were added, which are those of one month, in order: sums by day or month with
+        their distinct counts, as they are in one month; of other sums the different pairs that are counted.
         """
         found = {}
         for sums in self._sums:
-            if _is_daily(sums):
+            if sums.summaries:
+                found[sums.name] = pl.concat(self._merged(sums)).sort(sums.keys)
+                continue
+            if _is_in_month(sums):
                 found[sums.name] = self._whole(sums).sort(sums.keys)
                 continue
             whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
             found[sums.name] = whole.sort(sums.keys) if sums.keys else whole
             for name in _distinct(sums):
-                pairs = [bucket.unique() for bucket in self._pairs[_pairs(sums, name)].buckets()]
+                pairs = [bucket.unique() for bucket in self._spills[_pairs(sums, name)].buckets()]
                 found[_pairs(sums, name)] = pl.concat(pairs).sort(pl.all())
         return found
 
     def frames(self) -> Frames:
-        """The sums of all sales by their names, and the other tables by theirs."""
+        """The sums of all sales by their names, or what the summaries make of them, and the other tables by theirs."""
         found = {name: pl.concat(frames) for name, frames in self._tables.items() if frames}
-        for sums in self._sums:
-            days = self._days[sums.name]
-            found[sums.name] = pl.concat(days) if days else self._whole(sums)
+        for sums in (sums for sums in self._sums if not sums.summaries):
+            months = self._months[sums.name]
+            found[sums.name] = pl.concat(months) if months else self._whole(sums)
+        for sums in (sums for sums in self._sums if sums.summaries):
+            latest = found[TOTALS]["latest"].item()
+            made = [{name: of(part, latest) for name, of in sums.summaries.items()} for part in self._merged(sums)]
+            found |= {name: pl.concat([each[name] for each in made]) for name in sums.summaries}
         return found
+
+    def _merged(self, sums: SalesSums) -> Iterator[pl.DataFrame]:
+        """All sums, a part of the first key's values at a time."""
+        return (_measured(sums, part, of_pieces=True) for part in self._spills[sums.name].buckets())
 
     def _add_piece(self, sums: SalesSums, found: Frames) -> None:
         for name in _distinct(sums):
-            self._pairs[_pairs(sums, name)].add(found[_pairs(sums, name)])
+            self._spills[_pairs(sums, name)].add(found[_pairs(sums, name)])
+        if sums.summaries:
+            self._spills[sums.name].add(found[sums.name])
+            return
         pieces = self._pieces[sums.name]
         pieces.append(found[sums.name])
         if len(pieces) >= _MOST_PIECES:
@@ -100,13 +115,14 @@ class PartialSums:
         whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
         for name, column in _distinct(sums).items():
             counted = pl.col(column).n_unique().cast(pl.Int64).alias(name)
-            buckets = self._pairs[_pairs(sums, name)].buckets()
+            buckets = self._spills[_pairs(sums, name)].buckets()
             counts = pl.concat([pairs.group_by(*sums.keys).agg(counted) for pairs in buckets])
+            counts = counts.group_by(*sums.keys).agg(pl.col(name).sum())  # a value's pairs are in one bucket
             whole = whole.join(counts, on=sums.keys, how="left").with_columns(pl.col(name).fill_null(0))
         return whole
 
 
-def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = GOLD) -> dict[str, pl.DataFrame]:
+def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = USUAL) -> dict[str, pl.DataFrame]:
     """The inputs of the datasets by name, from some rows of a table as text: sums and pairs of sales, or the columns of
     another table; nothing if no dataset needs the table. It may run in another process.
     """
@@ -116,6 +132,7 @@ def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = G
     typed = _typed(rows, table, names)
     if table != TRANSACTIONS:
         return {table.name: typed}
+    typed = typed.with_columns(pl.col("transaction_date").dt.truncate("1mo").alias(SALES_MONTH))
     found = {sums.name: _measured(sums, typed) for sums in sums_of(datasets)}
     for sums in sums_of(datasets):
         for name, column in _distinct(sums).items():
@@ -127,8 +144,9 @@ def _pairs(sums: SalesSums, name: str) -> str:
     return f"{sums.name}.{name}"
 
 
-def _is_daily(sums: SalesSums) -> bool:
-    return "transaction_date" in sums.keys
+def _is_in_month(sums: SalesSums) -> bool:
+    """Whether each of the sums is of sales of one month."""
+    return not sums.last_days and not {"transaction_date", SALES_MONTH}.isdisjoint(sums.keys)
 
 
 def _distinct(sums: SalesSums) -> dict[str, str]:
@@ -140,6 +158,9 @@ def _measured(sums: SalesSums, sales: pl.DataFrame, *, of_pieces: bool = False) 
     """The measures of some sales without distinct counts; or of all, from those of pieces one below the other."""
     measures = {name: measure for name, measure in sums.measures.items() if measure.how != "distinct"}
     figures = [(_together(name, m) if of_pieces else _figure(m)).alias(name) for name, m in measures.items()]
+    if sums.last_days:
+        day = pl.col("transaction_date")
+        sales = sales.filter(day > day.max() - timedelta(days=sums.last_days))
     if not sums.keys:
         return sales.select(*figures)
     return sales.group_by(*sums.keys).agg(*figures).drop_nulls(sums.keys)
@@ -190,5 +211,7 @@ def _value(name: str, column_type: str, *, all_parse: bool = False) -> pl.Expr:
     if column_type == DATE:
         return text.str.to_date(format="%Y-%m-%d")
     if column_type in {BIGINT, INT}:
-        return (text if all_parse else pl.when(text.str.contains(values.INTEGER)).then(text)).cast(pl.Int64)
+        if all_parse:
+            return text.cast(pl.Int64)
+        return pl.when(text.str.contains(values.INTEGER)).then(text).cast(pl.Int64, strict=False)
     return text

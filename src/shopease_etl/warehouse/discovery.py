@@ -8,6 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shopease_etl.contract import gold
 from shopease_etl.contract.layout import LAYERS, dataset_of, month_of, owns
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import DataRefusedError, ShopeaseError
@@ -44,6 +45,10 @@ class Discovery:
     unexpected_files: tuple[tuple[str, str], ...]
 
 
+# Nothing is said of these if the lake does not have them.
+_OPTIONAL: Final = {dataset.name for dataset in gold.GOLD if dataset.is_optional}
+
+
 def discover(store: Store, database: str, recorded: Collection[str] = ()) -> Discovery:
     """Find every dataset of the lake; a file with the wrong content raises ShopeaseError.
 
@@ -62,7 +67,7 @@ def discover(store: Store, database: str, recorded: Collection[str] = ()) -> Dis
     skipped = {
         dataset.name: f"no {dataset.key} (run `{dataset.made_by}`)"
         for dataset in DATASETS
-        if dataset.name not in tables
+        if dataset.name not in tables and dataset.name not in _OPTIONAL
     }
     views = []
     for table in TABLES:

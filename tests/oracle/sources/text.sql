@@ -1,7 +1,20 @@
 -- Every column is text: each value below alone in each column that it may trouble, then at random in all together.
-CREATE TABLE public.stores (store_id text, store_name text);
-CREATE TABLE public.inventory (anything text);
-CREATE TABLE public.sales_managers (name text);
+CREATE TABLE public.stores (store_name text, store_id text, state text, city text);
+INSERT INTO public.stores VALUES
+    (E' Old\t Town\n', ' +1', 'ZH', NULL), ('Old Town', '001', 'ZH', ''), ('Alt', '1', 'ZZ', 'Z'), (NULL, '2', 'NY', 'é'),
+    ('x', 'three', 'NY', 'x'), ('y', NULL, 'NY', 'y'), ('unsold', '77', 'NY', 'z'), (E'\u00a0', '3', NULL, NULL);
+CREATE TABLE public.inventory (
+    anything text, quantity text, inventory_id text, product_id text, store_id text, reorder_level text);
+INSERT INTO public.inventory
+SELECT 'x', quantity, 1 + number % 40, 1 + number % 11, 1 + number % 5, reorder
+FROM generate_series(1, 60) AS number
+CROSS JOIN (VALUES ('5', '9'), ('0', '-1'), ('-7', NULL), ('x', '1'), (NULL, '2'), (' +12 ', '3'), ('900', 'many'),
+    ('9223372036854775807', '1'), ('9223372036854775808', '1')) AS stock (quantity, reorder);
+INSERT INTO public.inventory VALUES ('y', '1', NULL, 'x', '1', '2'), ('y', '1', NULL, '1', NULL, '2'), ('y', '1', NULL, '1', NULL, '2');
+CREATE TABLE public.sales_managers (manager_name text, manager_id text, store_id text);
+INSERT INTO public.sales_managers VALUES
+    ('Zoe', '2', '1'), (E'Ann\n Lee', '10', '+1'), ('', '3', '1'), ('Bo', 'x', '1'), ('Al', NULL, '1'), ('Cy', '1', '2'),
+    ('Di', '4', NULL), ('Ed', '5', 'x'), (NULL, '6', '3');
 CREATE TABLE public.customers (
     customer_name text, customer_id text, email text, address text, city text, state text, created_at text,
     updated_at text, note text, "odd, name" text);

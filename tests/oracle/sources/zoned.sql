@@ -1,9 +1,12 @@
 -- Timestamps with a zone (the clock is put back on 2024-10-27), wider types, other column orders, columns of many types.
 SET TimeZone = 'UTC';
-CREATE TABLE public.stores (store_name varchar(40), store_id smallint);
-CREATE TABLE public.inventory (anything jsonb);
-CREATE TABLE public.sales_managers (manager_id bigint);
-INSERT INTO public.inventory VALUES (NULL), ('{"a": "b, c"}');
+CREATE TABLE public.stores (store_name varchar(40), store_id smallint, city char(9), state text);
+INSERT INTO public.stores VALUES ('Süd', 1, 'x', NULL), ('Süd', 1, NULL, NULL), (NULL, 2, NULL, 'BY');
+CREATE TABLE public.inventory (
+    anything jsonb, inventory_id numeric, store_id smallint, product_id bigint, quantity numeric(9, 1), reorder_level real);
+INSERT INTO public.inventory VALUES (NULL, 1, 1, 1, 7, 7), ('{"a": "b, c"}', 2, 1, 2, 7.5, 1), (NULL, 2.5, NULL, 2, NULL, 1);
+CREATE TABLE public.sales_managers (manager_id bigint, manager_name text, store_id bigint);
+INSERT INTO public.sales_managers VALUES (2, 'b', 1), (1, 'c', 1), (1, 'a', 1);
 
 CREATE TABLE public.customers (
     updated_at timestamptz, created_at timestamptz, state char(4), city varchar(80), email varchar(80),

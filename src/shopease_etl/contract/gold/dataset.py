@@ -4,7 +4,8 @@ Like the tables, it imports no library; formulas import theirs when they are cal
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from shopease_etl.contract import layout
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 Frames = Mapping[str, "pl.DataFrame"]
 
 TOTALS: Final = "totals"
+
+# A key of sums besides silver's columns: the first day of the month of transaction_date.
+SALES_MONTH: Final = "sales_month"
+
+# Gets all sums of some values of the first key, and the last day with sales.
+Summary = Callable[["pl.DataFrame", date | None], "pl.DataFrame"]
 
 
 @dataclass(frozen=True)
@@ -34,17 +41,35 @@ class Measure:
 class SalesSums:
     """Measures of the sales that have the same values of `keys`, as a frame with one row for each; sales without a key
     do not count. They are computed from chunks of the sales and merged.
+
+    Sums with `summaries` are many: a formula gets only what each summary, by its name, makes of them, a part of the
+    first key's values at a time, the parts one below the other. With `last_days`, which needs the key
+    transaction_date, only sales of that many days count, the last of which is the last day with sales.
     """
 
     name: str
     keys: tuple[str, ...]
     measures: Mapping[str, Measure]
+    summaries: Mapping[str, Summary] = field(default_factory=dict)
+    last_days: int | None = None
 
     @property
     def columns(self) -> frozenset[str]:
         """The columns of silver's sales that the measures need."""
         named = (name for measure in self.measures.values() for name in (measure.column, measure.lacking))
-        return frozenset((*self.keys, *filter(None, named)))
+        keys = ("transaction_date" if key == SALES_MONTH else key for key in self.keys)
+        return frozenset((*keys, *filter(None, named)))
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """The names of the frames that formulas get."""
+        return tuple(self.summaries) or (self.name,)
+
+    @property
+    def definition(self) -> list[object]:
+        """What is added up, for JSON."""
+        measures = {name: asdict(measure) for name, measure in self.measures.items()}
+        return [self.name, self.keys, measures, self.last_days]
 
 
 @dataclass(frozen=True)
@@ -107,21 +132,45 @@ class RowTotals:
 
 
 @dataclass(frozen=True)
+class SameRows:
+    """The dataset has a row for each row of another, which is made of the frame `rows`."""
+
+    other: "GoldDataset"
+    rows: str
+    subject: ClassVar[None] = None
+    columns: ClassVar[Mapping[str, str | None]] = {"rows": None}
+
+    def input_totals(self, frames: Frames) -> dict[str, Any]:
+        """The number of the other dataset's rows."""
+        return {"rows": frames[self.rows].height}
+
+    def excluded(self, _: Frames) -> dict[str, Any]:
+        """Nothing: every row counts."""
+        return {}
+
+    def recorded(self, dataset: "GoldDataset") -> tuple[tuple[str, str | None, str], ...]:
+        """See `GoldDataset.recorded`."""
+        name = f"{dataset.name}_rows"
+        return ((self.other.key, None, name), (dataset.key, None, name))
+
+
+@dataclass(frozen=True)
 class GoldDataset:
     """A dataset of the gold layer: its columns in order, and the order of its rows (column, whether descending).
 
     `formula` gets frames by name: the columns of other tables in `inputs`, the `sums` of sales, and if there are any,
     the `totals` of all sales, with `latest`, the last day with sales. It may return further columns, in any order;
-    money has two decimals.
+    money has two decimals. In the order of rows NULL is last. An optional dataset is built only if a setting says so.
     """
 
     name: str
     columns: tuple[Column, ...]
     order_by: tuple[tuple[str, bool], ...]
     formula: Callable[[Frames], "pl.DataFrame"]
-    reconciles: SalesTotals | RowTotals
+    reconciles: SalesTotals | RowTotals | SameRows
     inputs: Mapping[Table, tuple[str, ...]] = field(default_factory=dict)
     sums: tuple[SalesSums, ...] = ()
+    is_optional: bool = False
 
     @property
     def key(self) -> str:

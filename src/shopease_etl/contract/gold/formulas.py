@@ -1,9 +1,22 @@
 """Functions that the formulas of gold share."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
 import polars as pl
 
 from shopease_etl.contract.gold.dataset import GoldDataset
-from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, STRING
+from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, RATE, STRING
+
+_TYPES: Final[Mapping[str, pl.DataType]] = {
+    BIGINT: pl.Int64(),
+    DATE: pl.Date(),
+    INT: pl.Int32(),
+    MONEY: pl.Decimal(18, 2),
+    RATE: pl.Decimal(9, 4),
+    STRING: pl.String(),
+}
 
 
 def average(total: str, count: str) -> pl.Expr:
@@ -22,9 +35,19 @@ def conform(frame: pl.DataFrame, dataset: GoldDataset) -> pl.DataFrame:
     """The dataset's columns in the contract's order and types, its rows in the contract's order."""
     names = [name for name, _ in dataset.order_by]
     descending = [is_descending for _, is_descending in dataset.order_by]
-    types = {BIGINT: pl.Int64(), DATE: pl.Date(), INT: pl.Int32(), MONEY: pl.Decimal(18, 2), STRING: pl.String()}
-    columns = (pl.col(column.name).cast(types[column.type]) for column in dataset.columns)
-    return frame.sort(names, descending=descending).select(*columns)
+    columns = (pl.col(column.name).cast(_TYPES[column.type]) for column in dataset.columns)
+    return frame.sort(names, descending=descending, nulls_last=True).select(*columns)
+
+
+def divided(dividend: pl.Expr, divisor: pl.Expr, places: int) -> pl.Expr:
+    """An integer ÷ a positive one, rounded half away from zero to so many decimal places; a divisor of 0 gives NULL.
+
+    Both must be smaller than 10^30.
+    """
+    whole, number = dividend.cast(pl.Int128), divisor.cast(pl.Int128)
+    rounded = (2 * whole.abs() * 10**places + number) // (2 * number) * whole.sign()
+    unit = pl.lit(str(Decimal(1).scaleb(-places))).cast(pl.Decimal(38, places))
+    return _decimal(rounded) * unit
 
 
 def _decimal(value: pl.Expr) -> pl.Expr:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
-from shopease_etl.contract.gold.dataset import Frames, GoldDataset, Measure, SalesSums, SalesTotals
+from shopease_etl.contract.gold.dataset import Frames, GoldDataset, SalesTotals
+from shopease_etl.contract.gold.monthly_product_sales import PRODUCT_MONTHS
 from shopease_etl.contract.tables import BIGINT, MONEY, PRODUCTS, STRING, Column, columns
 
 if TYPE_CHECKING:
@@ -10,11 +11,19 @@ if TYPE_CHECKING:
 
 
 def _formula(frames: Frames) -> "pl.DataFrame":
+    import polars as pl
+
     from shopease_etl.contract.gold.formulas import average
 
-    sold = frames["by_product"].with_columns(
-        average("total_revenue", "total_orders").alias("avg_order_value"),
-        average("total_quantity_sold", "total_orders").alias("avg_quantity_per_order"),
+    figures = pl.col(*PRODUCT_MONTHS.measures).sum()
+    sold = (
+        frames[PRODUCT_MONTHS.name]
+        .group_by("product_id")
+        .agg(figures)
+        .with_columns(
+            average("total_revenue", "total_orders").alias("avg_order_value"),
+            average("total_quantity_sold", "total_orders").alias("avg_quantity_per_order"),
+        )
     )
     return sold.join(frames["products"], on="product_id", how="left")
 
@@ -29,17 +38,7 @@ PRODUCT_PERFORMANCE: Final = GoldDataset(
     ),
     order_by=(("total_revenue", True), ("product_id", False)),
     inputs={PRODUCTS: ("product_id", "product_name", "category")},
-    sums=(
-        SalesSums(
-            "by_product",
-            ("product_id",),
-            {
-                "total_orders": Measure("count"),
-                "total_quantity_sold": Measure("sum", "quantity"),
-                "total_revenue": Measure("sum", "total_amount"),
-            },
-        ),
-    ),
+    sums=(PRODUCT_MONTHS,),
     formula=_formula,
     reconciles=SalesTotals("total_revenue", "total_orders", subject="product_id"),
 )
