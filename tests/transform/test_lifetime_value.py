@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 from scipy.special import betaincinv, gammaincinv, roots_legendre
 
+from shopease_etl.contract.gold.customer_lifetime_value import holdout_cutoff
 from shopease_etl.sample import goods, people
 from shopease_etl.sample.sales import sales
-from shopease_etl.transform.lifetime_value import HOLDOUT_DAYS, LARGEST_SAMPLE, LifetimeValues, lifetime_values
+from shopease_etl.transform.lifetime_value import LARGEST_SAMPLE, LifetimeValues, lifetime_values
 from shopease_etl.transform.purchase_models import (
     Array,
     Histories,
@@ -52,7 +53,7 @@ def of_cdnow() -> tuple[Histories, Array]:
 
 def shop(purchases: pl.DataFrame, as_of: date = AS_OF) -> pl.DataFrame:
     """Customers, from purchases as (customer_id, day, amount)."""
-    day, cutoff = pl.col("day"), as_of - timedelta(days=HOLDOUT_DAYS)
+    day, cutoff = pl.col("day"), holdout_cutoff(as_of)
     before = day.filter(day <= cutoff)
     return purchases.group_by("customer_id").agg(
         day.n_unique().cast(pl.Int64).alias("purchase_days"),
@@ -376,6 +377,11 @@ def test_a_young_shop_is_not_checked() -> None:
     assert found.model["holdout"] is None
     assert "the model of purchases could not be checked" in found.warnings[-1]
     assert found.model["r"] is not None
+
+
+def test_the_first_days_of_the_calendar() -> None:
+    found = lifetime_values(shop_of([[0, number % 90] for number in range(150)], as_of=date(1, 4, 1)), date(1, 4, 1))
+    assert found.model["holdout"] is None
 
 
 def test_no_sale_in_the_holdout() -> None:
