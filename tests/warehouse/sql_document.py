@@ -14,7 +14,8 @@ from shopease_etl.warehouse.trino_functions import ATHENA, LOCAL
 
 _INTRODUCTION = """# SQL on a local lake
 
-A lake on S3 is queried by Athena itself, and your SQL is sent to it unchanged. For a lake in a folder, shopease reads
+A lake on S3 is queried by Athena itself, and your SQL is sent to it unchanged, with values in place of
+parameters. For a lake in a folder, shopease reads
 Athena's SQL, translates it and runs it on DuckDB: close to Athena, not the same. What is below was compared with the
 documentation of [Trino](https://trino.io/docs/current/), Athena's engine; it has not been run on Athena itself. A local
 lake refuses every function that was not compared, rather than answer by another meaning of its name.

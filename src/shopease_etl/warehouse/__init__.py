@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
 from shopease_etl.report import Scan
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view in a catalog: its columns in order, each with its type in Athena's terms."""
+
+    name: str
+    is_view: bool
+    columns: tuple[tuple[str, str], ...]
 
 
 class SqlEngine(Protocol):
@@ -71,6 +81,9 @@ class Warehouse(Protocol):
     @property
     def concurrency(self) -> int:
         """How many statements can run at a time."""
+
+    def relations(self) -> Sequence[Relation]:
+        """The tables and views by name, as the catalog has them."""
 
     def check(self) -> None:
         """Raise the errors that a registration would raise at its start, without changes."""

@@ -4,18 +4,21 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from shopease_etl.contract.layout import RESULTS, dataset_of, month_of, owns
 from shopease_etl.contract.tables import TABLES
-from shopease_etl.errors import ShopeaseError
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.lake.store import Store
 from shopease_etl.report import Scan
+from shopease_etl.warehouse import Relation
 from shopease_etl.warehouse.athena import Athena
+from shopease_etl.warehouse.athena_errors import unknown_name
 from shopease_etl.warehouse.formats import declared_tables
-from shopease_etl.warehouse.glue import GlueCatalog
+from shopease_etl.warehouse.glue import VIEW, GlueCatalog
+from shopease_etl.warehouse.metadata_statements import nearest
 from shopease_etl.warehouse.schema import DATASETS, CatalogTable, CatalogView, quoted
 from shopease_etl.warehouse.statements import run_together
 
@@ -36,6 +39,11 @@ class AwsWarehouse:
     def place(self) -> str:
         """The database in Glue."""
         return f"{self.database} in the Glue catalog"
+
+    def relations(self) -> Sequence[Relation]:
+        """The tables and views by name, as Glue has them."""
+        found = sorted(self._catalog.tables().items())
+        return [Relation(name, table.get("TableType") == VIEW, _typed(table)) for name, table in found]
 
     def check(self) -> None:
         """Raise unless database and workgroup can be used and a crawl can replace all entries of the same names."""
@@ -75,9 +83,8 @@ class AwsWarehouse:
     def engine(self) -> "AwsEngine":
         """Athena on the database; results go to the lake's folder for them, unless the workgroup has its own."""
         results = self.store.uri(f"{RESULTS}/")
-        return AwsEngine(
-            Athena(self.database, self.workgroup, results, timeout=self.timeout), self.store, self.database
-        )
+        athena = Athena(self.database, self.workgroup, results, timeout=self.timeout)
+        return AwsEngine(athena, self.store, self.database, self.relations)
 
     @cached_property
     def _catalog(self) -> GlueCatalog:
@@ -87,10 +94,13 @@ class AwsWarehouse:
 class AwsEngine:
     """Athena, with the sizes of the files behind the tables; several threads may use it at a time."""
 
-    def __init__(self, athena: Athena, store: Store, database: str) -> None:
+    def __init__(
+        self, athena: Athena, store: Store, database: str, relations: Callable[[], Sequence[Relation]]
+    ) -> None:
         self._athena = athena
         self._store = store
         self._database = database
+        self._relations = relations
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +114,30 @@ class AwsEngine:
 
     def execute(self, sql: str) -> pa.RecordBatchReader:
         """Run one read-only statement and wait for it; its rows come in pages."""
-        return self._athena.execute(sql)
+        try:
+            return self._athena.execute(sql)
+        except ConfigurationError as error:
+            if hint := self._nearest(str(error), sql):
+                error.hint = hint
+            raise
+
+    def _nearest(self, message: str, sql: str) -> str | None:
+        """A hint for an error that is about an unknown table or column; None if Glue does not say which there are."""
+        # sqlglot is an extra, which only statements of users need
+        from shopease_etl.warehouse.dialect import tables_in
+
+        table, column = unknown_name(message)
+        if not (table or column):
+            return None
+        try:
+            relations = self._relations()
+        except UnreachableError:
+            return None
+        if table:
+            return nearest(table, [relation.name for relation in relations])
+        read = tables_in(sql)
+        known = {name for relation in relations if relation.name in read for name, _ in relation.columns}
+        return nearest(column, known) if column and known else None
 
     def execute_trusted(self, sql: str) -> pa.RecordBatchReader:
         """Run one statement of shopease's own, without checks."""
@@ -156,6 +189,11 @@ class AwsEngine:
     def close(self) -> None:
         """Stop running statements."""
         self._athena.close()
+
+
+def _typed(table: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    columns = (*table.get("StorageDescriptor", {}).get("Columns", ()), *(table.get("PartitionKeys") or ()))
+    return tuple((column["Name"], column.get("Type", "")) for column in columns)
 
 
 def _is_read(key: str, months: Collection[str] | None) -> bool:

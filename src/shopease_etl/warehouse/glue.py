@@ -17,7 +17,7 @@ from shopease_etl.warehouse.schema import CatalogTable
 log = logging.getLogger(__name__)
 
 # Athena's views have both; a table with only the mark was a view before.
-_VIEW: Final = "VIRTUAL_VIEW"
+VIEW: Final = "VIRTUAL_VIEW"
 _VIEW_MARK: Final = "presto_view"
 
 _BY_MONTH: Final = [(SALE_MONTH, STRING)]
@@ -89,7 +89,7 @@ class GlueCatalog:
         foreign |= {
             name: "a table where a view belongs"
             for name in views
-            if name in former and former[name].get("TableType") != _VIEW
+            if name in former and former[name].get("TableType") != VIEW
         }
         named = {name: why for name, why in foreign.items() if why}
         if named:
@@ -208,7 +208,7 @@ class GlueCatalog:
 
     def _why_foreign(self, table: CatalogTable, found: Mapping[str, Any]) -> str:
         """Why our table cannot replace Glue's entry; empty if it can."""
-        if found.get("TableType") == _VIEW or _VIEW_MARK in found.get("Parameters", {}):
+        if found.get("TableType") == VIEW or _VIEW_MARK in found.get("Parameters", {}):
             return "a view where a table belongs"
         keys, wanted = _partition_keys(found), _partition_keys(self._input(table))
         location = found.get("StorageDescriptor", {}).get("Location", "")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from shopease_etl import extras
 from shopease_etl.contract.layout import SILVER
+from shopease_etl.contract.tables import Column
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
+from shopease_etl.warehouse import Relation
 from shopease_etl.warehouse.discovery import read_table
 from shopease_etl.warehouse.local_catalog import LocalCatalog, delete, load, save
 from shopease_etl.warehouse.schema import CatalogTable, CatalogView, Dataset
@@ -39,6 +41,15 @@ class LocalWarehouse:
     def place(self) -> str:
         """The catalog's file."""
         return str(self.catalog_file)
+
+    def relations(self) -> Sequence[Relation]:
+        """The tables and views by name, as the catalog's file has them."""
+        catalog = load(self.catalog_file)
+        tables = [
+            Relation(t.name, is_view=False, columns=_typed((*t.columns, *t.partition_columns))) for t in catalog.tables
+        ]
+        views = [Relation(view.name, is_view=True, columns=_typed(view.columns)) for view in catalog.views]
+        return sorted([*tables, *views], key=lambda relation: relation.name)
 
     def check(self) -> None:
         """Raise ConfigurationError if DuckDB or sqlglot is not installed."""
@@ -105,6 +116,10 @@ class LocalWarehouse:
         if read_table(self.store, dataset, tuple(table.months.values())) != table:
             message = f"{self.store.uri(table.keys[0])} has other columns than its catalog"
             raise ShopeaseError(message, hint="run `shopease crawl`")
+
+
+def _typed(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
+    return tuple((column.name, column.type) for column in columns)
 
 
 @dataclass(frozen=True)
