@@ -114,4 +114,5 @@ def test_a_text_in_quotes_arrives_as_it_is(value: str) -> None:
     (statement,) = sqlglot.parse(bind("SELECT :x", {"x": quoted}), read="athena")
     assert isinstance(statement, exp.Select)
     assert statement.expressions[0].name == value
-    assert duckdb.sql(translate(bind("SELECT :x AS x", {"x": quoted}))).fetchall() == [(value,)]
+    rows = duckdb.execute(translate(bind("SELECT :x AS x", {"x": quoted}))).fetchall()
+    assert rows == [(value,)]
