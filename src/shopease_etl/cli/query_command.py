@@ -1,6 +1,7 @@
 """`shopease query`: run a SQL statement, and write its rows to stdout or to a file."""
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -8,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from shopease_etl import extras
+from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.query_results import checked_format, draw, write
 from shopease_etl.cli.tabular import Grid
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 
 if TYPE_CHECKING:
+    from shopease_etl.lake.store import LakeStore
     from shopease_etl.stages.named_queries import NamedQueries
+    from shopease_etl.warehouse import Warehouse
 
 
 log = logging.getLogger(__name__)
@@ -87,15 +92,54 @@ def query(
 ) -> None:
     """Run a SQL query (Athena dialect): Athena for S3 lakes, DuckDB for local ones.
 
+    Without a statement it opens a shell, on a terminal.
+
     Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'
     """
     if listing:
         _list(_all_named(context), context)
         return
     values = _values(parameters or [])
+    is_plain = output_format == "table" and all(given is None for given in (sql, file, name, output))
+    if is_plain and _may_open_shell(context.console):
+        _shell(context, values, max_scan, timeout, vertical=vertical)
+        return
     statement = _bound(_statement(sql, file, name, context), values)
     chosen = checked_format(context.console, output_format, output, vertical=vertical)
     _run(statement, context, chosen, output, max_scan, timeout, vertical=vertical)
+
+
+def _may_open_shell(console: Console) -> bool:
+    """Whether a person can type: on a terminal that can edit lines, and with the packages for it."""
+    is_terminal = sys.stdin.isatty() and console.width is not None and not console.json
+    can_edit = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    return is_terminal and can_edit and not extras.missing("shell")
+
+
+def _shell(
+    context: CommandContext, values: dict[str, str], max_scan: str | None, timeout: float | None, *, vertical: bool
+) -> None:
+    """Let the user type statements, with these limits, until he leaves."""
+    # prompt_toolkit is an extra
+    from shopease_etl.cli.query_shell import QueryShell
+
+    limit, store, warehouse = _opened(context, max_scan, timeout)
+    QueryShell(context, warehouse, _all_named(context), store.folder, limit, vertical, values).run()
+
+
+def _opened(
+    context: CommandContext, max_scan: str | None, timeout: float | None
+) -> "tuple[int | None, LakeStore, Warehouse]":
+    """The limit in bytes, the lake and its warehouse; a publication that was broken off is a warning."""
+    from shopease_etl.lake.publish import warn_of_unfinished_publications
+    from shopease_etl.pipeline import wiring
+    from shopease_etl.settings import size
+
+    limit = size(max_scan) if max_scan else None
+    store = wiring.lake_store(context.settings)
+    with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
+        warn_of_unfinished_publications(store)
+    return limit, store, wiring.warehouse(context.settings, store, timeout=timeout)
 
 
 def _all_named(context: CommandContext) -> "NamedQueries":
@@ -161,7 +205,8 @@ def _statement(sql: str | None, file: Path | None, name: str | None, context: Co
     given = sum(source is not None for source in (sql, file, name))
     if given > 1 or (not given and sys.stdin.isatty()):
         message = f"{'more than one statement' if given else 'no statement'} given"
-        raise ConfigurationError(message, hint=f"give one: {ways}")
+        shell = "" if given or not extras.missing("shell") else "; for a shell: pip install 'shopease[shell]'"
+        raise ConfigurationError(message, hint=f"give one: {ways}{shell}")
     if name is not None:
         return _all_named(context).find(name).sql
     if sql is not None and sql != "-":
@@ -189,22 +234,18 @@ def _run(
     vertical: bool,
 ) -> None:
     """Run the statement, write its rows, and print what the query cost on Athena."""
-    from shopease_etl.lake.publish import warn_of_unfinished_publications
-    from shopease_etl.pipeline import costs, wiring
-    from shopease_etl.settings import size
+    from shopease_etl.cli.result_tables import ResultTable
+    from shopease_etl.pipeline import costs
     from shopease_etl.stages import query as stage
 
     settings, console = context.settings, context.console
-    limit = size(max_scan) if max_scan else None
-    store = wiring.lake_store(settings)
+    limit, store, warehouse = _opened(context, max_scan, timeout)
     if output:
         stage.check_output(output, store.folder, settings.home)
-    warehouse = wiring.warehouse(settings, store, timeout=timeout)
-    with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
-        warn_of_unfinished_publications(store)
     with stage.query(sql, warehouse, max_scan=limit) as result:
         if output_format == "table" and not console.json:  # never to a file
-            draw(result.reader, console, vertical=vertical)
+            with ResultTable(result.reader) as table:
+                console.message(draw(table, console, vertical=vertical))
         else:
             write(result.reader, console, output_format, output)
         if scan := result.engine.scan():

@@ -12,6 +12,8 @@ from shopease_etl.wording import counted
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shopease_etl.cli.result_tables import ResultTable
+
 
 def checked_format(console: Console, output_format: str, output: Path | None, *, vertical: bool) -> str:
     """The format to write: that of a file may follow from its suffix.
@@ -57,14 +59,17 @@ def write(reader: "pa.RecordBatchReader", console: Console, output_format: str, 
             TEXT_WRITERS[output_format](reader, stdout)
 
 
-def draw(reader: "pa.RecordBatchReader", console: Console, *, vertical: bool) -> None:
-    """Print all rows as a table, or as one line per value if asked for or if the table is too wide."""
-    from shopease_etl.cli.result_tables import ResultTable
+def draw(table: "ResultTable", console: Console, *, vertical: bool, most: int | None = None) -> str:
+    """Print the rows as a table, or as one line per value if asked for or if the table is too wide.
 
+    Without a pager no more than `most` rows are printed. Returns how many rows there are, in words.
+    """
     width = console.width or PIPED_WIDTH
-    with ResultTable(reader) as result:
-        is_vertical = vertical or result.width > width
-        lines = result.lines(width, vertical=is_vertical, has_styles=console.has_styles)
-        console.lines(lines, result.rows * (len(result.names) + 1) if is_vertical else result.rows + 2)
-    note = "" if vertical or not is_vertical else f" (the table is {result.width} columns wide, so one value per line)"
-    console.message(f"{counted(result.rows, 'row')}{note}")
+    is_vertical = vertical or table.width > width
+    limit = None if console.has_pager else most
+    rows = table.rows if limit is None else min(limit, table.rows)
+    lines = table.lines(width, vertical=is_vertical, has_styles=console.has_styles, most=limit)
+    console.lines(lines, rows * (len(table.names) + 1) if is_vertical else rows + 2)
+    note = "" if vertical or not is_vertical else f" (the table is {table.width} columns wide, so one value per line)"
+    shown = f"the first {rows:,} of " if rows < table.rows else ""
+    return f"{shown}{counted(table.rows, 'row')}{note}"
