@@ -119,7 +119,7 @@ def _may_open_shell(console: Console) -> bool:
 def _shell(
     context: CommandContext, values: dict[str, str], max_scan: str | None, timeout: float | None, *, vertical: bool
 ) -> None:
-    """Let the user type statements, with these limits, until he leaves."""
+    """Let the user type statements, with these limits."""
     # prompt_toolkit is an extra
     from shopease_etl.cli.query_shell import QueryShell
 

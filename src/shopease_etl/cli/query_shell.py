@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -47,7 +48,8 @@ class QueryShell:
         words = {query.name: parameters_in(query.sql) for query in self.named.queries.values()}
         prompt = Prompt(self.context.settings.home, Vocabulary(relations, words))
         tables = counted(len(relations), "table or view", "tables and views")
-        self._say(f"{tables} in {self.warehouse.place}\nA statement ends with ; and \\? shows help.")
+        lake = self.context.settings.lake
+        self._say(f"{tables} of {lake}. End a statement with a semicolon; \\? shows help, \\q leaves.")
         while True:
             try:
                 text = prompt.read()
@@ -61,20 +63,24 @@ class QueryShell:
 
     def _run(self, text: str) -> bool:
         """Run what was typed; False if the user leaves."""
+        command = command_in(text)
+        if command and command[0] == r"\q":
+            return False
+        jobs = [partial(self._command, *command)] if command else []
+        jobs += [partial(self._statement, sql, self.parameters) for sql in ([] if command else statements_in(text))]
         try:
-            if (command := command_in(text)) is None:
-                for sql in statements_in(text):
-                    self._statement(sql, self.parameters)
-            elif command[0] == r"\q":
-                return False
-            else:
-                self._command(*command)
-        except ShopeaseError as error:
-            self.context.console.failure(error)
+            for job in jobs:
+                self._try(job)
         except KeyboardInterrupt:
             self._say("Cancelled.")
         cancel.resume()
         return True
+
+    def _try(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except ShopeaseError as error:
+            self.context.console.failure(error)
 
     def _command(self, name: str, rest: str) -> None:
         commands: dict[str, Callable[[str], None]] = {
@@ -92,11 +98,11 @@ class QueryShell:
     def _statement(self, sql: str, values: dict[str, str]) -> None:
         """Run one statement, show or write its rows, and print how many there are, the time, and the cost on Athena."""
         settings, console, started = self.context.settings, self.context.console, monotonic()
-        output, self.output = self.output, None
         bound = bind(sql, {name: values[name] for name in parameters_in(sql) if name in values})
         with stage.query(bound, self.warehouse, max_scan=self.max_scan) as result:
-            if output:
-                write(result.reader, console, output.suffix.lstrip("."), output)
+            if self.output:
+                write(result.reader, console, self.output.suffix.lstrip("."), self.output)
+                self.output = None
                 self._say(f"{monotonic() - started:,.2f} s")
             else:
                 with ResultTable(result.reader) as table:
@@ -133,7 +139,10 @@ class QueryShell:
 
     def _parameters(self, text: str) -> None:
         self.parameters |= _arguments(text)
-        self._show(Grid(("parameter", "value"), list(self.parameters.items())))
+        if self.parameters:
+            self._show(Grid(("parameter", "value"), list(self.parameters.items())))
+        else:
+            self._say("No parameter is set.")
 
     def _toggle(self, _: str) -> None:
         self.is_vertical = not self.is_vertical

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shopease_etl.warehouse import Relation
+from shopease_etl.warehouse.schema import quoted
 
 COMMANDS: Final[Mapping[str, str]] = {
     r"\d": "list the tables and views",
@@ -115,16 +116,21 @@ class Vocabulary:
         mentioned = {word.lower() for word in re.findall(r"\w+", whole)}
         named = [relation for relation in self.relations if relation.name.lower() in mentioned]
         owners = [relation for relation in named if relation.name.lower() == owner.lower()]
-        columns = dict.fromkeys(name for relation in owners or named or self.relations for name, _ in relation.columns)
+        read = owners or named or self.relations
+        columns = dict.fromkeys(_written(name) for relation in read for name, _ in relation.columns)
         tables = [relation.name for relation in self.relations]
-        if has_owner:
-            is_alias = bool(owners) or bool(re.search(rf"\b{re.escape(owner)}\b", whole.replace(f"{owner}.", "")))
-            return columns if is_alias else tables
+        if has_owner:  # a table, else an alias or a database
+            return columns if owners else [*tables, *columns]
         return [*KEYWORDS, *tables, *columns]
+
+
+def _written(name: str) -> str:
+    """A name as SQL has it, in quotes if it needs them."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else quoted(name)
 
 
 def _starting(word: str, names: Iterable[str], *, is_lower: bool = False) -> list[tuple[str, int]]:
     """The names that start with the word in any case; keywords as it is written."""
-    found = dict.fromkeys(name for name in names if name.lower().startswith(word.lower()))
+    found = dict.fromkeys(name for name in names if name.strip('"').lower().startswith(word.lower()))
     shown = (name.lower() if is_lower and name in KEYWORDS else name for name in found)
     return [(name, len(word)) for name in sorted(shown, key=str.lower)]

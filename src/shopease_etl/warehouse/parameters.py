@@ -50,7 +50,8 @@ def bind(sql: str, values: Mapping[str, str]) -> str:
         raise ConfigurationError(f"the statement has no parameter {unknown[0]}", hint=hint)
     if absent := [name for name in names if name not in values]:
         what = "parameter" if len(absent) == 1 else "parameters"
-        hint = " ".join(f"--param {name}=VALUE" for name in absent)
+        given = [f"{name}=VALUE" for name in absent]
+        hint = f"--param {' --param '.join(given)} (in the shell: \\p {' '.join(given)})"
         raise ConfigurationError(f"no value for the {what} {', '.join(absent)} of the statement", hint=hint)
     bound, end = "", 0
     for found, before in _places(sql):
