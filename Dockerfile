@@ -14,7 +14,7 @@ WORKDIR /source
 
 FROM pip AS build
 # The optional packages of shopease, separated by commas: alerts, embedded, lineage, query.
-ARG EXTRAS=alerts,embedded,lineage,query
+ARG EXTRAS=alerts,embedded,lineage,query,shell
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \

@@ -1,6 +1,5 @@
 """`shopease query`: run a SQL statement, and write its rows to stdout or to a file."""
 
-import logging
 import os
 import sys
 from contextlib import suppress
@@ -13,16 +12,12 @@ from shopease_etl import extras
 from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.query_results import checked_format, draw, write
-from shopease_etl.cli.tabular import Grid
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 
 if TYPE_CHECKING:
     from shopease_etl.lake.store import LakeStore
     from shopease_etl.stages.named_queries import NamedQueries
     from shopease_etl.warehouse import Warehouse
-
-
-log = logging.getLogger(__name__)
 
 
 def _named(incomplete: str) -> list[tuple[str, str]]:
@@ -66,7 +61,10 @@ Timeout = Annotated[
 def query(
     context: CommandContext,
     sql: Annotated[
-        str | None, typer.Argument(metavar="SQL", help="A read-only SQL statement; - for stdin.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="SQL", help="A read-only SQL statement; - for stdin; none: a shell.", show_default=False
+        ),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Read the statement from a file; - for stdin.")
@@ -90,14 +88,15 @@ def query(
     ] = None,
     timeout: Timeout = None,
 ) -> None:
-    """Run a SQL query (Athena dialect): Athena for S3 lakes, DuckDB for local ones.
-
-    Without a statement it opens a shell, on a terminal.
+    """Run a SQL query, or open a shell (Athena dialect): Athena for S3 lakes, DuckDB for local ones.
 
     Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'
     """
     if listing:
-        _list(_all_named(context), context)
+        # sqlglot is an extra, and slow to import
+        from shopease_etl.cli.query_listing import list_queries
+
+        list_queries(_all_named(context), context.console)
         return
     values = _values(parameters or [])
     is_plain = output_format == "table" and all(given is None for given in (sql, file, name, output))
@@ -146,29 +145,6 @@ def _all_named(context: CommandContext) -> "NamedQueries":
     from shopease_etl.stages.named_queries import named_queries
 
     return named_queries(context.settings.glue_database, context.settings.queries)
-
-
-def _list(named: "NamedQueries", context: CommandContext) -> None:
-    """List the queries, with parameters and sources if any has them; files that are none are warnings."""
-    from shopease_etl.warehouse.parameters import parameters_in
-
-    rows = [(q.name, q.description, " ".join(parameters_in(q.sql)), q.source) for q in named.queries.values()]
-    has_parameters, has_own = any(row[2] for row in rows), context.settings.queries is not None
-    kept = [index for index, is_shown in enumerate((True, True, has_parameters, has_own)) if is_shown]
-    headings = ("name", "description", "parameters", "from")
-    grid = Grid(
-        [headings[index] for index in kept],
-        [[row[index] for index in kept] for row in rows],
-        prose=("description",),
-        droppable=("from",),
-    )
-    for file, why in named.refused.items():
-        log.warning("%s is not a query: %s", file, why)
-    document = [
-        {"name": name, "description": description, "sql": query.sql, "parameters": found.split(), "source": source}
-        for (name, description, found, source), query in zip(rows, named.queries.values(), strict=True)
-    ]
-    context.console.result(document, lambda: grid)
 
 
 def _values(given: list[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from shopease_etl import cancel
 from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.query_listing import list_queries
 from shopease_etl.cli.query_results import checked_format, draw, write
 from shopease_etl.cli.result_tables import ResultTable
 from shopease_etl.cli.shell_prompt import Prompt
@@ -127,8 +128,7 @@ class QueryShell:
     def _named(self, text: str) -> None:
         name, _, rest = text.partition(" ")
         if not name:
-            rows = [(q.name, q.description, " ".join(parameters_in(q.sql))) for q in self.named.queries.values()]
-            self._show(Grid(("name", "description", "parameters"), rows, prose=("description",)))
+            list_queries(self.named, self.context.console)
             return
         sql, given = self.named.find(name).sql, _arguments(rest)
         if unknown := given.keys() - set(parameters_in(sql)):
