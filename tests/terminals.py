@@ -1,11 +1,11 @@
 """A command on a terminal of its own, at which a test types and reads as a person does."""
 
-import fcntl
 import os
 import pty
 import re
 import select
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -21,6 +21,9 @@ UP: Final = "\x1b[A"
 CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"
 _SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>78]|[\r\x07]")
+
+# As a shell starts a program: Ctrl-C at its terminal is a signal for it.
+_CONTROLLED: Final = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass
@@ -44,6 +47,14 @@ class Terminal:
             assert self._read(), self.text[self.seen :]
         start, self.seen = self.seen, found.end()
         return self.text[start : self.seen]
+
+    def wait_until_busy(self, seconds: float = 30) -> None:
+        """Wait until the command no longer reads keys, so that Ctrl-C is a signal, and a moment more."""
+        deadline = time.monotonic() + seconds
+        while not termios.tcgetattr(self.descriptor)[3] & termios.ISIG:
+            assert time.monotonic() < deadline, self.text
+            self._read()
+        time.sleep(0.7)
 
     def end(self) -> int:
         """The exit code, when the command has ended."""
@@ -74,16 +85,12 @@ def terminal(shop: Shop, *arguments: str, **more: str) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (50, 100))
 
-    def control() -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-    cold = replace(shop, starts_cold=True, more={**shop.more, **variables})
-    with cold.start(
-        *arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=control
-    ) as process:
+    own = replace(shop, wrapper=(sys.executable, "-c", _CONTROLLED), more={**shop.more, **variables})
+    with own.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
+        opened = Terminal(process, ours)
         try:
-            yield Terminal(process, ours)
+            yield opened
         finally:
             process.kill()
-    os.close(ours)
+            os.close(opened.descriptor)

@@ -3,9 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -97,7 +97,7 @@ def test_tab_completes_names_and_keywords(shop: Shop) -> None:
         opened.expect(PROMPT)
         for typed, completed, shown in (
             (r"\d product_p", "product_performance", "product_id +bigint"),
-            (r"\n store-m", "store-mix", "5 rows, "),
+            (r"\n store-m", "store-mix", "^6 rows "),
         ):
             opened.type(typed, TAB)
             opened.expect(completed)
@@ -157,7 +157,7 @@ def test_ctrl_c_cancels_a_statement_and_the_shell_goes_on(shop: Shop) -> None:
     with shell(shop) as opened:
         for number in range(2):
             opened.type(ENDLESS, ENTER)
-            time.sleep(2)
+            opened.wait_until_busy()
             opened.type(CTRL_C)
             opened.expect(r"Cancelled\.")
             opened.expect(PROMPT)
@@ -176,10 +176,19 @@ def test_sigterm_ends_the_shell(shop: Shop, *, is_busy: bool) -> None:
     with shell(shop) as opened:
         if is_busy:
             opened.type(ENDLESS, ENTER)
-            time.sleep(2)
+            opened.wait_until_busy()
         opened.process.send_signal(signal.SIGTERM)
         assert opened.end() == 130
         assert "Traceback" not in opened.text
+
+
+def test_a_terminal_that_closes_ends_the_shell(shop: Shop) -> None:
+    with shell(shop) as opened:
+        os.close(opened.descriptor)
+        try:
+            assert opened.process.wait(30) in {0, 130}
+        finally:
+            opened.descriptor = os.open(os.devnull, os.O_RDONLY)
 
 
 def test_the_history_stays_and_only_its_user_can_read_it(shop: Shop) -> None:

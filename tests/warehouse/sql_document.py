@@ -24,11 +24,12 @@ lake refuses every function that was not compared, rather than answer by another
 Statements: SELECT, WITH, VALUES, TABLE, {forms}.
 """
 
-_PARAMETERS = """`:name` in a statement stands for the value of `--param name=value`, or of `\\p name=value` in the shell: the same on
-Athena and on a local lake. It is not looked for in strings, quoted names and comments, nor directly behind a name, a quote or a
-bracket, as in `x::date`. A value is one literal, never SQL: it cannot be a list, a name or NULL. A plain number is a number, a day is a
-date, all else is a text. In single quotes, as SQL has them, it is a text (in a command line `--param "text='2024-01-31'"`); so
-it is behind DATE, TIME, TIMESTAMP and INTERVAL: `DATE :day`."""
+_PARAMETERS = """`:name` in a statement stands for the value of `--param name=value`, or of `\\p name=value` in the
+shell: the same on Athena and on a local lake. It is not looked for in strings, quoted names and comments, nor
+directly behind a name, a quote or a bracket, as in `x::date`. A value is one literal, never SQL: it cannot be a list,
+a name or NULL. A plain number is a number, a day is a date, all else is a text. In single quotes, as SQL has them, it
+is a text (in a command line `--param "text='2024-01-31'"`); so it is behind DATE, TIME, TIMESTAMP and INTERVAL: `DATE
+:day`."""
 
 
 def document() -> str:
