@@ -175,6 +175,13 @@ def test_an_own_query_runs_with_parameters(own: Shop) -> None:
     own.run("query", "--name", "old query").failed(2, "old query.sql is not a query")
 
 
+def test_an_own_query_that_is_no_sql_hides_no_other(own: Shop, tmp_path: Path) -> None:
+    (tmp_path / "broken.sql").write_text("SELECT 'a")
+    listed = own.run("query", "--list", "--json").done().document
+    assert [entry["parameters"] for entry in listed if entry["source"] != "shopease"] == [[], ["first", "n"]]
+    own.run("query", "--name", "broken").failed(2, "string is not closed, at line 1, column 8")
+
+
 def test_every_statement_takes_parameters(shop: Shop) -> None:
     sql, evil = "SELECT :a || ':a' AS a", "'; DROP TABLE x -- "
     (shop.folder / "a.sql").write_text(sql)

@@ -4,15 +4,24 @@ import logging
 
 from shopease_etl.cli.console import Console
 from shopease_etl.cli.tabular import Grid
-from shopease_etl.stages.named_queries import SHIPPED, NamedQueries
+from shopease_etl.errors import ConfigurationError
+from shopease_etl.stages.named_queries import SHIPPED, NamedQueries, NamedQuery
 from shopease_etl.warehouse.parameters import parameters_in
 
 log = logging.getLogger(__name__)
 
 
+def parameters_of(query: NamedQuery) -> tuple[str, ...]:
+    """The parameters of a query; none if it cannot be read as SQL, which whoever runs it is told."""
+    try:
+        return parameters_in(query.sql)
+    except ConfigurationError:
+        return ()
+
+
 def list_queries(named: NamedQueries, console: Console) -> None:
     """Print the queries, with their parameters and files if any has them; files that are no queries are warnings."""
-    rows = [(query, parameters_in(query.sql)) for query in named.queries.values()]
+    rows = [(query, parameters_of(query)) for query in named.queries.values()]
     columns = {
         "name": [query.name for query, _ in rows],
         "description": [query.description for query, _ in rows],

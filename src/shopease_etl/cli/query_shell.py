@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from shopease_etl import cancel
 from shopease_etl.cli.context import CommandContext
-from shopease_etl.cli.query_listing import list_queries
+from shopease_etl.cli.query_listing import list_queries, parameters_of
 from shopease_etl.cli.query_results import checked_format, draw, write
 from shopease_etl.cli.result_tables import ResultTable
 from shopease_etl.cli.shell_prompt import Prompt
@@ -46,7 +46,7 @@ class QueryShell:
     def run(self) -> None:
         r"""Read and run until the user leaves with `\q` or Ctrl-D; errors and Ctrl-C end only what they are about."""
         relations = self.warehouse.relations()
-        words = {query.name: parameters_in(query.sql) for query in self.named.queries.values()}
+        words = {query.name: parameters_of(query) for query in self.named.queries.values()}
         prompt = Prompt(self.context.settings.home, Vocabulary(relations, words))
         tables = counted(len(relations), "table or view", "tables and views")
         lake = self.context.settings.lake
