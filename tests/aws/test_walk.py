@@ -9,7 +9,7 @@ import terraform_runs
 from accounts import Account
 from commands import Shop
 from lakes import KEYS
-from shopease_etl.stages.query import shipped_query
+from shopease_etl.stages.named_queries import shipped_query
 
 QUERIES: Final = ("revenue-days", "best-products", "store-revenue")
 

@@ -10,17 +10,26 @@ import athena_refused
 import trino_answers
 
 from shopease_etl.warehouse.metadata_statements import FORMS
+from shopease_etl.warehouse.parameters import bind
 from shopease_etl.warehouse.trino_functions import ATHENA, LOCAL
 
 _INTRODUCTION = """# SQL on a local lake
 
-A lake on S3 is queried by Athena itself, and your SQL is sent to it unchanged. For a lake in a folder, shopease reads
+A lake on S3 is queried by Athena itself, and your SQL is sent to it unchanged, with values in place of
+parameters. For a lake in a folder, shopease reads
 Athena's SQL, translates it and runs it on DuckDB: close to Athena, not the same. What is below was compared with the
 documentation of [Trino](https://trino.io/docs/current/), Athena's engine; it has not been run on Athena itself. A local
 lake refuses every function that was not compared, rather than answer by another meaning of its name.
 
 Statements: SELECT, WITH, VALUES, TABLE, {forms}.
 """
+
+_PARAMETERS = """`:name` in a statement stands for the value of `--param name=value`, or of `\\p name=value` in the
+shell: the same on Athena and on a local lake. It is not looked for in strings, quoted names and comments, nor
+directly behind a name, a quote or a bracket, as in `x::date`. A value is one literal, never SQL: it cannot be a list,
+a name or NULL. A plain number is a number, a day is a date, all else is a text. In single quotes, as SQL has them, it
+is a text (in a command line `--param "text='2024-01-31'"`); so it is behind DATE, TIME, TIMESTAMP and INTERVAL: `DATE
+:day`."""
 
 
 # From a run on `shopease sample` at scale 1.
@@ -89,13 +98,39 @@ def document() -> str:
     """The whole text of docs/SQL.md."""
     forms = " and ".join(", ".join(FORMS).rsplit(", ", 1))
     return "\n".join(
-        [_wrapped(_INTRODUCTION.format(forms=forms)), _TABLES, *_different(), *_refused(), *_missing(), *_answers()]
+        [
+            _wrapped(_INTRODUCTION.format(forms=forms)),
+            _TABLES,
+            *_parameters(),
+            *_different(),
+            *_refused(),
+            *_missing(),
+            *_answers(),
+        ]
     )
 
 
 def _wrapped(text: str) -> str:
     paragraphs = text.split("\n\n")
     return "\n\n".join(part if part.startswith("#") else textwrap.fill(part, 120) for part in paragraphs) + "\n"
+
+
+def _parameters() -> Iterator[str]:
+    yield "## Parameters\n"
+    yield _wrapped(_PARAMETERS)
+    yield "| `--param` | in the statement |\n|---|---|"
+    for value in (
+        "day=2024-01-31",
+        "n=-12.50",
+        "zip=02134",
+        "name=it's",
+        "text='2024-01-31'",
+        "month=2024-01",
+        "x=NULL",
+    ):
+        name, _, given = value.partition("=")
+        yield f"| {_code(value)} | {_code(bind(f':{name}', {name: given}).strip())} |"
+    yield ""
 
 
 def _different() -> Iterator[str]:
