@@ -13,7 +13,7 @@ RUN python3 -m venv /opt/pip
 WORKDIR /source
 
 FROM pip AS build
-# The optional packages of shopease, separated by commas: alerts, embedded, lineage, query.
+# The optional packages of shopease, separated by commas: alerts, clv, embedded, lineage, query.
 ARG EXTRAS=alerts,embedded,lineage,query
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
