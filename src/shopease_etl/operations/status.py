@@ -138,6 +138,7 @@ def lake_datasets(store: Store) -> tuple[DatasetStatus, ...]:
     objects = [item for layer in layout.LAYERS for item in store.list(f"{layer}/")]
     recorded: Mapping[str, ObjectRecord] = {}
     with suppress(UnreachableError):
+        warn_of_unfinished_publications(store)
         recorded = recorded_datasets(store, {layout.dataset_of(item.key) for item in objects if layout.owns(item.key)})
     return _datasets(objects, recorded)
 
