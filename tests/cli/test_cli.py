@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "aggregate": ("aggregate",),
     "crawl": ("crawl",),
     "query": ("query", "SELECT store_id, store_name FROM shopease_catalog.stores ORDER BY store_id"),
+    "tables": ("tables",),
     "status": ("status",),
     "check": ("check",),
     "cost": ("cost",),

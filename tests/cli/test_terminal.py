@@ -32,6 +32,8 @@ READING: Final = (
     ("query", "SELECT 1 AS a", "--format", "csv"),
     ("query", "SELECT 1 AS a", "--json"),
     ("query", "--list"),
+    ("tables",),
+    ("tables", "stores"),
     ("status",),
     ("check",),
     ("cost",),

@@ -4,19 +4,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from shopease_etl.contract.layout import RESULTS, dataset_of, month_of, owns
-from shopease_etl.contract.tables import TABLES
+from shopease_etl.contract.tables import TABLES, Column
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.report import Scan
 from shopease_etl.warehouse.athena import Athena
 from shopease_etl.warehouse.formats import declared_tables
-from shopease_etl.warehouse.glue import GlueCatalog
-from shopease_etl.warehouse.schema import DATASETS, CatalogTable, CatalogView, quoted
+from shopease_etl.warehouse.glue import VIEW, GlueCatalog
+from shopease_etl.warehouse.schema import DATASETS, CatalogTable, CatalogView, ListedTable, quoted
 from shopease_etl.warehouse.statements import run_together
 
 
@@ -71,6 +71,24 @@ class AwsWarehouse:
             names = [*(table.name for table in tables), *(view.name for view in views)]
             catalog.restore_tables(former, partitions, names)
             raise
+
+    def tables(self) -> tuple[ListedTable, ...]:
+        """All tables and views of the database in Glue, also those that others have created."""
+        self._catalog.check()
+        return tuple(self._listed(name, found) for name, found in self._catalog.tables().items())
+
+    def _listed(self, name: str, found: Mapping[str, Any]) -> ListedTable:
+        storage, is_view = found.get("StorageDescriptor", {}), found.get("TableType") == VIEW
+        columns = (*storage.get("Columns", ()), *(found.get("PartitionKeys") or ()))
+        views = {table.name: dataset_of(table.best_key) for table in TABLES}
+        location = storage.get("Location") or ""
+        in_lake = location.removeprefix(self.store.uri("")) if location.startswith(self.store.uri("")) else ""
+        return ListedTable(
+            name,
+            is_view,
+            tuple(Column(column["Name"], column.get("Type", "")) for column in columns),
+            views.get(name, "") if is_view else in_lake.rstrip("/"),
+        )
 
     def engine(self) -> "AwsEngine":
         """Athena on the database; results go to the lake's folder for them, unless the workgroup has its own."""
