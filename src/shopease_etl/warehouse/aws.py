@@ -77,6 +77,9 @@ class AwsWarehouse:
     def tables(self) -> tuple[ListedTable, ...]:
         """All tables and views of the database in Glue, also those that others have created."""
         self._catalog.check()
+        return self._all_tables()
+
+    def _all_tables(self) -> tuple[ListedTable, ...]:
         return tuple(self._listed(name, found) for name, found in self._catalog.tables().items())
 
     def _listed(self, name: str, found: Mapping[str, Any]) -> ListedTable:
@@ -96,7 +99,7 @@ class AwsWarehouse:
         """Athena on the database; results go to the lake's folder for them, unless the workgroup has its own."""
         results = self.store.uri(f"{RESULTS}/")
         athena = Athena(self.database, self.workgroup, results, timeout=self.timeout)
-        return AwsEngine(athena, self.store, self.database, self.tables)
+        return AwsEngine(athena, self.store, self.database, self._all_tables)
 
     @cached_property
     def _catalog(self) -> GlueCatalog:
