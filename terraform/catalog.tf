@@ -13,6 +13,7 @@ resource "aws_glue_catalog_table" "raw" {
 
   database_name = aws_glue_catalog_database.lake.name
   name          = each.key
+  description   = each.value.description
   table_type    = "EXTERNAL_TABLE"
   parameters    = local.catalog.formats[each.value.format].parameters
 
@@ -29,8 +30,9 @@ resource "aws_glue_catalog_table" "raw" {
     dynamic "columns" {
       for_each = each.value.columns
       content {
-        name = columns.value.name
-        type = columns.value.type
+        name    = columns.value.name
+        type    = columns.value.type
+        comment = try(columns.value.comment, null)
       }
     }
   }

@@ -335,3 +335,35 @@ def test_a_signal_before_the_work_begins_is_reported(tmp_path: Path, moment: str
     (tmp_path / "sitecustomize.py").write_text(EARLY[moment].replace("{signal}", number))
     ended = Shop(tmp_path, more={"PYTHONPATH": str(tmp_path)}).run("status")
     assert (ended.code, ended.stdout, ended.stderr) == (130, "", "shopease: interrupted\n")
+
+
+RESUMING: Final = """
+cancel.install()
+for number in (1, 2, 3):
+    try:
+        ready() if number == 1 else print("again", flush=True)
+        {work}()
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+    cancel.resume()
+print("left", flush=True)
+"""
+
+
+@pytest.mark.parametrize("work", ["wait", "loop", "future", "sleep"])
+def test_what_resumes_after_ctrl_c_can_be_interrupted_again(work: str) -> None:
+    with running(RESUMING.format(work=work)) as process:
+        assert process.stdout
+        for _ in range(3):
+            time.sleep(0.4)  # more than two signals that count as one
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "stopped\n"
+            process.stdout.readline()
+        ended = end(process)
+    assert (ended.code, ended.stderr) == (0, "")
+
+
+def test_sigterm_is_not_resumed() -> None:
+    ended = interrupted(RESUMING.format(work="wait"), signal.SIGTERM)
+    assert ended.stdout == "stopped\n"
+    assert "KeyboardInterrupt" in ended.stderr

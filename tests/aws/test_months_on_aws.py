@@ -16,7 +16,8 @@ from shopease_etl.lake.open import open_store
 from shopease_etl.lake.store import LakeStore, put_stream
 from shopease_etl.report import CrawlerRun
 from shopease_etl.stages.crawl import crawl
-from shopease_etl.stages.query import query, shipped_query
+from shopease_etl.stages.named_queries import shipped_query
+from shopease_etl.stages.query import query
 from shopease_etl.warehouse.aws import AwsWarehouse
 
 MONTHS = {f"2023-{month:02}" for month in range(1, 13)}

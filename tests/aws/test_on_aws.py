@@ -73,7 +73,7 @@ def test_a_second_crawl_changes_nothing(remote: Shop) -> None:
     (stage,) = remote.run("crawl", "--json").done().document["stages"]
     tables = {entry["name"]: entry for entry in stage["tables"]}
     assert {entry["change"] for entry in tables.values() if entry["kind"] == "table"} == {"unchanged"}
-    assert (len(tables), stage["skipped"]) == (21, {})
+    assert (len(tables), stage["skipped"]) == (26, {})
     assert stage["scan"]["charged"] > 0
 
 
@@ -92,6 +92,46 @@ def test_the_contracts_queries_give_the_results_of_a_local_lake(remote: Shop, sh
     there = remote.run("query", "--name", name, "--json").done().document["rows"]
     assert there == shop.run("query", "--name", name, "--json").done().document["rows"]
     assert tuple(there[0]) == CONTRACT[name]
+
+
+def test_the_tables_are_those_of_a_local_lake(remote: Shop, shop: Shop, cloud: Account) -> None:
+    glue = cloud.client("glue")
+    here = shop.run("tables", "--all", "--json").done().document["tables"]
+    for view in (table for table in here if table["kind"] == "view"):
+        # as Athena does; the emulator's keeps views to itself
+        columns = [{"Name": column["name"], "Type": column["type"]} for column in view["columns"]]
+        storage = {"Columns": columns, "Location": ""}
+        entry = {"Name": view["name"], "TableType": "VIRTUAL_VIEW", "StorageDescriptor": storage}
+        glue.create_table(DatabaseName="shopease_catalog", TableInput=entry)
+    there = remote.run("tables", "--all", "--json").done().document["tables"]
+    for view in (table for table in here if table["kind"] == "view"):
+        glue.delete_table(DatabaseName="shopease_catalog", Name=view["name"])
+    same = ("name", "kind", "meaning", "columns", "rows", "bytes", "key", "months")
+    assert [{name: table[name] for name in same} for table in there] == [
+        {name: table[name] for name in same} for table in here
+    ]
+
+
+def test_rows_of_a_table_are_shown_with_what_they_cost(remote: Shop, shop: Shop) -> None:
+    arguments = ("tables", "daily_sales_summary", "--json")
+    there = remote.run(*arguments).done()
+    assert there.document["sample"] == shop.run(*arguments).done().document["sample"]
+    assert "charged 10.5 MB: $0.000052 at $5 a TB" in there.stderr
+    assert "charged" not in remote.run(*arguments, "--rows", "0").done().stderr
+
+
+def test_tables_of_others_are_listed_too(remote: Shop, cloud: Account) -> None:
+    glue = cloud.client("glue")
+    storage = {"Columns": [{"Name": "day", "Type": "date"}], "Location": "s3://elsewhere/days/"}
+    table = {"Name": "their_days", "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage}
+    glue.create_table(DatabaseName="shopease_catalog", TableInput=table)
+    (found,) = (
+        table for table in remote.run("tables", "--json").done().document["tables"] if table["name"] == "their_days"
+    )
+    assert (found["kind"], found["meaning"], found["rows"], found["key"]) == ("other", "", None, None)
+    assert found["columns"] == [{"name": "day", "type": "date", "meaning": ""}]
+    assert "their_days" in remote.run("tables").done().stdout
+    glue.delete_table(DatabaseName="shopease_catalog", Name="their_days")
 
 
 def test_revenue_is_exact_in_every_output(remote: Shop, cloud: Account, bucket: str) -> None:
@@ -175,11 +215,17 @@ def fresh(sales: str, folder: Path, account: Account) -> tuple[Shop, str]:
     return Shop(folder, sales, f"s3://{name}"), name
 
 
+def test_a_catalog_without_tables_says_what_to_do(bare: str, tmp_path: Path, account: Account) -> None:
+    shop, _ = fresh(bare, tmp_path, account)
+    ended = shop.run("tables").failed(1, "is catalogued in shopease_catalog in the Glue catalog yet")
+    assert "hint: run `shopease crawl`" in ended.stderr
+
+
 def test_empty_tables_can_be_queried(bare: str, tmp_path: Path, account: Account) -> None:
     shop, _ = fresh(bare, tmp_path, account)
     entries = crawled(shop.run("run-all", "--json").done().document)
     assert {entry["rows"] for entry in entries} == {0}
-    assert len(entries) == 21
+    assert len(entries) == 26
     for name in CONTRACT:
         assert shop.run("query", "--name", name, "--json").done().document["rows"] == []
 
@@ -222,7 +268,7 @@ def test_without_the_query_extra_only_query_fails(sales: str, tmp_path: Path, ac
         (tmp_path / "blocked" / package).mkdir(parents=True)
         (tmp_path / "blocked" / package / "__init__.py").write_text("raise ModuleNotFoundError(__name__)")
     bare = Shop(tmp_path, sales, shop.lake, {"PYTHONPATH": str(tmp_path / "blocked")})
-    assert len(crawled(bare.run("run-all", "--json").done().document)) == 21
+    assert len(crawled(bare.run("run-all", "--json").done().document)) == 26
     bare.run("query", "SELECT 1 AS n").failed(2, "sqlglot")
 
 

@@ -121,6 +121,8 @@ def test_the_policy_suffices_for_every_command(guarded: Guarded) -> None:
         ("crawl", "--crawlers"),
         ("query", gold, "--max-scan", "1GB"),
         ("query", "--name", "store-revenue"),
+        ("tables",),
+        ("tables", USUAL[0].name),
         ("report",),
         ("extract",),
         ("rollback", "--yes"),

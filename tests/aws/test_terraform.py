@@ -11,8 +11,10 @@ from terraform_runs import BUCKET, CONFIGURATIONS, STACK, Root, apply, destroy, 
 
 from accounts import TOOLS, Account
 from shopease_etl import settings
+from shopease_etl.contract import meanings
 from shopease_etl.settings import Settings
 from shopease_etl.warehouse.formats import declared_tables
+from shopease_etl.warehouse.glue import GlueCatalog
 
 # Several of these wait for processes, one of them for a minute.
 pytestmark = pytest.mark.timeout(600)
@@ -58,6 +60,7 @@ def test_the_stack_is_created_and_destroyed_and_data_stays(account: Account, tmp
 
     outputs = apply(stack, account, **variables)
     _assert_tables_are_declared(account, f"s3://{bucket}/eu")
+    _assert_a_crawl_changes_nothing(f"s3://{bucket}/eu")
     _assert_crawlers_read_the_tables(account)
     _assert_queries_are_limited(account, f"s3://{bucket}/eu/athena-results/")
     _assert_the_user_has_the_policy(account, outputs["policy_arn"], bucket)
@@ -126,6 +129,7 @@ def _crawl(account: Account, name: str) -> list[str]:
     kept = {part: storage[part] for part in ("Location", "InputFormat", "OutputFormat", "SerdeInfo")}
     wanted = {
         "Name": name,
+        "Description": table["Description"],
         "TableType": table["TableType"],
         "Parameters": {**table["Parameters"], "found_by": "a crawl"},
         "StorageDescriptor": {**kept, "Columns": [{"Name": column, "Type": "string"} for column in names]},
@@ -137,7 +141,7 @@ def _crawl(account: Account, name: str) -> list[str]:
 def _crawl_by_month(account: Account, name: str) -> None:
     """Replace a table by one with partitions, as `shopease crawl` does."""
     glue, table = account.client("glue"), _table(account, name)
-    kept = {part: table[part] for part in ("Name", "TableType", "Parameters", "StorageDescriptor")}
+    kept = {part: table[part] for part in ("Name", "Description", "TableType", "Parameters", "StorageDescriptor")}
     keys = [{"Name": "sale_month", "Type": "string"}]
     glue.delete_table(DatabaseName="shopease_catalog", Name=name)
     glue.create_table(DatabaseName="shopease_catalog", TableInput={**kept, "PartitionKeys": keys})
@@ -156,6 +160,17 @@ def _assert_tables_are_declared(account: Account, lake: str) -> None:
         table.name: (f"{lake}/{table.folder}", [(column.name, column.type) for column in table.columns])
         for table in declared_tables()
     }
+
+
+def _assert_a_crawl_changes_nothing(lake: str) -> None:
+    """Descriptions and comments included, so that a crawl and an apply do not undo each other."""
+    catalog = GlueCatalog("shopease_catalog", lake)
+    former = catalog.tables()
+    assert {catalog.put(table, former[table.name]) for table in declared_tables()} == {"unchanged"}
+    described = former["daily_sales_summary"]
+    assert described["Description"] == meanings.of_table("daily_sales_summary")
+    comments = [column["Comment"] for column in described["StorageDescriptor"]["Columns"]]
+    assert comments[0] == meanings.of_column("daily_sales_summary", "sales_date")
 
 
 def _assert_crawlers_read_the_tables(account: Account) -> None:

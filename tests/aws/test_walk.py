@@ -9,7 +9,7 @@ import terraform_runs
 from accounts import Account
 from commands import Shop
 from lakes import KEYS
-from shopease_etl.stages.query import shipped_query
+from shopease_etl.stages.named_queries import shipped_query
 
 QUERIES: Final = ("revenue-days", "best-products", "store-revenue")
 
@@ -45,7 +45,7 @@ def test_deploy_run_crawl_query_destroy(sales: str, shop: Shop, tmp_path: Path, 
     assert remote.run("run-all", "--json").done().document["reconciliation"]["agrees"] is True
     (crawl,) = remote.run("crawl", "--crawlers", "--json").done().document["stages"]
     assert [run["name"] for run in crawl["crawlers"]] == settings["SHOPEASE_CRAWLERS"].split(",")
-    assert len(crawl["tables"]) == 21
+    assert len(crawl["tables"]) == 26
     for name in QUERIES:
         header, *rows = athena_rows(account, settings["SHOPEASE_ATHENA_WORKGROUP"], shipped_query(name).sql)
         expected = shop.run("query", "--name", name, "--format", "csv").done().stdout.splitlines()

@@ -84,7 +84,7 @@ def test_a_lake_on_the_sink_has_the_bytes_that_were_sent(start_sink: Sink, sales
         settings = {"SHOPEASE_DATABASE_URL": sales, "SHOPEASE_HOME": str(tmp_path / "home")}
         subprocess.run(command, check=True, env={**os.environ, **settings})
     files = {f"some/{path.relative_to(local)}": path for path in local.glob("[bsg]*/*/*")}
-    assert len(files) == 12
+    assert len(files) == 17
     s3 = boto3.client("s3")
     for key, path in files.items():
         assert s3.get_object(Bucket="bench", Key=key)["Body"].read() == path.read_bytes()

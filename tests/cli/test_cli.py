@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "crawl": ("crawl",),
     "report": ("report",),
     "query": ("query", "SELECT store_id, store_name FROM shopease_catalog.stores ORDER BY store_id"),
+    "tables": ("tables",),
     "status": ("status",),
     "check": ("check",),
     "cost": ("cost",),

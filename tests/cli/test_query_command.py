@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from commands import Shop, hashes
-from shopease_etl.stages.query import shipped_queries
+from shopease_etl.stages.named_queries import shipped_queries
 
 CONTRACT: Final = (
     """SELECT sales_date, total_revenue, total_transactions, unique_customers
@@ -134,3 +134,70 @@ def test_json_and_another_format_exclude_each_other(shop: Shop) -> None:
 def test_characters_that_stdout_cannot_encode_are_escaped(shop: Shop) -> None:
     narrow = replace(shop, more={"PYTHONIOENCODING": "ascii"})
     assert narrow.run("query", "SELECT 'é' AS a", "--format", "csv").done().stdout == "a\n\\xe9\n"
+
+
+@pytest.fixture
+def own(shop: Shop, tmp_path: Path) -> Shop:
+    """The shop with a folder of own queries."""
+    (tmp_path / "days.sql").write_text(
+        "-- The best days from :first on\nSELECT sales_date, total_revenue FROM daily_sales_summary\n"
+        "WHERE sales_date >= :first ORDER BY total_revenue DESC LIMIT :n;\n"
+    )
+    (tmp_path / "old query.sql").write_text("SELECT 1")
+    return replace(shop, more={"SHOPEASE_QUERIES": str(tmp_path)})
+
+
+def test_own_queries_are_listed_with_their_parameters_and_files(shop: Shop, own: Shop, tmp_path: Path) -> None:
+    listed = own.run("query", "--list").done()
+    (line,) = [line for line in listed.stdout.splitlines() if line.startswith("days ")]
+    assert re.split(r"  +", line.strip()) == [
+        "days",
+        "The best days from :first on",
+        "first n",
+        str(tmp_path / "days.sql"),
+    ]
+    assert "old query.sql is not a query: its name" in listed.stderr
+    document = own.run("query", "--list", "--json").done().document
+    (entry,) = [entry for entry in document if entry["source"] != "shopease"]
+    assert (entry["name"], entry["parameters"]) == ("days", ["first", "n"])
+    assert "parameters" not in shop.run("query", "--list").done().stdout.splitlines()[0]
+
+
+def test_an_own_query_runs_with_parameters(own: Shop) -> None:
+    given = ("--param", "first=2020-01-01", "-p", "n=3")
+    rows = own.run("query", "--name", "days", *given, "--json").done().document["rows"]
+    best = own.run("query", "--name", "revenue-days", "--json").done().document["rows"]
+    assert rows == [{name: row[name] for name in ("sales_date", "total_revenue")} for row in best[:3]]
+    own.run("query", "--name", "days", "-p", "first=2020-01-01").failed(2, "no value for the parameter n")
+    own.run("query", "--name", "days", *given, "-p", "m=1").failed(2, "no parameter m")
+    own.run("query", "--name", "days", *given, "-p", "n=4").failed(2, "--param n is given twice")
+    own.run("query", "--name", "days", "-p", "n").failed(2, "--param n has no name or no value")
+    own.run("query", "--name", "old query").failed(2, "old query.sql is not a query")
+
+
+def test_an_own_query_that_is_no_sql_hides_no_other(own: Shop, tmp_path: Path) -> None:
+    (tmp_path / "broken.sql").write_text("SELECT 'a")
+    listed = own.run("query", "--list", "--json").done().document
+    assert [entry["parameters"] for entry in listed if entry["source"] != "shopease"] == [[], ["first", "n"]]
+    own.run("query", "--name", "broken").failed(2, "string is not closed, at line 1, column 8")
+
+
+def test_every_statement_takes_parameters(shop: Shop) -> None:
+    sql, evil = "SELECT :a || ':a' AS a", "'; DROP TABLE x -- "
+    (shop.folder / "a.sql").write_text(sql)
+    for way, stdin in (([sql], ""), (["--file", "a.sql"], ""), (["-"], sql)):
+        rows = shop.run("query", *way, "-p", f"a={evil}", "--json", stdin=stdin).done().document["rows"]
+        assert rows == [{"a": f"{evil}:a"}]
+
+
+def test_a_check_counts_own_queries(own: Shop) -> None:
+    def line(shop: Shop) -> dict[str, object]:
+        (found,) = [line for line in shop.run("check", "--json").document if line["name"] == "queries"]
+        return dict(found)
+
+    found = line(own)
+    assert str(found["detail"]).startswith("1 query in ")
+    assert "old query.sql is none: its name" in str(found["detail"])
+    assert found["warning"] is True
+    missing = line(replace(own, more={"SHOPEASE_QUERIES": "nowhere"}))
+    assert (missing["exit_code"], "SHOPEASE_QUERIES" in str(missing["fix"])) == (2, True)

@@ -19,7 +19,7 @@ from shopease_etl.cli.result_formats import as_text
 from shopease_etl.cli.result_tables import ResultTable
 from shopease_etl.errors import UnreachableError
 from shopease_etl.escaping import escaped, json_escaped
-from shopease_etl.stages.query import shipped_queries
+from shopease_etl.stages.named_queries import shipped_queries
 from shopease_etl.warehouse.local_catalog import load
 
 WIDTHS: Final = (20, 40, 60, 80, 100, 120, 200)

@@ -32,6 +32,8 @@ READING: Final = (
     ("query", "SELECT 1 AS a", "--format", "csv"),
     ("query", "SELECT 1 AS a", "--json"),
     ("query", "--list"),
+    ("tables",),
+    ("tables", "stores"),
     ("status",),
     ("check",),
     ("cost",),
@@ -230,6 +232,20 @@ def test_a_shell_completes_names(shell: str, line: str, offered: list[str]) -> N
     assert set(re.findall(pattern, printed.replace("((", "(\n"), re.MULTILINE)) >= {*offered}
     others = {"customers-by-state", "daily_sales_summary", "run-all"}.difference(offered)
     assert [name for name in others if name in printed] == []
+
+
+def test_a_shell_completes_the_names_of_own_queries(tmp_path: Path) -> None:
+    (tmp_path / "stores-by-month.sql").write_text("-- Stores: by month\nSELECT 1")
+    environment = {
+        "_SHOPEASE_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": "shopease query --name store",
+        "SHOPEASE_QUERIES": str(tmp_path),
+    }
+    printed = CliRunner().invoke(app, env=environment, prog_name="shopease").stdout
+    assert "stores-by-month" in printed
+    assert "store-mix" in printed
+    broken = environment | {"SHOPEASE_QUERIES": str(tmp_path / "nowhere")}
+    assert "store-mix" in CliRunner().invoke(app, env=broken, prog_name="shopease").stdout
 
 
 def test_an_interrupt_prints_what_is_kept_and_what_to_do_next(shop: Shop) -> None:

@@ -178,7 +178,7 @@ def test_an_unfinished_publication_is_a_warning_with_every_query(lake: Path) -> 
     shop.run("crawl").done()
     assert "died" not in shop.run(*FIRST_DAY).done().stderr
     (lake / "_runs" / ".publishing-the-run").write_text("{}")
-    for command in (FIRST_DAY, ("status",)):
+    for command in (FIRST_DAY, ("status",), ("tables",)):
         assert "the run the-run is publishing, or died while it did" in shop.run(*command).done().stderr
 
 

@@ -1,11 +1,15 @@
 """Aggregating refuses sums that gold's types do not hold, and datasets that do not account for all they are made of."""
 
+import io
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from shopease_etl.contract import meanings
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY, PRODUCT_PERFORMANCE, USUAL, GoldDataset
 from shopease_etl.contract.gold.dataset import RowTotals, SalesTotals
 from shopease_etl.contract.tables import INVENTORY, PRODUCTS, SALES_MANAGERS, STORES, TRANSACTIONS
@@ -75,6 +79,19 @@ def test_sums_that_just_fit_are_kept(tmp_path: Path) -> None:
     sales = [(1, 1, 10**16 - 1, LARGEST, "2024-01-01"), (2, 2, 10**16 - 1, LARGEST, "2024-02-02")]
     store = open_store(store_with(tmp_path, sales))
     assert aggregate(store, USUAL, recorded={}).reconciliation["agrees"]
+
+
+def test_files_say_what_their_columns_mean_and_are_the_same_in_every_run(tmp_path: Path) -> None:
+    sales = [(1, 1, 1, "1.50", "2024-01-01"), (2, 2, 3, "4.50", "2024-02-02")]
+    stores = [open_store(store_with(tmp_path / name, sales)) for name in ("one", "two")]
+    for store in stores:
+        aggregate(store, USUAL, recorded={})
+    for dataset in USUAL:
+        one, two = (store.read(dataset.key) for store in stores)
+        assert one == two
+        metadata = pl.read_parquet_metadata(io.BytesIO(one))
+        told = json.loads(metadata["shopease.columns"])
+        assert told == {column.name: meanings.of_column(dataset.name, column.name) for column in dataset.columns}
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from shopease_etl.errors import ConfigurationError
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.stages.aggregate import aggregate
 from shopease_etl.stages.clean import clean
-from shopease_etl.stages.query import shipped_queries, shipped_query
+from shopease_etl.stages.named_queries import shipped_queries, shipped_query
 from shopease_etl.warehouse import SqlEngine
 
 CONTRACT = {

@@ -15,9 +15,11 @@ from typing import Any, Final
 import pytest
 
 from accounts import Account, set_environment
+from memory_store import MemoryStore
 from shopease_etl.errors import ConfigurationError, DataRefusedError, ShopeaseError, UnreachableError
 from shopease_etl.warehouse.athena import Athena
 from shopease_etl.warehouse.athena_errors import Statement
+from shopease_etl.warehouse.aws import AwsWarehouse
 
 Answer = dict[str, Any]
 COLUMN_INFO: Final = {"Name": "a", "Type": "varchar"}
@@ -251,6 +253,51 @@ def test_too_many_queries_for_too_long(script: Script, athena: Athena) -> None:
     with pytest.raises(UnreachableError, match="accepts no more queries now") as raised:
         athena.execute("SELECT 1")
     assert raised.value.hint == "try again later"
+
+
+TABLES: Final = {
+    "TableList": [
+        {"Name": "stores", "TableType": "VIRTUAL_VIEW", "StorageDescriptor": {"Columns": [{"Name": "store_name"}]}},
+        {
+            "Name": "silver_transactions",
+            "StorageDescriptor": {"Columns": [{"Name": "quantity"}]},
+            "PartitionKeys": [{"Name": "sale_month"}],
+        },
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason", "hint"),
+    [
+        (
+            "SELECT 1 FROM store",
+            "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.shopease_catalog.store' does not exist",
+            "did you mean stores? (there are: silver_transactions, stores)",
+        ),
+        (
+            "SELECT t.sale_mnth FROM silver_transactions t",
+            "COLUMN_NOT_FOUND: line 1:8: Column 't.sale_mnth' cannot be resolved or requester is not authorized to "
+            "access requested resources",
+            "did you mean sale_month? (there are: quantity, sale_month)",
+        ),
+        ("SELECT x FROM (VALUES 1) t(y)", "COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved", None),
+        ("SELECT 1 +", "line 1:11: mismatched input '<EOF>'", None),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest_in_glue(
+    script: Script, sql: str, reason: str, hint: str | None
+) -> None:
+    script.ends("FAILED", reason)
+    script.give("GetTables", TABLES)
+    with AwsWarehouse(MemoryStore(), "shopease_catalog", "analytics", 60).engine() as engine:
+        with pytest.raises(ConfigurationError) as raised:
+            engine.execute(sql)
+        assert raised.value.hint == hint
+        if hint:  # who may not read Glue gets Athena's error as it is
+            script.give("GetTables", error("AccessDeniedException", "not authorized to perform: glue:GetTables"))
+            with pytest.raises(ConfigurationError, match="_NOT_FOUND"):
+                engine.execute(sql)
 
 
 def test_a_statement_whose_state_is_unknown_is_stopped(script: Script, athena: Athena) -> None:

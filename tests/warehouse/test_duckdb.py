@@ -192,7 +192,7 @@ def test_without_the_extra_the_error_names_it(package: str) -> None:
 import sys
 sys.modules["{package}"] = None
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.stages.query import shipped_queries
+from shopease_etl.stages.named_queries import shipped_queries
 assert shipped_queries()
 try:
     import shopease_etl.warehouse.duckdb

@@ -6,6 +6,7 @@ from typing import Any, Final
 import pytest
 
 from accounts import Account
+from shopease_etl.contract import meanings
 from shopease_etl.contract.gold import GOLD
 from shopease_etl.contract.tables import REJECTION_COLUMNS, TABLES
 from shopease_etl.errors import DataRefusedError, UnreachableError
@@ -17,6 +18,7 @@ LOCATION = "s3://lake/prefix"
 DATABASE = "shopease_catalog"
 STORES = next(dataset for dataset in DATASETS if dataset.name == "bronze_stores")
 TABLE = csv_table(STORES, ("store_id", "store_name", "City"))
+DAYS = next(table for table in declared_tables() if table.name == "daily_sales_summary")
 WIDER = csv_table(STORES, (*TABLE.column_names, "region"))
 PARTITIONED: Final[dict[str, Any]] = {"PartitionKeys": [{"Name": "day", "Type": "string"}]}
 VIEW: Final[dict[str, Any]] = {
@@ -76,6 +78,43 @@ def test_gold_has_its_types(catalog: GlueCatalog, glue: Any) -> None:
     types = {column["Name"]: column["Type"] for column in storage["Columns"]}
     assert types == {column.name: column.type for column in GOLD[0].columns}
     assert "parquet" in storage["InputFormat"].lower()
+
+
+def test_tables_have_descriptions_and_gold_has_comments(catalog: GlueCatalog, glue: Any) -> None:
+    for table in declared_tables():
+        assert put(catalog, table) == "created"
+        entry = found(glue, table.name)
+        assert entry["Description"] == meanings.of_table(table.name)
+        comments = {column["Name"]: column.get("Comment", "") for column in entry["StorageDescriptor"]["Columns"]}
+        assert comments == {column.name: meanings.of_column(table.name, column.name) for column in table.columns}
+        assert all(comments.values()) == table.is_parquet
+
+
+def test_a_table_of_an_older_version_gets_them_and_is_no_conflict(catalog: GlueCatalog, glue: Any) -> None:
+    put(catalog, DAYS)
+    whole = found(glue, DAYS.name)
+    bare = [{"Name": column["Name"], "Type": column["Type"]} for column in whole["StorageDescriptor"]["Columns"]]
+    for description, columns in ((whole["Description"], bare), ("", whole["StorageDescriptor"]["Columns"]), ("", bare)):
+        storage = whole["StorageDescriptor"] | {"Columns": columns}
+        change(glue, whole, Description=description, StorageDescriptor=storage)
+        assert catalog.conflicts(DAYS, found(glue, DAYS.name)) == []
+        assert put(catalog, DAYS) == "updated"
+        mended = found(glue, DAYS.name)
+        assert [mended[name] for name in WRITABLE] == [whole[name] for name in WRITABLE]
+
+
+def test_descriptions_and_comments_of_others_stay(catalog: GlueCatalog, glue: Any) -> None:
+    put(catalog, DAYS)
+    table = found(glue, DAYS.name)
+    table["StorageDescriptor"]["Columns"][0]["Comment"] = "the day"
+    table["StorageDescriptor"]["Columns"][1]["Comment"] = ""
+    change(glue, table, Description="Our days")
+    assert put(catalog, DAYS) == "updated"
+    assert put(catalog, DAYS) == "unchanged"
+    mended = found(glue, DAYS.name)
+    assert mended["Description"] == "Our days"
+    comments = [column["Comment"] for column in mended["StorageDescriptor"]["Columns"]]
+    assert comments[:2] == ["the day", meanings.of_column(DAYS.name, "total_transactions")]
 
 
 def test_a_correct_table_is_not_updated(catalog: GlueCatalog, glue: Any) -> None:

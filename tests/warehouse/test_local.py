@@ -7,6 +7,8 @@ import pytest
 
 from shopease_etl.contract.tables import CUSTOMERS
 from shopease_etl.errors import ConfigurationError, ShopeaseError
+from shopease_etl.lake.local import LocalStore
+from shopease_etl.warehouse.local import LocalWarehouse
 from shopease_etl.warehouse.local_catalog import LocalCatalog, catalog_path, load, save
 from shopease_etl.warehouse.schema import DATASETS, csv_table, typed_view
 
@@ -20,6 +22,21 @@ def test_a_saved_catalog_is_loaded(tmp_path: Path) -> None:
     save(CATALOG, path)
     assert load(path) == CATALOG
     assert [entry.name for entry in path.parent.iterdir()] == ["x.json"]
+
+
+def test_the_tables_are_those_of_the_catalog(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    save(CATALOG, path)
+    found = LocalWarehouse(LocalStore(tmp_path), tmp_path, path, "shopease_catalog").tables()
+    assert [(table.name, table.is_view) for table in found] == [
+        ("bronze_customers", False),
+        ("customers", True),
+    ]
+    assert [(column.name, column.type) for column in found[0].columns] == [
+        ("customer_id", "string"),
+        ('ä "b"', "string"),
+    ]
+    assert (found[1].columns[0].name, found[1].columns[0].type) == ("customer_id", "bigint")
 
 
 def test_each_lake_and_database_has_its_own_file(tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ from shopease_etl.cli.sample_command import sample
 from shopease_etl.cli.schedule_command import schedule
 from shopease_etl.cli.status_command import status
 from shopease_etl.cli.streams import prepare_streams
+from shopease_etl.cli.tables_command import tables
 
 COMMANDS: Final[Mapping[str, tuple[Callable[..., None], ...]]] = {
     "Pipeline": (run_all, retry, extract, clean, aggregate, crawl),
-    "Lake": (rollback, query, report, cleanup, cost),
+    "Lake": (rollback, query, tables, report, cleanup, cost),
     "Source database": (sample, restore),
     "Operations": (check, status, schedule),
 }

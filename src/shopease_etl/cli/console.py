@@ -19,7 +19,7 @@ from rich.segment import Segment
 
 from shopease_etl.cli.logs import PRINTED, Logs
 from shopease_etl.cli.progress_displays import LiveProgress, PlainProgress
-from shopease_etl.cli.streams import discard, page, terminal_size
+from shopease_etl.cli.streams import discard, page, pager, terminal_size
 from shopease_etl.cli.tabular import wrapped
 from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.escaping import EscapingStream, escaped, escaped_lines, json_escaped
@@ -151,6 +151,11 @@ class Console:
         if not (size and count >= size.lines and page(lines)):
             with self.results(escape=str) as stdout:
                 stdout.writelines(f"{line}\n" for line in lines)
+
+    @property
+    def has_pager(self) -> bool:
+        """Whether long results go through a pager."""
+        return bool(pager())
 
     @property
     def width(self) -> int | None:

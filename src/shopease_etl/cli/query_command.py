@@ -1,6 +1,6 @@
 """`shopease query`: run a SQL statement, and write its rows to stdout or to a file."""
 
-import io
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -8,29 +8,43 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shopease_etl.cli.console import PIPED_WIDTH, Console
+from shopease_etl import extras
+from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
-from shopease_etl.cli.tabular import Grid
-from shopease_etl.errors import ConfigurationError, UnreachableError
-from shopease_etl.escaping import escaped_lines, json_escaped
-from shopease_etl.wording import counted
+from shopease_etl.cli.query_results import checked_format, draw, write
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from shopease_etl.lake.store import LakeStore
+    from shopease_etl.stages.named_queries import NamedQueries
+    from shopease_etl.warehouse import Warehouse
 
 
-def _shipped_queries(incomplete: str) -> list[tuple[str, str]]:
-    """Names of shipped queries for shell completion, each with its description; imports nothing slow."""
-    files = sorted((Path(__file__).parents[1] / "queries").glob("*.sql"))
-    found = [(file.stem, file.read_text(encoding="utf-8").partition("\n")[0]) for file in files]
-    return [(name, line.removeprefix("-- ")) for name, line in found if name.startswith(incomplete)]
+def _named(incomplete: str) -> list[tuple[str, str]]:
+    """Names of queries for shell completion, each with its description; imports nothing slow."""
+    from shopease_etl.settings import load
+    from shopease_etl.stages.named_queries import named_queries, shipped_queries
+
+    found = shipped_queries()
+    with suppress(ShopeaseError):
+        settings = load()
+        found = tuple(named_queries(settings.glue_database, settings.queries).queries.values())
+    return [(query.name, query.description) for query in found if query.name.startswith(incomplete)]
 
 
 Name = Annotated[
     str | None,
     typer.Option(
-        "--name", "-n", metavar="NAME", help="A query that ships with shopease.", autocompletion=_shipped_queries
+        "--name",
+        "-n",
+        metavar="NAME",
+        help="A query that ships with shopease, or one of your own (SHOPEASE_QUERIES).",
+        autocompletion=_named,
     ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="The value of :NAME in the statement; may be repeated."),
 ]
 Timeout = Annotated[
     float | None,
@@ -47,13 +61,17 @@ Timeout = Annotated[
 def query(
     context: CommandContext,
     sql: Annotated[
-        str | None, typer.Argument(metavar="SQL", help="A read-only SQL statement; - for stdin.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="SQL", help="A read-only SQL statement; - for stdin; none: a shell.", show_default=False
+        ),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Read the statement from a file; - for stdin.")
     ] = None,
     name: Name = None,
-    listing: Annotated[bool, typer.Option("--list", help="List the queries that ship with shopease.")] = False,
+    parameters: Parameters = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the queries that --name takes.")] = False,
     output_format: Annotated[
         Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="Format of the result.")
     ] = "table",
@@ -70,41 +88,103 @@ def query(
     ] = None,
     timeout: Timeout = None,
 ) -> None:
-    """Run a SQL query (Athena dialect): Athena for S3 lakes, DuckDB for local ones.
+    """Run a SQL query, or open a shell (Athena dialect): Athena for S3 lakes, DuckDB for local ones.
 
     Example: shopease query 'SELECT * FROM shopease_catalog.products LIMIT 5'
     """
     if listing:
-        _list_shipped_queries(context.console)
+        # sqlglot is an extra, and slow to import
+        from shopease_etl.cli.query_listing import list_queries
+
+        list_queries(_all_named(context), context.console)
         return
-    statement = _statement(sql, file, name, context)
-    chosen = _checked_format(context.console, output_format, output, vertical=vertical)
+    values = _values(parameters or [])
+    is_plain = output_format == "table" and all(given is None for given in (sql, file, name, output))
+    if is_plain and _may_open_shell(context.console):
+        _shell(context, values, max_scan, timeout, vertical=vertical)
+        return
+    statement = _bound(_statement(sql, file, name, context), values)
+    chosen = checked_format(context.console, output_format, output, vertical=vertical)
     _run(statement, context, chosen, output, max_scan, timeout, vertical=vertical)
 
 
-def _list_shipped_queries(console: Console) -> None:
-    from shopease_etl.stages.query import shipped_queries
+def _may_open_shell(console: Console) -> bool:
+    """Whether a person can type: on a terminal that can edit lines, and with the packages for it."""
+    is_terminal = sys.stdin.isatty() and console.width is not None and not console.json
+    can_edit = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    return is_terminal and can_edit and not extras.missing("shell")
 
-    queries = shipped_queries()
-    rows = [(query.name, query.description) for query in queries]
-    console.result(queries, lambda: Grid(("name", "description"), rows, prose=("description",)))
+
+def _shell(
+    context: CommandContext, values: dict[str, str], max_scan: str | None, timeout: float | None, *, vertical: bool
+) -> None:
+    """Let the user type statements, with these limits."""
+    # prompt_toolkit is an extra
+    from shopease_etl.cli.query_shell import QueryShell
+
+    limit, store, warehouse = _opened(context, max_scan, timeout)
+    QueryShell(context, warehouse, _all_named(context), store.folder, limit, vertical, values).run()
+
+
+def _opened(
+    context: CommandContext, max_scan: str | None, timeout: float | None
+) -> "tuple[int | None, LakeStore, Warehouse]":
+    """The limit in bytes, the lake and its warehouse; a publication that was broken off is a warning."""
+    from shopease_etl.lake.publish import warn_of_unfinished_publications
+    from shopease_etl.pipeline import wiring
+    from shopease_etl.settings import size
+
+    limit = size(max_scan) if max_scan else None
+    store = wiring.lake_store(context.settings)
+    with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
+        warn_of_unfinished_publications(store)
+    return limit, store, wiring.warehouse(context.settings, store, timeout=timeout)
+
+
+def _all_named(context: CommandContext) -> "NamedQueries":
+    from shopease_etl.stages.named_queries import named_queries
+
+    return named_queries(context.settings.glue_database, context.settings.queries)
+
+
+def _values(given: list[str]) -> dict[str, str]:
+    """The values of parameters by name.
+
+    Raises:
+        ConfigurationError: one has no value, or two.
+    """
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"--param {text} has no name or no value", hint="--param NAME=VALUE")
+        if name in values:
+            raise ConfigurationError(f"--param {name} is given twice", hint="give it once")
+        values[name] = value
+    return values
+
+
+def _bound(sql: str, values: dict[str, str]) -> str:
+    # sqlglot is an extra, and slow to import
+    from shopease_etl.warehouse.parameters import bind
+
+    return bind(sql, values)
 
 
 def _statement(sql: str | None, file: Path | None, name: str | None, context: CommandContext) -> str:
-    """The one statement that was given: as text, in a file, on stdin, or as the name of a shipped query.
+    """The one statement that was given: as text, in a file, on stdin, or as the name of a query.
 
     Raises:
         ConfigurationError: none or several were given, or the file cannot be read.
     """
-    from shopease_etl.stages.query import shipped_query
-
     ways = "as an argument, with --file, on stdin, or with --name (`shopease query --list`)"
     given = sum(source is not None for source in (sql, file, name))
     if given > 1 or (not given and sys.stdin.isatty()):
         message = f"{'more than one statement' if given else 'no statement'} given"
-        raise ConfigurationError(message, hint=f"give one: {ways}")
+        shell = "" if given or not extras.missing("shell") else "; for a shell: pip install 'shopease[shell]'"
+        raise ConfigurationError(message, hint=f"give one: {ways}{shell}")
     if name is not None:
-        return shipped_query(name, context.settings.glue_database).sql
+        return _all_named(context).find(name).sql
     if sql is not None and sql != "-":
         return sql
     source = "stdin" if file is None or str(file) == "-" else str(file)
@@ -119,29 +199,6 @@ def _statement(sql: str | None, file: Path | None, name: str | None, context: Co
     return text
 
 
-def _checked_format(console: Console, output_format: str, output: Path | None, *, vertical: bool) -> str:
-    """The format to write: that of a file may follow from its suffix.
-
-    Raises:
-        ConfigurationError: the options exclude each other, such as Parquet without a file.
-    """
-    if output and output_format == "table" and output.suffix in {".csv", ".json", ".parquet"}:
-        output_format = output.suffix.lstrip(".")
-    if vertical and (output or console.json or output_format != "table"):
-        message = "--vertical is for tables on stdout"
-        raise ConfigurationError(message, hint="leave out --vertical, or --format, --output and --json")
-    if output and output_format == "table":
-        message = "the table format cannot be written to a file"
-        raise ConfigurationError(message, hint="choose another: --format csv, json or parquet")
-    if console.json and not output and output_format != "table":
-        message = f"--json writes its own document, not {output_format}"
-        raise ConfigurationError(message, hint="leave one of the two out, or name a file with --output")
-    if not output and output_format == "parquet":
-        message = "cannot write Parquet to stdout"
-        raise ConfigurationError(message, hint="name a file: --output answer.parquet")
-    return output_format
-
-
 def _run(
     sql: str,
     context: CommandContext,
@@ -153,57 +210,19 @@ def _run(
     vertical: bool,
 ) -> None:
     """Run the statement, write its rows, and print what the query cost on Athena."""
-    from shopease_etl.lake.publish import warn_of_unfinished_publications
-    from shopease_etl.pipeline import costs, wiring
-    from shopease_etl.settings import size
+    from shopease_etl.cli.result_tables import ResultTable
+    from shopease_etl.pipeline import costs
     from shopease_etl.stages import query as stage
 
     settings, console = context.settings, context.console
-    limit = size(max_scan) if max_scan else None
-    store = wiring.lake_store(settings)
+    limit, store, warehouse = _opened(context, max_scan, timeout)
     if output:
         stage.check_output(output, store.folder, settings.home)
-    warehouse = wiring.warehouse(settings, store, timeout=timeout)
-    with suppress(UnreachableError):  # an analyst may have no right to read `_runs`
-        warn_of_unfinished_publications(store)
     with stage.query(sql, warehouse, max_scan=limit) as result:
         if output_format == "table" and not console.json:  # never to a file
-            _draw(result.reader, console, vertical=vertical)
+            with ResultTable(result.reader) as table:
+                console.message(draw(table, console, vertical=vertical))
         else:
-            _write(result.reader, console, output_format, output)
+            write(result.reader, console, output_format, output)
         if scan := result.engine.scan():
             console.message(costs.describe_scan(scan, settings.price_athena_tb))
-
-
-def _write(reader: "pa.RecordBatchReader", console: Console, output_format: str, output: Path | None) -> None:
-    """Write the rows in this format; `--json` without a file puts them into its one document.
-
-    Raises:
-        UnreachableError: the file or stdout cannot be written.
-    """
-    from shopease_etl.cli.result_formats import TEXT_WRITERS, write_file, write_json
-
-    if output:
-        rows = write_file(reader, output, output_format)
-        document = {"output": str(output), "format": output_format, "rows": rows}
-        console.result(document, lambda: f"Wrote {counted(rows, 'row')} to {output}", f"wrote {output}")
-    elif console.json:
-        text = io.StringIO()
-        rows = write_json(reader, text)
-        console.json_line(f'{{"row_count": {rows}, "rows": {text.getvalue().replace(chr(10), "")}}}')
-    else:
-        with console.results(escape=json_escaped if output_format == "json" else escaped_lines) as stdout:
-            TEXT_WRITERS[output_format](reader, stdout)
-
-
-def _draw(reader: "pa.RecordBatchReader", console: Console, *, vertical: bool) -> None:
-    """Print all rows as a table, or as one line per value if asked for or if the table is too wide."""
-    from shopease_etl.cli.result_tables import ResultTable
-
-    width = console.width or PIPED_WIDTH
-    with ResultTable(reader) as result:
-        is_vertical = vertical or result.width > width
-        lines = result.lines(width, vertical=is_vertical, has_styles=console.has_styles)
-        console.lines(lines, result.rows * (len(result.names) + 1) if is_vertical else result.rows + 2)
-    note = "" if vertical or not is_vertical else f" (the table is {result.width} columns wide, so one value per line)"
-    console.message(f"{counted(result.rows, 'row')}{note}")

@@ -6,6 +6,7 @@ The rows go through an unnamed temporary file: the widths of columns depend on a
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import IO, Any, Self, cast
 
 import pyarrow as pa
@@ -48,17 +49,17 @@ class ResultTable:
         """The width of the table in cells."""
         return sum(self._widths) + GAP * (len(self._widths) - 1)
 
-    def lines(self, width: int, *, vertical: bool, has_styles: bool = False) -> Iterator[str]:
-        """The lines of the table; if `vertical`, those of a block per row, wrapped to `width`."""
+    def lines(self, width: int, *, vertical: bool, has_styles: bool = False, most: int | None = None) -> Iterator[str]:
+        """The lines of the table, or of its first `most` rows; if `vertical`, a block per row, wrapped to `width`."""
         bold, dim = (_bold, _dim) if has_styles else (str, str)
         if vertical:
-            for number, values in enumerate(self._values(), 1):
+            for number, values in enumerate(islice(self._values(), most), 1):
                 shown = (NULL if value is None else value for value in values)
                 yield from record_lines(number, self.names, shown, width, bold)
         else:
             yield bold(self._line(list(self.names)))
             yield "-" * self.width
-            for values in self._values():
+            for values in islice(self._values(), most):
                 yield self._line([NULL if value is None else value for value in values], values, dim)
 
     def _line(self, shown: list[str], values: tuple[str | None, ...] = (), dim: Callable[[str], str] = str) -> str:

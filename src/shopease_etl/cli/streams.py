@@ -29,24 +29,29 @@ def terminal_size(stream: TextIO) -> os.terminal_size | None:
     return os.terminal_size((sizes[0] or 80, sizes[1] or 24))
 
 
-def page(lines: Iterable[str]) -> bool:
-    """Show the lines in the pager ($PAGER or `less`); False if there is none, or if it is `cat`."""
+def pager() -> list[str]:
+    """The words of the pager ($PAGER or `less`); none if it is `cat` or not there, or there is no terminal for it."""
     words = shlex.split(os.environ.get("PAGER", "less"))
     if not words or words[0] == "cat" or not shutil.which(words[0]) or os.environ.get("TERM", "dumb") == "dumb":
-        return False
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return []
+    return words if sys.stdin.isatty() and sys.stdout.isatty() else []
+
+
+def page(lines: Iterable[str]) -> bool:
+    """Show the lines in the pager; False if there is none."""
+    if not (words := pager()):
         return False
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager
     try:
         # options of less: quit if all fits, show colours, leave the text on the screen
         with subprocess.Popen(
             words, stdin=subprocess.PIPE, env={"LESS": "FRX"} | os.environ, encoding="utf-8"
-        ) as pager:
-            if pager.stdin:
+        ) as process:
+            if process.stdin:
                 with suppress(BrokenPipeError):  # the user has quit the pager
-                    pager.stdin.writelines(f"{line}\n" for line in lines)
+                    process.stdin.writelines(f"{line}\n" for line in lines)
             with suppress(BrokenPipeError):
-                pager.communicate()
+                process.communicate()
     finally:
         signal.signal(signal.SIGINT, previous)
     return True

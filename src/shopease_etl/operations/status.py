@@ -4,14 +4,16 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from shopease_etl import units
 from shopease_etl.contract import layout
+from shopease_etl.errors import UnreachableError
 from shopease_etl.lake.lock.holder import LockStatus
-from shopease_etl.lake.manifests import Manifest, manifests, newer_datasets
+from shopease_etl.lake.manifests import Manifest, manifests, newer_datasets, recorded_datasets
 from shopease_etl.lake.publish import warn_of_unfinished_publications
 from shopease_etl.lake.store import Store, StoredObject
 from shopease_etl.pipeline.wiring import lake_store
@@ -129,6 +131,16 @@ def status(
         from_future,
         problem(shown, history.last_success, is_held=holder is not None, max_age=max_age, now=time_now),
     )
+
+
+def lake_datasets(store: Store) -> tuple[DatasetStatus, ...]:
+    """What is in the lake's layers; without a right to read manifests, which an analyst may lack, only the files."""
+    objects = [item for layer in layout.LAYERS for item in store.list(f"{layer}/")]
+    recorded: Mapping[str, ObjectRecord] = {}
+    with suppress(UnreachableError):
+        warn_of_unfinished_publications(store)
+        recorded = recorded_datasets(store, {layout.dataset_of(item.key) for item in objects if layout.owns(item.key)})
+    return _datasets(objects, recorded)
 
 
 def problem(

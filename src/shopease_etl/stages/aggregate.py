@@ -10,7 +10,7 @@ from typing import IO, Final, cast
 
 import polars as pl
 
-from shopease_etl.contract import layout
+from shopease_etl.contract import layout, meanings
 from shopease_etl.contract.gold import GoldDataset
 from shopease_etl.contract.gold.customer_lifetime_value import HISTORIES, VALUES
 from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
@@ -173,6 +173,7 @@ def _require_fit(dataset: GoldDataset, frame: pl.DataFrame, key: str, columns: S
 def _write(dataset: GoldDataset, frames: Frames, frame: pl.DataFrame, written: WriteGroup) -> DatasetResult:
     upload = written.writer(dataset.key)
     with translate_read_errors(dataset.key, written):
-        frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True)
+        metadata = meanings.parquet_metadata(dataset.name)
+        frame.write_parquet(cast("IO[bytes]", upload), compression="zstd", statistics=True, metadata=metadata)
     rows_in = next(iter(dataset.reconciles.input_totals(frames).values()))
     return DatasetResult(layout.GOLD, dataset.name, dataset.key, rows_in, frame.height, upload.bytes, upload.sha256)

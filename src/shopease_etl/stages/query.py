@@ -1,11 +1,9 @@
-"""Runs SQL statements on the catalogued lake, and lists the queries that ship with the tool."""
+"""Runs SQL statements on the catalogued lake."""
 
 import logging
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import pyarrow as pa
 
@@ -13,17 +11,6 @@ from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableEr
 from shopease_etl.warehouse import SqlEngine, Warehouse
 
 log = logging.getLogger(__name__)
-
-_DATABASE: Final = "shopease_catalog"
-
-
-@dataclass(frozen=True)
-class ShippedQuery:
-    """A query that ships with the tool, in Athena's SQL."""
-
-    name: str
-    description: str
-    sql: str
 
 
 @dataclass(frozen=True)
@@ -98,26 +85,3 @@ def _refuse_large_scan(engine: SqlEngine, sql: str, max_scan: int) -> None:
             f"the statement may read {size:,} bytes, more than the {max_scan:,} of --max-scan",
             hint="query gold, which is smaller than silver, name months (docs/MONTHS.md), or raise --max-scan",
         )
-
-
-@cache
-def shipped_queries(database: str = _DATABASE) -> tuple[ShippedQuery, ...]:
-    """All queries that ship with the tool, by name, on the tables of `database`."""
-    queries = []
-    for file in sorted(files("shopease_etl").joinpath("queries").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".sql"):
-            comment, _, sql = file.read_text(encoding="utf-8").partition("\n")
-            if database != _DATABASE:
-                sql = sql.replace(f"{_DATABASE}.", f'"{database}".')
-            description = comment.removeprefix("--").strip()
-            queries.append(ShippedQuery(file.name.removesuffix(".sql"), description, sql.strip()))
-    return tuple(queries)
-
-
-def shipped_query(name: str, database: str = _DATABASE) -> ShippedQuery:
-    """The shipped query with this name; ConfigurationError if there is none."""
-    queries = {query.name: query for query in shipped_queries(database)}
-    if name not in queries:
-        hint = f"the queries are: {', '.join(queries)}"
-        raise ConfigurationError(f"no query named {name!r} ships with shopease", hint=hint)
-    return queries[name]

@@ -1,12 +1,12 @@
 """Customer lifetime value: who is still a customer, and what they will spend in the next year."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from shopease_etl.contract.gold.customer_lifetime_value import HOLDOUT_DAYS
+from shopease_etl.contract.gold.customer_lifetime_value import HOLDOUT_DAYS, holdout_cutoff
 
 if TYPE_CHECKING:
     from shopease_etl.transform.purchase_models import Histories, PurchaseModel, ValueModel
@@ -134,7 +134,7 @@ def _holdout(customers: pl.DataFrame, as_of: date, warnings: list[str]) -> dict[
     """What a model of purchases, fitted to the time until HOLDOUT_DAYS before `as_of`, predicts for these days."""
     from shopease_etl.transform.purchase_models import fit_purchases
 
-    cutoff = as_of - timedelta(days=HOLDOUT_DAYS)
+    cutoff = holdout_cutoff(as_of)
     made = pl.col("purchase_days") - pl.col("days_before")
     known = customers.filter(pl.col("days_before") > 0).with_columns(
         pl.col("days_before").alias("purchase_days"),
@@ -194,8 +194,7 @@ def _decile() -> pl.Expr:
 
 def _warn_of_missing(figures: pl.DataFrame, values: "ValueModel", warnings: list[str]) -> None:
     missing = figures["clv_365d"].null_count()
-    if missing and values.q <= 1:
-        reason = "the average purchase of all customers is not finite (q is not above 1)"
-        warnings.append(f"{missing} customers without a repeat purchase have no lifetime value: {reason}")
-    elif missing:
-        warnings.append(f"{missing} customers have no lifetime value: theirs is too large to compute")
+    if missing:
+        spread = f"the values of purchases are spread so widely that their model has no mean (q is {values.q:.2f})"
+        reason = spread if values.q <= 1 else "it is too large"
+        warnings.append(f"{missing:,} customers have no lifetime value: {reason}")

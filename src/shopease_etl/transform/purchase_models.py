@@ -10,15 +10,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import expit, gammaln, hyp2f1, psi
+from scipy.special import betaincinv, expit, gammaln, hyp2f1, psi, roots_legendre
 
 Array = npt.NDArray[np.float64]
 
 _STARTS: Final = (0.0, 2.0, -2.0)
 _LARGEST: Final = 10.0
 """Of the logarithm of a parameter: the search is from 0.00005 to 22,000."""
+_FLAT: Final = 1e-4
+"""The slope of the mean log-likelihood, below which a search has converged."""
 _POLE: Final = 1e-5
 _SAME: Final = 1e-9
+_POINTS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -51,22 +54,12 @@ class PurchaseModel:
         return alive
 
     def expected_purchases(self, customers: Histories, weeks: float) -> Array:
-        """How many purchases to expect in the next weeks; their 2F1 is transformed to arguments that do not overflow.
-
-        Where a, or without repeat purchases a + b, is 1, their formula divides by zero: it is taken beside it.
-        """
-        a = _off_pole(self.a)
-        b = _off_pole(a + self.b) - a
-        known, scale = self.r + customers.repeats, weeks / (self.alpha + customers.age)
-        c = a + b + customers.repeats - 1
+        """How many purchases to expect in the next weeks, whether or not the customer is lost."""
+        rate, scale = self.r + customers.repeats, weeks / (self.alpha + customers.age)
         with np.errstate(all="ignore"):
-            rest = (1 + scale) ** (1 - a) * hyp2f1(c - known, a - 1, c, scale / (1 + scale))
-            if (
-                a > 1
-            ):  # where 2F1 overflows, the factor before it is smaller still: nothing is left to expect after weeks
-                rest = np.where(np.isfinite(rest), rest, 0.0)
-            expected: Array = c / (a - 1) * (1 - rest) * self.p_alive(customers)
-        return np.maximum(expected, 0.0)
+            alive = _purchases_if_alive(self.a, self.b + customers.repeats, rate, scale)
+            expected: Array = alive * self.p_alive(customers)
+        return expected
 
     def _log_odds_of_loss(self, customers: Histories) -> Array:
         again = customers.repeats > 0
@@ -82,14 +75,14 @@ def fit_purchases(customers: Histories) -> PurchaseModel | None:
     different, found_times = np.unique(rows, axis=0, return_counts=True)
     counts = found_times.astype(np.float64)
     histories = Histories(*different.T)
-    found = _greatest(lambda logs: _purchase_likelihood(np.exp(logs), histories, counts), 4)
+    found = _greatest(lambda logs: purchase_likelihood(np.exp(logs), histories, counts), 4)
     if found is None:
         return None
     (r, alpha, a, b), log_likelihood = found
     return PurchaseModel(r, alpha, a, b, log_likelihood)
 
 
-def _purchase_likelihood(parameters: Array, customers: Histories, counts: Array) -> tuple[Array, Array]:
+def purchase_likelihood(parameters: Array, customers: Histories, counts: Array) -> tuple[Array, Array]:
     """Each customer's log-likelihood, and its derivative by each parameter, times their counts."""
     r, alpha, a, b = parameters
     x, recency, age = customers.repeats, customers.recency, customers.age
@@ -144,14 +137,14 @@ def fit_values(purchases: Array, mean: Array) -> ValueModel | None:
         return None
     unit = float(np.mean(np.sort(mean)))
     order = np.lexsort((mean, purchases))
-    found = _greatest(lambda logs: _value_likelihood(np.exp(logs), purchases[order], mean[order] / unit), 3)
+    found = _greatest(lambda logs: value_likelihood(np.exp(logs), purchases[order], mean[order] / unit), 3)
     if found is None:
         return None
     p, q, gamma = found[0]
     return ValueModel(p, q, gamma * unit)
 
 
-def _value_likelihood(parameters: Array, n: Array, mean: Array) -> tuple[Array, Array]:
+def value_likelihood(parameters: Array, n: Array, mean: Array) -> tuple[Array, Array]:
     """Each customer's log-likelihood, and its derivative by each parameter."""
     p, q, gamma = parameters
     total = n * mean
@@ -170,24 +163,48 @@ def _value_likelihood(parameters: Array, n: Array, mean: Array) -> tuple[Array, 
 def _greatest(likelihood: Callable[[Array], tuple[Array, Array]], count: int) -> tuple[list[float], float] | None:
     """The parameters where the sum of a log-likelihood is greatest, and that sum, from the first start that converges.
 
-    The search is over the logarithms of `count` parameters, within limits.
+    The search is over the logarithms of `count` parameters, within limits; its method uses one core only.
     """
 
     def objective(logs: Array) -> tuple[float, Array]:
         each, derivatives = likelihood(logs)
         return -float(np.sum(each)) / size, -np.sum(derivatives, axis=1) * np.exp(logs) / size
 
-    options = {"maxiter": 1_000, "ftol": 1e-13, "gtol": 1e-7}
+    options = {"maxiter": 1_000, "ftol": 1e-13}
     bounds = [(-_LARGEST, _LARGEST)] * count
     with np.errstate(all="ignore"):
         size = len(likelihood(np.zeros(count))[0])
         for start in _STARTS:
-            found = minimize(
-                objective, np.full(count, start), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-            )
-            if found.success and np.isfinite(found.fun):
+            found = minimize(objective, np.full(count, start), jac=True, method="SLSQP", bounds=bounds, options=options)
+            slope = found.x - np.clip(found.x - objective(found.x)[1], -_LARGEST, _LARGEST)
+            if np.isfinite(found.fun) and np.max(np.abs(slope)) < _FLAT:
                 return [float(value) for value in np.exp(found.x)], -float(found.fun) * size
     return None
+
+
+def _purchases_if_alive(a: float, b: Array, rate: Array, scale: Array) -> Array:
+    """Their formula for customers who are not lost: the mean of (1 - (1 + p × scale)^-rate) ÷ p for p of beta (a, b).
+
+    Its 2F1 is transformed to smaller arguments; where that overflows, the mean is integrated. Where a or a + b is 1 the
+    formula divides by zero: it is taken beside it.
+    """
+    above = _off_pole(a) - 1
+    c = np.where(np.abs(a + b - 1) < _POLE, _POLE, a + b - 1)
+    rest = (1 + scale) ** -above * hyp2f1(c - rate, above, c, scale / (1 + scale))
+    mean: Array = c / above * (1 - rest)
+    failed = ~(np.isfinite(mean) & (mean >= 0) & (mean <= 1.001 * rate * scale))
+    if failed.any():
+        mean[failed] = _integrated(a, b[failed], rate[failed], scale[failed])
+    return mean
+
+
+def _integrated(a: float, b: Array, rate: Array, scale: Array) -> Array:
+    """The same by quadrature over the quantiles of p: slower, less exact, never an overflow."""
+    points, weights = roots_legendre(_POINTS)
+    p = np.maximum(betaincinv(a, b[:, np.newaxis], (points + 1) / 2), np.finfo(float).tiny)
+    each = -np.expm1(-rate[:, np.newaxis] * np.log1p(p * scale[:, np.newaxis])) / p
+    mean: Array = np.sum(each * weights, axis=1) / 2
+    return mean
 
 
 def _off_pole(value: float) -> float:

@@ -7,7 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from shopease_etl.report import Scan
-from shopease_etl.warehouse.schema import CatalogTable, CatalogView
+from shopease_etl.warehouse.schema import CatalogTable, CatalogView, ListedTable
 
 
 class SqlEngine(Protocol):
@@ -85,6 +85,13 @@ class Warehouse(Protocol):
 
         `publish` publishes the files. It is called before anything is registered, or, if SQL reads unpublished files,
         by the registration's `commit`, when all tables and views have been queried.
+        """
+
+    def tables(self) -> Sequence[ListedTable]:
+        """The tables and views that can be queried now.
+
+        Raises:
+            ShopeaseError: there is no catalog yet.
         """
 
     def engine(self) -> SqlEngine:

@@ -14,6 +14,9 @@ from shopease_etl.wording import one_line
 
 _REASON_LENGTH: Final = 500
 _PLACE: Final = re.compile(r"^(?P<code>(?:FAILED: )?(?:\w+:? )?)line (?P<line>\d+):(?P<column>\d+):?\s*")
+_UNKNOWN: Final = re.compile(
+    r"Table '(?:[^']+\.)?(?P<table>[^'.]+)' does not exist|Column '(?:[^']+\.)?(?P<column>[^'.]+)' cannot be resolved"
+)
 _AGAIN: Final = "try again later"
 _BAD_DATA: Final = "run `shopease run-all` to rebuild the lake's files"
 _TOO_MUCH: Final = "query fewer columns or days, or query gold, which is smaller than silver"
@@ -150,6 +153,12 @@ def execution_error(
     right = re.search(r"not authorized to perform:? ([\w-]+:\w+)", reason)
     needed = right[1] if right else "what it names"
     return kind.error(message, hint=None if kind.hint is None else kind.hint.format(right=needed))
+
+
+def unknown_name(message: str) -> tuple[str | None, str | None]:
+    """The table, or the column, that does not exist, if a message of Athena's is about one."""
+    found = _UNKNOWN.search(message)
+    return (found["table"], found["column"]) if found else (None, None)
 
 
 def _kind_of(reason: str, error: Mapping[str, Any]) -> _Kind:

@@ -4,19 +4,21 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from shopease_etl.contract.layout import RESULTS, dataset_of, month_of, owns
-from shopease_etl.contract.tables import TABLES
-from shopease_etl.errors import ShopeaseError
+from shopease_etl.contract.tables import TABLES, Column
+from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.lake.store import Store
 from shopease_etl.report import Scan
 from shopease_etl.warehouse.athena import Athena
+from shopease_etl.warehouse.athena_errors import unknown_name
 from shopease_etl.warehouse.formats import declared_tables
-from shopease_etl.warehouse.glue import GlueCatalog
-from shopease_etl.warehouse.schema import DATASETS, CatalogTable, CatalogView, quoted
+from shopease_etl.warehouse.glue import VIEW, GlueCatalog
+from shopease_etl.warehouse.metadata_statements import nearest
+from shopease_etl.warehouse.schema import DATASETS, CatalogTable, CatalogView, ListedTable, quoted
 from shopease_etl.warehouse.statements import run_together
 
 
@@ -72,12 +74,32 @@ class AwsWarehouse:
             catalog.restore_tables(former, partitions, names)
             raise
 
+    def tables(self) -> tuple[ListedTable, ...]:
+        """All tables and views of the database in Glue, also those that others have created."""
+        self._catalog.check()
+        return self._all_tables()
+
+    def _all_tables(self) -> tuple[ListedTable, ...]:
+        return tuple(self._listed(name, found) for name, found in self._catalog.tables().items())
+
+    def _listed(self, name: str, found: Mapping[str, Any]) -> ListedTable:
+        storage, is_view = found.get("StorageDescriptor", {}), found.get("TableType") == VIEW
+        columns = (*storage.get("Columns", ()), *(found.get("PartitionKeys") or ()))
+        views = {table.name: dataset_of(table.best_key) for table in TABLES}
+        location = storage.get("Location") or ""
+        in_lake = location.removeprefix(self.store.uri("")) if location.startswith(self.store.uri("")) else ""
+        return ListedTable(
+            name,
+            is_view,
+            tuple(Column(column["Name"], column.get("Type", "")) for column in columns),
+            views.get(name, "") if is_view else in_lake.rstrip("/"),
+        )
+
     def engine(self) -> "AwsEngine":
         """Athena on the database; results go to the lake's folder for them, unless the workgroup has its own."""
         results = self.store.uri(f"{RESULTS}/")
-        return AwsEngine(
-            Athena(self.database, self.workgroup, results, timeout=self.timeout), self.store, self.database
-        )
+        athena = Athena(self.database, self.workgroup, results, timeout=self.timeout)
+        return AwsEngine(athena, self.store, self.database, self._all_tables)
 
     @cached_property
     def _catalog(self) -> GlueCatalog:
@@ -87,10 +109,13 @@ class AwsWarehouse:
 class AwsEngine:
     """Athena, with the sizes of the files behind the tables; several threads may use it at a time."""
 
-    def __init__(self, athena: Athena, store: Store, database: str) -> None:
+    def __init__(
+        self, athena: Athena, store: Store, database: str, tables: Callable[[], Sequence[ListedTable]]
+    ) -> None:
         self._athena = athena
         self._store = store
         self._database = database
+        self._tables = tables
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +129,30 @@ class AwsEngine:
 
     def execute(self, sql: str) -> pa.RecordBatchReader:
         """Run one read-only statement and wait for it; its rows come in pages."""
-        return self._athena.execute(sql)
+        try:
+            return self._athena.execute(sql)
+        except ConfigurationError as error:
+            if hint := self._nearest(str(error), sql):
+                error.hint = hint
+            raise
+
+    def _nearest(self, message: str, sql: str) -> str | None:
+        """A hint for an error that is about an unknown table or column; None if Glue does not say which there are."""
+        # sqlglot is an extra, which only statements of users need
+        from shopease_etl.warehouse.dialect import tables_in
+
+        table, column = unknown_name(message)
+        if not (table or column):
+            return None
+        try:
+            listed = self._tables()
+        except UnreachableError:
+            return None
+        if table:
+            return nearest(table, [each.name for each in listed])
+        read = tables_in(sql)
+        known = {known.name for each in listed if each.name in read for known in each.columns}
+        return nearest(column, known) if column and known else None
 
     def execute_trusted(self, sql: str) -> pa.RecordBatchReader:
         """Run one statement of shopease's own, without checks."""

@@ -46,9 +46,9 @@ def translate(sql: str, columns_of: ColumnsOf = lambda _: None) -> str:
         parsed = _parsed(sql)
     except ConfigurationError:
         # not a syntax error if the parser knows the function with other arguments
-        refuse_missing_functions(_tokens(sql), partial(_place, sql))
+        refuse_missing_functions(tokens_of(sql), partial(_place, sql))
         raise
-    refuse_what_athena_refuses(parsed, _tokens(sql), columns_of, partial(_place, sql))
+    refuse_what_athena_refuses(parsed, tokens_of(sql), columns_of, partial(_place, sql))
     try:
         return as_trino_computes(parsed).sql("duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
     except UnsupportedError as error:
@@ -165,7 +165,7 @@ def _tables_read(sql: str) -> list[exp.Table] | None:
 def place_of(sql: str, name: str) -> str | None:
     """The first place of a name in the SQL, as `line 2, column 8: the line`; None if it does not occur."""
     wanted = name.rpartition(".")[2].casefold()
-    for token in _tokens(sql):
+    for token in tokens_of(sql):
         if token.text.casefold() == wanted:
             return _place(sql, token.start)
     return None
@@ -173,7 +173,7 @@ def place_of(sql: str, name: str) -> str | None:
 
 def _only_statement(sql: str) -> tuple[Token, Token]:
     """The first and last token of the one statement."""
-    tokens = _tokens(sql)
+    tokens = tokens_of(sql)
     while tokens and _ends_statement(tokens[-1]):
         tokens.pop()
     while tokens and _ends_statement(tokens[0]):
@@ -194,7 +194,17 @@ def _ends_statement(token: Token) -> bool:
     return token.text == ";" and token.token_type == sqlglot.TokenType.SEMICOLON
 
 
-def _tokens(sql: str) -> list[Token]:
+def as_query(sql: str) -> str:
+    """The statement with blanks in place of EXPLAIN, after which the tokenizer takes everything for one text."""
+    tokens = tokens_of(sql)
+    word = next((token for token in tokens if not _ends_statement(token)), None)
+    if word is None or word.text.upper() != "EXPLAIN":
+        return sql
+    return re.sub(r"[^\n]", " ", sql[: word.end + 1]) + sql[word.end + 1 :]
+
+
+def tokens_of(sql: str) -> list[Token]:
+    """The tokens of a text; ConfigurationError if a string, a quoted name or a comment is not closed."""
     try:
         return list(sqlglot.tokenize(sql, read="trino"))
     except TokenError as error:
@@ -225,7 +235,7 @@ def _parsed(sql: str) -> exp.Query | exp.Values:
 def _syntax_error(sql: str, error: ParseError) -> ConfigurationError:
     """The token at which the parser stopped, and what it expected there, if it is a word of SQL."""
     found = error.errors[0]
-    tokens = _tokens(sql)
+    tokens = tokens_of(sql)
     end = sum(len(line) + 1 for line in sql.split("\n")[: found["line"] - 1]) + found["col"]
     number = next((number for number, token in enumerate(tokens) if token.end + 1 >= end), len(tokens) - 1)
     description = str(found["description"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from shopease_etl.contract import gold
+from shopease_etl.contract import gold, meanings
 from shopease_etl.contract.layout import BRONZE, QUARANTINE, SALE_MONTH, SILVER
 from shopease_etl.contract.tables import CLEANED_TABLES, REJECTION_COLUMNS, STRING, TABLES, Column, Table
 from shopease_etl.warehouse.schema import DATASETS, CatalogTable
@@ -73,13 +73,19 @@ def terraform_catalog() -> dict[str, Any]:
 
 def _declaration(table: CatalogTable) -> dict[str, Any]:
     return {
+        "description": meanings.of_table(table.name),
         "layer": table.layer,
         "folder": table.folder,
         "format": format_of(table).classification,
-        "columns": [{"name": column.name, "type": column.type} for column in table.columns],
+        "columns": [_declared(table.name, column) for column in table.columns],
         # if the lake is by month
         "partition_keys": [{"name": SALE_MONTH, "type": STRING}] if set(table.keys) & _BY_MONTH else [],
     }
+
+
+def _declared(table: str, column: Column) -> dict[str, str]:
+    meaning = meanings.of_column(table, column.name)
+    return {"name": column.name, "type": column.type, **({"comment": meaning} if meaning else {})}
 
 
 def _names(table: Table) -> tuple[str, ...]:

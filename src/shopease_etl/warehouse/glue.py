@@ -6,18 +6,19 @@ from typing import Any, Final
 from uuid import uuid4
 
 from shopease_etl.aws import client, error_code, translate_aws_errors
+from shopease_etl.contract import meanings
 from shopease_etl.contract.layout import SALE_MONTH
-from shopease_etl.contract.tables import STRING
+from shopease_etl.contract.tables import STRING, Column
 from shopease_etl.errors import DataRefusedError, UnreachableError
 from shopease_etl.warehouse.formats import format_of
 from shopease_etl.warehouse.glue_partitions import Partitions
-from shopease_etl.warehouse.glue_storage import merged_storage, storage_differences
+from shopease_etl.warehouse.glue_storage import lacks_meanings, merged_storage, storage_differences
 from shopease_etl.warehouse.schema import CatalogTable
 
 log = logging.getLogger(__name__)
 
 # Athena's views have both; a table with only the mark was a view before.
-_VIEW: Final = "VIRTUAL_VIEW"
+VIEW: Final = "VIRTUAL_VIEW"
 _VIEW_MARK: Final = "presto_view"
 
 _BY_MONTH: Final = [(SALE_MONTH, STRING)]
@@ -89,7 +90,7 @@ class GlueCatalog:
         foreign |= {
             name: "a table where a view belongs"
             for name in views
-            if name in former and former[name].get("TableType") != _VIEW
+            if name in former and former[name].get("TableType") != VIEW
         }
         named = {name: why for name, why in foreign.items() if why}
         if named:
@@ -137,7 +138,7 @@ class GlueCatalog:
             with self._translate_errors(table.name):
                 self._client.create_table(DatabaseName=self.database, TableInput=wanted)
             return "created"
-        if not list(self._differences(table, former)):
+        if not list(self._differences(table, former)) and not lacks_meanings(wanted, former):
             return "unchanged"
         self.refuse_foreign([table], (), {table.name: former})
         merged = _merged(wanted, former)
@@ -208,7 +209,7 @@ class GlueCatalog:
 
     def _why_foreign(self, table: CatalogTable, found: Mapping[str, Any]) -> str:
         """Why our table cannot replace Glue's entry; empty if it can."""
-        if found.get("TableType") == _VIEW or _VIEW_MARK in found.get("Parameters", {}):
+        if found.get("TableType") == VIEW or _VIEW_MARK in found.get("Parameters", {}):
             return "a view where a table belongs"
         keys, wanted = _partition_keys(found), _partition_keys(self._input(table))
         location = found.get("StorageDescriptor", {}).get("Location", "")
@@ -229,15 +230,16 @@ class GlueCatalog:
             yield "set of parameters"
 
     def _input(self, table: CatalogTable) -> dict[str, Any]:
-        """Glue's TableInput; Athena accepts only lower-case names."""
+        """Glue's TableInput."""
         kind = format_of(table)
         return {
             "Name": table.name,
+            "Description": meanings.of_table(table.name),
             "TableType": "EXTERNAL_TABLE",
             "Parameters": dict(kind.parameters),
             "PartitionKeys": [{"Name": column.name, "Type": column.type} for column in table.partition_columns],
             "StorageDescriptor": {
-                "Columns": [{"Name": column.name.lower(), "Type": column.type} for column in table.columns],
+                "Columns": [_column(table.name, column) for column in table.columns],
                 "Location": self._uri(table.folder),
                 "InputFormat": kind.input_format,
                 "OutputFormat": kind.output_format,
@@ -261,6 +263,12 @@ class GlueCatalog:
         return translate_aws_errors(f"{name} in the Glue catalog")
 
 
+def _column(table: str, column: Column) -> dict[str, str]:
+    """A column with its meaning as comment, if it has one; Athena accepts only lower-case names."""
+    meaning = meanings.of_column(table, column.name)
+    return {"Name": column.name.lower(), "Type": column.type, **({"Comment": meaning} if meaning else {})}
+
+
 def _as_input(found: Mapping[str, Any]) -> dict[str, Any]:
     """The TableInput for a table that Glue returned; empty values are left out."""
     names = ("Name", "Description", "Owner", "Retention", "StorageDescriptor", "PartitionKeys", "ViewOriginalText")
@@ -276,8 +284,8 @@ def _merged(wanted: Mapping[str, Any], former: Mapping[str, Any]) -> dict[str, A
     """The input for an existing table. UpdateTable replaces all of it, so this keeps what others added, as comments."""
     keys = (former if _partition_keys(former) == _partition_keys(wanted) else wanted).get("PartitionKeys") or []
     return {
-        **{name: former[name] for name in ("Description", "Owner", "Retention") if former.get(name)},
         **wanted,
+        **{name: former[name] for name in ("Description", "Owner", "Retention") if former.get(name)},
         "PartitionKeys": keys,
         "Parameters": {**former.get("Parameters", {}), **wanted["Parameters"]},
         "StorageDescriptor": merged_storage(wanted["StorageDescriptor"], former.get("StorageDescriptor", {})),

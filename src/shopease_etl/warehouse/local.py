@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shopease_etl import extras
-from shopease_etl.contract.layout import SILVER
+from shopease_etl.contract.layout import SILVER, dataset_of
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.store import Store
 from shopease_etl.warehouse.discovery import read_table
 from shopease_etl.warehouse.local_catalog import LocalCatalog, delete, load, save
-from shopease_etl.warehouse.schema import CatalogTable, CatalogView, Dataset
+from shopease_etl.warehouse.schema import CatalogTable, CatalogView, Dataset, ListedTable
 
 if TYPE_CHECKING:
     from shopease_etl.warehouse.duckdb import Engine
@@ -59,6 +59,26 @@ class LocalWarehouse:
             yield LocalRegistration(engine, catalog, self.catalog_file, publish)
         finally:
             engine.close()
+
+    def tables(self) -> tuple[ListedTable, ...]:
+        """The catalog's tables and views, also those whose files cannot be read."""
+        catalog = load(self.catalog_file)
+        folders = {table.name: dataset_of(table.keys[0]) for table in catalog.tables}
+        return (
+            *(
+                ListedTable(
+                    table.name,
+                    is_view=False,
+                    columns=(*table.columns, *table.partition_columns),
+                    folder=folders[table.name],
+                )
+                for table in catalog.tables
+            ),
+            *(
+                ListedTable(view.name, is_view=True, columns=view.columns, folder=folders.get(view.base, ""))
+                for view in catalog.views
+            ),
+        )
 
     def engine(self) -> "Engine":
         """DuckDB on the catalog's tables; a broken or changed file fails only the queries that read it."""

@@ -109,6 +109,18 @@ class CatalogView:
 
 
 @dataclass(frozen=True)
+class ListedTable:
+    """A table or view as the catalog lists it; `folder` is that of its dataset in the lake, such as `silver/customers`,
+    empty if it has none.
+    """
+
+    name: str
+    is_view: bool
+    columns: tuple[Column, ...]
+    folder: str
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A dataset that the lake may hold: its table's name, and the key of its file if it is not kept by month."""
 

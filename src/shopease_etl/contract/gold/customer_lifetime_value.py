@@ -1,6 +1,6 @@
 """One row for each known customer_id with a purchase: what to expect of the customer, by two statistical models."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from shopease_etl.contract.gold.customer_analytics import CUSTOMER_ANALYTICS
@@ -16,6 +16,11 @@ HISTORIES: Final = "purchase_histories"
 VALUES: Final = "lifetime_values"
 
 
+def holdout_cutoff(latest: date) -> date:
+    """The last day that is known to the models when they are checked, HOLDOUT_DAYS before the latest."""
+    return date.fromordinal(max(1, latest.toordinal() - HOLDOUT_DAYS))
+
+
 def purchase_histories(sums: "pl.DataFrame", latest: date | None) -> "pl.DataFrame":
     """Each customer's purchase_days, first_purchase_date, last_purchase_date and revenue, and as they were HOLDOUT_DAYS
     before, days_before and last_before; from revenue by customer_id and transaction_date.
@@ -23,7 +28,7 @@ def purchase_histories(sums: "pl.DataFrame", latest: date | None) -> "pl.DataFra
     import polars as pl
 
     day = pl.col("transaction_date")
-    cutoff = latest - timedelta(days=HOLDOUT_DAYS) if latest else None
+    cutoff = holdout_cutoff(latest) if latest else None
     before = day <= pl.lit(cutoff, pl.Date)
     return sums.group_by("customer_id").agg(
         pl.len().cast(pl.Int64).alias("purchase_days"),

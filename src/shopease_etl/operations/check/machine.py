@@ -13,10 +13,12 @@ from pydantic import SecretStr
 from shopease_etl import __version__, extras
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.lake.store import LakeStore
-from shopease_etl.operations.check.lines import CheckLine, warning
+from shopease_etl.operations.check.lines import CheckLine, failure, warning
 from shopease_etl.redaction import HIDDEN, Secrets
 from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
+from shopease_etl.stages.named_queries import SHIPPED, named_queries
 from shopease_etl.transform.memory import USUAL, available_bytes
+from shopease_etl.wording import counted
 
 
 def given_settings(settings: Settings, flags: Collection[str]) -> Iterator[CheckLine]:
@@ -58,6 +60,8 @@ def machine(settings: Settings) -> Iterator[CheckLine]:
     yield from (_extra(name, is_needed=needed.get(name, False)) for name in extras.EXTRAS)
     yield _memory(settings.max_memory)
     yield _home(settings.home)
+    if settings.queries:
+        yield _queries(settings.queries)
 
 
 def disks(settings: Settings, store: LakeStore, last_bytes: int) -> Iterator[CheckLine]:
@@ -92,6 +96,18 @@ def _home(folder: Path) -> CheckLine:
         detail = f"{folder} cannot be written: {error.strerror}"
         return CheckLine("home", detail, UnreachableError.exit_code, "set SHOPEASE_HOME to a writable folder")
     return CheckLine("home", f"{folder} can be written")
+
+
+def _queries(folder: Path) -> CheckLine:
+    """The user's own queries; a warning with the files that are none."""
+    try:
+        found = named_queries(folder=folder)
+    except ConfigurationError as error:
+        return failure("queries", error)
+    own = [query for query in found.queries.values() if query.source != SHIPPED]
+    others = "".join(f"; {file.name} is none: {why}" for file, why in found.refused.items())
+    line = f"{counted(len(own), 'query', 'queries')} in {folder}{others}"
+    return warning("queries", line, "correct these files, or move them away", is_bad=bool(others))
 
 
 def _existing(folder: Path) -> Path:
