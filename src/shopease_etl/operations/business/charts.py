@@ -5,6 +5,7 @@ Charts are pictures: their numbers are floats, the exact ones are in the tables.
 
 import itertools
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,9 @@ from shopease_etl.operations.business.blocks import Drawing
 _SHORT: Final = "~s"
 _HEIGHT: Final = 240
 _BAR: Final = 26
-_LABEL: Final = 34
+_LETTER: Final = 7
+_GAP: Final = 6
+_AXIS: Final = 50
 _MAX_COLUMN: Final = 44
 _LABEL_UNITS: Final = 28.0
 _LEGEND_UNITS: Final = 16.0
@@ -96,7 +99,8 @@ def _time(labels: Sequence[Any], width: int) -> tuple[alt.X, float]:
 
     The columns' field is `place`.
     """
-    step = -(-_LABEL * len(labels) // width)
+    widest = max((len(line) for label in labels for line in ([label] if isinstance(label, str) else label)), default=1)
+    step = math.ceil((widest * _LETTER + _GAP) * len(labels) / (width - _AXIS))
     shown = {str(place): label for place, label in enumerate(labels) if not place % step}
     axis = alt.Axis(labelAngle=0, labelExpr=_lookup(shown), labelOverlap=False, grid=False)
     scale = alt.Scale(domain=[str(place) for place in range(len(labels))])

@@ -59,13 +59,13 @@ def _segments(customers: Customers) -> Chart:
 
 def _grid(customers: Customers) -> Figure:
     most = max(max(row) for row in customers.grid)
-    names = {5: "5 (latest)", 1: "1 (longest ago)"}
+    names = {5: "5 (latest)", 1: "1 (long ago)"}
     rows = tuple(
         (names.get(score, str(score)), *map(texts.number, row))
         for score, row in zip(range(5, 0, -1), customers.grid, strict=True)
     )
     levels = tuple((None, *(_level(Decimal(number), Decimal(most)) for number in row)) for row in customers.grid)
-    columns = ("recency", "frequency 1", "2", "3", "4", "5 (most often)")
+    columns = ("recency", "1 (rare)", "2", "3", "4", "5 (often)")
     words = "How many customers have each score: how lately they bought (rows) and how often (columns)."
     table = Table("Customers by recency and frequency", columns, rows, levels=levels)
     return Figure("Customers by recency and frequency", words, table)
