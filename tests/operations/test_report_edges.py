@@ -13,6 +13,8 @@ from commands import Shop
 from gold_files import Sale, many_sales, write_gold
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.open import open_store
+from shopease_etl.operations.business.blocks import Drawing
+from shopease_etl.operations.business.charts import svg
 from shopease_etl.operations.business.compute import report
 from shopease_etl.operations.business.content_quality import head
 from shopease_etl.operations.business.figures import Report
@@ -124,3 +126,9 @@ def test_dates_that_cannot_be_right_end_nothing(tmp_path: Path) -> None:
     assert "1 January 1 to 31 December 9999" in html(found)
     sane = figures(write_gold(tmp_path / "other", [Sale(date(2024, 5, 5), Decimal("1.00"))]))
     assert "future" not in dict(head(sane))["Sales"]
+
+
+def test_a_chart_that_cannot_be_drawn_is_an_error_of_ours() -> None:
+    broken = Drawing("bars", [{"name": "\ud83d", "x": 1.0, "value": "1"}])
+    with pytest.raises(ShopeaseError, match="a chart cannot be drawn"):
+        svg(broken, 300)

@@ -14,7 +14,9 @@ from typing import Any, Final
 import altair as alt
 import vl_convert
 
+from shopease_etl.errors import ShopeaseError
 from shopease_etl.operations.business.blocks import Drawing
+from shopease_etl.wording import one_line
 
 _SHORT: Final = "~s"
 _HEIGHT: Final = 240
@@ -57,12 +59,19 @@ _COLOUR: Final = alt.condition("datum.marked", alt.value("var(--s3)"), alt.value
 
 
 def svg(drawing: Drawing, size: int) -> str:
-    """The SVG of a drawing that is `size` pixels wide, without a width or height of its own."""
+    """The SVG of a drawing that is `size` pixels wide, without a width or height of its own.
+
+    Raises:
+        ShopeaseError: Vega cannot draw it.
+    """
     over_time = {"columns": _columns, "stacked": _stacked}
     chart = _bars(drawing) if drawing.kind == "bars" else over_time[drawing.kind](drawing, size)
     spec = chart.to_dict(validate=False)
     fit = {"config": _CONFIG, "autosize": {"type": "fit-x", "contains": "padding"}, "width": size}
-    drawn = vl_convert.vegalite_to_svg({**spec, **fit})
+    try:
+        drawn = vl_convert.vegalite_to_svg({**spec, **fit})
+    except ValueError as error:
+        raise ShopeaseError(f"a chart cannot be drawn: {one_line(error)}", hint="use --format md") from error
     return re.sub(r'^<svg[^>]*? width="([0-9.]+)" height="([0-9.]+)"[^>]*>', _root, drawn, count=1)
 
 
