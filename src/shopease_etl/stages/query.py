@@ -28,8 +28,10 @@ class QueryResult:
         self.engine.close()
 
 
-def check_output(output: Path, lake: Path | None, home: Path) -> None:
+def check_output(output: Path, lake: Path | None, home: Path, option: str = "--output") -> None:
     """Refuse a file for the result before the query runs; `lake` is the lake's folder, if it is local.
+
+    `option` is how the user named the file.
 
     Raises:
         ConfigurationError: the path is in the lake or in shopease's home folder, or exists and is not a file.
@@ -37,14 +39,14 @@ def check_output(output: Path, lake: Path | None, home: Path) -> None:
     """
     for folder, what in ((lake, "the lake"), (home, "shopease's home folder")):
         if folder is not None and _is_inside(output, folder):
-            message = f"--output {output} is inside {what} {folder}"
+            message = f"{option} {output} is inside {what} {folder}"
             raise ConfigurationError(message, hint="write the result to another folder")
     if output.is_dir():
         raise ConfigurationError(
-            f"--output {output} is a folder", hint=f"name a file: --output {output / 'result.csv'}"
+            f"{option} {output} is a folder", hint=f"name a file: {option} {output / 'result.csv'}"
         )
     if output.exists() and not output.is_file():
-        raise ConfigurationError(f"--output {output} is not a regular file", hint="without --output it goes to stdout")
+        raise ConfigurationError(f"{option} {output} is not a regular file", hint=f"without {option} it goes to stdout")
     if not output.parent.is_dir():
         raise UnreachableError(f"cannot write {output}: there is no folder {output.parent}")
 
