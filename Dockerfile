@@ -13,7 +13,7 @@ RUN python3 -m venv /opt/pip
 WORKDIR /source
 
 FROM pip AS build
-# The optional packages of shopease, separated by commas: alerts, clv, embedded, lineage, query, shell.
+# The optional packages of shopease, separated by commas: alerts, clv, embedded, lineage, query, report, shell.
 ARG EXTRAS=alerts,embedded,lineage,query,shell
 COPY pyproject.toml README.md LICENSE ./
 COPY src src

@@ -12,6 +12,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "shell": ("prompt_toolkit",),
     "lineage": ("openlineage",),
     "alerts": ("apprise",),
+    "report": ("altair", "vl_convert", "jinja2"),
     "clv": ("scipy",),
 }
 

@@ -123,6 +123,7 @@ def test_the_policy_suffices_for_every_command(guarded: Guarded) -> None:
         ("query", "--name", "store-revenue"),
         ("tables",),
         ("tables", USUAL[0].name),
+        ("report",),
         ("extract",),
         ("rollback", "--yes"),
         ("status",),

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "clean": ("clean",),
     "aggregate": ("aggregate",),
     "crawl": ("crawl",),
+    "report": ("report",),
     "query": ("query", "SELECT store_id, store_name FROM shopease_catalog.stores ORDER BY store_id"),
     "tables": ("tables",),
     "status": ("status",),

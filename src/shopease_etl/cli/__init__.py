@@ -14,6 +14,7 @@ from shopease_etl.cli.cleanup_command import cleanup
 from shopease_etl.cli.cost_command import cost
 from shopease_etl.cli.program import Program, add_command, root, run_program
 from shopease_etl.cli.query_command import query
+from shopease_etl.cli.report_command import report
 from shopease_etl.cli.restore_command import restore
 from shopease_etl.cli.rollback_command import rollback
 from shopease_etl.cli.run_commands import aggregate, clean, crawl, extract, retry, run_all
@@ -25,7 +26,7 @@ from shopease_etl.cli.tables_command import tables
 
 COMMANDS: Final[Mapping[str, tuple[Callable[..., None], ...]]] = {
     "Pipeline": (run_all, retry, extract, clean, aggregate, crawl),
-    "Lake": (rollback, query, tables, cleanup, cost),
+    "Lake": (rollback, query, tables, report, cleanup, cost),
     "Source database": (sample, restore),
     "Operations": (check, status, schedule),
 }

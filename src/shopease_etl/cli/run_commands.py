@@ -1,11 +1,13 @@
 """The commands that run the pipeline, one of its stages, or a retry."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from shopease_etl.cli import options
 from shopease_etl.cli.context import CommandContext
+from shopease_etl.cli.report_command import written_afterwards
 from shopease_etl.cli.run_summary import next_steps, run_summary
 from shopease_etl.cli.tabular import Grid
 from shopease_etl.contract.gold import GOLD, USUAL, GoldDataset
@@ -26,6 +28,9 @@ def run_all(
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write `shopease report` to this file, even if the run fails.")
+    ] = None,
 ) -> None:
     """Extract, clean, aggregate and crawl, and check that all totals match to the cent.
 
@@ -36,7 +41,8 @@ def run_all(
     if dry_run:
         _check_and_show(context, plan, consent)
     else:
-        _run_plan(context, plan, consent, wait)
+        with written_afterwards(context, report):
+            _run_plan(context, plan, consent, wait)
 
 
 def retry(

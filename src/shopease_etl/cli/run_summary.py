@@ -42,7 +42,7 @@ def run_summary(run: RunResult, location: str, prices: Prices | None) -> Rendera
 def next_steps(run: RunResult) -> str:
     """The commands that a user may want to run next."""
     queryable = any(entry.name == DAILY_SALES_SUMMARY.name for stage in run.stages for entry in stage.tables)
-    return "Next: " + ("shopease query --name revenue-days, " if queryable else "") + "shopease status"
+    return "Next: " + ("shopease query --name revenue-days, shopease report, " if queryable else "") + "shopease status"
 
 
 def _dataset(dataset: DatasetResult) -> tuple[object, ...]:

@@ -29,9 +29,7 @@ class QueryResult:
 
 
 def check_output(output: Path, lake: Path | None, home: Path, option: str = "--output") -> None:
-    """Refuse a file for the result before the query runs; `lake` is the lake's folder, if it is local.
-
-    `option` is how the user named the file.
+    """Refuse a file for the result, which an option names; `lake` is the lake's folder, if it is local.
 
     Raises:
         ConfigurationError: the path is in the lake or in shopease's home folder, or exists and is not a file.
@@ -46,7 +44,7 @@ def check_output(output: Path, lake: Path | None, home: Path, option: str = "--o
             f"{option} {output} is a folder", hint=f"name a file: {option} {output / 'result.csv'}"
         )
     if output.exists() and not output.is_file():
-        raise ConfigurationError(f"{option} {output} is not a regular file", hint=f"without {option} it goes to stdout")
+        raise ConfigurationError(f"{option} {output} is not a regular file", hint="name another file")
     if not output.parent.is_dir():
         raise UnreachableError(f"cannot write {output}: there is no folder {output.parent}")
 
