@@ -51,7 +51,7 @@ check: $(BIN)/.tests ## Check format, lint, types, import order, and that docs m
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
+	$(BIN)/python -m cogapp --check -P README.md docs/COMMANDS.md docs/GOLD.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.warehouse.formats | diff terraform/catalog.json -
 	$(BIN)/python tests/warehouse/sql_document.py | diff docs/SQL.md -
 	$(BIN)/hadolint Dockerfile
@@ -60,7 +60,7 @@ check: $(BIN)/.tests ## Check format, lint, types, import order, and that docs m
 format: $(BIN)/.tests ## Format the code and write the generated docs
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md docs/PERFORMANCE.md
+	$(BIN)/python -m cogapp -r -P README.md docs/COMMANDS.md docs/GOLD.md docs/PERFORMANCE.md
 	$(BIN)/python -m shopease_etl.warehouse.formats > terraform/catalog.json
 	$(BIN)/python tests/warehouse/sql_document.py > docs/SQL.md
 

@@ -44,7 +44,7 @@ class Terminal:
         """Press keys."""
         os.write(self.descriptor, "".join(texts).encode())
 
-    def expect(self, pattern: str, seconds: float = 30) -> str:
+    def expect(self, pattern: str, seconds: float = 60) -> str:
         """The text up to the next place of a pattern, without control sequences; wait until it is written."""
         deadline = time.monotonic() + seconds
         while not (found := re.compile(pattern, re.MULTILINE).search(self.text, self.seen)):

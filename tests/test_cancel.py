@@ -363,6 +363,40 @@ def test_what_resumes_after_ctrl_c_can_be_interrupted_again(work: str) -> None:
     assert (ended.code, ended.stderr) == (0, "")
 
 
+def test_what_resumes_is_not_ended_by_impatience() -> None:
+    script = RESUMING.format(work="wait").replace(
+        'print("stopped", flush=True)', 'print("stopping", flush=True); time.sleep(1.5); print("stopped", flush=True)'
+    )
+    with running(script) as process:
+        assert process.stdout
+        for number in range(3):
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "stopping\n"
+            if number:  # from the first resumption on
+                time.sleep(0.6)
+                process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "stopped\n"
+            process.stdout.readline()
+            time.sleep(0.4)
+        ended = end(process)
+    assert (ended.code, ended.stderr) == (0, "")
+
+
+def test_sigterm_during_a_clean_up_after_ctrl_c_is_not_lost() -> None:
+    script = RESUMING.format(work="wait").replace('print("stopped", flush=True)', "time.sleep(2)")
+    with running(script) as process:
+        assert process.stdout
+        process.send_signal(signal.SIGINT)
+        process.stdout.readline()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        ended = end(process)
+    assert (ended.code, "left" in ended.stdout) == (-signal.SIGINT, False)
+    assert "KeyboardInterrupt" in ended.stderr
+
+
 def test_sigterm_is_not_resumed() -> None:
     ended = interrupted(RESUMING.format(work="wait"), signal.SIGTERM)
     assert ended.stdout == "stopped\n"

@@ -48,8 +48,10 @@ class _Thread(threading.local):
 class _Process:
     """The signals of the process; `owner` is the thread that they interrupt, and `received` the first of them.
 
+    One that asks the process to end takes the place of a Ctrl-C in `received`.
+
     `writer` is the end of the pipe for their numbers; `began` is when the first was read, `is_repeated` whether its
-    repetition has been read, too.
+    repetition has been read, too. Signals within `same_seconds` are one.
     """
 
     owner: int | None = None
@@ -57,6 +59,7 @@ class _Process:
     received: int | None = None
     began: float | None = None
     is_repeated: threading.Event = field(default_factory=threading.Event)
+    same_seconds: float = SAME_SECONDS
     wake: Future[None] = field(default_factory=Future)
     is_concluded: bool = False
 
@@ -206,7 +209,8 @@ def conclude() -> None:
 def resume() -> None:
     """Go on after a Ctrl-C that has been handled, as a shell does: the next one interrupts again, and is the first.
 
-    It also takes the numbers of signals back from an event loop, which gets them while it reads a line.
+    From then on only a Ctrl-C after `REMIND_SECONDS` ends a clean-up: a shell is not left by pressing it twice. It also
+    takes the numbers of signals back from an event loop, which gets them while it reads a line.
 
     Raises:
         KeyboardInterrupt: the signal was another one, which asks the process to end.
@@ -214,6 +218,7 @@ def resume() -> None:
     if not _process.owner:
         return
     with deferred(None):
+        _process.same_seconds = REMIND_SECONDS
         signal.set_wakeup_fd(_process.writer, warn_on_full_buffer=False)
         if _process.received == signal.SIGINT:
             _process.is_repeated.wait(1)  # an event loop's signals have no repetition
@@ -243,7 +248,8 @@ def _is_interruptible() -> bool:
 
 def _hear(number: int, _frame: FrameType | None) -> None:
     """The handler of each signal, which Python calls in the main thread."""
-    _process.received = _process.received or number
+    if number != signal.SIGINT or not _process.received:
+        _process.received = number
     if not _thread.cooperating:
         check()
 
@@ -273,7 +279,7 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
             signal.pthread_kill(owner, number)
         elif not _process.is_repeated.is_set():
             _process.is_repeated.set()
-        elif time.monotonic() - _process.began > SAME_SECONDS:
+        elif time.monotonic() - _process.began > _process.same_seconds:
             _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
 
 

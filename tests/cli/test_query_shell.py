@@ -125,9 +125,9 @@ def test_vertical_and_files(shop: Shop, tmp_path: Path) -> None:
         opened.expect(PROMPT)
         entered(opened, f"{sql};", "^store_id  ")
         opened.expect(PROMPT)
-        entered(opened, r"\o a.txt", "table format cannot be written to a file")
+        entered(opened, r"\o a.txt", r"a\.txt does not end with a format")
         opened.expect(PROMPT)
-        entered(opened, r"\o lake/a.csv", "is inside the lake")
+        entered(opened, r"\o lake/a.csv", r"\\o lake/a\.csv is inside the lake")
     read = [dict(row) for row in csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text()))]
     assert read == [{name: str(value) for name, value in row.items()} for row in expected]
     assert json.loads((tmp_path / "a.json").read_text()) == expected

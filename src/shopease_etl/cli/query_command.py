@@ -1,4 +1,4 @@
-"""`shopease query`: run a SQL statement, and write its rows to stdout or to a file."""
+"""`shopease query`: run a SQL statement and write its rows to stdout or to a file, or open the shell."""
 
 import os
 import sys

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from shopease_etl import cancel
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.query_listing import list_queries, parameters_of
-from shopease_etl.cli.query_results import checked_format, draw, write
+from shopease_etl.cli.query_results import draw, write
 from shopease_etl.cli.result_tables import ResultTable
 from shopease_etl.cli.shell_prompt import Prompt
 from shopease_etl.cli.shell_text import COMMANDS, Vocabulary, arguments_in, command_in, statements_in
@@ -27,6 +27,7 @@ from shopease_etl.wording import counted
 if TYPE_CHECKING:
     from shopease_etl.warehouse import Warehouse
 
+_SUFFIXES: Final = (".csv", ".json", ".parquet")
 # Without a pager.
 _MAX_ROWS: Final = 1000
 
@@ -158,8 +159,11 @@ class QueryShell:
     def _send(self, name: str) -> None:
         output = Path(name).expanduser() if name else None
         if output:
-            checked_format(self.context.console, "table", output, vertical=False)
-            stage.check_output(output, self.lake, self.context.settings.home)
+            if output.suffix not in _SUFFIXES:
+                raise ConfigurationError(
+                    f"{name} does not end with a format", hint=f"end it with {' or '.join(_SUFFIXES)}"
+                )
+            stage.check_output(output, self.lake, self.context.settings.home, r"\o")
         self.output = output
         self._say(f"The next result goes to {output or 'the terminal'}.")
 

@@ -16,7 +16,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     r"\p NAME=VALUE…": "set parameters: :NAME in a statement stands for VALUE",
     r"\x": "one value per line, or as fits: on or off",
     r"\o FILE": "write the next result to FILE, by its suffix .csv, .json or .parquet",
-    r"\o": "show the next result after all",
+    r"\o": "show the next result on the terminal after all",
     r"\?": "show this help",
     r"\q": "leave, as Ctrl-D does",
 }
