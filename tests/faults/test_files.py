@@ -155,7 +155,7 @@ def test_unrecorded_objects_are_accepted(lake: Path) -> None:
     shutil.rmtree(lake / "_runs")
     shop.run("aggregate").done()
     lines = {line["name"]: line["detail"] for line in shop.run("check", "--verify", "--json").document}
-    assert lines["lake contents"] == "3 of 15 objects are as their runs wrote them; 12 have no recorded hash"
+    assert lines["lake contents"] == "8 of 20 objects are as their runs wrote them; 12 have no recorded hash"
 
 
 def test_obstacles_to_publishing_stop_a_run_at_its_start(lake: Path) -> None:

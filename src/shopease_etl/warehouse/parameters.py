@@ -8,12 +8,13 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Final
-
-from sqlglot import Token, TokenType
+from typing import TYPE_CHECKING, Final
 
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.warehouse.dialect import as_query, tokens_of
+
+if TYPE_CHECKING:
+    from sqlglot import Token
 
 # Not a parameter: b in json_object('a':b) and in x::b.
 _NAME: Final = re.compile(r"(?<![\w'\")\]:]):([^\W\d]\w*)")
@@ -21,7 +22,7 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
 # The literal of DATE '2024-01-31' is a text.
-_TYPES: Final = {TokenType.DATE, TokenType.TIME, TokenType.TIMESTAMP, TokenType.INTERVAL}
+_TYPES: Final = {"DATE", "TIME", "TIMESTAMP", "INTERVAL"}
 
 
 def parameters_in(sql: str) -> tuple[str, ...]:
@@ -55,19 +56,19 @@ def bind(sql: str, values: Mapping[str, str]) -> str:
         raise ConfigurationError(f"no value for the {what} {', '.join(absent)} of the statement", hint=hint)
     bound, end = "", 0
     for found, before in _places(sql):
-        is_text = before is not None and before.token_type in _TYPES
+        is_text = before is not None and before.token_type.name in _TYPES
         # blanks: `x-:n` with -5 must not become a comment
         bound += f"{sql[end : found.start()]} {_literal(found[1], values[found[1]], is_text=is_text)} "
         end = found.end()
     return bound + sql[end:]
 
 
-def _places(sql: str) -> Iterator[tuple[re.Match[str], Token | None]]:
+def _places(sql: str) -> Iterator[tuple[re.Match[str], "Token | None"]]:
     """The places of parameters, each with the token before it; not those in strings, quoted names and comments."""
     text = as_query(sql)
     before: Token | None = None
     for token in tokens_of(text):
-        if token.token_type == TokenType.COLON and (found := _NAME.match(text, token.start)):
+        if token.token_type.name == "COLON" and (found := _NAME.match(text, token.start)):
             yield found, before
         before = token
 
