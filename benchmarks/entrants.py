@@ -14,7 +14,7 @@ GROUPS: Final = {
     LIMIT: "The limits",
     LOCAL: "The tool into a local folder",
     BRONZE: "Bronze on S3: the six tables, no more",
-    LAKE: "Bronze, silver and gold on S3: all twelve datasets",
+    LAKE: "Bronze, silver and gold on S3",
 }
 COPY, FLOOR, RUN_ALL, RUN_ALL_S3 = "copy", "csv", "run-all", "run-all-s3"
 

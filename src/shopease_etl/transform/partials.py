@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final, Self
 
 import polars as pl
@@ -72,7 +72,7 @@ class PartialSums:
         found = {}
         for sums in self._sums:
             if sums.summaries:
-                found[sums.name] = pl.concat(self._merged(sums)).sort(sums.keys)
+                found[sums.name] = pl.concat(self._merged(sums)).sort(pl.all())
                 continue
             if _is_in_month(sums):
                 found[sums.name] = self._whole(sums).sort(sums.keys)
@@ -90,26 +90,35 @@ class PartialSums:
         for sums in (sums for sums in self._sums if not sums.summaries):
             months = self._months[sums.name]
             found[sums.name] = pl.concat(months) if months else self._whole(sums)
+        latest = found[TOTALS]["latest"].item() if self._sums else None
+        for sums in (sums for sums in self._sums if sums.last_days):
+            found[sums.name] = _of_last_days(sums, found[sums.name], latest)
         for sums in (sums for sums in self._sums if sums.summaries):
-            latest = found[TOTALS]["latest"].item()
             made = [{name: of(part, latest) for name, of in sums.summaries.items()} for part in self._merged(sums)]
             found |= {name: pl.concat([each[name] for each in made]) for name in sums.summaries}
         return found
 
     def _merged(self, sums: SalesSums) -> Iterator[pl.DataFrame]:
         """All sums, a part of the first key's values at a time."""
+        self._spill_pieces(sums)
         return (_measured(sums, part, of_pieces=True) for part in self._spills[sums.name].buckets())
 
     def _add_piece(self, sums: SalesSums, found: Frames) -> None:
         for name in _distinct(sums):
             self._spills[_pairs(sums, name)].add(found[_pairs(sums, name)])
-        if sums.summaries:
-            self._spills[sums.name].add(found[sums.name])
-            return
         pieces = self._pieces[sums.name]
         pieces.append(found[sums.name])
-        if len(pieces) >= _MOST_PIECES:
+        if len(pieces) < _MOST_PIECES:
+            return
+        if sums.summaries:
+            self._spill_pieces(sums)
+        else:
             pieces[:] = [_measured(sums, pl.concat(pieces), of_pieces=True)]
+
+    def _spill_pieces(self, sums: SalesSums) -> None:
+        if pieces := self._pieces[sums.name]:
+            self._spills[sums.name].add(_measured(sums, pl.concat(pieces), of_pieces=True))
+            pieces.clear()
 
     def _whole(self, sums: SalesSums) -> pl.DataFrame:
         whole = _measured(sums, pl.concat(self._pieces[sums.name]), of_pieces=True)
@@ -133,7 +142,11 @@ def add_up(rows: pl.DataFrame, table: Table, datasets: Sequence[GoldDataset] = U
     if table != TRANSACTIONS:
         return {table.name: typed}
     typed = typed.with_columns(pl.col("transaction_date").dt.truncate("1mo").alias(SALES_MONTH))
-    found = {sums.name: _measured(sums, typed) for sums in sums_of(datasets)}
+    # of many sums each has few rows of a chunk: to add these up would be work for nothing
+    found = {
+        sums.name: _rows(sums, typed) if sums.summaries or sums.last_days else _measured(sums, typed)
+        for sums in sums_of(datasets)
+    }
     for sums in sums_of(datasets):
         for name, column in _distinct(sums).items():
             found[_pairs(sums, name)] = typed.select(*sums.keys, column).drop_nulls()
@@ -158,23 +171,43 @@ def _measured(sums: SalesSums, sales: pl.DataFrame, *, of_pieces: bool = False) 
     """The measures of some sales without distinct counts; or of all, from those of pieces one below the other."""
     measures = {name: measure for name, measure in sums.measures.items() if measure.how != "distinct"}
     figures = [(_together(name, m) if of_pieces else _figure(m)).alias(name) for name, m in measures.items()]
-    if sums.last_days:
-        day = pl.col("transaction_date")
-        sales = sales.filter(day > day.max() - timedelta(days=sums.last_days))
+    sales = _of_last_days(sums, sales)
     if not sums.keys:
         return sales.select(*figures)
-    return sales.group_by(*sums.keys).agg(*figures).drop_nulls(sums.keys)
+    return sales.group_by(*sums.keys).agg(*figures).drop_nulls(sums.required_keys)
+
+
+def _rows(sums: SalesSums, sales: pl.DataFrame) -> pl.DataFrame:
+    """The sums of each sale alone, as pieces."""
+    figures = [
+        (pl.lit(1, pl.Int64) if measure.how == "count" else _value_to_add(measure)).alias(name)
+        for name, measure in sums.measures.items()
+    ]
+    return _of_last_days(sums, sales).select(*sums.keys, *figures).drop_nulls(sums.required_keys)
+
+
+def _of_last_days(sums: SalesSums, sales: pl.DataFrame, latest: date | None = None) -> pl.DataFrame:
+    """What may count, as no sale is later than `latest`; by default the last day of these sales, so perhaps more."""
+    if not sums.last_days:
+        return sales
+    day = pl.col("transaction_date")
+    last = day.max() if latest is None else pl.lit(latest)
+    return sales.filter(day > last - timedelta(days=sums.last_days))
 
 
 def _figure(measure: Measure) -> pl.Expr:
     lacks = pl.col(measure.lacking).is_null() if measure.lacking else None
     if measure.how == "count":
         return (pl.len() if lacks is None else lacks.sum()).cast(pl.Int64)
-    value = pl.col(measure.column) if lacks is None else pl.col(measure.column).filter(lacks)
-    if measure.how == "sum" and _TYPES[measure.column] != MONEY:
-        value = value.cast(pl.Decimal(38, 0))  # a sum of bigints may not be one
-    figure: pl.Expr = getattr(value, measure.how)()
+    value = _value_to_add(measure)
+    figure: pl.Expr = getattr(value if lacks is None else value.filter(lacks), measure.how)()
     return figure
+
+
+def _value_to_add(measure: Measure) -> pl.Expr:
+    value = pl.col(measure.column)
+    is_count = measure.how == "sum" and _TYPES[measure.column] != MONEY
+    return value.cast(pl.Decimal(38, 0)) if is_count else value  # a sum of bigints may not be one
 
 
 def _together(name: str, measure: Measure) -> pl.Expr:

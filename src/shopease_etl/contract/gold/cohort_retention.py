@@ -1,22 +1,13 @@
 """One row for each cohort, the customers of one month of first purchase, and month in which some of them bought."""
 
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from shopease_etl.contract.gold.dataset import SALES_MONTH, Frames, GoldDataset, Measure, SalesSums, SalesTotals
+from shopease_etl.contract.gold.customer_months import COHORTS, CUSTOMER_MONTHS
+from shopease_etl.contract.gold.dataset import SALES_MONTH, Frames, GoldDataset, SalesTotals
 from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, RATE, Column
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-def cohorts(sums: "pl.DataFrame", _: date | None) -> "pl.DataFrame":
-    """The customers and their revenue by cohort_month and sales_month, from revenue by customer_id and sales_month."""
-    import polars as pl
-
-    first = pl.col(SALES_MONTH).min().over("customer_id").alias("cohort_month")
-    by_month = sums.with_columns(first).group_by("cohort_month", SALES_MONTH)
-    return by_month.agg(pl.len().cast(pl.Int64).alias("customers"), pl.col("total_revenue").sum())
 
 
 def _formula(frames: Frames) -> "pl.DataFrame":
@@ -26,11 +17,12 @@ def _formula(frames: Frames) -> "pl.DataFrame":
 
     started, month = pl.col("cohort_month").dt, pl.col(SALES_MONTH).dt
     since = 12 * (month.year() - started.year()) + month.month().cast(pl.Int32) - started.month().cast(pl.Int32)
-    found = frames["cohorts"].group_by("cohort_month", SALES_MONTH).agg(pl.col("customers", "total_revenue").sum())
+    found = frames[COHORTS].group_by("cohort_month", SALES_MONTH).agg(pl.col("customers", "total_spent").sum())
     # all customers of a cohort bought in its first month
     size = pl.col("customers").max().over("cohort_month").alias("cohort_size")
     rate = divided(pl.col("customers"), pl.col("cohort_size"), 4).alias("retention_rate")
-    return found.with_columns(since.alias("months_since"), size).with_columns(rate)
+    revenue = pl.col("total_spent").alias("total_revenue")
+    return found.with_columns(since.alias("months_since"), size, revenue).with_columns(rate)
 
 
 COHORT_RETENTION: Final = GoldDataset(
@@ -44,14 +36,7 @@ COHORT_RETENTION: Final = GoldDataset(
         Column("total_revenue", MONEY),
     ),
     order_by=(("cohort_month", False), ("months_since", False)),
-    sums=(
-        SalesSums(
-            "customer_months",
-            ("customer_id", SALES_MONTH),
-            {"total_revenue": Measure("sum", "total_amount")},
-            {"cohorts": cohorts},
-        ),
-    ),
+    sums=(CUSTOMER_MONTHS,),
     formula=_formula,
     reconciles=SalesTotals("total_revenue", subject="customer_id"),
 )

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
-from shopease_etl.contract.gold.dataset import TOTALS, Frames, GoldDataset, Measure, SalesSums, SalesTotals
+from shopease_etl.contract.gold.customer_months import BY_CUSTOMER, CUSTOMER_MONTHS
+from shopease_etl.contract.gold.dataset import TOTALS, Frames, GoldDataset, SalesTotals
 from shopease_etl.contract.tables import BIGINT, CUSTOMERS, DATE, INT, MONEY, STRING, Column, columns
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def _formula(frames: Frames) -> "pl.DataFrame":
     from shopease_etl.contract.gold.formulas import average
 
     latest = pl.lit(frames[TOTALS]["latest"].item(), pl.Date)
-    known = frames["by_customer"].with_columns(
+    known = frames[BY_CUSTOMER].with_columns(
         (latest - pl.col("last_purchase_date")).dt.total_days().alias("recency_days"),
         average("total_spent", "total_purchases").alias("avg_order_value"),
     )
@@ -66,19 +67,7 @@ CUSTOMER_ANALYTICS: Final = GoldDataset(
     ),
     order_by=(("total_spent", True), ("customer_id", False)),
     inputs={CUSTOMERS: ("customer_id", "customer_name", "city", "state")},
-    sums=(
-        SalesSums(
-            "by_customer",
-            ("customer_id",),
-            {
-                "total_purchases": Measure("count"),
-                "total_items_bought": Measure("sum", "quantity"),
-                "total_spent": Measure("sum", "total_amount"),
-                "first_purchase_date": Measure("min", "transaction_date"),
-                "last_purchase_date": Measure("max", "transaction_date"),
-            },
-        ),
-    ),
+    sums=(CUSTOMER_MONTHS,),
     formula=_formula,
     reconciles=SalesTotals("total_spent", "total_purchases", subject="customer_id"),
 )

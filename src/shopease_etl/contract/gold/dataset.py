@@ -44,7 +44,8 @@ class SalesSums:
 
     Sums with `summaries` are many: a formula gets only what each summary, by its name, makes of them, a part of the
     first key's values at a time, the parts one below the other. With `last_days`, which needs the key
-    transaction_date, only sales of that many days count, the last of which is the last day with sales.
+    transaction_date, only sales of that many days count, the last of which is the last day with sales. Keys in
+    `may_lack` may be NULL.
     """
 
     name: str
@@ -52,6 +53,12 @@ class SalesSums:
     measures: Mapping[str, Measure]
     summaries: Mapping[str, Summary] = field(default_factory=dict)
     last_days: int | None = None
+    may_lack: tuple[str, ...] = ()
+
+    @property
+    def required_keys(self) -> list[str]:
+        """The keys without which a sale does not count."""
+        return [key for key in self.keys if key not in self.may_lack]
 
     @property
     def columns(self) -> frozenset[str]:
@@ -69,7 +76,7 @@ class SalesSums:
     def definition(self) -> list[object]:
         """What is added up, for JSON."""
         measures = {name: asdict(measure) for name, measure in self.measures.items()}
-        return [self.name, self.keys, measures, self.last_days]
+        return [self.name, self.keys, measures, self.last_days, self.may_lack]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from shopease_etl.contract.gold.customer_months import CUSTOMER_MONTHS, STORE_CUSTOMERS
 from shopease_etl.contract.gold.dataset import SALES_MONTH, Frames, GoldDataset, Measure, SalesSums, SalesTotals
 from shopease_etl.contract.tables import BIGINT, DATE, MONEY, SALES_MANAGERS, STORES, STRING, Column, columns
 
@@ -10,10 +11,14 @@ if TYPE_CHECKING:
 
 
 def _formula(frames: Frames) -> "pl.DataFrame":
+    import polars as pl
+
     from shopease_etl.contract.gold.formulas import average
 
+    keys, customers = ("store_id", SALES_MONTH), pl.col("unique_customers")
     value = average("total_revenue", "total_transactions").alias("avg_transaction_value")
-    months = frames["store_months"].with_columns(value)
+    counts = frames[STORE_CUSTOMERS].group_by(*keys).agg(customers.sum())
+    months = frames["store_months"].join(counts, on=keys, how="left").with_columns(value, customers.fill_null(0))
     for of_store in (stores_by_id(frames["stores"]), _names(frames["sales_managers"])):
         months = months.join(of_store, on="store_id", how="left")
     return months
@@ -57,9 +62,9 @@ STORE_PERFORMANCE: Final = GoldDataset(
                 "total_transactions": Measure("count"),
                 "total_items_sold": Measure("sum", "quantity"),
                 "total_revenue": Measure("sum", "total_amount"),
-                "unique_customers": Measure("distinct", "customer_id"),
             },
         ),
+        CUSTOMER_MONTHS,
     ),
     formula=_formula,
     reconciles=SalesTotals("total_revenue", "total_transactions", subject="store_id"),
