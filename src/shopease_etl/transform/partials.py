@@ -13,7 +13,7 @@ from shopease_etl.contract.gold.dataset import SALES_MONTH, TOTALS, Frames, Meas
 from shopease_etl.contract.tables import BIGINT, DATE, INT, MONEY, STRING, TRANSACTIONS, Table
 from shopease_etl.transform.memory import Memory
 
-_MOST_PIECES: Final = 16
+_MOST_PIECES: Final = 6
 _TYPES: Final = {column.name: column.type for column in (*TRANSACTIONS.columns, *TRANSACTIONS.calculated)}
 
 
