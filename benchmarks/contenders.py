@@ -4,7 +4,10 @@ from typing import Final
 
 from benchmarks.entrants import BRONZE, HERE, LAKE, Command, Entrant, Run
 
-_UNCLEAN: Final = "five of the eight gold datasets, quarantine, manifest, counts, reconciliation, publication of all or nothing; white space inside texts"
+_UNCLEAN: Final = (
+    "five of the eight gold datasets, quarantine, manifest, counts, reconciliation, publication of all or nothing; "
+    "white space inside texts"
+)
 
 
 def _peer(name: str, title: str, group: str, leaves_out: str) -> Entrant:
