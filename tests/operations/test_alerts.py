@@ -134,6 +134,31 @@ def test_a_failure_and_its_recovery_are_sent_once(shop: Shop, mailbox: tuple[Mai
     assert "gold/customer_analytics/data.parquet: " in box.text(1)
 
 
+def test_the_alert_of_a_failed_run_has_the_report_attached(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
+    box, address = mailbox
+    told = alerted(shop, address)
+    assert told.run("run-all", "--skip-crawl", "--report", "report.html").code == 0
+    broken = replace(told, database_url=NOBODY)
+    ended = broken.run("run-all", "--skip-crawl", "--report", "report.html")
+    assert ended.code == 4
+    assert ended.stderr.count("Wrote the report to report.html") == 1
+    (mail,) = box.mails
+    (page,) = mail.iter_attachments()
+    assert page.get_filename() == "report.html"
+    assert page.get_payload(decode=True) == (shop.folder / "report.html").read_bytes()
+    fresh = replace(broken, lake="fresh")
+    assert fresh.run("run-all", "--skip-crawl", "--report", "other.html").code == 4
+    assert "the report could not be made" in fresh.run("run-all", "--report", "other.html").stderr
+    assert [len(list(each.iter_attachments())) for each in box.mails] == [1, 0]
+
+
+def test_no_alert_is_lost_for_its_attachment(mailbox: tuple[Mailbox, str], tmp_path: Path) -> None:
+    box, address = mailbox
+    alert = Alert("failed", "It did.", is_failure=True, attachment=tmp_path / "no such file")
+    assert alerts_sending.send([SecretStr(address)], alert)
+    assert box.subjects == ["failed"]
+
+
 def test_a_refusal_is_sent_after_another_failure(shop: Shop, mailbox: tuple[Mailbox, str]) -> None:
     box, address = mailbox
     told = alerted(shop, address)

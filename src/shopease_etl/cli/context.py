@@ -10,7 +10,7 @@ from shopease_etl.cli.console import Console
 from shopease_etl.cli.options import TEXT, GlobalOptions, flag_or_env
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from shopease_etl.pipeline.wiring import Pipeline
     from shopease_etl.settings import Settings
@@ -23,6 +23,7 @@ class CommandContext:
 
     def __init__(self, options: GlobalOptions) -> None:
         self._options = options
+        self.attachment: Callable[[], Path | None] | None = None
         self.console = Console(
             json=options.json,
             quiet=options.quiet,
@@ -53,7 +54,8 @@ class CommandContext:
         if self.settings.alerts:
             from shopease_etl.operations.alerts import Alerts
 
-            listeners.append(Alerts(self.settings.alerts, shop.lake, shop.home, shop.secrets))
+            alerts = Alerts(self.settings.alerts, shop.lake, shop.home, shop.secrets, self.attachment)
+            listeners.append(alerts)
         return replace(shop, listeners=tuple(listeners))
 
     @property

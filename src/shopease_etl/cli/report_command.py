@@ -4,6 +4,7 @@ import logging
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -123,6 +124,8 @@ def _rendered(figures: "Report", output_format: str) -> str:
 def written_afterwards(context: CommandContext, target: Path | None) -> Iterator[None]:
     """Write the page when the block has ended, also if it failed, for the lake as it is then; None writes nothing.
 
+    The alert of a failure has the page attached.
+
     Raises:
         ShopeaseError: the block succeeded, but the report could not be made.
     """
@@ -130,16 +133,25 @@ def written_afterwards(context: CommandContext, target: Path | None) -> Iterator
         yield
         return
     check_target(context, target, option="--report")
+    # the alert of a failed run makes it first
+    context.attachment = made = cache(partial(_made, context, target))
     try:
         yield
     except ShopeaseError:
-        try:
-            write(context, compute(context), target)
-        except ShopeaseError as error:
-            log.warning("the report could not be made: %s", error)
+        made()
         raise
     try:
         write(context, compute(context), target)
     except ShopeaseError as error:
         message = f"the run has published its data, but the report could not be made: {error}"
         raise type(error)(message, hint=error.hint) from error
+
+
+def _made(context: CommandContext, target: Path) -> Path | None:
+    """Write the page; None if it cannot be made, which is logged."""
+    try:
+        write(context, compute(context), target)
+    except ShopeaseError as error:
+        log.warning("the report could not be made: %s", error)
+        return None
+    return target

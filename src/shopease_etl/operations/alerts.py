@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -73,15 +73,24 @@ class Failure:
 class Alerts:
     """Sends an alert to `addresses` when the commands on a lake begin to fail, and when they succeed again.
 
-    What was sent is remembered below `home`; alerts never contain the `secrets`.
+    What was sent is remembered below `home`; alerts never contain the `secrets`. `attachment` makes the file that goes
+    with the alert of a failure, if there is to be one.
     """
 
-    def __init__(self, addresses: Sequence["SecretStr"], lake: LakeStore, home: Path, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        addresses: Sequence["SecretStr"],
+        lake: LakeStore,
+        home: Path,
+        secrets: Secrets,
+        attachment: Callable[[], Path | None] | None = None,
+    ) -> None:
         self._addresses = addresses
         self._lake = lake
         self._place = lake.location if "://" in lake.location else str(Path(lake.location).absolute())
         self._memory = state_path(home, "alerts", self._place).with_suffix(".json")
         self._secrets = secrets
+        self._attachment = attachment
 
     def check(self) -> None:
         """Raise ConfigurationError if the packages for alerts are not installed."""
@@ -127,8 +136,8 @@ class Alerts:
         self._remember(replace(failure, kind=kind, message=message, since=since, told=told))
 
     def _send(self, alert: Alert) -> bool:
-        redacted = Alert(self._secrets.redacted(alert.title), self._secrets.redacted(alert.text), alert.is_failure)
-        return alerts_sending.send(self._addresses, redacted)
+        title, text = self._secrets.redacted(alert.title), self._secrets.redacted(alert.text)
+        return alerts_sending.send(self._addresses, replace(alert, title=title, text=text))
 
     def _failure(self, failure: Failure, error: BaseException | None) -> Alert:
         verb = "was refused" if isinstance(error, DataRefusedError) else "failed"
@@ -141,7 +150,9 @@ class Alerts:
         else:
             lines.append("Last success: none is recorded")
         lines += ["", "See: shopease status", *(["Then: shopease retry, or shopease run-all"] if has_run else [])]
-        return Alert(f"shopease: {self._start.command} {verb}: {self._place}", "\n".join(lines), is_failure=True)
+        title = f"shopease: {self._start.command} {verb}: {self._place}"
+        file = self._attachment() if self._attachment and isinstance(error, ShopeaseError) else None
+        return Alert(title, "\n".join(lines), is_failure=True, attachment=file)
 
     def _recovery(self, former: Failure) -> Alert:
         latest = self._own()

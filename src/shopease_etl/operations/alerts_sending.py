@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -26,11 +27,12 @@ HINT: Final = "https://appriseit.com/services/ lists how each service is written
 
 @dataclass(frozen=True)
 class Alert:
-    """A message: a title, and a text of several lines."""
+    """A message: a title, and a text of several lines; services that take files get the attachment, too."""
 
     title: str
     text: str
     is_failure: bool
+    attachment: Path | None = None
 
 
 def send(addresses: Sequence["SecretStr"], alert: Alert) -> bool:
@@ -123,17 +125,27 @@ class _Sending:
         self.thread.start()
 
     def _send(self) -> None:
-        from apprise import Apprise, NotifyFormat, NotifyType
-
-        kind = NotifyType.FAILURE if self._alert.is_failure else NotifyType.SUCCESS
+        file = self._alert.attachment if self._service.attachment_support else None
         try:
-            taken = Apprise(self._service).notify(
-                body=self._alert.text, title=self._alert.title, notify_type=kind, body_format=NotifyFormat.TEXT
-            )
+            # better without the file than not at all
+            taken = self._is_taken(file) or (file is not None and self._is_taken(None))
         except Exception as error:  # noqa: BLE001 - whatever a service does, it is not the run's failure
             self.reason = type(error).__name__
         else:
             self.reason = "" if taken else self._said()
+
+    def _is_taken(self, attachment: Path | None) -> bool:
+        from apprise import Apprise, NotifyFormat, NotifyType
+
+        return bool(
+            Apprise(self._service).notify(
+                body=self._alert.text,
+                title=self._alert.title,
+                notify_type=NotifyType.FAILURE if self._alert.is_failure else NotifyType.SUCCESS,
+                body_format=NotifyFormat.TEXT,
+                attach=str(attachment) if attachment else None,
+            )
+        )
 
     def _said(self) -> str:
         """Why the service did not accept it, without parts of its address, which may be secrets."""
