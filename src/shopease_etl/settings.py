@@ -86,9 +86,7 @@ class Settings(BaseSettings):
     full_every: NonNegativeFloat = Field(
         30, description="Days after which a run copies all months again (with SHOPEASE_PARTITIONS=month)."
     )
-    clv: Literal["off", "on"] = Field(
-        "off", description="Whether gold has customer_lifetime_value (needs the extra `clv`)."
-    )
+    clv: Literal["off", "on"] = Field("off", description="Whether gold has customer_lifetime_value (extra `clv`).")
     source_attempts: PositiveInt = Field(3, description="Attempts of an extract whose connection fails.")
     source_wait: NonNegativeFloat = Field(
         60, description="Seconds to wait for a source that does not accept connections yet; 0: do not wait."
@@ -111,9 +109,7 @@ class Settings(BaseSettings):
     alerts: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Apprise addresses that get failures and recoveries, separated by spaces."
     )
-    ping_url: SecretStr | None = Field(
-        None, description="URL of a dead man's switch, called at the start and end of each run."
-    )
+    ping_url: SecretStr | None = Field(None, description="URL of a dead man's switch, called at a run's start and end.")
     lineage: str | None = Field(
         None, description="Destination of OpenLineage events: a file, or an http(s):// address."
     )
