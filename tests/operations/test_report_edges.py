@@ -13,6 +13,7 @@ from commands import Shop
 from gold_files import Sale, many_sales, write_gold
 from shopease_etl.errors import DataRefusedError, ShopeaseError
 from shopease_etl.lake.open import open_store
+from shopease_etl.operations.business import texts
 from shopease_etl.operations.business.blocks import Drawing
 from shopease_etl.operations.business.charts import svg
 from shopease_etl.operations.business.compute import report
@@ -101,6 +102,23 @@ def test_lifetime_value_by_decile(tmp_path: Path) -> None:
         (9, 1, Decimal("1.00"), Decimal("1.00"), Decimal("100.0")),
         (None, 1, None, None, None),
     ]
+
+
+def test_an_older_lifetime_value_is_said_to_be_old(sales: str, tmp_path: Path) -> None:
+    with_clv = Shop(tmp_path, sales, more={"SHOPEASE_CLV": "on"})
+    first = with_clv.run("run-all", "--skip-crawl", "--json").done().document["run_id"]
+    lake = tmp_path / "lake"
+    assert figures(lake).lifetime_value_run is None
+    Shop(tmp_path, sales).run("run-all", "--skip-crawl").done()
+    found = figures(lake)
+    assert found.lifetime_value_run == first
+    assert f"By the run {first}: older than the other figures." in html(found)
+
+
+def test_stock_without_store_or_product_is_named_so() -> None:
+    assert texts.named(None, "store", None) == "(without a store)"
+    assert texts.named(None, "store", 7) == "store 7"
+    assert texts.named("Main", "store", 7) == "Main"
 
 
 def test_a_lake_without_gold_or_with_changed_gold_is_refused(shop: Shop, tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_shipped_queries_add_up_to_the_reconciled_revenue(dirty_lake: DirtyLake,
         ("channel-mix", "sales_channel", {"WEB", "(unknown)"}),
         ("customers-by-state", "state", {"CA", "(unknown)"}),
         ("category-performance", "category", {"TOYS", "(unknown)"}),
-        ("store-mix", "store_name", {"One", "Twice", "(unknown)"}),
+        ("store-mix", "store_name", {"One", "Two", "(unknown)"}),
     ],
 )
 @pytest.mark.parametrize("dirty_lake", ["dirty"], indirect=True)

@@ -11,6 +11,9 @@ REFUSED: Final = [
         "Athena does not know * EXCLUDE and * REPLACE",
         "names",
     ),
+    ("SELECT * FROM 'sales'", "a text stands where a name belongs, at line 1, column 15", "double quotes"),
+    ("SELECT n AS 'x' FROM sales", "a text stands where a name belongs, at line 1, column 13", "double quotes"),
+    ("SELECT \"n\" FROM sales AS 'n'", "a text stands where a name belongs", "double quotes"),
     ("SELECT DISTINCT ON (s) n FROM sales", "Athena does not know DISTINCT ON", "row_number()"),
     (
         "SELECT upper(s) AS up, COUNT(*) FROM sales GROUP BY up",

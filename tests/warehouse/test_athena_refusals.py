@@ -41,6 +41,7 @@ def test_sql_that_athena_or_a_local_lake_lacks_is_refused(engine: Engine, sql: s
         "WITH a AS (SELECT n AS k FROM sales) SELECT k AS j FROM a WHERE EXISTS (SELECT 1 FROM sales WHERE n = k)",
         "SELECT (SELECT MAX(n) AS m FROM sales b WHERE b.n = a.n) AS m FROM sales a",
         'SELECT n AS "&", s AS "::" FROM sales',
+        """SELECT trim(BOTH FROM 'sales') AS "n", "n" AS "x" FROM "sales" AS "s" WHERE s <> 'x' AND s <> 's'""",
         "SELECT s AS text, 'a::b' AS a FROM sales WHERE d >= DATE '2024-01-01' AND s = '1' AND n NOT IN (1, 2.5)",
         "SELECT n FROM (SELECT n FROM sales LIMIT 5) OFFSET 0 LIMIT 1",
     ],

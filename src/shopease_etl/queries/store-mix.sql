@@ -9,7 +9,7 @@ SELECT
   CAST(100 * SUM(t.total_amount) AS decimal(38, 2)) / SUM(SUM(t.total_amount)) OVER () AS revenue_percent
 FROM shopease_catalog.transactions t
 LEFT JOIN (
-  SELECT store_id, MIN(store_name) AS store_name
+  SELECT store_id, MAX(store_name) AS store_name
   FROM shopease_catalog.stores
   WHERE store_id IS NOT NULL
   GROUP BY store_id

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -71,8 +72,20 @@ def refuse_what_athena_refuses(query: exp.Expr, tokens: Sequence[Token], columns
         if (foreign := _foreign_syntax(node)) is not None:
             raise _not_athenas(*foreign)
     _check_offset(tokens, place)
+    _refuse_texts_as_names(query, tokens, place)
     for select in query.find_all(exp.Select):
         _check_aliases(select, columns_of)
+
+
+def _refuse_texts_as_names(query: exp.Expr, tokens: Sequence[Token], place: Place) -> None:
+    """The parser takes 'stores' in FROM 'stores' for a name in double quotes, as DuckDB does."""
+    written = Counter(token.text for token in tokens if token.token_type == TokenType.IDENTIFIER)
+    quoted = Counter(name.this for name in query.find_all(exp.Identifier) if name.args.get("quoted"))
+    for token in tokens:
+        if token.token_type == TokenType.STRING and quoted[token.text] > written[token.text]:
+            message = f"a text stands where a name belongs, at {place(token.start)}"
+            hint = "write the name bare or in double quotes; a parameter is always a value"
+            raise ConfigurationError(message, hint=hint)
 
 
 def _foreign_syntax(node: exp.Expr) -> tuple[str, str] | None:

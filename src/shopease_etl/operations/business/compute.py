@@ -12,6 +12,7 @@ from shopease_etl.operations.business.figures import Report
 from shopease_etl.operations.business.lake_data import DATASETS, LakeData, read_lake
 from shopease_etl.operations.business.periods import Calendar, Period
 from shopease_etl.operations.business.sales import Days, Sold
+from shopease_etl.report import ObjectRecord
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,6 +84,7 @@ def report(
         stock=goods.stock(frames["inventory_status"]) if "inventory_status" in frames else None,
         customers=customers.customers(frames["customer_analytics"]) if "customer_analytics" in frames else None,
         lifetime_value=_optional(customers.lifetime_value, frames.get("customer_lifetime_value")),
+        lifetime_value_run=_older(data.record("customer_lifetime_value"), run_id),
         top_customers=_optional(customers.top_customers, frames.get("customer_analytics") if with_customers else None),
         quality=quality.quality(data, {name: frame.height for name, frame in frames.items()}, is_running=is_running),
         **parts,
@@ -96,6 +98,11 @@ def _frames(data: LakeData, *, with_customers: bool) -> Frames:
         if (frame := data.frame(name, *columns, *more)) is not None:
             frames[name] = frame
     return frames
+
+
+def _older(record: ObjectRecord | None, run_id: str | None) -> str | None:
+    """The run that wrote a dataset, if it was before the run of the sales."""
+    return record.run_id if record and run_id and record.run_id < run_id else None
 
 
 def _optional(compute: Any, frame: "pl.DataFrame | None") -> Any:

@@ -125,7 +125,7 @@ def _cohorts(report: Report) -> Figure:
     return Figure("Customers who come back, by month of first purchase", words, table, is_wide=True)
 
 
-def _lifetime_value(report: Report) -> Chart:
+def _lifetime_value(report: Report) -> Chart | Figure:
     known = [item for item in report.lifetime_value if item.decile is not None and item.value_365d is not None]
     names = {item.decile: f"{item.decile}" + {10: " (best)", 1: " (last)"}.get(item.decile or 0, "") for item in known}
     points = [
@@ -147,11 +147,16 @@ def _lifetime_value(report: Report) -> Chart:
         for item in report.lifetime_value
     )
     columns = ("decile", "customers", "expected revenue", "of a customer", "probably active")
+    run = report.lifetime_value_run
+    older = f" By the run {run}: older than the other figures." if run else ""
+    table = Table("Lifetime value by decile", columns, rows)
+    if not known:
+        return Figure("Lifetime value: not estimated", f"No model fits these customers.{older}", table)
     return Chart(
-        "Expected revenue of a customer in the next 365 days, by decile" if known else "Lifetime value: not estimated",
-        "Customers in tenths by expected revenue; an estimate from their purchases so far (BG/NBD and Gamma-Gamma).",
+        "Expected revenue of a customer in the next 365 days, by decile",
+        f"Customers in tenths by expected revenue; an estimate from their purchases (BG/NBD and Gamma-Gamma).{older}",
         Drawing("bars", points),
-        Table("Lifetime value by decile", columns, rows),
+        table,
     )
 
 

@@ -149,7 +149,9 @@ def _statuses(stock: Stock) -> Chart:
 def _stores(stock: Stock) -> Figure:
     rows = tuple(
         (
-            f"{store.members:,} other stores" if store.kind == "others" else store.name or f"store {store.store_id}",
+            f"{store.members:,} other stores"
+            if store.kind == "others"
+            else texts.named(store.name, "store", store.store_id),
             *map(texts.number, (store.out_of_stock, store.reorder, store.low_cover, store.items)),
         )
         for store in stock.stores
@@ -162,8 +164,8 @@ def _stores(stock: Stock) -> Figure:
 def _worst(stock: Stock) -> Figure:
     rows = tuple(
         (
-            item.product_name or f"product {item.product_id}",
-            item.store_name or f"store {item.store_id}",
+            texts.named(item.product_name, "product", item.product_id),
+            texts.named(item.store_name, "store", item.store_id),
             _STATUSES.get(item.stock_status, item.stock_status),
             texts.number(item.quantity),
             texts.number(item.reorder_level),

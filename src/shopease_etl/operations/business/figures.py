@@ -271,5 +271,6 @@ class Report:
     buyers: tuple[BuyersMonth, ...]
     cohorts: tuple[Cohort, ...]
     lifetime_value: tuple[Decile, ...]
+    lifetime_value_run: str | None
     top_customers: tuple[TopCustomer, ...]
     quality: Quality

@@ -6,8 +6,10 @@ from shopease_etl.operations.business import content_quality
 from shopease_etl.operations.business.blocks import Section, Table
 from shopease_etl.operations.business.content import sections
 from shopease_etl.operations.business.figures import Report
+from shopease_etl.wording import counted
 
-MAX_ROWS: Final = 12
+MAX_ROWS: Final = 24
+MAX_COLUMNS: Final = 8
 _SPECIAL: Final = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|~&"})
 
 
@@ -25,7 +27,7 @@ def markdown(report: Report) -> str:
 
 def _section(section: Section, missing: list[str]) -> list[str]:
     lines = [f"## {_escaped(section.title)}", ""]
-    lines += [line for text in (section.intro, *missing) if text for line in (_escaped(text), "")]
+    lines += [line for text in (_escaped(section.intro), *missing) if text for line in (text, "")]
     if section.cards:
         rows = tuple(
             (card.title, card.value, "; ".join(f"{change} {against}" for change, against, _ in card.comparisons))
@@ -33,8 +35,9 @@ def _section(section: Section, missing: list[str]) -> list[str]:
         )
         lines += [*_table(Table("Key figures", ("figure", "value", "change"), rows)), ""]
     for block in section.blocks:
-        if not block.table.levels:
-            lines += [f"### {_escaped(block.title)}", "", _escaped(block.description), "", *_table(block.table), ""]
+        lines += [f"### {_escaped(block.title)}", "", _escaped(block.description), ""]
+        is_wide = block.table.levels and len(block.table.columns) > MAX_COLUMNS
+        lines += [*(["Its table is on the HTML page."] if is_wide else _table(block.table)), ""]
     return lines
 
 
@@ -45,7 +48,7 @@ def _table(table: Table) -> list[str]:
     lines = [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
     lines.insert(1, f"| {' | '.join(ruler)} |")
     more = len(table.rows) - MAX_ROWS
-    return lines + (["", f"{more:,} more rows are on the HTML page."] if more > 0 else [])
+    return lines + (["", f"{counted(more, 'more row')} on the HTML page."] if more > 0 else [])
 
 
 def _escaped(text: str) -> str:

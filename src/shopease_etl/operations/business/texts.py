@@ -109,3 +109,8 @@ def size(value: int) -> str:
 def label(name: str) -> str:
     """A name of the contract in words: `cant_lose_them` is `can't lose them`."""
     return name.replace("_", " ").replace("cant ", "can't ")
+
+
+def named(name: str | None, kind: str, number: int | None) -> str:
+    """What is known of a store or product: its name, else its number."""
+    return name or (f"(without a {kind})" if number is None else f"{kind} {number}")
