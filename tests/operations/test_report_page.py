@@ -202,7 +202,7 @@ def test_markdown_has_the_figures_and_no_markup_of_the_data(tmp_path: Path) -> N
         tmp_path / "lake", many_sales(date(2023, 1, 1), 800), names=lambda product: HOSTILE[product % len(HOSTILE)]
     )
     figures = replace(report(open_store(str(lake))), trouble=TROUBLE)
-    text = markdown(figures)
+    text = re.sub(r"`shopease [a-z-]+`", "", markdown(figures))
     assert figures.key_figures is not None
     assert f"| Revenue | {figures.key_figures.figures[0].value:,} |" in text
     assert "The last run failed on 2 January 2026, 03:04 UTC" in text

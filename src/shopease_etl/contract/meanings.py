@@ -92,7 +92,8 @@ OF_COLUMNS_IN: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "inventory_status": {
         "units_sold_28d": "Items sold in the store in the 28 days that end with the last day with sales.",
-        "days_of_cover": "Days the stock lasts: quantity * 28 / units_sold_28d, half up; NULL if units_sold_28d is 0.",
+        "days_of_cover": "Days the stock lasts: quantity * 28 / units_sold_28d, half up; NULL if units_sold_28d is 0 "
+        "or it is too large.",
         "stock_status": "The first that holds of out_of_stock (quantity <= 0), reorder (<= reorder_level), no_sales "
         "(in 28 days), low_cover (days_of_cover < 7), ok; NULL if quantity is NULL.",
     },

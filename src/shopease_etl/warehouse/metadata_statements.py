@@ -24,6 +24,8 @@ FORMS: Final = (
     "DESCRIBE",
     "EXPLAIN",
 )
+# More would hide the similar ones.
+_MOST_NAMES: Final = 20
 _PART: Final = r"""(?:[`"](?:[^`"]+)[`"]|[\w-]+)"""
 _NAME: Final = rf"(?:(?P<database>{_PART})\s*\.\s*)?(?P<table>{_PART})"
 _IN: Final = rf"(?:\s+(?:IN|FROM)\s+(?P<database>{_PART}))?"
@@ -132,10 +134,13 @@ def plan(text: str) -> pa.Table:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """A hint for a name that does not exist: similar names, and all names."""
+    """A hint for a name that does not exist: similar names, and all names, unless they are many."""
     close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], 3)
     everything = f"there are: {', '.join(sorted(known)) or 'none'}"
-    return f"did you mean {' or '.join(close)}? ({everything})" if close else everything
+    if not close:
+        return everything
+    question = f"did you mean {' or '.join(close)}?"
+    return question if len(known) > _MOST_NAMES else f"{question} ({everything})"
 
 
 def _parsed(statement: str) -> tuple[str, re.Match[str]]:
