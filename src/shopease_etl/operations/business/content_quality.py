@@ -157,9 +157,10 @@ def _runs(report: Report) -> list[Chart | Figure]:
     return [
         Chart(
             f"Seconds of {what}" + (f": {bad} did not succeed" if bad else ""),
-            f"By day of their start, in UTC.{' Runs that did not succeed are red.' if bad else ''}",
+            "By day of their start, in UTC.",
             Drawing("columns", durations),
             table,
+            legend="Runs that did not succeed are red." if bad else "",
         ),
         Chart(
             f"Bytes written by {what}",

@@ -81,9 +81,7 @@ def over_time(report: Report) -> Section:
     return Section(
         "time",
         "Sales over time",
-        "Pale columns are months that are not complete."
-        if any(not month.is_complete for month in report.months)
-        else "",
+        "",
         blocks=blocks,
         sources=("daily_sales_summary", "monthly_channel_sales"),
     )
@@ -116,13 +114,17 @@ def _months(report: Report) -> Chart | None:
         for month in reversed(report.months)
     )
     has_before = any(point["before"] is not None for point in points)
+    legend = [
+        *(["The line at each column is the same month a year earlier."] if has_before else []),
+        *(["Pale columns are months that are not complete."] if any(point["pale"] for point in points) else []),
+    ]
     return Chart(
         f"Revenue by month{': ' if finding else ''}{finding}",
         last_months(len(shown)),
         Drawing("columns", points),
         Table("Revenue by month", ("month", "revenue", "transactions", "a year earlier", "change"), rows),
         is_wide=True,
-        legend="The line at each column is the same month a year earlier." if has_before else "",
+        legend=" ".join(legend),
     )
 
 
