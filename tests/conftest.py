@@ -19,7 +19,7 @@ import pytest
 from hypothesis import settings
 
 from accounts import Account, new_account, running_emulator, set_environment
-from commands import CONTRACT_TABLES, Shop, copy_of, database, execute, sample_database
+from commands import CONTRACT_TABLES, Shop, copy_of, database, drop, execute, sample_database
 from dump_files import fill, write_dumps
 from memory_store import MemoryStore
 from shopease_etl.lake.open import open_store
@@ -127,10 +127,9 @@ def database_url() -> Iterator[str]:
 def empty_database(database_url: str) -> Iterator[str]:
     """The URL of a database of this test's own."""
     name = f"test_{os.getpid()}_{next(_NUMBERS)}"
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        yield database_url.replace("/sales_db?", f"/{name}?")
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    execute(database_url, f"CREATE DATABASE {name}")
+    yield database_url.replace("/sales_db?", f"/{name}?")
+    drop(database_url, name)
 
 
 @pytest.fixture(scope="session")
