@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def parameters_of(query: NamedQuery) -> tuple[str, ...]:
-    """The parameters of a query; none if it cannot be read as SQL, which whoever runs it is told."""
+    """The parameters of a query; none if it is not valid SQL, which is an error only when it is run."""
     try:
         return parameters_in(query.sql)
     except ConfigurationError:

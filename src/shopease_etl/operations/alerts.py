@@ -73,8 +73,8 @@ class Failure:
 class Alerts:
     """Sends an alert to `addresses` when the commands on a lake begin to fail, and when they succeed again.
 
-    What was sent is remembered below `home`; alerts never contain the `secrets`. `attachment` makes the file that goes
-    with the alert of a failure, if there is to be one.
+    What was sent is remembered below `home`; alerts never contain the `secrets`. `attachment` makes the file to
+    attach to the alert of a failure.
     """
 
     def __init__(
