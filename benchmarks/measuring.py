@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 _INTERVAL: Final = 0.02  # seconds
+_OFTEN: Final = 10  # intervals
 _GROWTH: Final = 1.01
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -70,17 +71,19 @@ def _wait(process: subprocess.Popen[bytes], ended: list[tuple[float, int, float]
 def _peak(root: int, waiter: threading.Thread, limit: float) -> int:
     """The most memory that the tree had at once; a command that takes too long is killed.
 
-    Resident pages are looked at all the time; only when they have grown is the dearer question asked, how much that is
-    with pages that processes share counted once (PSS). That counts pages shared with strangers in part only, so one
+    Resident pages are looked at all the time; only when they have grown, and now and then, is the dearer question
+    asked, how much that is with pages that processes share counted once (PSS): a process that has just been forked has
+    the resident pages of its parent, but not for long. PSS counts pages shared with strangers in part only, so one
     process has at least what is resident of it.
     """
     deadline = time.monotonic() + limit
-    highest, peak = 0.0, 0
+    highest, peak, looks = 0.0, 0, 0
     while waiter.is_alive():
         tree = _tree(root)
         resident = sum(map(_resident, tree))
-        if resident > highest * _GROWTH:
-            highest = resident
+        looks += 1
+        if resident > highest * _GROWTH or (resident > peak and looks % _OFTEN == 0):
+            highest = max(highest, resident)
             largest = max(map(_resident, tree))
             peak = max(peak, largest, sum(map(_proportional, tree)))
         if time.monotonic() > deadline:

@@ -233,6 +233,11 @@ def is_concluded() -> bool:
     return _process.is_concluded
 
 
+def is_interrupted() -> bool:
+    """Whether the command was interrupted, and has not gone on since."""
+    return _process.received is not None
+
+
 def is_by_hand() -> bool:
     """Whether a person at a terminal interrupted the command, and so knows about it."""
     return _process.received == signal.SIGINT and sys.stderr.isatty()

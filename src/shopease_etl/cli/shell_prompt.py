@@ -1,16 +1,20 @@
 """The line of the shell: editing over several lines, completion, and a history that stays. It needs prompt_toolkit."""
 
+import asyncio
 import logging
+import termios
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
+from shopease_etl import cancel
 from shopease_etl.cli.shell_text import Vocabulary, is_complete
 from shopease_etl.errors import UnreachableError
 from shopease_etl.nofollow import make_folder, open_file
@@ -19,6 +23,7 @@ from shopease_etl.wording import reason
 log = logging.getLogger(__name__)
 
 _PROMPT: Final = "shopease> "
+_SIGNAL_SECONDS: Final = 0.2
 
 
 class Prompt:
@@ -37,9 +42,12 @@ class Prompt:
         )
 
     def read(self) -> str:
-        """The next command or statements; EOFError at Ctrl-D, KeyboardInterrupt at Ctrl-C."""
-        # signals are caught by `cancel`; in raw mode Ctrl-C is a key
-        return self._session.prompt(handle_sigint=False)
+        """The next command or statements; EOFError at Ctrl-D and without a terminal, KeyboardInterrupt at Ctrl-C."""
+        with cancel.cooperating():  # an exception in the midst of the event loop would be a task's failure
+            try:
+                return self._session.prompt(pre_run=_watch_signals, handle_sigint=False)
+            except (OSError, termios.error) as error:
+                raise EOFError from error
 
 
 class _WordCompleter(Completer):
@@ -49,6 +57,19 @@ class _WordCompleter(Completer):
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002 - the interface's
         for text, replaced in self._vocabulary.completions(document.text_before_cursor, document.text):
             yield Completion(text, start_position=-replaced)
+
+
+def _watch_signals() -> None:
+    """End the prompt with KeyboardInterrupt when a signal has come; in raw mode Ctrl-C is a key, and none."""
+    app = get_app()
+
+    async def watch() -> None:
+        while not cancel.is_interrupted():
+            await asyncio.sleep(_SIGNAL_SECONDS)
+        if not app.is_done:
+            app.exit(exception=KeyboardInterrupt)
+
+    app.create_background_task(watch())
 
 
 def _keys() -> KeyBindings:
