@@ -183,7 +183,8 @@ def main() -> None:
     for name in HEAVY:
         importlib.import_module(name)
     for module in pkgutil.walk_packages(shopease_etl.__path__, "shopease_etl."):
-        if not module.name.endswith("__main__"):
+        # the tests of Spark have an environment of their own
+        if not module.name.endswith(("__main__", ".spark")):
             importlib.import_module(module.name)
     for service in ("s3", "glue", "athena"):
         shopease_etl.aws.client(service, region="us-east-1")

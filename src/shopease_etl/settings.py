@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     full_every: NonNegativeFloat = Field(
         30, description="Days after which a run copies all months again (with SHOPEASE_PARTITIONS=month)."
     )
+    engine: Literal["local", "spark"] = Field(
+        "local", description="Where months are worked on: on this machine, or in Spark's tasks (extra `spark`)."
+    )
     clv: Literal["off", "on"] = Field("off", description="Whether gold has customer_lifetime_value (extra `clv`).")
     source_attempts: PositiveInt = Field(3, description="Attempts of an extract whose connection fails.")
     source_wait: NonNegativeFloat = Field(

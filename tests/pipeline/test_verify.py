@@ -24,10 +24,11 @@ from shopease_etl.contract import layout, tables
 from shopease_etl.contract.gold import DAILY_SALES_SUMMARY
 from shopease_etl.contract.tables import CUSTOMERS, PRODUCTS, STORES, TRANSACTIONS
 from shopease_etl.errors import DataRefusedError
+from shopease_etl.lake import reread
 from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.lake.store import Store, Writer, put_stream
-from shopease_etl.pipeline import plan, reread
+from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
 from shopease_etl.pipeline.verify import Verifier
 from shopease_etl.pipeline.verify import verify as verify_stages

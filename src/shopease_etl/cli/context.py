@@ -23,6 +23,7 @@ class CommandContext:
 
     def __init__(self, options: GlobalOptions) -> None:
         self._options = options
+        self._own: dict[str, str | None] = {}
         self.attachment: Callable[[], Path | None] | None = None
         self.console = Console(
             json=options.json,
@@ -38,7 +39,12 @@ class CommandContext:
         from shopease_etl.settings import load
 
         chosen = ("lake", "database_url", "home", "log_format", "log_file")
-        return load(**{name: getattr(self._options, name) for name in chosen})
+        return load(**{name: getattr(self._options, name) for name in chosen}, **self._own)
+
+    def use(self, **flags: str | None) -> None:
+        """Take settings from options of the command; None was not given."""
+        self._own |= flags
+        self.__dict__.pop("settings", None)  # `check_settings` has read them without these
 
     @cached_property
     def pipeline(self) -> "Pipeline":

@@ -26,6 +26,10 @@ AllowRejects = Annotated[
 Full = Annotated[
     bool, typer.Option("--full", help="Copy or clean all months, not only those that changed (sales kept by month).")
 ]
+Engine = Annotated[
+    Literal["local", "spark"] | None,
+    typer.Option("--engine", help="Where months are worked on (sales kept by month): on this machine, or by Spark."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")]
 SkipCrawl = Annotated[bool, typer.Option("--skip-crawl", help="Do not update the catalog.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

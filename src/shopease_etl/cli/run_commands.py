@@ -24,6 +24,7 @@ def run_all(
         Literal["extract", "clean", "aggregate", "crawl"], typer.Option("--from", help="The first stage to run.")
     ] = "extract",
     full: options.Full = False,
+    engine: options.Engine = None,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
@@ -36,6 +37,7 @@ def run_all(
 
     Example: shopease run-all --lake /data/lake --json
     """
+    context.use(engine=engine)
     plan = plan_all(first, datasets=_datasets(context), skip_crawl=skip_crawl, full=full)
     consent = Overrides(accept_drift, allow_shrink, allow_rejects)
     if dry_run:
@@ -47,6 +49,7 @@ def run_all(
 
 def retry(
     context: CommandContext,
+    engine: options.Engine = None,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
@@ -58,6 +61,7 @@ def retry(
     """
     from shopease_etl.pipeline.resume import resume
 
+    context.use(engine=engine)
     overrides = Overrides(accept_drift, allow_shrink, allow_rejects)
     _show(context, resume(context.pipeline, overrides=overrides, wait=wait))
 
@@ -75,6 +79,7 @@ def extract(
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first table that fails.")] = False,
     full: options.Full = False,
+    engine: options.Engine = None,
     accept_drift: options.AcceptDrift = False,
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
@@ -83,6 +88,7 @@ def extract(
 
     Example: shopease extract --table customers --table transactions
     """
+    context.use(engine=engine)
     plan = plan_tables("extract", table or (), datasets=_datasets(context), fail_fast=fail_fast, full=full)
     _run_plan(context, plan, Overrides(accept_drift, allow_shrink), wait)
 
@@ -99,6 +105,7 @@ def clean(
         ),
     ] = None,
     full: options.Full = False,
+    engine: options.Engine = None,
     allow_shrink: options.AllowShrink = False,
     allow_rejects: options.AllowRejects = False,
     wait: options.Wait = 0,
@@ -107,6 +114,7 @@ def clean(
 
     Example: shopease clean --table products
     """
+    context.use(engine=engine)
     consent = Overrides(allow_shrink=allow_shrink, allow_rejects=allow_rejects)
     _run_plan(context, plan_tables("clean", table or (), datasets=_datasets(context), full=full), consent, wait)
 
@@ -122,6 +130,7 @@ def aggregate(
             autocompletion=options.completion(dataset.name for dataset in GOLD),
         ),
     ] = None,
+    engine: options.Engine = None,
     allow_shrink: options.AllowShrink = False,
     wait: options.Wait = 0,
 ) -> None:
@@ -129,6 +138,7 @@ def aggregate(
 
     Example: shopease aggregate --dataset customer_analytics
     """
+    context.use(engine=engine)
     _run_plan(context, plan_datasets(dataset or (), _datasets(context)), Overrides(allow_shrink=allow_shrink), wait)
 
 

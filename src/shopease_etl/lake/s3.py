@@ -38,6 +38,10 @@ class S3Store:
         self.location = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self.encryption = encryption
 
+    def __reduce__(self) -> tuple[type["S3Store"], tuple[object, ...]]:
+        """What is pickled: where the objects are, but no client and no credentials."""
+        return S3Store, (self.bucket, self.prefix.removesuffix("/"), self.encryption)
+
     @cached_property
     def client(self) -> Any:
         """The boto3 client, created at first use; threads may share it."""

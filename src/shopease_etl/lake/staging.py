@@ -1,6 +1,7 @@
 """A store as a run sees it before it publishes: it reads its own objects, which other readers do not see yet."""
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from shopease_etl import cancel
 from shopease_etl.contract import layout
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import ShopeaseError, UnreachableError
+from shopease_etl.lake.foreign_uploads import ForeignUpload, ForeignWriter
 from shopease_etl.lake.spool import SpooledWriter, clear_spool, hash_of, spooled
 from shopease_etl.lake.store import LakeStore, PendingWrite, RawWriter, StoredObject, Writer
 from shopease_etl.report import DatasetResult
@@ -38,6 +40,7 @@ class Transaction:
         self._months: list[SpooledWriter] = []
         self._waiting: dict[str, RawWriter] = {}
         self._paths: dict[str, Path] = {}
+        self._foreign: dict[str, ForeignUpload] = {}
         self._others: dict[str, frozenset[str]] = {}
 
     @property
@@ -59,6 +62,7 @@ class Transaction:
         self.is_committed = True
         # staged files are gone once they are published
         self._paths = {key: path for key, path in self._paths.items() if not self._waiting[key].staged}
+        self._foreign.clear()
         if self._base.folder:
             for writer in self._waiting.values():
                 writer.publish()
@@ -125,11 +129,34 @@ class Transaction:
         for key in [key for key in self._waiting if layout.dataset_of(key) == folder and not is_written(key)]:
             self._waiting.pop(key).discard()
             self._paths.pop(key, None)
+            self._foreign.pop(key, None)
         own = (item.key for item in self._base.list(f"{folder}/") if layout.owns(item.key))
         self._others[folder] = frozenset(key for key in own if not is_kept(key))
 
     def _is_deleted(self, key: str) -> bool:
         return key in self._others.get(layout.dataset_of(key), ())
+
+    def adopt(self, upload: ForeignUpload) -> None:
+        """Publish with the other objects what another process uploaded; until then only its first line can be read."""
+        writer = ForeignWriter(self._base, upload)
+        self._begun.append(writer)
+        self._stage(upload.key, writer, writer.staged)
+        if not writer.staged:
+            self._foreign[upload.key] = upload
+
+    def has_copy(self, key: str) -> bool:
+        """Whether this machine has the bytes of an object that the run wrote, for a retry."""
+        return key in self._paths
+
+    def abort_other_uploads(self, folders: Collection[str]) -> None:
+        """Abort unfinished uploads to datasets that other processes write, except those that were adopted."""
+        own = {upload.upload_id for upload in self._foreign.values()} | {path.name for path in self._paths.values()}
+        try:
+            for upload in list(self._base.unfinished_uploads()):
+                if layout.dataset_of(upload.key) in folders and upload.upload_id not in own:
+                    self._base.abort(upload)
+        except UnreachableError as error:
+            log.warning("uploads of tasks that were tried again stay behind until the next command: %s", error)
 
     def sweep(self) -> None:
         """Delete what an ended run left and `reuse` has not taken over."""
@@ -167,6 +194,7 @@ class Transaction:
     def _stage(self, key: str, writer: RawWriter, path: Path | None) -> None:
         if former := self._waiting.get(key):  # reused, but written again with the other objects of its stage
             former.discard()
+            self._foreign.pop(key, None)
         self._waiting[key] = writer
         if path:
             self._paths[key] = path
@@ -185,6 +213,8 @@ class Transaction:
 
     def find(self, key: str) -> StoredObject | None:
         """The object with this key, if there is one."""
+        if key in self._foreign:
+            return StoredObject(key, self._foreign[key].size, time.time())
         if key not in self._paths:
             return None if self._is_deleted(key) else self._base.find(key)
         with spooled("read", self._paths[key]):
@@ -194,14 +224,19 @@ class Transaction:
     def list(self, prefix: str) -> Iterable[StoredObject]:
         """The objects below a prefix, by key: this run's own, and the published ones that stay."""
         found = {item.key: item for item in self._base.list(prefix) if not self._is_deleted(item.key)}
-        for key in self._paths:
+        for key in (*self._paths, *self._foreign):
             if key.startswith(prefix) and (own := self.find(key)):
                 found[key] = own
         return [found[key] for key in sorted(found)]
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The object's bytes from `start`, at most `length`; a negative `start` counts from its end."""
+        if (upload := self._foreign.get(key)) and start == 0 and length is not None:
+            return upload.head[:length]
         if key not in self._paths:
+            if upload:
+                message = f"{key} was written on another machine, and cannot be read before it is published"
+                raise UnreachableError(message)
             if self._is_deleted(key):
                 message = f"{key} is no longer in the lake {self.location}: this run deletes it"
                 raise UnreachableError(message)

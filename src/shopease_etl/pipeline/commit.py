@@ -13,6 +13,7 @@ from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.generations import undo
 from shopease_etl.lake.lock.lock import LockHandle
 from shopease_etl.lake.publish import FINISHING, publish_run
+from shopease_etl.lake.reread import Content
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline.recovery import prune
 from shopease_etl.pipeline.run_log import RunLog
@@ -54,6 +55,10 @@ class Commit:
     def verify(self, stage: StageResult, cleaned: Mapping[str, int] = NOTHING) -> None:
         """Begin to read back what the stage wrote, beside the stages that follow; see `Verifier.add`."""
         self._verifier.add(stage, cleaned)
+
+    def take(self, contents: Mapping[str, Content]) -> None:
+        """Take what other machines found in objects that they wrote, see `Verifier.take`."""
+        self._verifier.take(contents)
 
     def __call__(self) -> None:
         """Let readers see what the stages so far wrote.
@@ -109,7 +114,8 @@ class Commit:
         if self._run.is_published and not is_interrupt:
             self._undo()
         written = [item for stage in self._run.stages for item in stage.datasets if item.run_id is None]
-        kept = [] if self._run.is_published else [key for item in written for key in (item.key, *item.state)]
+        is_lost = self._run.is_published or not all(self._staged.has_copy(item.key) for item in written)
+        kept = [] if is_lost else [key for item in written for key in (item.key, *item.state)]
         self._staged.discard(kept)
         if is_interrupt and self._run.is_published:
             error.add_note(f"run {self._run.run_id} is published, its catalog is not complete: run `shopease retry`")

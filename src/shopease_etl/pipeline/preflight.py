@@ -21,6 +21,8 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
     if plan.crawlers and not shop.lake.is_on_aws:
         message = f"Glue's crawlers are for lakes on S3, and {shop.lake.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
+    if shop.cluster:
+        _require_for_cluster(shop)
     for listener in shop.listeners:
         listener.check()
     if "aggregate" in plan.stages and CUSTOMER_LIFETIME_VALUE in plan.datasets:
@@ -33,6 +35,14 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
         shop.warehouse().check()
     if plan.crawlers:
         shop.crawlers().check()
+
+
+def _require_for_cluster(shop: Pipeline) -> None:
+    """Raise ConfigurationError if other machines cannot do a part of a run."""
+    extras.require("spark", "the engine spark", otherwise="set SHOPEASE_ENGINE=local")
+    if not shop.by_month:
+        message = "the engine spark works on months, and this lake keeps sales in one file"
+        raise ConfigurationError(message, hint="set SHOPEASE_PARTITIONS=month, or SHOPEASE_ENGINE=local")
 
 
 def check_plan(plan: Plan, shop: Pipeline, overrides: Overrides = NO_OVERRIDES) -> None:

@@ -54,6 +54,7 @@ def carry_out(log: RunLog, staged: Transaction, shop: Pipeline, lock: LockHandle
             for name in log.plan.stages:
                 lock.require()
                 result = log.find(name) or stages.carry_out(name)
+                commit.take(stages.read_again)
                 commit.verify(result, stages.cleaned)
                 guards.require_within_limits(baseline, result, log.stages, overrides, shop.limits)
             commit()

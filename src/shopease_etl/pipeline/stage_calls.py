@@ -3,13 +3,14 @@
 # Polars, Arrow and DuckDB are slow to import: they come with the stages that need them.
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from shopease_etl import cancel
-from shopease_etl.contract.layout import dataset_of
+from shopease_etl.contract.layout import dataset_of, month_of
+from shopease_etl.contract.tables import TRANSACTIONS
 from shopease_etl.lake.manifests import recorded_datasets
 from shopease_etl.lake.staging import Transaction
 from shopease_etl.pipeline import guards
@@ -23,6 +24,9 @@ from shopease_etl.source.session import with_retries
 from shopease_etl.stages.extract import CONNECTIONS, extract, resolve
 
 if TYPE_CHECKING:
+    from shopease_etl.lake.reread import Content
+    from shopease_etl.stages.carry_over import CleanedMonths
+    from shopease_etl.stages.month_cluster import MonthCluster
     from shopease_etl.transform.memory import Memory
     from shopease_etl.transform.partials import PartialSums
 
@@ -51,6 +55,12 @@ class StageCalls:
         self._commit = commit
         self.cleaned: dict[str, int] = {}
         self._parts: PartialSums | None = None
+        self._months: MonthCluster | None = None
+
+    @property
+    def read_again(self) -> Mapping[str, "Content"]:
+        """By key, what other machines found in objects that they wrote for this run, and read again."""
+        return self._months.contents if self._months else {}
 
     def carry_out(self, name: str) -> StageResult:
         """Do one stage, within the time that it may take."""
@@ -77,11 +87,25 @@ class StageCalls:
     def _extract(self) -> StageResult:
         return with_retries(self._shop.source, [table.source for table in self._plan.tables], self._extract_from)
 
+    def _month_cluster(self, *, full: bool, cleans: bool) -> "MonthCluster | None":
+        """What works on the months of sales on a cluster, if there is one."""
+        if not self._shop.cluster:
+            return None
+        from shopease_etl.stages.month_cluster import MonthCluster
+        from shopease_etl.stages.month_tasks import MonthJob
+
+        lake = self._shop.lake
+        limit, zone = self._shop.limits.memory, self._shop.source.zone
+        job = MonthJob(lake, TRANSACTIONS, self._run.run_id, zone, self._plan.datasets, limit, cleans)
+        return MonthCluster(self._shop.cluster(), lake, self._staged, job, self._recorded, full, self._shop.progress)
+
     def _extract_from(self, snapshot: Snapshot) -> StageResult:
         sources = resolve(snapshot, self._plan.tables)
         if not self._overrides.accept_drift:
             guards.require_no_drift(self._baseline, sources, snapshot.sample_row)
         former = former_months(self._shop, full="--full" if self._plan.full else None)
+        is_full = self._plan.full or bool(former and former.full)
+        self._months = self._month_cluster(full=is_full, cleans="clean" in self._plan.stages) if former else None
         result = extract(
             snapshot,
             self._staged,
@@ -91,6 +115,7 @@ class StageCalls:
             fail_fast=self._plan.fail_fast,
             progress=self._shop.progress,
             by_month=former,
+            copy_months=partial(self._months.copy, snapshot) if self._months else None,
         )
         named = {table.name: table.source for table in self._plan.tables}
         rows = {named[item.name]: item.rows_in for item in by_dataset(result.datasets)}
@@ -104,7 +129,9 @@ class StageCalls:
         from shopease_etl.stages.clean import clean
         from shopease_etl.transform.partials import PartialSums
 
-        memory = self._memory()
+        memory, elsewhere = self._memory(), {}
+        if months := self._cleaned_elsewhere():
+            elsewhere = {TRANSACTIONS.name: months}
         if "aggregate" in self._plan.stages:
             self._parts = PartialSums(memory, self._plan.datasets)
         return clean(
@@ -120,7 +147,27 @@ class StageCalls:
             executor=self._shop.executor,
             full=self._plan.full or self._is_full_copy,
             cleaned=self.cleaned,
+            elsewhere=elsewhere,
         )
+
+    def _cleaned_elsewhere(self) -> "CleanedMonths | None":
+        """The months of sales, cleaned on the cluster with the copy or now; None if they are for this machine.
+
+        Only this machine has the bronze that it has copied itself.
+        """
+        folder = dataset_of(TRANSACTIONS.bronze_key)
+        months = [key for key in self._recorded if dataset_of(key) == folder and month_of(key)]
+        if TRANSACTIONS not in self._plan.cleaned_tables or not months:
+            return None
+        if self._months and self._months.cleaned.pairs:
+            return self._months.cleaned
+        if any(self._staged.has_copy(key) for key in months):
+            return None
+        self._months = self._month_cluster(full=self._plan.full or self._is_full_copy, cleans=True)
+        if not self._months:
+            return None
+        self._months.clean()
+        return self._months.cleaned
 
     @property
     def _is_full_copy(self) -> bool:
@@ -139,6 +186,7 @@ class StageCalls:
             partial_sums=self._parts,
             progress=self._shop.progress,
             executor=self._shop.executor,
+            elsewhere=(self._shop.cluster(), self._shop.lake) if self._shop.cluster else None,
         )
 
     def _memory(self) -> "Memory":

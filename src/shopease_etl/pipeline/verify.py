@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from shopease_etl import cancel
 from shopease_etl.contract import layout
@@ -17,12 +17,14 @@ from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER
 from shopease_etl.contract.tables import TABLES
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import sha256_of
+from shopease_etl.lake.reread import EXACT_DIGITS, Content, GrowingFile, read_again, summed
 from shopease_etl.lake.store import Store
-from shopease_etl.pipeline.reread import EXACT_DIGITS, Content, GrowingFile, read_again, summed
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, StageResult
 from shopease_etl.transform.executor import CORES
 from shopease_etl.wording import counted
+
+_Result = TypeVar("_Result")
 
 THREADS: Final = max(1, min(4, CORES // 2))  # the stages are at work beside them
 CLEANED: Final = frozenset(table.name for table in TABLES if table.key)
@@ -49,6 +51,11 @@ class Verifier:
         self._carried_over: dict[str, tuple[DatasetResult, Content]] = {}
         self._state: list[tuple[str, str, Future[str]]] = []
         self._growing: dict[str, tuple[GrowingFile, Future[Content]]] = {}
+        self._elsewhere: dict[str, Content] = {}
+
+    def take(self, contents: Mapping[str, Content]) -> None:
+        """Take what other machines found in objects that they wrote, and read again."""
+        self._elsewhere |= contents
 
     def follow(self, key: str, path: Path) -> Callable[[], None]:
         """Begin to read a CSV file that the current stage has begun to write; call the result when it is complete."""
@@ -73,23 +80,30 @@ class Verifier:
             else:
                 self._read(item)
             for key, hashed in item.state.items() if item.run_id is None else ():
-                self._state.append((key, hashed, self._pool.submit(sha256_of, partial(self._store.read, key))))
+                self._state.append((key, hashed, self._hash(key)))
 
     def _read_bronze(self, cleaned: Mapping[str, int] = NOTHING) -> None:
         """Read the files of bronze that wait, except those that were cleaned."""
         for item in self._bronze:
             if item.key in cleaned:
-                self._contents.append((item, Future()))
-                self._contents[-1][1].set_result(Content(item.bytes, item.sha256, cleaned[item.key], {}))
+                content = Content(item.bytes, item.sha256, cleaned[item.key], {})
+                self._contents.append((item, _done(content)))
             else:
                 self._read(item)
         self._bronze.clear()
 
     def _read(self, item: DatasetResult) -> None:
         _, content = self._growing.pop(item.key, (None, None))
+        if found := self._elsewhere.get(item.key) if item.run_id is None else None:
+            content = _done(found)
         if content is None:
             content = self._pool.submit(read_again, item.key, partial(self._store.read, item.key), self._stopped)
         self._contents.append((item, content))
+
+    def _hash(self, key: str) -> Future[str]:
+        if key in self._elsewhere:
+            return _done(self._elsewhere[key].sha256)
+        return self._pool.submit(sha256_of, partial(self._store.read, key))
 
     def result(self, progress: Progress = SILENT) -> dict[str, object]:
         """Wait for the end; returns the sums for the manifest.
@@ -125,6 +139,12 @@ class Verifier:
         """Read no more."""
         self._stopped.set()
         self._pool.shutdown(cancel_futures=True)
+
+
+def _done(result: _Result) -> Future[_Result]:
+    future: Future[_Result] = Future()
+    future.set_result(result)
+    return future
 
 
 def verify(store: Store, stages: Sequence[StageResult], *, progress: Progress = SILENT) -> dict[str, object]:

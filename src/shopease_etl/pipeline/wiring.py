@@ -1,5 +1,7 @@
 """Builds source, lake, warehouse and limits from the settings; light, for commands that only read."""
 
+import atexit
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -7,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from shopease_etl import extras
 from shopease_etl.lake.lock.lock import LockHandle
 from shopease_etl.lake.open import open_store
 from shopease_etl.lake.store import Encryption, LakeStore, Store, state_path
@@ -20,6 +23,7 @@ from shopease_etl.transform.executor import Executor, LocalExecutor
 
 if TYPE_CHECKING:
     from shopease_etl.source.session import Source
+    from shopease_etl.transform.rivals import Cluster
     from shopease_etl.warehouse import Warehouse
     from shopease_etl.warehouse.crawlers import Crawlers
 
@@ -76,6 +80,7 @@ class Pipeline:
     by_month: bool = False
     full_every: float = 30
     executor: Executor = field(default_factory=LocalExecutor)
+    cluster: "Callable[[], Cluster] | None" = None
 
     @classmethod
     def from_settings(cls, settings: Settings, progress: Progress = SILENT) -> Self:
@@ -104,6 +109,7 @@ class Pipeline:
             progress=progress,
             by_month=settings.partitions == "month",
             full_every=settings.full_every,
+            cluster=cluster if settings.engine == "spark" else None,
         )
 
     def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[LockHandle]:
@@ -162,6 +168,21 @@ def warehouse(
     from shopease_etl.warehouse.aws import AwsWarehouse
 
     return AwsWarehouse(store, settings.glue_database, settings.athena_workgroup, seconds)
+
+
+@functools.cache
+def cluster() -> "Cluster":
+    """Spark, which is started at the first call and ends with the process.
+
+    Raises:
+        ConfigurationError: its packages are not installed, or it does not start.
+    """
+    extras.require("spark", "the engine spark", otherwise="set SHOPEASE_ENGINE=local")
+    from shopease_etl.transform.spark import SparkExecutor, spark_session
+
+    executor = SparkExecutor(spark_session("shopease"))
+    atexit.register(executor.close)
+    return executor
 
 
 def crawlers(settings: Settings) -> "Crawlers":

@@ -1,11 +1,13 @@
 """Silver to gold: the business datasets as Parquet, reconciled to the cent before they are published."""
 
 import logging
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import IO, Final, cast
 
 import polars as pl
@@ -16,7 +18,7 @@ from shopease_etl.contract.gold.customer_lifetime_value import HISTORIES, VALUES
 from shopease_etl.contract.gold.dataset import TOTALS, Frames, needed
 from shopease_etl.contract.gold.formulas import conform
 from shopease_etl.contract.layout import BRONZE, SILVER
-from shopease_etl.contract.tables import MONEY, Table
+from shopease_etl.contract.tables import MONEY, TRANSACTIONS, Table
 from shopease_etl.errors import DataRefusedError
 from shopease_etl.lake.manifests import WriteGroup, write_group
 from shopease_etl.lake.store import Store
@@ -24,9 +26,9 @@ from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
 from shopease_etl.stages.carry_over import parts_of, read_state
 from shopease_etl.transform.chunks import Chunk, CsvObject, translate_read_errors
-from shopease_etl.transform.executor import LOCAL, Executor
+from shopease_etl.transform.executor import LOCAL, Executor, LocalExecutor
 from shopease_etl.transform.memory import Memory
-from shopease_etl.transform.month_state import SUMS, are_sums_for, unpack_sums
+from shopease_etl.transform.month_state import SUMS, are_sums_for, pack_sums, unpack_sums
 from shopease_etl.transform.partials import PartialSums, add_up
 from shopease_etl.wording import counted
 
@@ -34,6 +36,10 @@ log = logging.getLogger(__name__)
 
 MAX_NAMES_SHOWN: Final = 5
 MEMORY: Final = Memory()
+
+Elsewhere = tuple[Executor, Store]
+"""A cluster, and the lake as its machines see it."""
+
 _TOO_LARGE: Final = 10**16
 
 
@@ -46,11 +52,12 @@ def aggregate(
     partial_sums: PartialSums | None = None,
     progress: Progress = SILENT,
     executor: Executor = LOCAL,
+    elsewhere: Elsewhere | None = None,
 ) -> StageResult:
     """Build the datasets; gold changes when all of them are built and reconcile with their inputs.
 
     `recorded` has by key what earlier stages wrote. `partial_sums` is what `clean` added up of the same silver; only
-    what it lacks is read.
+    what it lacks is read; months are added up `elsewhere`, if that is given: a cluster, and the lake for its machines.
 
     Raises:
         DataRefusedError: an input of a dataset is missing or cut short, or a sum does not agree or does not fit.
@@ -59,7 +66,7 @@ def aggregate(
     started = time.monotonic()
     with write_group(store) as written, partial_sums or PartialSums(memory, datasets) as parts:
         progress.start("gold")
-        _read_missing(store, parts, recorded, memory, executor)
+        _read_missing(store, parts, recorded, memory, executor, elsewhere)
         found = parts.frames()
         found, models = _with_lifetime_values(found)
         built = _built(datasets, found, written)
@@ -111,33 +118,76 @@ def reconcile(datasets: Sequence[GoldDataset], frames: Frames, built: Frames) ->
 
 
 def _read_missing(
-    store: Store, parts: PartialSums, recorded: Mapping[str, ObjectRecord], memory: Memory, executor: Executor
+    store: Store,
+    parts: PartialSums,
+    recorded: Mapping[str, ObjectRecord],
+    memory: Memory,
+    executor: Executor,
+    elsewhere: Elsewhere | None,
 ) -> None:
     """Add from the lake what is needed and missing."""
     files = [
-        (table, month, CsvObject(store, month.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns))
+        (table, month, _file(store, table, month, recorded, memory, columns))
         for table, columns in parts.missing().items()
         for month in parts_of(store, table, SILVER if table.key else BRONZE, recorded)
     ]
-    for table, _, file in files:
-        file.require_columns(table)
+    far = []
     for table, month, file in files:
         known = recorded.get(file.key)
         kept = read_state(store, month.state_key(SUMS), known.result) if known and month.month else None
         if kept and are_sums_for(kept, parts.datasets):
             parts.add_month(unpack_sums(kept))
-            continue
-        work = partial(_add_up, table, parts.datasets)
-        with (
-            PartialSums(memory, parts.datasets) if month.month else nullcontext(parts) as sums,
-            translate_read_errors(file.key),
-            closing(executor.map(work, file.chunks())) as found,
-        ):
-            for of_chunk in found:
-                memory.require_room()
-                sums.add(table, of_chunk)
-            if month.month:
-                parts.add_month(sums.of_month())
+        elif month.month and elsewhere:
+            far.append((month, {key: recorded[key] for key in [file.key] if key in recorded}))
+        elif month.month:
+            parts.add_month(_sums_of_month(file, table, parts.datasets, memory, executor))
+        else:
+            _add_file(parts, file, table, memory, executor)
+    if elsewhere and far:
+        cluster, lake = elsewhere
+        work = partial(_work_on_month, lake, parts.datasets, memory.limit)
+        for sums in cluster.map(work, far):
+            parts.add_month(unpack_sums(sums))
+
+
+def _file(
+    store: Store,
+    table: Table,
+    month: Table,
+    recorded: Mapping[str, ObjectRecord],
+    memory: Memory,
+    columns: Sequence[str],
+) -> CsvObject:
+    file = CsvObject(store, month.best_key, recorded, batch_bytes=memory.batch_bytes, known=columns)
+    file.require_columns(table)
+    return file
+
+
+def _work_on_month(
+    lake: Store, datasets: Sequence[GoldDataset], limit: int | None, item: tuple[Table, Mapping[str, ObjectRecord]]
+) -> bytes:
+    """Add up a month of sales, on whatever machine; the sums, packed."""
+    month, recorded = item
+    with tempfile.TemporaryDirectory(prefix="shopease-") as folder:
+        memory = Memory(limit, Path(folder))
+        file = _file(lake, month, month, recorded, memory, needed(datasets)[TRANSACTIONS])
+        return pack_sums(_sums_of_month(file, TRANSACTIONS, datasets, memory, LocalExecutor(2)), datasets)
+
+
+def _sums_of_month(
+    file: CsvObject, table: Table, datasets: Sequence[GoldDataset], memory: Memory, executor: Executor
+) -> Frames:
+    with PartialSums(memory, datasets) as sums:
+        _add_file(sums, file, table, memory, executor)
+        return sums.of_month()
+
+
+def _add_file(parts: PartialSums, file: CsvObject, table: Table, memory: Memory, executor: Executor) -> None:
+    work = partial(_add_up, table, parts.datasets)
+    with translate_read_errors(file.key), closing(executor.map(work, file.chunks())) as found:
+        for of_chunk in found:
+            memory.require_room()
+            parts.add(table, of_chunk)
 
 
 def _add_up(table: Table, datasets: Sequence[GoldDataset], chunk: Chunk) -> Frames:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from typing import Final
 
@@ -38,6 +38,14 @@ _READERS: Final = LocalExecutor(8)
 
 Pair = tuple[DatasetResult, DatasetResult]
 """Silver and quarantine of a file."""
+
+
+@dataclass
+class CleanedMonths:
+    """All months of a table that other machines cleaned or that were carried over, in order, and the sums of each."""
+
+    pairs: dict[Table, Pair] = field(default_factory=dict)
+    sums: list[Frames] = field(default_factory=list)
 
 
 def parts_of(store: Store, table: Table, layer: str, recorded: Mapping[str, ObjectRecord]) -> list[Table]:

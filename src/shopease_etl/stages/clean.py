@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
@@ -23,7 +24,7 @@ from shopease_etl.lake.manifests import WriteGroup, rerun_hint, write_group
 from shopease_etl.lake.store import Store, Writer
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
-from shopease_etl.stages.carry_over import DUPLICATES, FIRST_KEY, LAST_KEY, Months, Pair
+from shopease_etl.stages.carry_over import DUPLICATES, FIRST_KEY, LAST_KEY, CleanedMonths, Months, Pair
 from shopease_etl.transform.chunks import Chunk, CsvObject, translate_read_errors
 from shopease_etl.transform.clean import CleanedChunk, clean_chunk
 from shopease_etl.transform.deduplicate import ChunkRows, DuplicateSearch
@@ -50,6 +51,8 @@ def clean(
     executor: Executor = LOCAL,
     full: bool = False,
     cleaned: dict[str, int] | None = None,
+    lost_keys: pl.Series | None = None,
+    elsewhere: Mapping[str, CleanedMonths] = MappingProxyType({}),
 ) -> StageResult:
     """Clean the tables; silver and quarantine change together, when every table is done.
 
@@ -57,6 +60,8 @@ def clean(
     `partial_sums` gets what gold's `datasets` need, so that `aggregate` need not read silver again.
     A month whose bronze and rules have not changed is carried over, unless the cleaning is `full`.
     `cleaned` gets by key the rows of each file of bronze that was compared with its hash as it was read.
+    Rows with one of the `lost_keys` are duplicates of better rows in months that are not cleaned here.
+    `elsewhere` has by name the tables that other machines have cleaned.
 
     Raises:
         DataRefusedError: bronze is missing, cut short or lacks a column, or rows in ≠ rows out + rejected.
@@ -66,11 +71,26 @@ def clean(
     with write_group(store) as written:
         compared = {} if cleaned is None else cleaned
         job = _Cleaning(
-            store, run_id, recorded, zone, written, executor, memory, datasets, partial_sums, progress, compared
+            store,
+            run_id,
+            recorded,
+            zone,
+            written,
+            executor,
+            memory,
+            datasets,
+            partial_sums,
+            progress,
+            compared,
+            lost_keys,
         )
         there = [table for table in tables if table.required or store.find(table.bronze_key)]
-        begun = [job.begin(table, full=full) for table in there]
-        pairs = [pair for months, files in begun for pair in job.clean(months, files)]
+        begun = {table.name: job.begin(table, full=full) for table in there if table.name not in elsewhere}
+        pairs = [
+            pair
+            for name in (table.name for table in there)
+            for pair in (job.clean(*begun[name]) if name in begun else job.take(elsewhere[name]))
+        ]
     return StageResult("clean", round(time.monotonic() - started, 3), tuple(item for pair in pairs for item in pair))
 
 
@@ -104,6 +124,7 @@ class _Cleaning:
     partial_sums: PartialSums | None
     progress: Progress
     compared: dict[str, int]
+    lost_keys: pl.Series | None
     kept_keys: dict[Table, tuple[Mapping[str, str], Mapping[str, str]]] = field(default_factory=dict)
 
     def begin(self, table: Table, *, full: bool) -> tuple[Months, dict[Table, CsvObject]]:
@@ -137,6 +158,16 @@ class _Cleaning:
         self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected")
         return [pairs[part] for part in months.parts]
 
+    def take(self, months: CleanedMonths) -> list[Pair]:
+        """Silver and quarantine that other machines wrote, and their sums."""
+        if self.partial_sums:
+            for sums in months.sums:
+                self.partial_sums.add_month(sums)
+        for part, (silver, _) in months.pairs.items():
+            if silver.run_id is None:
+                self.compared[part.bronze_key] = silver.rows_in
+        return [*months.pairs.values()]
+
     def _cleaned(self, months: Months, files: dict[Table, CsvObject]) -> dict[Table, Pair]:
         if months.has_unique_key:
             none = pl.Series([], dtype=pl.UInt32)
@@ -161,7 +192,7 @@ class _Cleaning:
                 with closing(search.read(_chunks({**doubtful, **beside}))) as read:
                     for _ in read:
                         self.memory.require_room()
-            found = search.duplicates(self.zone)
+            found = search.duplicates(self.zone, self.lost_keys)
         of_files = {key: list(of_file) for key, of_file in groupby(found, lambda rows: rows[0].key)}
         hashes = {part: _hash(of_files[part.bronze_key]) for part in (*files, *doubtful) if part.month}
         for part, file in doubtful.items():

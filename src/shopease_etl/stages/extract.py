@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -27,6 +27,8 @@ __all__ = ["ByMonth", "extract", "resolve"]
 
 log = logging.getLogger(__name__)
 
+CopyMonths = Callable[[MonthPlan], tuple[DatasetResult, ...]]
+
 CONNECTIONS: Final = min(4, CORES)
 RANGE_BYTES: Final = 8 * 1024 * 1024
 
@@ -42,10 +44,12 @@ def extract(
     fail_fast: bool = False,
     progress: Progress = SILENT,
     by_month: ByMonth | None = None,
+    copy_months: CopyMonths | None = None,
 ) -> StageResult:
     """Stream the tables to bronze; no bronze object changes unless every table arrived complete.
 
     With `by_month` a table with a month column has a file for each month; those of unchanged months are carried over.
+    `copy_months` copies the months of a plan elsewhere, if it says in which ranges of the table they are.
 
     `sources`: the result of `resolve`, if the caller has it. Tables larger than `range_bytes` are read in ranges of
     that size over several connections; the bytes are the same as with one connection.
@@ -80,10 +84,15 @@ def extract(
         log.info("%s: %s", plan.table.name, plan.text)
     with write_group(store) as written:
         size = range_bytes if connections > 1 else sys.maxsize
+        elsewhere = _elsewhere(plans.values()) if copy_months else {}
         copies = [
-            _copy(table, found[table.source], size, plans.get(table.name), written, progress) for table in present
+            _copy(table, found[table.source], size, plans.get(table.name), written, progress)
+            for table in present
+            if table.name not in elsewhere
         ]
         copied = Readers(snapshot, [copy for copy in copies if copy.ranges], connections, fail_fast).run()
+        if copy_months:
+            copied |= {name: copy_months(plan) for name, plan in elsewhere.items() if plan.expected}
         snapshot.require_locked(names)
     for table in (table for table in tables if table not in present):
         _log_missing(table, store)
@@ -94,6 +103,14 @@ def extract(
         removed = tuple(month for month in sorted(by_month.files if by_month else ()) if month not in there)
         result = replace(result, watermark=plan.watermark, full=plan.full, removed=removed)
     return result
+
+
+def _elsewhere(plans: Iterable[MonthPlan]) -> dict[str, MonthPlan]:
+    """The plans by table that can be carried out month by month."""
+    for plan in plans:
+        if not plan.there:
+            log.warning("%s: its months are copied and cleaned on this machine: %s", plan.table.name, plan.full)
+    return {plan.table.name: plan for plan in plans if plan.there}
 
 
 def _log_missing(table: Table, store: Store) -> None:

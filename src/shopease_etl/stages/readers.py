@@ -12,7 +12,7 @@ import psycopg
 from shopease_etl import cancel
 from shopease_etl.errors import ShopeaseError, SourceFaultError
 from shopease_etl.lake.ordering import StoppedError
-from shopease_etl.source.postgres import Blocks, Snapshot, SourceTable
+from shopease_etl.source.postgres import Blocks, JoinedSnapshot, SourceTable
 
 WAKE_SECONDS: Final = 0.2
 DISCONNECT_SECONDS: Final = 3.0  # how long the server may take to end cancelled statements
@@ -66,7 +66,9 @@ class TableWork(ABC, Generic[T]):
 class Readers(Generic[T]):
     """The work on tables, largest first, over a few connections that share the snapshot."""
 
-    def __init__(self, snapshot: Snapshot, works: Sequence[TableWork[T]], connections: int, fail_fast: bool) -> None:
+    def __init__(
+        self, snapshot: JoinedSnapshot, works: Sequence[TableWork[T]], connections: int, fail_fast: bool
+    ) -> None:
         self._snapshot = snapshot
         self._works = works
         self._largest_first = sorted(works, key=lambda work: -work.source.bytes)

@@ -66,20 +66,24 @@ class DuplicateSearch:
                 self._rows += len(keys)
                 yield self._chunks[-1].key, parsed[KEY]
 
-    def duplicates(self, zone: str) -> list[ChunkRows]:
+    def duplicates(self, zone: str, lost_keys: pl.Series | None = None) -> list[ChunkRows]:
         """All chunks that were read, numbered and without their bytes, each with its duplicate rows.
 
-        Timestamps without an offset are in the time zone `zone`.
+        Timestamps without an offset are in the time zone `zone`. Rows with one of the `lost_keys` lose it to rows that
+        are not here.
 
         Raises:
             DataRefusedError, PolarsError: the rows cannot be read.
         """
-        sharing = _rows_sharing_keys(self._keys)
+        lost = pl.Series([], dtype=pl.Int64) if lost_keys is None else lost_keys
+        sharing = _rows_sharing_keys(self._keys, lost)
         if sharing.is_empty():
             return _by_chunk(sharing, self._chunks)
         found = _in_larger_frames(_read_rows(sharing, self._chunks, self._executor))
         candidates = pl.concat([_candidates(frame, self._table, zone) for frame in found])
-        duplicates, tied = _rank(candidates)
+        is_lost = pl.col(KEY).is_in(lost.implode())
+        duplicates, tied = _rank(candidates.filter(~is_lost))
+        duplicates = pl.concat([duplicates, candidates.filter(is_lost)[ROW]])
         if not tied.is_empty():
             with (
                 self._new_spill(KEY) as records,
@@ -106,12 +110,14 @@ def _read_keys(table: Table, chunk: Chunk) -> pl.Series:
         return rules.keys(text, table)
 
 
-def _rows_sharing_keys(spill: Spill) -> pl.Series:
-    """The numbers of the rows whose key occurs more than once; sorting takes less memory than hashing."""
+def _rows_sharing_keys(spill: Spill, others: pl.Series) -> pl.Series:
+    """The numbers of the rows whose key occurs more than once, or is one of others; sorting takes less memory than
+    hashing.
+    """
     sharing = [pl.Series(ROW, [], pl.UInt32)]
     for keys in spill.buckets():
         ordered = keys[KEY].sort()
-        repeated = ordered.filter(ordered == ordered.shift(1)).unique()
+        repeated = pl.concat([ordered.filter(ordered == ordered.shift(1)), others]).unique()
         sharing.append(keys.filter(pl.col(KEY).is_in(repeated.implode()))[ROW])
     return pl.concat(sharing).sort()
 

@@ -4,7 +4,7 @@ from shopease_etl.source.postgres.changes import MonthRows, MonthTable
 from shopease_etl.source.postgres.connections import parameters
 from shopease_etl.source.postgres.copying import Chunk, CopyOut
 from shopease_etl.source.postgres.marks import why_not_comparable
-from shopease_etl.source.postgres.snapshots import Snapshot, snapshot
+from shopease_etl.source.postgres.snapshots import JoinedSnapshot, Snapshot, snapshot
 from shopease_etl.source.postgres.source_tables import Blocks, SourceTable
 from shopease_etl.source.postgres.transactions import NO_LIMITS, Limits, connect
 
@@ -13,6 +13,7 @@ __all__ = [
     "Blocks",
     "Chunk",
     "CopyOut",
+    "JoinedSnapshot",
     "Limits",
     "MonthRows",
     "MonthTable",

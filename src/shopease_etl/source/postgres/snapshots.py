@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
-from shopease_etl.errors import SourceFaultError
+from shopease_etl.errors import ShopeaseError, SourceFaultError
 from shopease_etl.source.postgres.changes import MonthTable, month_table
 from shopease_etl.source.postgres.connections import (
     CANCEL_SECONDS,
@@ -37,7 +38,68 @@ _NO_SNAPSHOT: Final = (
 )
 
 
-class Snapshot:
+class JoinedSnapshot:
+    """The source at one point in time, which another transaction keeps, for the connections of this process.
+
+    It can be pickled, and then has the source's URL with its password.
+    """
+
+    def __init__(self, url: str, timezone: str, limits: Limits, exported: Exported) -> None:
+        self._url = url
+        self._timezone = timezone
+        self._limits = limits
+        self._exported = exported
+        self._workers: set[psycopg.Connection] = set()
+        self._guard = threading.Lock()
+
+    def __reduce__(self) -> tuple[type["JoinedSnapshot"], tuple[object, ...]]:
+        """What is pickled: how it is joined."""
+        return JoinedSnapshot, (self._url, self._timezone, self._limits, self._exported)
+
+    def keep_alive(self) -> None:
+        """Does nothing: another process keeps it alive."""
+
+    @contextmanager
+    def worker(self) -> Iterator[psycopg.Connection]:
+        """A new connection that sees this snapshot.
+
+        Raises:
+            SourceFaultError: the snapshot no longer exists.
+        """
+        with open_connection(self._url) as connection, self._registered(connection):
+            try:
+                begin(connection, self._timezone, self._limits, self._exported)
+            except _NO_SNAPSHOT as error:
+                message = f"the snapshot of the source is gone: {first_line(error)}"
+                hint = "SHOPEASE_DATABASE_URL must lead to one server, not to several in turn"
+                raise SourceFaultError(message, hint=hint) from error
+            yield connection
+
+    @contextmanager
+    def _registered(self, connection: psycopg.Connection) -> Iterator[None]:
+        with self._guard:
+            self._workers.add(connection)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._workers.discard(connection)
+
+    def cancel(self) -> None:
+        """Cancel what the workers are doing, from another thread, if the server answers."""
+        with self._guard:
+            for connection in self._workers:
+                with suppress(psycopg.Error):
+                    connection.cancel_safe(timeout=CANCEL_SECONDS)
+
+    def disconnect(self) -> None:
+        """Break off the workers' connections, so that no thread waits for a server that does not answer."""
+        with self._guard:
+            for connection in self._workers:
+                disconnect(connection)
+
+
+class Snapshot(JoinedSnapshot):
     """The source at one point in time, the same for every connection that joins it.
 
     The leader's transaction keeps it, and the locks on the tables of the run. That transaction is READ COMMITTED: in a
@@ -53,23 +115,24 @@ class Snapshot:
         leader: psycopg.Connection,
         locked: Mapping[str, Sequence[int]],
     ) -> None:
-        self._url = url
-        self._timezone = timezone
         self._schema = schema
-        self._limits = limits
         self._leader = leader
         self._locked = locked
         # Read before the snapshot: an index that came later says nothing about the snapshot's rows.
         self._unique = unique_columns(leader, chain.from_iterable(locked.values()))
-        self._workers: set[psycopg.Connection] = set()
-        self._guard = threading.Lock()
         query = """SELECT pg_export_snapshot(), pg_current_snapshot()::text, current_setting('server_version'),
                           quote_ident(current_user), quote_ident(%s)"""
         self.id, sees, self.server_version, self.user, self._sql_schema = leader.execute(query, [schema]).fetchall()[0]
-        self._exported = Exported(self.id, sees)
+        super().__init__(url, timezone, limits, Exported(self.id, sees))
         self.host = leader.info.host
         self.database = leader.info.dbname
         self._last_query = time.monotonic()
+
+    def __reduce__(self) -> tuple[type[JoinedSnapshot], tuple[object, ...]]:
+        """What is pickled: how other processes join it, which may lack this one's PG variables and password file."""
+        info = self._leader.info
+        url = make_conninfo("", **{**info.get_parameters(), "password": info.password or None})
+        return JoinedSnapshot, (url, self._timezone, self._limits, self._exported)
 
     def tables(self, names: Sequence[str]) -> dict[str, SourceTable]:
         """The named tables that exist in the schema, by name."""
@@ -117,30 +180,22 @@ class Snapshot:
         return pooler_mode(self._leader, self._url)
 
     @contextmanager
-    def worker(self) -> Iterator[psycopg.Connection]:
-        """A new connection that sees this snapshot.
+    def kept_alive(self) -> Iterator[None]:
+        """Keep the snapshot while the block waits for other processes."""
+        is_over = threading.Event()
 
-        Raises:
-            SourceFaultError: the snapshot no longer exists.
-        """
-        with open_connection(self._url) as connection, self._registered(connection):
-            try:
-                begin(connection, self._timezone, self._limits, self._exported)
-            except _NO_SNAPSHOT as error:
-                message = f"the snapshot of the source is gone: {first_line(error)}"
-                hint = "SHOPEASE_DATABASE_URL must lead to one server, not to several in turn"
-                raise SourceFaultError(message, hint=hint) from error
-            yield connection
+        def keep() -> None:
+            with suppress(ShopeaseError):  # the processes get the error, too
+                while not is_over.wait(1):
+                    self.keep_alive()
 
-    @contextmanager
-    def _registered(self, connection: psycopg.Connection) -> Iterator[None]:
-        with self._guard:
-            self._workers.add(connection)
+        thread = threading.Thread(target=keep, name="snapshot", daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            with self._guard:
-                self._workers.discard(connection)
+            is_over.set()
+            thread.join()
 
     def keep_alive(self) -> None:
         """Keep the snapshot's own transaction from idling too long; it asks the server only when that is due.
@@ -160,19 +215,6 @@ class Snapshot:
         gone = "the snapshot of the source is gone"
         with translate_errors(gone), query_deadline(self._leader, QUERY_SECONDS, doing=gone):
             yield
-
-    def cancel(self) -> None:
-        """Cancel what the workers are doing, from another thread, if the server answers."""
-        with self._guard:
-            for connection in self._workers:
-                with suppress(psycopg.Error):
-                    connection.cancel_safe(timeout=CANCEL_SECONDS)
-
-    def disconnect(self) -> None:
-        """Break off the workers' connections, so that no thread waits for a server that does not answer."""
-        with self._guard:
-            for connection in self._workers:
-                disconnect(connection)
 
 
 def _cut(value: str | None) -> str | None:
