@@ -21,6 +21,12 @@ class NearCluster:
 
     done: list[str] = field(default_factory=list)
 
+    def check(self) -> None:
+        pass
+
+    def __call__(self) -> Self:
+        return self
+
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         for item in items:
             yield sent(sent(work)(sent(item)))

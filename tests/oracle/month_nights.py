@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Self
@@ -14,6 +14,7 @@ from month_upheavals import UPHEAVALS, carry_out
 from by_month import Lake, require_same
 from commands import Ended, Shop
 from lakes import given_pipeline
+from near_cluster import NearCluster
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline import run as pipeline
 
@@ -24,8 +25,9 @@ FEWEST: Final = 60  # rows, below which there is not much to see
 class Nights:
     """A lake that lasts, in a folder of `folder`; `layout` is how its sales are kept.
 
-    `settings` are more of the tool's, by their names. `is_regular` if its last run knows what it copied: then the next
-    one need not copy more than what was touched. `history` is all that was done.
+    `settings` are more of the tool's, by their names; `cluster` works on the months of the lasting lake. `is_regular`
+    if its last run knows what it copied: then the next one need not copy more than what was touched. `history` is all
+    that was done.
     """
 
     edits: Edits
@@ -36,6 +38,7 @@ class Nights:
     is_reordered: bool = False
     history: list[str] = field(default_factory=list)
     settings: Mapping[str, str] = field(default_factory=dict)
+    cluster: NearCluster | None = None
 
     @classmethod
     def of(cls, edits: Edits, folder: Path) -> Self:
@@ -60,6 +63,8 @@ class Nights:
         settings = {"partitions": layout or self.layout, "business_timezone": self.edits.zone, **self.settings}
         overrides = plan.Overrides(accept_drift=True, allow_shrink=True, allow_rejects=True)
         shop = given_pipeline(self.edits.url, self.folder / name, **settings)
+        if settings["partitions"] == "month" and name == "lasting":
+            shop = replace(shop, cluster=self.cluster)
         pipeline.run(made or plan.plan_all(skip_crawl=True), shop, overrides=overrides)
 
     def command(self, *arguments: str) -> Ended:

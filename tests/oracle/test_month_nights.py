@@ -14,6 +14,7 @@ from month_nights import Nights
 from month_sources import month_source
 
 from commands import database
+from near_cluster import NearCluster
 from shopease_etl.stages import months
 from shopease_etl.transform import memory
 from tally import Tally
@@ -62,6 +63,22 @@ def test_any_night_gives_what_a_complete_run_gives(nights: Nights, seed: int, ta
         error.add_note(f"seed {seed}, {nights.edits.zone}: {' '.join(nights.history)}")
         raise
     tally.count("a lake by month", f"{NIGHTS} nights of edits", "as a complete run makes it", 0, NIGHTS)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_any_night_on_a_cluster_gives_what_a_complete_run_gives(nights: Nights, seed: int, tally: Tally) -> None:
+    nights.cluster = NearCluster()
+    nights.usual()
+    try:
+        for _ in range(NIGHTS):
+            nights.night(ACTS)
+        for layout in ("month", "none"):
+            nights.require_equal(layout)
+    except BaseException as error:
+        error.add_note(f"seed {seed}, {nights.edits.zone}: {' '.join(nights.history)}")
+        raise
+    assert nights.cluster.done
+    tally.count("a lake by month on a cluster", f"{NIGHTS} nights of edits", "as a complete run makes it", 0, NIGHTS)
 
 
 @pytest.mark.quick(1)

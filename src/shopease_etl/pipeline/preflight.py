@@ -22,7 +22,10 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
         message = f"Glue's crawlers are for lakes on S3, and {shop.lake.location} is a folder"
         raise ConfigurationError(message, hint="without --crawlers, `shopease crawl` does all that a local lake needs")
     if shop.cluster:
-        _require_for_cluster(shop)
+        shop.cluster.check()
+        if not shop.by_month:
+            message = "the engine spark works on months, and this lake keeps sales in one file"
+            raise ConfigurationError(message, hint="set SHOPEASE_PARTITIONS=month, or SHOPEASE_ENGINE=local")
     for listener in shop.listeners:
         listener.check()
     if "aggregate" in plan.stages and CUSTOMER_LIFETIME_VALUE in plan.datasets:
@@ -35,14 +38,6 @@ def preflight(plan: Plan, shop: Pipeline) -> None:
         shop.warehouse().check()
     if plan.crawlers:
         shop.crawlers().check()
-
-
-def _require_for_cluster(shop: Pipeline) -> None:
-    """Raise ConfigurationError if other machines cannot do a part of a run."""
-    extras.require("spark", "the engine spark", otherwise="set SHOPEASE_ENGINE=local")
-    if not shop.by_month:
-        message = "the engine spark works on months, and this lake keeps sales in one file"
-        raise ConfigurationError(message, hint="set SHOPEASE_PARTITIONS=month, or SHOPEASE_ENGINE=local")
 
 
 def check_plan(plan: Plan, shop: Pipeline, overrides: Overrides = NO_OVERRIDES) -> None:

@@ -35,6 +35,37 @@ class WarehouseFactory(Protocol):
         """The warehouse; `unpublished` is the lake as a run sees it before it publishes."""
 
 
+class ClusterFactory(Protocol):
+    """Starts the cluster that works on months."""
+
+    def check(self) -> None:
+        """Raise ConfigurationError if it certainly cannot be started."""
+
+    def __call__(self) -> "Cluster":
+        """The cluster, started at the first call."""
+
+
+class Spark:
+    """Starts Spark, which ends with the process."""
+
+    def check(self) -> None:
+        """Raise ConfigurationError unless Spark's packages are installed."""
+        extras.require("spark", "the engine spark", otherwise="set SHOPEASE_ENGINE=local")
+
+    @functools.cache  # noqa: B019 - there is one
+    def __call__(self) -> "Cluster":
+        """The cluster, started at the first call.
+
+        Raises:
+            ConfigurationError: it does not start.
+        """
+        from shopease_etl.transform.spark import SparkExecutor, spark_session
+
+        executor = SparkExecutor(spark_session("shopease"))
+        atexit.register(executor.close)
+        return executor
+
+
 @dataclass(frozen=True)
 class RunLimits:
     """The limits of a run.
@@ -80,7 +111,7 @@ class Pipeline:
     by_month: bool = False
     full_every: float = 30
     executor: Executor = field(default_factory=LocalExecutor)
-    cluster: "Callable[[], Cluster] | None" = None
+    cluster: ClusterFactory | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, progress: Progress = SILENT) -> Self:
@@ -109,7 +140,7 @@ class Pipeline:
             progress=progress,
             by_month=settings.partitions == "month",
             full_every=settings.full_every,
-            cluster=cluster if settings.engine == "spark" else None,
+            cluster=Spark() if settings.engine == "spark" else None,
         )
 
     def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[LockHandle]:
@@ -168,21 +199,6 @@ def warehouse(
     from shopease_etl.warehouse.aws import AwsWarehouse
 
     return AwsWarehouse(store, settings.glue_database, settings.athena_workgroup, seconds)
-
-
-@functools.cache
-def cluster() -> "Cluster":
-    """Spark, which is started at the first call and ends with the process.
-
-    Raises:
-        ConfigurationError: its packages are not installed, or it does not start.
-    """
-    extras.require("spark", "the engine spark", otherwise="set SHOPEASE_ENGINE=local")
-    from shopease_etl.transform.spark import SparkExecutor, spark_session
-
-    executor = SparkExecutor(spark_session("shopease"))
-    atexit.register(executor.close)
-    return executor
 
 
 def crawlers(settings: Settings) -> "Crawlers":

@@ -84,6 +84,7 @@ class MonthCluster:
         if not self.full:
             months.carry_over()
         parts = {str(part.month): part for part in months.parts}
+        self._adopt(done.pop(month).only_bronze(self.lake) for month in [*done] if parts[month] in months.carried)
         bronze = {month: recorded.get(part.bronze_key) for month, part in parts.items()}
         due = [part for month, part in parts.items() if part not in months.carried and month not in done]
         done |= self._done(search, self._tasks(due, bronze), "cleaning")

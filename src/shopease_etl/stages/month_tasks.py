@@ -85,6 +85,14 @@ class MonthDone:
     sums: bytes = b""
     contents: Mapping[str, Content] = field(default_factory=dict)
 
+    def only_bronze(self, lake: LakeStore) -> "MonthDone":
+        """The same without what was cleaned, which is discarded: its bronze is as it was."""
+        for upload in self.uploads:
+            if upload.key != (self.copied and self.copied.key):
+                upload.discard(lake)
+        kept = tuple(upload for upload in self.uploads if upload.key == (self.copied and self.copied.key))
+        return MonthDone(self.month, kept, self.copied)
+
 
 def work_on_month(job: MonthJob, task: MonthTask) -> Keyed[MonthDone]:
     """Do a task; its uploads are complete then, but not published. If it fails, they are aborted.
