@@ -163,9 +163,6 @@ class _Cleaning:
         if self.partial_sums:
             for sums in months.sums:
                 self.partial_sums.add_month(sums)
-        for part, (silver, _) in months.pairs.items():
-            if silver.run_id is None:
-                self.compared[part.bronze_key] = silver.rows_in
         return [*months.pairs.values()]
 
     def _cleaned(self, months: Months, files: dict[Table, CsvObject]) -> dict[Table, Pair]:

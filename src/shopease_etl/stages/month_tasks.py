@@ -91,7 +91,7 @@ class MonthDone:
             if upload.key != (self.copied and self.copied.key):
                 upload.discard(lake)
         kept = tuple(upload for upload in self.uploads if upload.key == (self.copied and self.copied.key))
-        return MonthDone(self.month, kept, self.copied)
+        return MonthDone(self.month, kept, self.copied, contents=self.contents)
 
 
 def work_on_month(job: MonthJob, task: MonthTask) -> Keyed[MonthDone]:
@@ -116,7 +116,8 @@ def _work(job: MonthJob, task: MonthTask, staged: Transaction, memory: Memory) -
     copied = _copied(job.snapshot, job.table, task.plan, staged) if task.plan and job.snapshot else None
     known = task.bronze if copied is None else _record(copied, job.run_id)
     if not job.cleans or known is None:
-        return Keyed(MonthDone(task.month, _uploads(staged), copied), task.month, ())
+        contents = {part.bronze_key: _read_again(staged, part.bronze_key)}
+        return Keyed(MonthDone(task.month, _uploads(staged), copied, contents=contents), task.month, ())
     result = clean(
         staged,
         [job.table],
@@ -133,6 +134,8 @@ def _work(job: MonthJob, task: MonthTask, staged: Transaction, memory: Memory) -
     keys, sums = (_read_if_written(staged, part.state_key(name)) for name in (KEYS, SUMS))
     contents = {item.key: _read_again(staged, item.key) for item in result.datasets}
     contents |= {key: _hashed(staged.read(key)) for key in silver.state}
+    if copied:  # cleaning has compared its hash
+        contents[copied.key] = Content(copied.bytes, copied.sha256, silver.rows_in, {})
     done = MonthDone(task.month, _uploads(staged), copied, (silver, quarantine), keys, sums, contents)
     is_unique = known.result is not None and known.result.has_unique_key
     return Keyed(done, task.month, () if is_unique else tuple(_rivals(staged, part, job.zone, memory)))
