@@ -12,7 +12,7 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test test-airflow test-faults check format bench bench-growth bench-months bench-breakdown deploy-bucket deploy destroy image test-image clean
+.PHONY: help demo test test-airflow test-spark test-faults check format bench bench-growth bench-months bench-breakdown deploy-bucket deploy destroy image test-image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(BIN)/.tests .venv/ministack/.made .venv/checkov/.made ## Run the tests, 
 
 test-airflow: $(BIN)/.tests .venv/airflow/.made .venv/airflow2/.made ## Run the DAGs of `shopease schedule` in Airflow 3 and 2
 	$(BIN)/python -m pytest tests/airflow
+
+test-spark: $(BIN)/.tests .venv/spark/.made ## Run months in the tasks of a real Spark, with two executors (needs Java 17)
+	.venv/spark/bin/python -m pytest tests/spark
 
 FAULT_ROUNDS ?= 20
 FAULT_TESTS := tests/faults tests/aws/test_kills.py tests/lake/test_lease.py tests/oracle/test_dirty_sources.py \
@@ -131,6 +134,11 @@ $(BIN)/.tests: pyproject.toml | $(BIN)/python
 
 # Tools for the tests whose dependencies conflict with ours have their own environments.
 .venv/%/.made: tests/aws/%.txt | $(BIN)/python
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+.venv/%/.made: tests/spark/%.txt | $(BIN)/python
 	$(PYTHON) -m venv .venv/$*
 	.venv/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@

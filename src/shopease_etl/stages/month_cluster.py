@@ -1,6 +1,7 @@
 """Months that a cluster works on: their tasks, the keys that several of them have, and what is published of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -49,7 +50,7 @@ class MonthCluster:
         self.job = replace(self.job, snapshot=snapshot)
         plans = {month: in_month(plan, month) for month in plan.expected}
         tasks = [MonthTask(month, alone) for month, alone in plans.items()]
-        with snapshot.kept_alive(), self.cluster.search() as search:
+        with self._uploading(), snapshot.kept_alive(), self.cluster.search() as search:
             done = self._done(search, tasks, "copying and cleaning" if self.job.cleans else "copying")
             copied = tuple(each.copied for each in done.values() if each.copied)
             if self.job.cleans:
@@ -60,8 +61,17 @@ class MonthCluster:
 
     def clean(self) -> None:
         """Clean the months whose bronze is in the lake."""
-        with self.cluster.search() as search:
+        with self._uploading(), self.cluster.search() as search:
             self._settle(search, self.recorded, {}, {})
+
+    @contextmanager
+    def _uploading(self) -> Iterator[None]:
+        """Abort, in the end, all that tasks uploaded and that is not taken over: most was uploaded again."""
+        try:
+            yield
+        finally:
+            layers = (BRONZE, SILVER, QUARANTINE, STATE)
+            self.staged.abort_other_uploads([f"{layer}/{self.job.table.name}" for layer in layers])
 
     def _with_bronze(self, files: Iterable[DatasetResult]) -> dict[str, ObjectRecord]:
         """What is recorded, with these files as the table's bronze."""
@@ -177,8 +187,3 @@ class MonthCluster:
         self.cleaned.sums += months.sums()
         found = self.cleaned.pairs | months.carried
         self.cleaned.pairs = {part: found[part] for part in parts.values()}
-
-    def abort_others(self) -> None:
-        """Abort what tasks uploaded that were done again or given up."""
-        layers = (BRONZE, SILVER, QUARANTINE, STATE)
-        self.staged.abort_other_uploads([f"{layer}/{self.job.table.name}" for layer in layers])
