@@ -21,10 +21,12 @@ _OWN = {"run_id", "verified_by", "seconds"}
 LATER, EARLIER = "2030-01-01", "2001-01-01"
 
 
-def monthly_shop(url: str, folder: Path, bucket: str, cluster: ClusterFactory | None = None) -> Pipeline:
-    """A pipeline to an own lake on S3 by month."""
-    place = f"s3://{bucket}/{'cluster' if cluster else 'local'}"
-    settings = load(database_url=url, lake=place, home=folder / "home", partitions="month")
+def monthly_shop(
+    url: str, folder: Path, bucket: str, cluster: ClusterFactory | None = None, *, place: str = ""
+) -> Pipeline:
+    """A pipeline to a lake of its own on S3, by month."""
+    place = place or ("cluster" if cluster else "local")
+    settings = load(database_url=url, lake=f"s3://{bucket}/{place}", home=folder / "home", partitions="month")
     return replace(Pipeline.from_settings(settings), cluster=cluster)
 
 

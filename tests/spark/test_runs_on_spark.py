@@ -15,6 +15,7 @@ from spark_server import ON_SPARK, SUBMIT, aws, bucket, spark
 from spark_work import MonthFailsTwice, Slow
 
 from commands import Shop, copy_of, end, execute
+from conftest import eventually
 from lakes import unfinished
 from month_hashes import EARLIER, LATER, SALES, add_rivals, entries, hashes, monthly_shop, run_all
 from shopease_etl.pipeline.wiring import Pipeline
@@ -124,7 +125,8 @@ class Killed:
     far: Pipeline
 
     def kill(self, is_there: Callable[[str], bool]) -> None:
-        """Kill a run on Spark at the first line on stderr of which this is true, or when uploads are."""
+        """Kill a run on Spark at the first line on stderr of which this is true, and wait until its executors end."""
+        others = executors()
         with self.shop.start("run-all", "--engine", "spark", "--skip-crawl", "--verbose", "--allow-shrink") as process:
             assert process.stderr
             for line in process.stderr:
@@ -132,40 +134,35 @@ class Killed:
                     break
             process.send_signal(signal.SIGKILL)
             assert end(process).code == -signal.SIGKILL
+        eventually(lambda: {*executors()} <= {*others}, 60)
 
 
 @pytest.fixture
-def killed(source: str, tmp_path: Path, bucket: str, aws: dict[str, str], spark: "SparkExecutor") -> Killed:
+def killed(source: str, tmp_path: Path, bucket: str, aws: dict[str, str]) -> Killed:
     (tmp_path / "far").mkdir()
-    near, far = monthly_shop(source, tmp_path, bucket), monthly_shop(source, tmp_path / "far", bucket, Started(spark))
+    near, far = monthly_shop(source, tmp_path, bucket), monthly_shop(source, tmp_path / "far", bucket, place="cluster")
     more = {"PYSPARK_SUBMIT_ARGS": SUBMIT, "SHOPEASE_PARTITIONS": "month", "SHOPEASE_LEASE_SECONDS": "3", **aws}
     return Killed(Shop(tmp_path / "far", source, far.lake.location, more=more, starts_cold=True), near, far)
 
 
 def uploads_began(shop: Pipeline) -> bool:
     """Whether the tasks have begun to upload."""
-    deadline = time.monotonic() + 120
-    while not any("transactions" in str(upload) for upload in unfinished(shop.lake)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: any("transactions" in str(upload) for upload in unfinished(shop.lake)), 120)
     return True
 
 
-def test_a_driver_that_is_killed_leaves_the_former_lake_or_the_new_one(killed: Killed, source: str) -> None:
-    run_all(killed.near)
-    run_all(killed.far)
-    moments: list[Callable[[str], bool]] = [
-        lambda line: "stages.extract: transactions:" in line and uploads_began(killed.far),
-        lambda line: "extract: done" in line,
-        lambda line: "publishing" in line,
-    ]
-    for number, moment in enumerate(moments):
-        before = hashes(killed.far)
-        execute(source, f"UPDATE {SALES} SET quantity = quantity + 1 WHERE quantity > 0")
-        killed.kill(moment)
-        is_publishing = number == len(moments) - 1
-        assert is_publishing or hashes(killed.far) == before
-        before_next = [path for path in executors() if path]
-        while [pid for pid in executors() if pid in before_next] and len(executors()) > 2:
-            time.sleep(0.2)  # those of the killed driver end by themselves
-        require_same(killed.near, killed.far)
+@pytest.mark.parametrize("moment", ["while months are worked on", "when they are done", "while it publishes"])
+def test_a_driver_that_is_killed_leaves_the_former_lake_or_the_new_one(
+    killed: Killed, source: str, moment: str
+) -> None:
+    moments: dict[str, Callable[[str], bool]] = {
+        "while months are worked on": lambda line: "extract: transactions:" in line and uploads_began(killed.far),
+        "when they are done": lambda line: "extract: done" in line,
+        "while it publishes": lambda line: "publishing" in line,
+    }
+    require_same(killed.near, killed.far)
+    before = hashes(killed.far)
+    execute(source, f"UPDATE {SALES} SET quantity = quantity + 1 WHERE quantity > 0")
+    killed.kill(moments[moment])
+    assert moment == "while it publishes" or hashes(killed.far) == before
+    require_same(killed.near, killed.far)
