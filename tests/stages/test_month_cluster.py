@@ -18,7 +18,7 @@ from shopease_etl.lake.store import Encryption
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline.run import run
 from shopease_etl.pipeline.wiring import Pipeline
-from shopease_etl.stages import month_cluster
+from shopease_etl.stages import extract, month_cluster
 from shopease_etl.stages.month_tasks import MonthDone, MonthJob, MonthTask, work_on_month
 from shopease_etl.transform.rivals import Keyed
 
@@ -125,6 +125,16 @@ def test_a_view_is_read_on_this_machine(shops: Shops, source: str, caplog: pytes
     require_same(near, far)
     assert cluster.done == []
     assert "its months are copied and cleaned on this machine" in caplog.text
+
+
+def test_a_table_in_no_order_of_time_is_read_once_on_this_machine(
+    shops: Shops, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far, cluster = shops
+    monkeypatch.setattr(extract, "MOST_READ_AGAIN", 0)  # the sample's table is smaller than a range
+    require_same(near, far)
+    assert cluster.done == []
+    assert "its rows are in no order of time" in caplog.text
 
 
 def test_a_lake_in_one_file_is_refused(source: str, tmp_path: Path) -> None:

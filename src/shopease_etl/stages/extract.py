@@ -31,6 +31,7 @@ CopyMonths = Callable[[MonthPlan], tuple[DatasetResult, ...]]
 
 CONNECTIONS: Final = min(4, CORES)
 RANGE_BYTES: Final = 8 * 1024 * 1024
+MOST_READ_AGAIN: Final = 1 << 30  # bytes of a table that a cluster may read more than once, or twice the table
 
 
 def extract(
@@ -106,11 +107,24 @@ def extract(
 
 
 def _elsewhere(plans: Iterable[MonthPlan]) -> dict[str, MonthPlan]:
-    """The plans by table that can be carried out month by month."""
+    """The plans by table that are carried out month by month; of the others this machine reads the table once."""
+    found = {}
     for plan in plans:
-        if not plan.there:
-            log.warning("%s: its months are copied and cleaned on this machine: %s", plan.table.name, plan.full)
-    return {plan.table.name: plan for plan in plans if plan.there}
+        if why := _why_here(plan):
+            log.warning("%s: its months are copied and cleaned on this machine: %s", plan.table.name, why)
+        else:
+            found[plan.table.name] = plan
+    return found
+
+
+def _why_here(plan: MonthPlan) -> str | None:
+    if not plan.there:
+        return plan.full
+    reads = sum(len(plan.expected.keys() & {*months}) for months in plan.there.values())
+    again = plan.months.source.bytes * (reads - len(plan.ranges)) // len(plan.there)
+    if again <= max(MOST_READ_AGAIN, 2 * plan.months.source.bytes):
+        return None
+    return f"its rows are in no order of time, and each month alone would be read from {reads:,} ranges of the table"
 
 
 def _log_missing(table: Table, store: Store) -> None:
