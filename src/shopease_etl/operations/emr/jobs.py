@@ -5,6 +5,7 @@ import shlex
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -128,19 +129,25 @@ class Jobs:
 
     def _cancel(self, job: str) -> str:
         """Cancel the job, and return how far that went."""
-        until, pause = time.monotonic() + _CANCEL_SECONDS, _SHORTEST_PAUSE
         try:
             self._request_cancellation(job)
-            while (state := str(self._get(job)["state"])) not in ENDED:
-                if time.monotonic() > until:
-                    return f"the job {job} was told to cancel, and is {state}: see {self.cancel_command(job)}"
-                cancel.wait(pause)
-                pause = min(pause * 1.5, 5.0)
         except UnreachableError as error:
             log.warning("cannot cancel the job %s: %s", job, error)
             return f"the job {job} may still be running; cancel it: {self.cancel_command(job)}"
-        is_cancelled = state == "CANCELLED"
-        return f"the job {job} was cancelled" if is_cancelled else f"the job {job} had ended before: {state}"
+        state = self._state_after_cancellation(job)
+        if state in ENDED:
+            return f"the job {job} " + ("was cancelled" if state == "CANCELLED" else f"had ended before: {state}")
+        return f"the job {job} was told to end, but is still {state}; to tell it again: {self.cancel_command(job)}"
+
+    def _state_after_cancellation(self, job: str) -> str:
+        """The state in which the job ended, or is in when that takes too long."""
+        state, until, pause = "CANCELLING", time.monotonic() + _CANCEL_SECONDS, _SHORTEST_PAUSE
+        while state not in ENDED and time.monotonic() < until:
+            cancel.wait(pause)
+            pause = min(pause * 1.5, 5.0)
+            with suppress(UnreachableError):
+                state = str(self._get(job)["state"])
+        return state
 
     def _request_cancellation(self, job: str) -> None:
         try:

@@ -35,13 +35,13 @@ def driver_log_key(logs: str, application: str, job: str) -> str:
     return f"{logs}applications/{application}/jobs/{job}/SPARK_DRIVER/stderr.gz"
 
 
-def read_driver_log(store: Store, key: str, seconds: float = LOG_SECONDS) -> DriverLog:
-    """The end of the log; waits so many seconds until it is there and has the exit code.
+def read_driver_log(store: Store, key: str) -> DriverLog:
+    """The end of the log; waits up to `LOG_SECONDS` until it is there and has the exit code.
 
     Raises:
         UnreachableError: the store refuses it.
     """
-    until, seen, log = time.monotonic() + seconds, None, DriverLog()
+    until, seen, log = time.monotonic() + LOG_SECONDS, None, DriverLog()
     while True:
         if (found := store.find(key)) and found != seen:
             seen, log = found, _parse(store.read(key))

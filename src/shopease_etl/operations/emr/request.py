@@ -15,7 +15,7 @@ from shopease_etl.settings import PREFIX, Settings
 LOGS: Final = f"{SPARK}/logs/"
 # Settings of this machine, or of `submit` itself: a job has its own folders, and submits nothing.
 _NOT_FOR_JOBS: Final = frozenset({"home", "queries", "log_file", "emr_application", "emr_role", "spark_archive"})
-_SECRET: Final = frozenset({"database_url", "alerts", "ping_url", "lineage"})
+SECRET: Final = frozenset({"database_url", "alerts", "ping_url", "lineage"})
 _ALWAYS: Final = {"SHOPEASE_ENGINE": "spark", "SHOPEASE_PARTITIONS": "month"}
 _PASSWORDS: Final = frozenset(
     {"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"}
@@ -99,7 +99,7 @@ def _variables(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "SHOPEASE_DATABASE_URL", _safe("SHOPEASE_DATABASE_URL", _database_url(settings))
     if settings.lineage and not _lineage_note(settings.lineage):
         yield "SHOPEASE_LINEAGE", _safe("SHOPEASE_LINEAGE", settings.lineage)
-    for name in sorted(settings.model_fields_set - _NOT_FOR_JOBS - _SECRET):
+    for name in sorted(settings.model_fields_set - _NOT_FOR_JOBS - SECRET):
         value, default = getattr(settings, name), type(settings).model_fields[name].default
         if not (value is None and default is None):
             yield f"{PREFIX}{name.upper()}", _safe(f"{PREFIX}{name.upper()}", _text(value))
@@ -131,7 +131,7 @@ def _database_url(settings: Settings) -> str:
 
     hint = (
         "aws secretsmanager create-secret --name shopease/source --secret-string file://URL.txt (a file with the URL), "
-        "then set SHOPEASE_DATABASE_SECRET=shopease/source in place of SHOPEASE_DATABASE_URL"
+        "then set SHOPEASE_DATABASESECRET=shopease/source in place of SHOPEASE_DATABASE_URL"
     )
     if settings.is_embedded:
         raise ConfigurationError("a job cannot read the embedded database, which is on this machine", hint=hint)
