@@ -5,11 +5,18 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final
 
+import boto3
+
+from commands import Shop
+
 WAY: Final = ("SUBMITTED", "PENDING", "SCHEDULED", "RUNNING")
+ROLE: Final = "arn:aws:iam::123456789012:role/shopease-job"
+URL: Final = "postgresql://reader@db.example.com:5432/sales"
 APPLICATION: Final = "00f1abcdefghij09"
 JOB: Final = "00f1jobjobjob01"
 _PATH: Final = re.compile(r"/applications/([^/?]+)/jobruns(?:/([^/?]+))?(?:\?(.*))?")
@@ -94,12 +101,37 @@ class EmrServer:
         if method != "GET":
             return {"applicationId": APPLICATION, "jobRunId": JOB, "arn": f"arn:aws:emr-serverless:::{JOB}"}
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        ended = {}
+        ended: dict[str, Any] = {}
         if state in {"SUCCESS", "FAILED", "CANCELLED"}:
             ended = {"totalExecutionDurationSeconds": 213}
             ended |= {"billedResourceUtilization": self.billed} if self.billed else {}
         job = {"applicationId": APPLICATION, "jobRunId": JOB, "state": state, "stateDetails": self.details}
         return {"jobRun": {**job, **ended}}
+
+
+def submitting(emr: EmrServer, bucket: str, folder: Path) -> Shop:
+    """A shop that submits jobs to this server; in the bucket is a packed environment."""
+    key = "some/lake/_spark/environment.tar.gz"
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=b"packed")
+    settings = {
+        **emr.environment,
+        "SHOPEASE_EMR_APPLICATION": APPLICATION,
+        "SHOPEASE_EMR_ROLE": ROLE,
+        "SHOPEASE_SPARK_ARCHIVE": f"s3://{bucket}/{key}",
+    }
+    return Shop(folder, URL, f"s3://{bucket}/some/lake", settings)
+
+
+def with_settings(shop: Shop, **more: str) -> Shop:
+    """The shop with further settings."""
+    return replace(shop, more={**shop.more, **{f"SHOPEASE_{name}": value for name, value in more.items()}})
+
+
+def with_secret(shop: Shop, name: str) -> dict[str, str]:
+    """The shop's environment with a secret in place of the source's URL."""
+    environment = with_settings(shop, DATABASE_SECRET=name).environment
+    del environment["SHOPEASE_DATABASE_URL"]
+    return environment
 
 
 @contextmanager

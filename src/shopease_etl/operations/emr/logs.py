@@ -15,6 +15,7 @@ from shopease_etl.lake.store import Store
 EXIT_CODE: Final = "shopease: exit code "
 LOG_SECONDS: Final = 60.0
 _LINES: Final = 20
+_OF_SPARK: Final = re.compile(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO ")
 _LONGEST_LINE: Final = 2000
 _PAUSE: Final = 2.0
 
@@ -23,7 +24,7 @@ _PAUSE: Final = 2.0
 class DriverLog:
     """The end of a driver's log, at most twenty lines, and the exit code in it; None if there is none.
 
-    What Spark writes after the line with the exit code is left out.
+    What Spark says as information, or after the line with the exit code, is left out.
     """
 
     lines: tuple[str, ...] = ()
@@ -60,7 +61,8 @@ def _parse(packed: bytes) -> DriverLog:
                 text = line.decode(errors="replace").rstrip("\r\n")
                 if code := re.fullmatch(f"{EXIT_CODE}([0-9]{{1,3}})", text):
                     found = DriverLog(tuple(recent), int(code[1]))
-                recent.append(text)
+                if not _OF_SPARK.match(text):
+                    recent.append(text)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         recent.append("(the rest of the log cannot be unpacked)")
     return found or DriverLog(tuple(recent))
