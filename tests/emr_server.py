@@ -80,7 +80,7 @@ class EmrServer:
             assert self.until_started.wait(30)
         status, code = self.faults[method].pop(0) if self.faults.get(method) else (200, "")
         if status >= 400:
-            return status, {"message": "as the test wants it"}, code
+            return status, {"message": "as the test wants it", "__type": code}, code
         found = _PATH.fullmatch(path)
         if not found or found[1] != APPLICATION or (found[2] or JOB) != JOB:
             return 404, {"message": f"{path} does not exist"}, "ResourceNotFoundException"

@@ -128,31 +128,19 @@ def test_a_log_that_comes_late_is_waited_for(shop: Shop, emr: EmrServer, bucket:
     ids=["no log", "no exit code", "cut off", "not packed"],
 )
 def test_without_an_exit_code_in_the_log_it_is_1(
-    bucket: str, monkeypatch: pytest.MonkeyPatch, log: bytes | None, shown: tuple[str, ...]
+    shop: Shop, emr: EmrServer, bucket: str, monkeypatch: pytest.MonkeyPatch, log: bytes | None, shown: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(logs, "LOG_SECONDS", 0.1)
     if log is not None:
         boto3.client("s3").put_object(Bucket=bucket, Key=LOG_KEY, Body=log)
-    with emr_server(states=["FAILED"], details="the role may not be assumed") as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(JobFailedError, match="ended with FAILED: the role may not be assumed") as raised:
-            started(bucket).finish()
+    for name, value in emr.environment.items():
+        monkeypatch.setenv(name, value)
+    emr.states, emr.details = ["FAILED"], "the role may not be assumed"
+    request = JobRequest(APPLICATION, ROLE, shop.more["SHOPEASE_SPARK_ARCHIVE"], shop.lake, ("retry",), {}, 60)
+    with pytest.raises(JobFailedError, match="ended with FAILED: the role may not be assumed") as raised:
+        Submission.start(request, None, Prices(*[1.0] * 6)).finish()
     assert raised.value.exit_code == 1
     assert raised.value.details[-len(shown) :] == shown if shown else raised.value.details == ()
-
-
-def started(bucket: str) -> Submission:
-    request = JobRequest(
-        APPLICATION,
-        ROLE,
-        f"s3://{bucket}/some/lake/_spark/environment.tar.gz",
-        f"s3://{bucket}/some/lake",
-        ("retry",),
-        {},
-        60,
-    )
-    return Submission.start(request, None, Prices(*[1.0] * 6))
 
 
 def test_a_job_that_someone_else_cancels_has_failed(shop: Shop, emr: EmrServer, bucket: str) -> None:
