@@ -58,7 +58,7 @@ def test_a_job_runs_to_its_end(shop: Shop, emr: EmrServer, bucket: str) -> None:
     body = boto3.client("s3").get_object(Bucket=bucket, Key=f"some/lake/_spark/{NAME}")["Body"].read()
     assert body == SCRIPT
     # two vCPU hours and 16 GB hours at the default prices
-    assert "ended with SUCCESS after 213 s, billed 2 vCPU hours and 16 GB hours: $0.2." in ended.stdout
+    assert "succeeded after 213 s, billed 2 vCPU hours and 16 GB hours: $0.2." in ended.stdout
     told = [line.split(":")[0].strip() for line in ended.stderr.splitlines()]
     assert [state for state in told if state in {"submitted", "pending", "scheduled", "running"}] == [
         *("submitted", "pending", "scheduled", "running")
@@ -86,7 +86,7 @@ def test_a_failed_job_ends_with_its_exit_code_and_the_end_of_its_log(shop: Shop,
     ended = shop.run("--json", "submit", "clean").failed(3, JOB)
     shown = f"shopease: error: the job {JOB} on EMR Serverless ended with exit code 3\n{SHOWN}  hint: for the whole log"
     assert shown in ended.stderr
-    assert "ended with FAILED after 213 s, billed 0.5 vCPU hours and 2 GB hours: $0.038.\n" in ended.stderr
+    assert "failed after 213 s, billed 0.5 vCPU hours and 2 GB hours: $0.038.\n" in ended.stderr
     assert "hunter2" not in ended.stderr + ended.stdout
     address = f"s3://{bucket}/{LOG_KEY}"
     (line,) = ended.stdout.splitlines()

@@ -27,6 +27,8 @@ _REFUSED: Final[Mapping[str, str]] = {
     "dry_run": "run it here: shopease {command} --dry-run",
 }
 
+_ENDINGS: Final = {"SUCCESS": "succeeded", "FAILED": "failed", "CANCELLED": "was cancelled"}
+
 
 def submit(
     context: CommandContext,
@@ -64,7 +66,8 @@ def submit(
     try:
         result = job.finish(console.progress)
     except JobFailedError as error:
-        console.message(_summary(error.result))
+        if error.result.dollars is not None:
+            console.message(_summary(error.result))
         raise
     if console.json or not console.quiet:
         done = f"the job {result.job_id} succeeded"
@@ -96,7 +99,7 @@ def _checked(words: Sequence[str]) -> float:
 
 def _summary(result: "JobResult") -> str:
     """How a job ended, and what it cost."""
-    text = f"The job {result.job_id} ended with {result.state}"
+    text = f"The job {result.job_id} {_ENDINGS[result.state]}"
     text += f" after {result.seconds:,} s" if result.seconds is not None else ""
     if result.dollars is None:
         return f"{text}."

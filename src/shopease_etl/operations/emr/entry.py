@@ -18,7 +18,7 @@ def entry_point(archive: str, encryption: Encryption | None) -> str:
     """
     folder, _, name = archive.rpartition("/")
     store = open_store(folder, encryption)
-    if not store.find(name):
+    if not any(item.key == name for item in store.list(name)):  # the right to read it is not needed
         message = f"the packed environment {archive} (SHOPEASE_SPARK_ARCHIVE) does not exist"
         raise UnreachableError(message, hint="docs/EMR.md says how to pack and upload it")
     if not store.find(NAME) or store.read(NAME) != SCRIPT:

@@ -86,9 +86,9 @@ class Submission:
         found = self._jobs.follow(self._job, progress)
         if found["state"] == SUCCESS:
             return self._result(found, 0)
-        progress.start("log")
+        progress.start("log of the driver")
         log = read_driver_log(self._store, self._log)
-        progress.finish("log", "read" if log.lines else "none")
+        progress.finish("log of the driver", "read" if log.lines else "there is none")
         reason = str(found.get("stateDetails") or "AWS gives no reason")
         raise JobFailedError(self._result(found, log.exit_code or 1), reason, log)
 
