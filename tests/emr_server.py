@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,7 +32,7 @@ class EmrServer:
     `until_started` is set.
     """
 
-    states: list[str] = field(default_factory=lambda: [*WAY, "SUCCESS"])
+    states: list[str] = field(default_factory=lambda: ["RUNNING", "SUCCESS"])
     details: str = ""
     billed: dict[str, float] | None = None
     until_cancelled: int = 1
@@ -94,7 +94,7 @@ class EmrServer:
             self.tokens.add(json.loads(body)["clientToken"])
         if method == "DELETE":
             if self.ends_first:
-                self.states = ["SUCCESS"]
+                self.states = ["FAILED"] if "FAILED" in self.states else ["SUCCESS"]
                 return "the job has ended"
             self.cancelled = query
             self.states = [*["CANCELLING"] * self.until_cancelled, "CANCELLED"]
@@ -155,8 +155,9 @@ def emr_server(**options: Any) -> Iterator[EmrServer]:
             self.send_header("Content-Length", str(len(text)))
             if code:
                 self.send_header("x-amzn-errortype", code)
-            self.end_headers()
-            self.wfile.write(text)
+            with suppress(ConnectionError):  # the command has ended
+                self.end_headers()
+                self.wfile.write(text)
 
         do_GET = do_POST = do_DELETE = respond  # noqa: N815
 

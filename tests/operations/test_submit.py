@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from commands import Ended, Shop, end, on_a_terminal
 from conftest import eventually
-from emr_server import APPLICATION, JOB, ROLE, EmrServer, emr_server, submitting
+from emr_server import APPLICATION, JOB, ROLE, WAY, EmrServer, emr_server, submitting
 from shopease_etl.operations.emr import logs
 from shopease_etl.operations.emr.entry import NAME, SCRIPT
 from shopease_etl.operations.emr.logs import driver_log_key
@@ -45,6 +46,7 @@ def put_log(bucket: str, text: str) -> None:
 
 
 def test_a_job_runs_to_its_end(shop: Shop, emr: EmrServer, bucket: str) -> None:
+    emr.states = [*WAY, "SUCCESS"]
     emr.billed = {"vCPUHour": 2.0, "memoryGBHour": 16.0, "storageGBHour": 0.0}
     ended = shop.run("submit", "run-all", "--wait", "600", "--full").done()
     started = emr.started
@@ -59,11 +61,8 @@ def test_a_job_runs_to_its_end(shop: Shop, emr: EmrServer, bucket: str) -> None:
     assert body == SCRIPT
     # two vCPU hours and 16 GB hours at the default prices
     assert "succeeded after 213 s, billed 2 vCPU hours and 16 GB hours: $0.2." in ended.stdout
-    told = [line.split(":")[0].strip() for line in ended.stderr.splitlines()]
-    assert [state for state in told if state in {"submitted", "pending", "scheduled", "running"}] == [
-        *("submitted", "pending", "scheduled", "running")
-    ]
-    assert " UTC, " in ended.stderr
+    told = re.findall(r"^  (\w+): since [0-9:]{8} UTC, [0-9.]+ s$", ended.stderr, re.MULTILINE)
+    assert told == [state.lower() for state in WAY]
 
 
 SPARK: Final = "26/11/29 03:30:01 INFO SparkContext: Running Spark version 4.0.2\n"
@@ -138,7 +137,7 @@ def test_without_an_exit_code_in_the_log_it_is_1(
     emr.states, emr.details = ["FAILED"], "the role may not be assumed"
     request = JobRequest(APPLICATION, ROLE, shop.more["SHOPEASE_SPARK_ARCHIVE"], shop.lake, ("retry",), {}, 60)
     with pytest.raises(JobFailedError, match="ended with FAILED: the role may not be assumed") as raised:
-        Submission.start(request, None, Prices(*[1.0] * 6)).finish()
+        Submission.start(request, "s3://bucket/script.py", Prices(*[1.0] * 6)).finish()
     assert raised.value.exit_code == 1
     assert raised.value.details[-len(shown) :] == shown if shown else raised.value.details == ()
 
@@ -218,6 +217,32 @@ def test_an_interrupt_at_the_start_waits_for_the_id_of_the_job(shop: Shop, emr: 
     assert ended.code == 130
     assert "shopease: interrupted; starting the job first" in ended.stderr
     assert f"hint: the job {JOB} was cancelled\n" in ended.stderr
+
+
+def test_a_second_interrupt_at_the_start_says_how_to_find_the_job(shop: Shop, emr: EmrServer) -> None:
+    emr.until_started.clear()
+    with shop.start("submit", "run-all") as process:
+        eventually(lambda: emr.requests)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(1)
+        ended = end(process)
+    emr.until_started.set()
+    listing = f"aws emr-serverless list-job-runs --application-id {APPLICATION}"
+    assert ended.code == 130
+    assert ended.stderr.endswith(f"ended at once\n  hint: a job may have been started: {listing}\n")
+
+
+def test_an_interrupt_while_the_log_is_read(shop: Shop, emr: EmrServer) -> None:
+    emr.states[-1] = "FAILED"
+    emr.ends_first = True
+    with shop.start("submit", "run-all") as process:
+        eventually(lambda: emr.states == ["FAILED"])
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        ended = end(process)
+    assert ended.code == 130
+    assert f"hint: the job {JOB} had ended before: FAILED\n" in ended.stderr
 
 
 def test_a_second_interrupt_ends_at_once_and_says_how_to_cancel(shop: Shop, emr: EmrServer) -> None:

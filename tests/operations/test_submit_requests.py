@@ -1,5 +1,6 @@
 """What `shopease submit` starts a job with, and what it refuses before."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import boto3
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from commands import Shop, end
-from emr_server import URL, EmrServer, emr_server, submitting, with_secret, with_settings
+from emr_server import APPLICATION, ROLE, URL, EmrServer, emr_server, submitting, with_secret, with_settings
+from shopease_etl.errors import ConfigurationError
 from shopease_etl.operations.emr.entry import NAME, SCRIPT
-from shopease_etl.operations.emr.request import SECRET
-from shopease_etl.settings import Settings
+from shopease_etl.operations.emr.request import SECRET, job_request
+from shopease_etl.settings import Settings, load
 
 
 @pytest.fixture
@@ -32,9 +36,31 @@ def shop(bucket: str, emr: EmrServer, tmp_path: Path) -> Shop:
     return submitting(emr, bucket, tmp_path)
 
 
+@given(value=st.text("ab9_-=,./'\" $\\#é\n", max_size=6) | st.text(max_size=20))
+def test_a_value_arrives_as_it_is_or_is_refused(value: str) -> None:
+    """Whatever reads the parameters reads them as a shell would, or splits them at blanks, or has Spark's own rules."""
+    try:
+        settings = load(
+            database_url=URL,
+            lake="s3://bucket/lake",
+            source_schema=value,
+            emr_application=APPLICATION,
+            emr_role=ROLE,
+            spark_archive="s3://bucket/x.tar.gz",
+        )
+        parameters = job_request(settings, ("run-all",)).spark_parameters("us-east-1")
+    except ConfigurationError:
+        return
+    option = f"spark.emr-serverless.driverEnv.SHOPEASE_SOURCE_SCHEMA={value}"
+    assert option in shlex.split(parameters)
+    assert option in parameters.split(" ")
+    assert value
+
+
 def test_what_the_job_gets(shop: Shop, emr: EmrServer, bucket: str) -> None:
-    given = with_settings(shop, CLV="on", CRAWLERS="a, b", MAX_SHRINK="0.35", MAX_MEMORY="2GB", PRICE_ATHENA_TB="6.5")
-    given.run("submit", "run-all").done()
+    (shop.folder / ".env").write_text("SHOPEASE_LEASE_SECONDS=90\nSHOPEASE_HOME=here\n")
+    chosen = with_settings(shop, CLV="on", CRAWLERS="a, b", MAX_SHRINK="0.35", MAX_MEMORY="2GB", PRICE_ATHENA_TB="6.5")
+    chosen.run("submit", "run-all", "--allow-shrink").done()
     python = "./environment/bin/python"
     assert emr.variables == {
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -45,6 +71,7 @@ def test_what_the_job_gets(shop: Shop, emr: EmrServer, bucket: str) -> None:
         "SHOPEASE_DATABASE_URL": URL,
         "SHOPEASE_ENGINE": "spark",
         "SHOPEASE_LAKE": f"s3://{bucket}/some/lake",
+        "SHOPEASE_LEASE_SECONDS": "90.0",
         "SHOPEASE_MAX_MEMORY": "2000000000",
         "SHOPEASE_MAX_SHRINK": "0.35",
         "SHOPEASE_PARTITIONS": "month",
@@ -131,8 +158,7 @@ def test_an_application_that_does_not_exist(shop: Shop) -> None:
 
 
 def test_a_time_limit_for_a_run_without_one_is_a_week(shop: Shop, emr: EmrServer) -> None:
-    given = with_settings(shop, RUN_TIMEOUT="1e9")
-    given.run("submit", "run-all").done()
+    with_settings(shop, RUN_TIMEOUT="1e9").run("submit", "run-all").done()
     assert emr.started["executionTimeoutMinutes"] == 7 * 24 * 60
 
 
@@ -161,6 +187,7 @@ def test_secrets_stay_here(shop: Shop, emr: EmrServer) -> None:
         ("http://marquez:5000", {}, None),
         ("http://marquez:5000", {"OPENLINEAGE_API_KEY": "key-secret"}, "it needs OPENLINEAGE_API_KEY, a secret"),
         ("http://marquez:5000/?token=lineage-secret", {}, "it may hold a secret"),
+        ("http://lineage-secret@marquez:5000", {}, "it may hold a secret"),
         ("lineage.jsonl", {}, "it is a file of this machine"),
     ],
 )

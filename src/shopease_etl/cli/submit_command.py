@@ -7,14 +7,17 @@ import typer
 from rich.console import Group
 from typer.exceptions import TyperException
 
+from shopease_etl import cancel
+from shopease_etl.cli.console import Console
 from shopease_etl.cli.context import CommandContext
 from shopease_etl.cli.program import usage_error
 from shopease_etl.cli.tabular import Paragraph
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.pipeline.costs import dollars
+from shopease_etl.pipeline.costs import Prices, dollars
 
 if TYPE_CHECKING:
-    from shopease_etl.operations.emr.submission import JobResult
+    from shopease_etl.operations.emr.request import JobRequest
+    from shopease_etl.operations.emr.submission import JobResult, Submission
 
 # Options that a job cannot have, each with what to do instead.
 _REFUSED: Final[Mapping[str, str]] = {
@@ -49,20 +52,41 @@ def submit(
     """
     words = (command, *(arguments or ()))
     wait = _checked(words)
+    from shopease_etl.operations.emr.entry import entry_point
     from shopease_etl.operations.emr.request import job_request
-    from shopease_etl.operations.emr.submission import JobFailedError, Submission
     from shopease_etl.pipeline import wiring
 
-    settings, console = context.settings, context.console
+    settings = context.settings
     request = job_request(settings, words, wait)
     for note in request.notes:
-        console.message(note)
-    job = Submission.start(request, wiring.encryption(settings), wiring.prices(settings))
-    console.message(f"Started the job {job.started.job_id} on the application {request.application}.")
-    if no_wait:
-        console.result(job.started, lambda: f"Job {job.started.job_id}\nLog: {job.started.log}")
-        console.message(f"To cancel it: {job.cancel_command}")
-        return
+        context.console.message(note)
+    script = entry_point(request.archive, wiring.encryption(settings))
+    _run(context.console, request, script, wiring.prices(settings), no_wait=no_wait)
+
+
+def _run(console: Console, request: "JobRequest", script: str, prices: Prices, *, no_wait: bool) -> None:
+    """Start the job, and show how it ended; an interrupt cancels it."""
+    from shopease_etl.operations.emr.submission import Submission
+
+    job: Submission | None = None
+    try:
+        with cancel.deferred("starting the job"):
+            job = Submission.start(request, script, prices)
+        console.message(f"Started the job {job.started.job_id} on the application {request.application}.")
+        if no_wait:
+            console.result(job.started, lambda: f"Job {job.started.job_id}\nLog: {job.started.log}")
+            console.message(f"To cancel it: {job.cancel_command}")
+        else:
+            _follow(console, job)
+    except KeyboardInterrupt as interrupt:
+        if job:
+            interrupt.add_note(job.cancel())
+        raise
+
+
+def _follow(console: Console, job: "Submission") -> None:
+    from shopease_etl.operations.emr.submission import JobFailedError
+
     try:
         result = job.finish(console.progress)
     except JobFailedError as error:

@@ -43,54 +43,45 @@ class Jobs:
     def start(self, request: JobRequest, entry_point: str) -> str:
         """Start a job that runs the script at this address, and return its id.
 
-        A request that is repeated, because its answer was lost, starts no second job. An interrupt waits for the
-        answer: a job whose id is not known cannot be cancelled.
+        A request that is repeated, because its answer was lost, starts no second job. Defer interrupts: a job whose id
+        is not known cannot be cancelled.
 
         Raises:
             UnreachableError: there is no such application, or AWS refuses the job.
         """
-        storage = {"logUri": f"{request.lake}/{LOGS}"} | (
-            {"encryptionKeyArn": request.log_key} if request.log_key else {}
-        )
-        with cancel.deferred("starting the job"), translate_aws_errors(self._what):
+        storage = {"logUri": f"{request.lake}/{LOGS}"}
+        if request.log_key:
+            storage["encryptionKeyArn"] = request.log_key
+        script = {
+            "entryPoint": entry_point,
+            "entryPointArguments": list(request.words),
+            "sparkSubmitParameters": request.spark_parameters(self.region),
+        }
+        cancel.hint_at_once(f"a job may have been started: {_command('list-job-runs', self.application)}")
+        with translate_aws_errors(self._what):
             answer = self._client.start_job_run(
                 applicationId=self.application,
                 clientToken=str(uuid.uuid4()),
                 executionRoleArn=request.role,
                 name=f"shopease {request.words[0]}",
                 executionTimeoutMinutes=request.minutes,
-                jobDriver={
-                    "sparkSubmit": {
-                        "entryPoint": entry_point,
-                        "entryPointArguments": list(request.words),
-                        "sparkSubmitParameters": request.spark_parameters(self.region),
-                    }
-                },
+                jobDriver={"sparkSubmit": script},
                 configurationOverrides={"monitoringConfiguration": {"s3MonitoringConfiguration": storage}},
             )
-        return str(answer["jobRunId"])
+        job = str(answer["jobRunId"])
+        cancel.hint_at_once(f"the job {job} may still be running; cancel it: {self.cancel_command(job)}")
+        return job
+
+    def cancel_command(self, job: str) -> str:
+        """The command that cancels the job."""
+        return _command("cancel-job-run", self.application, "--job-run-id", job)
 
     def follow(self, job: str, progress: Progress = SILENT) -> Mapping[str, Any]:
         """Wait for the job's end and return what AWS says of it.
 
-        An interrupt cancels it, and says so in a note of the exception.
-
         Raises:
             UnreachableError: its state could not be read, for a while or for good; the job goes on.
         """
-        cancel.hint_at_once(f"the job {job} may still be running; cancel it: {self.cancel_command(job)}")
-        try:
-            return self._wait(job, progress)
-        except KeyboardInterrupt as interrupt:
-            interrupt.add_note(self._cancel(job))
-            raise
-
-    def cancel_command(self, job: str) -> str:
-        """The command that cancels the job."""
-        words = ("aws", "emr-serverless", "cancel-job-run", "--application-id", self.application, "--job-run-id", job)
-        return shlex.join(words)
-
-    def _wait(self, job: str, progress: Progress) -> Mapping[str, Any]:
         state, since, pause = "", "", _SHORTEST_PAUSE
         sign_of_life = time.monotonic()
         while True:
@@ -127,7 +118,7 @@ class Jobs:
             found: Mapping[str, Any] = self._client.get_job_run(applicationId=self.application, jobRunId=job)["jobRun"]
         return found
 
-    def _cancel(self, job: str) -> str:
+    def cancel(self, job: str) -> str:
         """Cancel the job, and return how far that went."""
         try:
             self._request_cancellation(job)
@@ -158,3 +149,8 @@ class Jobs:
         except UnreachableError as error:
             if error_code(error.__cause__) != "ValidationException":  # of a job that has ended
                 raise
+
+
+def _command(name: str, application: str, *more: str) -> str:
+    """A command of AWS's own command line about jobs."""
+    return shlex.join(("aws", "emr-serverless", name, "--application-id", application, *more))

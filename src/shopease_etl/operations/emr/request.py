@@ -162,7 +162,7 @@ def _lineage_note(target: str) -> str | None:
     """Why a job cannot send lineage to this target; None if it can."""
     if "://" not in target:
         return "it is a file of this machine"
-    if urlsplit(target).password or urlsplit(target).query:
+    if "@" in urlsplit(target).netloc or urlsplit(target).query:
         return "it may hold a secret"
     if os.environ.get("OPENLINEAGE_API_KEY", "").strip():
         return "it needs OPENLINEAGE_API_KEY, a secret"

@@ -6,8 +6,6 @@ from typing import Any
 
 from shopease_etl.errors import ShopeaseError
 from shopease_etl.lake.open import open_store
-from shopease_etl.lake.store import Encryption
-from shopease_etl.operations.emr.entry import entry_point
 from shopease_etl.operations.emr.jobs import SUCCESS, Jobs
 from shopease_etl.operations.emr.logs import DriverLog, driver_log_key, read_driver_log
 from shopease_etl.operations.emr.request import LOGS, JobRequest
@@ -61,13 +59,8 @@ class Submission:
         self.started = JobResult(job, request.application, "SUBMITTED", self._store.uri(self._log))
 
     @classmethod
-    def start(cls, request: JobRequest, encryption: Encryption | None, prices: Prices) -> "Submission":
-        """Start the job.
-
-        Raises:
-            UnreachableError: the application or the packed environment does not exist, or AWS refuses something.
-        """
-        script = entry_point(request.archive, encryption)
+    def start(cls, request: JobRequest, script: str, prices: Prices) -> "Submission":
+        """Start a job that runs the script at this address, see `Jobs.start`."""
         jobs = Jobs(request.application)
         return cls(request, jobs, jobs.start(request, script), prices)
 
@@ -76,8 +69,12 @@ class Submission:
         """The command that cancels the job."""
         return self._jobs.cancel_command(self._job)
 
+    def cancel(self) -> str:
+        """Cancel the job, and return how far that went."""
+        return self._jobs.cancel(self._job)
+
     def finish(self, progress: Progress = SILENT) -> JobResult:
-        """Follow the job to its end; an interrupt cancels it.
+        """Follow the job to its end.
 
         Raises:
             JobFailedError: it failed, with the end of its log.
