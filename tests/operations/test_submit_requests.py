@@ -224,6 +224,28 @@ def test_the_script_is_uploaded_only_if_it_differs(shop: Shop, bucket: str) -> N
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == SCRIPT
 
 
+def checked(shop: Shop, **settings: str) -> dict[str, tuple[int, str]]:
+    """What `check` finds of an application on moto's server."""
+    environment = with_settings(shop, **settings).environment
+    del environment["AWS_ENDPOINT_URL_EMR_SERVERLESS"]
+    lines = shop.run("check", "--json", env=environment).document
+    return {line["name"]: (line["exit_code"], line["detail"]) for line in lines}
+
+
+def test_check_says_whether_jobs_can_be_submitted(shop: Shop, bucket: str) -> None:
+    client = boto3.client("emr-serverless")
+    application = client.create_application(name="shopease", releaseLabel="emr-7.1.0", type="SPARK")["applicationId"]
+    found = checked(shop, EMR_APPLICATION=application)
+    assert found["emr application"] == (0, "shopease, emr-7.1.0, started")
+    assert found["spark archive"] == (0, f"s3://{bucket}/some/lake/_spark/environment.tar.gz, 0.0 MB")
+    assert "submit" not in found
+    found = checked(shop, EMR_APPLICATION="00f1other", EMR_ROLE="", SPARK_ARCHIVE=f"s3://{bucket}/nowhere.tar.gz")
+    assert found["submit"] == (2, "not set: SHOPEASE_EMR_ROLE")
+    assert found["emr application"][0] == found["spark archive"][0] == 4
+    assert "does not exist" in found["spark archive"][1]
+    assert not {"submit", "spark archive"} & checked(shop, EMR_APPLICATION="", EMR_ROLE="", SPARK_ARCHIVE="").keys()
+
+
 def test_on_another_server_of_the_service(shop: Shop) -> None:
     """The requests are those of the service's own description: moto's server takes them too."""
     client = boto3.client("emr-serverless")

@@ -9,16 +9,18 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from commands import Ended, Shop
 from emr_server import emr_server
-from shopease_etl.addresses import URL_FORM
+from shopease_etl.addresses import URL_FORM, check_database_url
 from shopease_etl.errors import ConfigurationError, ShopeaseError
 from shopease_etl.pipeline.wiring import source
 from shopease_etl.redaction import Secrets
 from shopease_etl.settings import load
-from shopease_etl.source.secret import DatabaseSecret
+from shopease_etl.source.secret import DatabaseSecret, url_of_rds
 from shopease_etl.source.session import source_url
 
 PASSWORD = "hunter2/with @ and % in it"
@@ -69,10 +71,15 @@ def test_the_url_is_the_text_or_made_of_what_rds_writes(secrets: Any, text: str,
     assert known.redacted(f"it is {conninfo_to_dict(url)['password']}") == "it is ***"
 
 
-def test_of_rds_each_value_arrives_as_it_is(secrets: Any) -> None:
-    secret = DatabaseSecret(created(secrets, SecretString=json.dumps(rds())), Secrets())
-    expected = {"host": "db.example.com", "port": "5433", "dbname": "sales", "user": "me", "password": PASSWORD}
-    assert conninfo_to_dict(secret.read()) == expected
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+
+
+@given(user=TEXTS, password=TEXTS, database=TEXTS)
+def test_of_rds_each_value_arrives_as_it_is(user: str, password: str, database: str) -> None:
+    url = url_of_rds(rds(username=user, password=password, dbname=database))
+    check_database_url(url, "")
+    parts = {"host": "db.example.com", "port": "5433", "dbname": database, "user": user, "password": password}
+    assert conninfo_to_dict(url) == parts
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The source's URL in AWS Secrets Manager: as text, or as the JSON that RDS keeps there."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -69,9 +70,14 @@ class DatabaseSecret:
             raise self._unfit(f"it is for another database: {engine}")
         if missing := [name for name in ("host", "dbname", "username", "password") if not found.get(name)]:
             raise self._unfit(f"it has no {', '.join(missing)}")
-        user, password, database = (quote(str(found[name]), safe="") for name in ("username", "password", "dbname"))
-        return f"postgresql://{user}:{password}@{found['host']}:{found.get('port') or 5432}/{database}"
+        return url_of_rds(found)
 
     def _unfit(self, problem: str) -> ConfigurationError:
         message = f"the secret {self.name} (SHOPEASE_DATABASE_SECRET) holds no database URL: {problem}"
         return ConfigurationError(message, hint=_FORMS)
+
+
+def url_of_rds(found: Mapping[str, Any]) -> str:
+    """The URL for what RDS writes into a secret; the port is PostgreSQL's own if there is none."""
+    user, password, database = (quote(str(found[name]), safe="") for name in ("username", "password", "dbname"))
+    return f"postgresql://{user}:{password}@{found['host']}:{found.get('port') or 5432}/{database}"

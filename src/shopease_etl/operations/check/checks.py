@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from shopease_etl.errors import ConfigurationError
 from shopease_etl.operations.check.contents import lake_contents
 from shopease_etl.operations.check.database import database
+from shopease_etl.operations.check.jobs import jobs
 from shopease_etl.operations.check.lakes import RunHistory, catalog, lake
 from shopease_etl.operations.check.lines import CheckLine, TimedChecks, check
 from shopease_etl.operations.check.machine import given_settings, machine
@@ -52,6 +53,7 @@ def check_lines(
     origin = source(brief, secrets)
     if not origin.secret or (yield from _secret(origin.secret)):
         yield from database(settings, lambda: existing_snapshot(origin), history)
+    yield from jobs(settings)
     yield from _listeners(settings, test_alert=test_alert)
 
 

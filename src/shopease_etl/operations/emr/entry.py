@@ -16,11 +16,22 @@ def entry_point(archive: str, encryption: Encryption | None) -> str:
     Raises:
         UnreachableError: there is no archive, or the script cannot be written.
     """
-    folder, _, name = archive.rpartition("/")
-    store = open_store(folder, encryption)
-    if not any(item.key == name for item in store.list(name)):  # the right to read it is not needed
-        message = f"the packed environment {archive} (SHOPEASE_SPARK_ARCHIVE) does not exist"
-        raise UnreachableError(message, hint="docs/EMR.md says how to pack and upload it")
+    archive_bytes(archive)
+    store = open_store(archive.rpartition("/")[0], encryption)
     if not store.find(NAME) or store.read(NAME) != SCRIPT:
         put_stream(store, NAME, [SCRIPT])
     return store.uri(NAME)
+
+
+def archive_bytes(archive: str) -> int:
+    """The size of the packed environment, which this user need not be allowed to read.
+
+    Raises:
+        UnreachableError: it does not exist, or the bucket may not be listed.
+    """
+    folder, _, name = archive.rpartition("/")
+    for item in open_store(folder).list(name):
+        if item.key == name:
+            return item.bytes
+    message = f"the packed environment {archive} (SHOPEASE_SPARK_ARCHIVE) does not exist"
+    raise UnreachableError(message, hint="docs/EMR.md says how to pack and upload it")
