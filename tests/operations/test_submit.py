@@ -15,12 +15,15 @@ import pytest
 from commands import Ended, Shop, end, on_a_terminal
 from conftest import eventually
 from emr_server import APPLICATION, JOB, ROLE, WAY, EmrServer, emr_server, submitting
-from shopease_etl.operations.emr import logs
+from shopease_etl.errors import UnreachableError
+from shopease_etl.operations.emr import jobs, logs
 from shopease_etl.operations.emr.entry import NAME, SCRIPT
+from shopease_etl.operations.emr.jobs import Jobs
 from shopease_etl.operations.emr.logs import driver_log_key
 from shopease_etl.operations.emr.request import JobRequest
 from shopease_etl.operations.emr.submission import JobFailedError, Submission
 from shopease_etl.pipeline.costs import Prices
+from shopease_etl.progress import Silent
 
 LOG_KEY: Final = f"some/lake/{driver_log_key('_spark/logs/', APPLICATION, JOB)}"
 
@@ -179,6 +182,67 @@ def test_a_request_whose_answer_is_lost_starts_one_job(shop: Shop, emr: EmrServe
     shop.run("submit", "run-all").done()
     assert [method for method, _, _ in emr.requests].count("POST") == 2
     assert len(emr.tokens) == 1
+
+
+def test_a_request_whose_answers_are_all_lost_may_have_started_a_job(shop: Shop, emr: EmrServer) -> None:
+    emr.faults["POST"] = [(0, "")] * 2
+    ended = shop.run("submit", "run-all").failed(4, f"cannot reach the EMR Serverless application {APPLICATION}")
+    listing = f"aws emr-serverless list-job-runs --application-id {APPLICATION}"
+    assert f"  hint: a job may have been started: {listing}\n" in ended.stderr
+
+
+class Recorder(Silent):
+    """Counts the signs of life."""
+
+    signs = 0
+
+    def advance(self, task: str, *, size: int = 0, rows: int = 0) -> None:  # noqa: ARG002 - progress has them
+        self.signs += 1
+
+
+@pytest.fixture
+def followed(emr: EmrServer, monkeypatch: pytest.MonkeyPatch, bucket: str) -> Jobs:  # noqa: ARG001 - for AWS's variables
+    """Jobs that are followed in this process."""
+    for name, value in emr.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(jobs, "_SHORTEST_PAUSE", 0.05)
+    return Jobs(APPLICATION)
+
+
+def test_a_long_state_gives_signs_of_life(emr: EmrServer, followed: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_SIGN_OF_LIFE", 0.0)
+    emr.states = [*["RUNNING"] * 4, "SUCCESS"]
+    recorder = Recorder()
+    assert followed.follow(JOB, recorder)["state"] == "SUCCESS"
+    assert recorder.signs == 3
+
+
+def test_faults_that_do_not_pass_end_the_following(
+    emr: EmrServer, followed: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_PATIENCE", 0.2)
+    emr.faults["GET"] = [(500, "InternalServerException")] * 100
+    with pytest.raises(UnreachableError, match=f"the state of the job {JOB} is not known: AWS refuses") as raised:
+        followed.follow(JOB)
+    assert raised.value.hint == f"the job goes on; cancel it: {CANCEL}"
+
+
+def test_a_cancellation_that_takes_long(emr: EmrServer, followed: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_CANCEL_SECONDS", 0.2)
+    emr.until_cancelled = 1000
+    text = f"the job {JOB} was told to end, but is still CANCELLING; to tell it again: {CANCEL}"
+    assert followed.cancel(JOB) == text
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_job_on_another_server_of_the_service_is_cancelled() -> None:
+    client = boto3.client("emr-serverless")
+    application = client.create_application(name="shopease", releaseLabel="emr-7.1.0", type="SPARK")["applicationId"]
+    request = JobRequest(application, ROLE, "s3://bucket/x.tar.gz", "s3://bucket/lake", ("retry",), {}, 60)
+    there = Jobs(application)
+    job = there.start(request, "s3://bucket/script.py")
+    assert there.cancel(job) == f"the job {job} was cancelled"
+    assert client.get_job_run(applicationId=application, jobRunId=job)["jobRun"]["state"] == "CANCELLED"
 
 
 CANCEL: Final = f"aws emr-serverless cancel-job-run --application-id {APPLICATION} --job-run-id {JOB}"

@@ -177,7 +177,7 @@ def test_secrets_stay_here(shop: Shop, emr: EmrServer) -> None:
     assert "The job does not get SHOPEASE_LINEAGE: it may hold a secret." in ended.stderr
     assert emr.variables["SHOPEASE_DATABASE_SECRET"] == "shopease/source"
     assert not emr.variables.keys() & {"SHOPEASE_DATABASE_URL", *(f"SHOPEASE_{name}" for name in secrets)}
-    assert emr.sent("alert-secret", "ping-secret", "lineage-secret", "key-secret") == []
+    assert emr.sent("alert-secret", "ping-secret", "lineage-secret", "key-secret", "pg-secret") == []
     assert emr.sent("shopease/source") != []  # the scan finds what is there
 
 

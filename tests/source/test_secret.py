@@ -132,7 +132,9 @@ def test_a_url_beside_the_secret_is_refused(tmp_path: Path, sales: str) -> None:
 
 def test_runs_and_checks_read_the_source_that_the_secret_names(secrets: Any, sales: str, tmp_path: Path) -> None:
     name = created(secrets, SecretString=make_conninfo(sales, password=PASSWORD))
-    run(tmp_path, name, "run-all", "--skip-crawl").done()
+    events = tmp_path / "lineage.jsonl"
+    run(tmp_path, name, "run-all", "--skip-crawl", SHOPEASE_LINEAGE=str(events)).done()
+    assert f":{conninfo_to_dict(sales)['port']}" in events.read_text()
     lines = {line["name"]: line for line in run(tmp_path, name, "check", "--json").document}
     assert lines["database secret"]["detail"].startswith(f"{name} has the address of ")
     assert lines["database"]["exit_code"] == 0

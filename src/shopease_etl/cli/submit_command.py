@@ -74,7 +74,8 @@ def _run(console: Console, request: "JobRequest", script: str, prices: Prices, *
             job = Submission.start(request, script, prices)
         console.message(f"Started the job {job.started.job_id} on the application {request.application}.")
         if no_wait:
-            console.result(job.started, lambda: f"Job {job.started.job_id}\nLog: {job.started.log}")
+            text = f"Job {job.started.job_id}\nLog: {job.started.log}"
+            console.result(job.started, lambda: text, f"started the job {job.started.job_id}")
             console.message(f"To cancel it: {job.cancel_command}")
         else:
             _follow(console, job)

@@ -57,17 +57,21 @@ class Jobs:
             "entryPointArguments": list(request.words),
             "sparkSubmitParameters": request.spark_parameters(self.region),
         }
-        cancel.hint_at_once(f"a job may have been started: {_command('list-job-runs', self.application)}")
-        with translate_aws_errors(self._what):
-            answer = self._client.start_job_run(
-                applicationId=self.application,
-                clientToken=str(uuid.uuid4()),
-                executionRoleArn=request.role,
-                name=f"shopease {request.words[0]}",
-                executionTimeoutMinutes=request.minutes,
-                jobDriver={"sparkSubmit": script},
-                configurationOverrides={"monitoringConfiguration": {"s3MonitoringConfiguration": storage}},
-            )
+        known = f"a job may have been started: {_command('list-job-runs', self.application)}"
+        cancel.hint_at_once(known)
+        try:
+            with translate_aws_errors(self._what):
+                answer = self._client.start_job_run(
+                    applicationId=self.application,
+                    clientToken=str(uuid.uuid4()),
+                    executionRoleArn=request.role,
+                    name=f"shopease {request.words[0]}",
+                    executionTimeoutMinutes=request.minutes,
+                    jobDriver={"sparkSubmit": script},
+                    configurationOverrides={"monitoringConfiguration": {"s3MonitoringConfiguration": storage}},
+                )
+        except UnreachableError as error:
+            raise UnreachableError(str(error), hint=known if is_transient(error) else error.hint) from error
         job = str(answer["jobRunId"])
         cancel.hint_at_once(f"the job {job} may still be running; cancel it: {self.cancel_command(job)}")
         return job
@@ -90,6 +94,7 @@ class Jobs:
                 if state:
                     progress.finish(state.lower(), f"since {since}")
                 state, since, pause = str(found["state"]), f"{datetime.now(UTC):%H:%M:%S} UTC", _SHORTEST_PAUSE
+                log.info("the job %s is %s", job, state)
                 if state in ENDED:
                     return found
                 progress.start(state.lower())
