@@ -99,7 +99,7 @@ def test_what_the_job_gets(shop: Shop, emr: EmrServer, bucket: str) -> None:
         (("run-all", "--log-file", "here.log"), ("a job cannot have --log-file",)),
         (("run-all", "--report", "report.html"), ("a job cannot have --report",)),
         (("run-all", "--dry-run"), ("a job cannot have --dry-run",)),
-        (("extract", "--table", "two words"), ("the argument", "cannot be handed to a job")),
+        (("extract", "--table", "two words"), ("the argument 'two words'", "cannot be handed to a job")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) and len(value) < 4 else "",
 )
@@ -142,6 +142,7 @@ def test_settings_are_checked_before_a_job_starts(
     ended = with_settings(shop, **settings).run("submit", "run-all").failed(code, words)
     if "has a password" in words or "embedded" in words:
         assert "aws secretsmanager create-secret" in ended.stderr
+        assert "then set SHOPEASE_DATABASE_SECRET=shopease/source in place of SHOPEASE_DATABASE_URL" in ended.stderr
     assert "hunter2" not in ended.stderr
     assert emr.requests == []
 

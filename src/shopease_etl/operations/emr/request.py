@@ -79,7 +79,7 @@ def job_request(settings: Settings, words: Sequence[str], wait: float = 0) -> Jo
         role=str(settings.emr_role),
         archive=_safe("SHOPEASE_SPARK_ARCHIVE", str(settings.spark_archive)),
         lake=settings.lake.rstrip("/"),
-        words=tuple(_safe("the argument", word) for word in words),
+        words=tuple(_safe(f"the argument {word!r}", word) for word in words),
         environment={**dict(_variables(settings)), **_ALWAYS},
         minutes=_minutes(settings.run_timeout, wait),
         notes=tuple(_notes(settings)),
@@ -131,7 +131,7 @@ def _database_url(settings: Settings) -> str:
 
     hint = (
         "aws secretsmanager create-secret --name shopease/source --secret-string file://URL.txt (a file with the URL), "
-        "then set SHOPEASE_DATABASESECRET=shopease/source in place of SHOPEASE_DATABASE_URL"
+        "then set SHOPEASE_DATABASE_SECRET=shopease/source in place of SHOPEASE_DATABASE_URL"
     )
     if settings.is_embedded:
         raise ConfigurationError("a job cannot read the embedded database, which is on this machine", hint=hint)
