@@ -34,6 +34,12 @@ from shopease_etl.errors import ConfigurationError
 
 PREFIX: Final = "SHOPEASE_"
 EMBEDDED: Final = "embedded"
+# Settings of one form: the pattern, and an example.
+_FORMS: Final = {
+    "emr_application": (r"[0-9a-z]{1,64}", "00f1abcdefghij09, the application's id"),
+    "emr_role": (r"arn:[\w-]+:iam::\d{12}:role/\S+", "arn:aws:iam::123456789012:role/NAME"),
+    "spark_archive": (r"s3://[^/\s]+/[^\s#]*[^/\s#]", "s3://BUCKET/PREFIX/_spark/environment.tar.gz"),
+}
 
 
 class Settings(BaseSettings):
@@ -230,11 +236,12 @@ class Settings(BaseSettings):
     def _unset(cls, value: object) -> object:
         return value or None
 
-    @field_validator("spark_archive")
+    @field_validator(*_FORMS)
     @classmethod
-    def _archive(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"s3://[^/\s]+/[^\s#]*[^/\s#]", value):
-            raise ValueError("write it as s3://BUCKET/PREFIX/_spark/environment.tar.gz")
+    def _formed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        pattern, form = _FORMS[str(info.field_name)]
+        if value and not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"write it as {form}")
         return value
 
     @property

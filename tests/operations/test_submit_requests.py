@@ -132,7 +132,9 @@ def test_help_is_that_of_the_command(shop: Shop, emr: EmrServer) -> None:
         ({"SOURCE_SCHEMA": 'the "shop"'}, 2, "SHOPEASE_SOURCE_SCHEMA cannot be handed to a job: it may have only"),
         ({"SOURCE_SCHEMA": "größe"}, 2, "SHOPEASE_SOURCE_SCHEMA cannot be handed to a job: it may have only"),
         ({"RUN_TIMEOUT": ""}, 2, "SHOPEASE_RUN_TIMEOUT cannot be handed to a job: it is empty"),
-        ({"SPARK_ARCHIVE": "environment.tar.gz"}, 2, "SHOPEASE_SPARK_ARCHIVE is not valid"),
+        ({"SPARK_ARCHIVE": "environment.tar.gz"}, 2, "SHOPEASE_SPARK_ARCHIVE is not valid: write it as s3://"),
+        ({"EMR_ROLE": "shopease-job"}, 2, "SHOPEASE_EMR_ROLE is not valid: write it as arn:"),
+        ({"EMR_APPLICATION": "/applications/00f1"}, 2, "SHOPEASE_EMR_APPLICATION is not valid: write it as 00f1"),
         ({"SPARK_ARCHIVE": "s3://nowhere-at-all/x.tar.gz"}, 4, "s3://nowhere-at-all"),
     ],
 )
