@@ -119,9 +119,7 @@ class Settings(BaseSettings):
     )
     emr_application: str | None = Field(None, description="EMR Serverless application of `submit`: its id.")
     emr_role: str | None = Field(None, description="ARN of the role that submitted jobs run with.")
-    spark_archive: str | None = Field(
-        None, description="s3:// address of the packed environment (.tar.gz) that submitted jobs run in."
-    )
+    spark_archive: str | None = Field(None, description="s3:// address of the packed environment that jobs run in.")
     log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
     log_file: Path | None = Field(None, description="File that also gets the log; rotated.")
     price_s3_gb_month: NonNegativeFloat = Field(0.023, description="Dollars per GB and month in S3.")

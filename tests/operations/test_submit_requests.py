@@ -95,6 +95,7 @@ def test_what_the_job_gets(shop: Shop, emr: EmrServer, bucket: str) -> None:
         (("run-all", "--json"), ("a job cannot have --json",)),
         (("run-all", "--lake", "s3://other/lake"), ("a job cannot have --lake",)),
         (("run-all", "--database-url", "embedded"), ("a job cannot have --database-url",)),
+        (("run-all", "--engine", "local"), ("--engine",)),
         (("run-all", "--home", "here"), ("a job cannot have --home",)),
         (("run-all", "--log-file", "here.log"), ("a job cannot have --log-file",)),
         (("run-all", "--report", "report.html"), ("a job cannot have --report",)),

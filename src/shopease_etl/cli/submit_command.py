@@ -24,6 +24,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     "json": "write it before the command: shopease submit --json {command}",
     "lake": "write it before the command: shopease submit --lake s3://BUCKET/PREFIX {command}",
     "database_url": "set SHOPEASE_DATABASE_SECRET, or SHOPEASE_DATABASE_URL without a password",
+    "engine": "leave it out: a job works on months with Spark",
     "home": "leave it out: a job has a folder of its own",
     "log_file": "leave it out: the job's log is in S3; or write it before the command, for the log of submit",
     "report": "run `shopease report` when the job has ended: its machine and the file on it are gone then",
