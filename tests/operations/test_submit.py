@@ -145,6 +145,17 @@ def test_without_an_exit_code_in_the_log_it_is_1(
     assert raised.value.details[-len(shown) :] == shown if shown else raised.value.details == ()
 
 
+def test_a_log_that_cannot_be_read_does_not_hide_the_failure(
+    emr: EmrServer, followed: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    emr.states = ["FAILED"]
+    request = JobRequest(followed.application, ROLE, "s3://bucket/x.tar.gz", "s3://bucket/lake", ("retry",), {}, 60)
+    with pytest.raises(JobFailedError, match="ended with FAILED: AWS gives no reason") as raised:
+        Submission.start(request, "s3://bucket/script.py", Prices(*[1.0] * 6)).finish()
+    assert raised.value.details[0].startswith("(the log cannot be read: cannot reach s3://bucket/")
+
+
 def test_a_job_that_someone_else_cancels_has_failed(shop: Shop, emr: EmrServer, bucket: str) -> None:
     emr.states[-1] = "CANCELLED"
     put_log(bucket, "shopease: interrupted\nshopease: exit code 130\n")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from shopease_etl.errors import ShopeaseError
+from shopease_etl.errors import ShopeaseError, UnreachableError
 from shopease_etl.lake.open import open_store
 from shopease_etl.operations.emr.jobs import SUCCESS, Jobs
 from shopease_etl.operations.emr.logs import DriverLog, driver_log_key, read_driver_log
@@ -78,16 +78,24 @@ class Submission:
 
         Raises:
             JobFailedError: it failed, with the end of its log.
-            UnreachableError: its state or its log could not be read.
+            UnreachableError: its state could not be read.
         """
         found = self._jobs.follow(self._job, progress)
         if found["state"] == SUCCESS:
             return self._result(found, 0)
-        progress.start("log of the driver")
-        log = read_driver_log(self._store, self._log)
-        progress.finish("log of the driver", "read" if log.lines else "there is none")
+        log = self._read_log(progress)
         reason = str(found.get("stateDetails") or "AWS gives no reason")
         raise JobFailedError(self._result(found, log.exit_code or 1), reason, log)
+
+    def _read_log(self, progress: Progress) -> DriverLog:
+        """The end of the log; that the job has failed matters more than that its log cannot be read."""
+        progress.start("log of the driver")
+        try:
+            log = read_driver_log(self._store, self._log)
+        except UnreachableError as error:
+            log = DriverLog((f"(the log cannot be read: {error})",))
+        progress.finish("log of the driver", "read" if log.exit_code is not None else "without an exit code")
+        return log
 
     def _result(self, found: Mapping[str, Any], exit_code: int) -> JobResult:
         billed = found.get("billedResourceUtilization") or {}
