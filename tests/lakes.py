@@ -14,6 +14,7 @@ from shopease_etl.lake.store import Store
 from shopease_etl.pipeline import plan
 from shopease_etl.pipeline.run import run
 from shopease_etl.pipeline.wiring import Pipeline, source
+from shopease_etl.redaction import Secrets
 from shopease_etl.report import RunResult
 from shopease_etl.settings import Settings, load
 from shopease_etl.source.session import Source
@@ -46,7 +47,7 @@ def given_pipeline(url: str, folder: Path, **more: str) -> Pipeline:
 
 
 def given_source(url: str, folder: Path, **more: str) -> Source:
-    return source(given_settings(url, folder, **more))
+    return source(given_settings(url, folder, **more), Secrets())
 
 
 def extracted(url: str, folder: Path, *names: str, **more: str) -> RunResult:

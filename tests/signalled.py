@@ -17,7 +17,7 @@ DEADLINE: Final = 30.0  # seconds within which a process must have ended, on a m
 WORK: Final = """
 import concurrent.futures, contextlib, os, socket, subprocess, sys, threading, time
 import polars
-from shopease_etl import cancel
+from shopease_etl import cancel, errors
 from shopease_etl.source.postgres import connect
 
 def loop():

@@ -12,7 +12,8 @@ import pytest
 
 from commands import Ended, Shop, end
 from shopease_etl import cancel
-from shopease_etl.cancel import TimeLimitError, deadline, deferred
+from shopease_etl.cancel import deadline, deferred
+from shopease_etl.errors import TimeLimitError
 from signalled import DEADLINE, interrupted, running
 
 BOTH: Final = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -195,7 +196,7 @@ LIMITED: Final = """
 try:
     with cancel.deadline(0.7, "the test", hint="wait"):
         once({work})
-except cancel.TimeLimitError as error:
+except errors.TimeLimitError as error:
     print(error.exit_code, error, error.hint, sep="; ", flush=True)
     os._exit(0)
 """

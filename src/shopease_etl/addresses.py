@@ -29,6 +29,15 @@ class AddressError(ValueError):
         self.hint = hint
 
 
+class SettingError(ValueError):
+    """Settings that do not fit together; `setting` is the one to change, and `hint` says how."""
+
+    def __init__(self, setting: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
+        self.hint = hint
+
+
 def s3_address(text: str) -> str | None:
     """The s3:// address for a text in a spelling of another tool; None if it means no S3 address, or already is one."""
     if re.match(r"s3://[^/]", text):

@@ -194,6 +194,15 @@ def error_code(error: BaseException | None) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
+def is_transient(error: BaseException) -> bool:
+    """Whether an error that was translated may pass by itself: a lost connection, throttling, a fault of AWS's."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return isinstance(cause, HTTPClientError)
+    status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or status == 429 or "Throttl" in error_code(cause) or error_code(cause).startswith("TooMany")
+
+
 @contextmanager
 def translate_aws_errors(what: str) -> Iterator[None]:
     """Raise boto3's errors as UnreachableError, with a message that names `what`, and a hint."""
@@ -256,6 +265,8 @@ def _permission(call: str, reason: str) -> str:
         "glue": "Crawler|Crawls|Database|Table|Partition|Classifier",
         "athena": "Query|WorkGroup|DataCatalog|PreparedStatement",
         "sts": "CallerIdentity|AssumeRole",
+        "emr-serverless": "JobRun|Application",
+        "secretsmanager": "SecretValue",
     }
     service = next((service for service, calls in services.items() if re.search(calls, call)), "s3")
     return _PERMISSIONS.get(call) or f"{service}:{call}"

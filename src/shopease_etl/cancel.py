@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
-from shopease_etl.errors import INTERRUPTED_EXIT_CODE, ShopeaseError
+from shopease_etl.errors import INTERRUPTED_EXIT_CODE, TimeLimitError
 
 SAME_SECONDS: Final = 0.25  # `timeout`, `uv` and terminals that close send one interrupt twice
 REMIND_SECONDS: Final = 3.0  # after these, a person reads that it takes a while
@@ -29,10 +29,6 @@ GRACE_SECONDS: Final = 60.0  # what the clean-up may take after a time limit
 LIBRARY_SECONDS: Final = 0.2  # how often a wait wakes for the handlers of the program that uses this as a library
 
 _Result = TypeVar("_Result")
-
-
-class TimeLimitError(ShopeaseError):
-    """Something took longer than it may (exit code 1)."""
 
 
 class _Thread(threading.local):
@@ -51,7 +47,7 @@ class _Process:
     One that asks the process to end takes the place of a Ctrl-C in `received`.
 
     `writer` is the end of the pipe for their numbers; `began` is when the first was read, `is_repeated` whether its
-    repetition has been read, too. Signals within `same_seconds` are one.
+    repetition has been read, too. Signals within `same_seconds` are one. The `hint` is for an end at once.
     """
 
     owner: int | None = None
@@ -59,6 +55,7 @@ class _Process:
     received: int | None = None
     began: float | None = None
     is_repeated: threading.Event = field(default_factory=threading.Event)
+    hint: str = ""
     same_seconds: float = SAME_SECONDS
     wake: Future[None] = field(default_factory=Future)
     is_concluded: bool = False
@@ -177,6 +174,11 @@ def deferred(doing: str | None) -> Iterator[None]:
         _thread.deferred.pop()
 
 
+def hint_at_once(hint: str) -> None:
+    """From now on, a person whose second interrupt ends the process at once reads this hint."""
+    _process.hint = f"\n  hint: {hint}"
+
+
 @contextmanager
 def deadline(seconds: float | None, what: str, *, hint: str | None = None) -> Iterator[None]:
     """Limit the time of the block; None is no limit. Limits may be nested, and each counts.
@@ -285,7 +287,7 @@ def _watch(reader: int, owner: int, deferring: list[str | None]) -> None:
         elif not _process.is_repeated.is_set():
             _process.is_repeated.set()
         elif time.monotonic() - _process.began > _process.same_seconds:
-            _end_at_once(INTERRUPTED_EXIT_CODE, "shopease: interrupted twice: ended at once")
+            _end_at_once(INTERRUPTED_EXIT_CODE, f"shopease: interrupted twice: ended at once{_process.hint}")
 
 
 def _write(line: str) -> None:

@@ -1,18 +1,28 @@
 """The errors a user may see; each class has the exit code of the command."""
 
+from collections.abc import Mapping
+
 
 class ShopeaseError(Exception):
     """A failure with a one-line message and, if possible, a hint what to do (exit code 1).
 
-    `details` are further lines, such as a row that the message is about.
+    `details` are further lines, such as a row that the message is about; `facts` are for the document of `--json`.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None, details: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        details: tuple[str, ...] = (),
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(message)
         self.hint = hint
         self.details = details
+        self.facts = facts or {}
 
 
 class ConfigurationError(ShopeaseError):
@@ -49,6 +59,10 @@ class LakeLockedError(ShopeaseError):
     """Another run holds the lake (exit code 75, EX_TEMPFAIL: try again later)."""
 
     exit_code = 75
+
+
+class TimeLimitError(ShopeaseError):
+    """Something took longer than it may (exit code 1)."""
 
 
 INTERRUPTED_EXIT_CODE = 130

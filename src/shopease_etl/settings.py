@@ -1,16 +1,12 @@
 """The settings: flag, else environment (`SHOPEASE_…`), else `.env`, else default."""
 
 import difflib
-import functools
-import io
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
 from pydantic import (
     ByteSize,
     Field,
@@ -19,7 +15,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -34,11 +29,17 @@ from pydantic_settings import (
 )
 
 from shopease_etl import addresses
+from shopease_etl.dotenv_file import DOTENV, dotenv_variables
 from shopease_etl.errors import ConfigurationError
 
 PREFIX: Final = "SHOPEASE_"
 EMBEDDED: Final = "embedded"
-DOTENV: Final = Path(".env")
+# Settings of one form: the pattern, and an example.
+_FORMS: Final = {
+    "emr_application": (r"[0-9a-z]{1,64}", "00f1abcdefghij09, the application's id"),
+    "emr_role": (r"arn:[\w-]+:iam::\d{12}:role/\S+", "arn:aws:iam::123456789012:role/NAME"),
+    "spark_archive": (r"s3://[^/\s]+/[^\s#]*[^/\s#]", "s3://BUCKET/PREFIX/_spark/environment.tar.gz"),
+}
 
 
 class Settings(BaseSettings):
@@ -51,6 +52,9 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr(EMBEDDED),
         description="Source database: a libpq URL (missing parts come from PG… variables), or `embedded`.",
+    )
+    database_secret: str | None = Field(
+        None, description="Secret in AWS Secrets Manager with the source's URL, in place of SHOPEASE_DATABASE_URL."
     )
     source_schema: str = Field("public", description="Schema of the source tables.")
     lake: str = Field("lake", description="The lake: a folder, or s3://BUCKET[/PREFIX].")
@@ -116,12 +120,17 @@ class Settings(BaseSettings):
     lineage: str | None = Field(
         None, description="Destination of OpenLineage events: a file, or an http(s):// address."
     )
+    emr_application: str | None = Field(None, description="EMR Serverless application of `submit`: its id.")
+    emr_role: str | None = Field(None, description="ARN of the role that submitted jobs run with.")
+    spark_archive: str | None = Field(None, description="s3:// address of the packed environment that jobs run in.")
     log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
     log_file: Path | None = Field(None, description="File that also gets the log; rotated.")
     price_s3_gb_month: NonNegativeFloat = Field(0.023, description="Dollars per GB and month in S3.")
     price_s3_1000_puts: NonNegativeFloat = Field(0.005, description="Dollars per 1,000 write requests to S3.")
     price_glue_dpu_hour: NonNegativeFloat = Field(0.44, description="Dollars per DPU hour of a Glue crawler.")
     price_athena_tb: NonNegativeFloat = Field(5.0, description="Dollars per TB that Athena scans.")
+    price_emr_vcpu_hour: NonNegativeFloat = Field(0.052624, description="Dollars per vCPU hour on EMR Serverless.")
+    price_emr_gb_hour: NonNegativeFloat = Field(0.0057785, description="Dollars per GB hour on EMR Serverless.")
     max_memory: ByteSize | None = Field(
         None, description="Memory limit of a run or a query, such as 2GB; unset: a run plans with 1GB."
     )
@@ -187,6 +196,7 @@ class Settings(BaseSettings):
     @field_validator(
         *("database_url", "source_schema", "lake", "home", "business_timezone", "glue_database", "athena_workgroup"),
         *("ping_url", "lineage", "log_file", "s3_kms_key", "queries"),
+        *("database_secret", "emr_application", "emr_role", "spark_archive"),
         mode="before",
     )
     @classmethod
@@ -220,21 +230,33 @@ class Settings(BaseSettings):
     @field_validator(
         *("max_memory", "source_connections", "s3_encryption", "s3_kms_key", "stage_timeout", "run_timeout"),
         *("lineage", "log_file", "ping_url", "queries"),
+        *("database_secret", "emr_application", "emr_role", "spark_archive"),
         mode="before",
     )
     @classmethod
     def _unset(cls, value: object) -> object:
         return value or None
 
+    @field_validator(*_FORMS)
+    @classmethod
+    def _formed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        pattern, form = _FORMS[str(info.field_name)]
+        if value and not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"write it as {form}")
+        return value
+
     @property
     def is_embedded(self) -> bool:
         """Whether the source is the embedded database."""
-        return self.database_url.get_secret_value() == EMBEDDED
+        return self.database_url.get_secret_value() == EMBEDDED and not self.database_secret
 
     @model_validator(mode="after")
-    def _key_has_its_encryption(self) -> Self:
+    def _fit_together(self) -> Self:
         if self.s3_kms_key and self.s3_encryption != "aws:kms":
-            raise ValueError("it needs SHOPEASE_S3_ENCRYPTION=aws:kms")
+            raise addresses.SettingError("s3_kms_key", "it needs SHOPEASE_S3_ENCRYPTION=aws:kms")
+        if self.database_secret and "database_url" in self.model_fields_set:
+            problem = "SHOPEASE_DATABASE_URL is set, too"
+            raise addresses.SettingError("database_secret", problem, "set only one of the two")
         return self
 
     @field_validator("database_url", "source_schema", "lake", "glue_database", "athena_workgroup")
@@ -259,37 +281,11 @@ def load(**flags: Any) -> Settings:
         raise ConfigurationError(message) from error
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "s3_kms_key"
+        cause = first.get("ctx", {}).get("error")
+        name = cause.setting if isinstance(cause, addresses.SettingError) else str(first["loc"][0])
         reason = str(first["msg"]).removeprefix("Value error, ")
         message = f"{PREFIX}{name.upper()} is not valid: {reason}"
-        raise ConfigurationError(message, hint=getattr(first.get("ctx", {}).get("error"), "hint", None)) from None
-
-
-def dotenv_variables() -> Mapping[str, str | None]:
-    """The variables in `.env`, not expanded. None stands for a name without a value.
-
-    Raises:
-        UnicodeDecodeError: it is not in UTF-8.
-    """
-    return _parsed(DOTENV.read_text(encoding="utf-8")) if DOTENV.is_file() or DOTENV.is_fifo() else {}
-
-
-@functools.lru_cache(1)  # parsing warns about bad lines, once is enough
-def _parsed(text: str) -> Mapping[str, str | None]:
-    return dotenv_values(stream=io.StringIO(text), interpolate=False)
-
-
-def size(text: str) -> int:
-    """A number of bytes, written like 10MB or 1GiB.
-
-    Raises:
-        ConfigurationError: it is not a size.
-    """
-    try:
-        return int(TypeAdapter(ByteSize).validate_python(text))
-    except ValidationError:
-        message = f"{text!r} is not a size"
-        raise ConfigurationError(message, hint="write it as 10MB or 1GiB") from None
+        raise ConfigurationError(message, hint=getattr(cause, "hint", None)) from None
 
 
 def _refuse_unknown() -> None:

@@ -1,8 +1,10 @@
-"""Durations as people write them, such as 90m, 26h or 2d."""
+"""Durations and sizes as people write them, such as 90m, 26h or 10MB."""
 
 import math
 import re
 from typing import Final
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from shopease_etl.errors import ConfigurationError
 
@@ -32,3 +34,16 @@ def format_seconds(seconds: float) -> str:
         if seconds < limit:
             return f"{max(0, int(seconds)) // length} {unit}"
     return f"{int(seconds) // 86_400} d"
+
+
+def size(text: str) -> int:
+    """A number of bytes, written like 10MB or 1GiB.
+
+    Raises:
+        ConfigurationError: it is not a size.
+    """
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        message = f"{text!r} is not a size"
+        raise ConfigurationError(message, hint="write it as 10MB or 1GiB") from None

@@ -92,7 +92,7 @@ finally:  # completion ends the process by itself
 def test_every_command_and_option_has_help_and_every_command_an_example() -> None:
     program = typer.main.get_command(app)
     commands = getattr(program, "commands")  # noqa: B009 (typer types it as any command)
-    assert set(commands) == {*COMMANDS, "retry"}  # retry is for runs that failed
+    assert set(commands) == {*COMMANDS, "retry", "submit"}  # for runs that failed, and for a service
     for name, command in commands.items():
         assert [option.name for option in command.params if not getattr(option, "help", None)] == []
         printed = " ".join(CliRunner().invoke(app, [name, "--help"]).stdout.split())

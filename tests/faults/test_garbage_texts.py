@@ -20,8 +20,9 @@ from shopease_etl.lake.local import LocalStore
 from shopease_etl.lake.lock.file import locked_file
 from shopease_etl.operations.cost import monthly_cost
 from shopease_etl.pipeline.wiring import lake_store, prices
-from shopease_etl.settings import PREFIX, Settings, load, size
+from shopease_etl.settings import PREFIX, Settings, load
 from shopease_etl.stages.named_queries import shipped_queries
+from shopease_etl.units import size
 from shopease_etl.warehouse.athena_types import first_batch, next_batch, rows_of
 from shopease_etl.warehouse.dialect import reading_statement, tables_in, translate
 

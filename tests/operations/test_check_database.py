@@ -14,6 +14,7 @@ from shopease_etl.operations.check.database import database
 from shopease_etl.operations.check.lakes import RunHistory
 from shopease_etl.operations.check.lines import CheckLine
 from shopease_etl.pipeline.wiring import source
+from shopease_etl.redaction import Secrets
 from shopease_etl.settings import Settings, load
 from shopease_etl.source.postgres import CopyOut, snapshot
 from shopease_etl.source.session import existing_snapshot
@@ -48,7 +49,7 @@ def reader(owner: str) -> Iterator[str]:
 def checked(url: str, history: RunHistory | None = None, **more: object) -> dict[str, CheckLine]:
     """The lines by name."""
     settings: Settings = load(database_url=url, **more)
-    lines = database(settings, lambda: existing_snapshot(source(settings)), history or RunHistory())
+    lines = database(settings, lambda: existing_snapshot(source(settings, Secrets())), history or RunHistory())
     return {line.name: line for line in lines}
 
 

@@ -22,13 +22,14 @@ from shopease_etl.cli.sample_command import sample
 from shopease_etl.cli.schedule_command import schedule
 from shopease_etl.cli.status_command import status
 from shopease_etl.cli.streams import prepare_streams
+from shopease_etl.cli.submit_command import submit
 from shopease_etl.cli.tables_command import tables
 
 COMMANDS: Final[Mapping[str, tuple[Callable[..., None], ...]]] = {
     "Pipeline": (run_all, retry, extract, clean, aggregate, crawl),
     "Lake": (rollback, query, tables, report, cleanup, cost),
     "Source database": (sample, restore),
-    "Operations": (check, status, schedule),
+    "Operations": (check, status, schedule, submit),
 }
 
 app = typer.Typer(
@@ -62,15 +63,21 @@ def shopease(
 
 for panel, functions in COMMANDS.items():
     for function in functions:
-        add_command(app, function, panel)
+        add_command(app, function, panel, takes_command=function is submit)
 
 
 def main() -> None:
     """The entry point of the program `shopease`."""
+    code = run_command()
+    os._exit(code)  # threads left behind in a call that hangs would hold up any other end
+
+
+def run_command() -> int:
+    """Run the command that the process was started for, and return its exit code."""
     prepare_streams()
     cancel.install()
     code = run_program(app)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    os._exit(code)  # threads left behind in a call that hangs would hold up any other end
+    return code

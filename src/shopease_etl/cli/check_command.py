@@ -32,7 +32,12 @@ def check(
 
     console = context.console
     found = check_lines(
-        context.settings, context.flags, test_alert=test_alert, verify=verify, progress=console.progress
+        context.settings,
+        context.flags,
+        console.secrets,
+        test_alert=test_alert,
+        verify=verify,
+        progress=console.progress,
     )
     hidden = console.secrets.redacted
     lines = tuple(replace(line, detail=hidden(line.detail), fix=line.fix and hidden(line.fix)) for line in found)

@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from functools import cached_property
@@ -200,9 +200,7 @@ class Console:
         if self._debug and not self._logs.is_json:
             trace = self.secrets.redacted("".join(traceback.format_exception(error)))
             print(escaped_lines(trace), end="", file=sys.stderr)
-        self._print_failure(
-            "failed", str(error), error.exit_code, error.hint, error.details, error if self._debug else None
-        )
+        self._print_failure("failed", str(error), error.exit_code, error.hint, error)
 
     def interrupted(self, hint: str | None = None) -> None:
         """Print that the command was interrupted, and what to do next."""
@@ -214,22 +212,25 @@ class Console:
         error: str,
         exit_code: int,
         hint: str | None = None,
-        details: Sequence[str] = (),
         cause: ShopeaseError | None = None,
     ) -> None:
         """Details may contain customers' data: they are printed, but never logged."""
         message, shown_hint = self.secrets.redacted(error), hint and self.secrets.redacted(hint)
         if not self._logs.is_json:
             self._print_message(f"shopease: {'error: ' if status == 'failed' else ''}{escaped(message)}")
-            for line in details:
+            for line in cause.details if cause else ():
                 self._print_message(f"  {escaped(self.secrets.redacted(line))}")
             if shown_hint:
                 self._print_message(f"  hint: {escaped(shown_hint)}")
-        log.error(error, exc_info=cause, extra={**PRINTED, "error": error, "hint": hint, "exit_code": exit_code})
+        log.error(
+            error,
+            exc_info=cause if self._debug else None,
+            extra={**PRINTED, "error": error, "hint": hint, "exit_code": exit_code},
+        )
         if self.json:
             document = {"status": status, "error": message, "hint": shown_hint, "exit_code": exit_code}
             with suppress(UnreachableError):
-                self.json_line(json.dumps(document))
+                self.json_line(json.dumps({**document, **(cause.facts if cause else {})}))
 
 
 class _Buffer(io.StringIO):

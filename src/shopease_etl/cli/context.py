@@ -51,7 +51,7 @@ class CommandContext:
         """The pipeline of the settings; its listeners include the pings and alerts that are set."""
         from shopease_etl.pipeline.wiring import Pipeline
 
-        shop = Pipeline.from_settings(self.settings, self.console.progress)
+        shop = Pipeline.from_settings(self.settings, self.console.progress, self.console.secrets)
         listeners = list(shop.listeners)
         if self.settings.ping_url:
             from shopease_etl.operations.pings import Pings

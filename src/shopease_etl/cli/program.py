@@ -57,10 +57,11 @@ def _with_plain_help(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
-def add_command(app: typer.Typer, function: Callable[..., None], panel: str) -> None:
+def add_command(app: typer.Typer, function: Callable[..., None], panel: str, *, takes_command: bool = False) -> None:
     """Make a function a command of the same name; `panel` is where the program's help lists it.
 
-    The function's first parameter is its `CommandContext`, the others are its options. Its docstring is the help, and
+    One that `takes_command` has its own options before the first argument; what follows is the other command's. The
+    function's first parameter is its `CommandContext`, the others are its options. Its docstring is the help, and
     ends with a paragraph `Example: shopease ...`.
     """
     described, _, example = (inspect.getdoc(function) or "").partition("\n\nExample: ")
@@ -70,7 +71,13 @@ def add_command(app: typer.Typer, function: Callable[..., None], panel: str) -> 
         options = GlobalOptions.pop_from(arguments).over(ctx.obj)
         _guarded(CommandContext(options), lambda context: function(context, **arguments))
 
-    register = app.command(cls=_Command, help=described, epilog=f"Example: {example}", rich_help_panel=panel)
+    register = app.command(
+        cls=_Command,
+        help=described,
+        epilog=f"Example: {example}",
+        rich_help_panel=panel,
+        context_settings={"allow_interspersed_args": not takes_command},
+    )
     register(add_global_options(run, function))
 
 
@@ -94,11 +101,7 @@ def run_program(app: typer.Typer) -> int:
             raise KeyboardInterrupt  # outside of a command's work Typer makes an exit code of it
         return code
     except TyperException as error:
-        message = one_line(error.format_message().replace("Value error, ", ""))
-        context = getattr(error, "ctx", None)
-        usage = ConfigurationError(
-            message.rstrip("."), hint=f"{context.command_path if context else 'shopease'} --help"
-        )
+        usage = usage_error(error)
         Console(json="--json" in sys.argv, log_format=_format_in(sys.argv)).failure(usage)
         return usage.exit_code
     except KeyboardInterrupt:
@@ -113,6 +116,13 @@ def run_program(app: typer.Typer) -> int:
         return 0
     except OSError as error:  # the help could not be written; commands report their own errors
         return _unwritable(error)
+
+
+def usage_error(error: TyperException) -> ConfigurationError:
+    """Arguments that could not be parsed, as an error of ours."""
+    message = one_line(error.format_message().replace("Value error, ", ""))
+    context = getattr(error, "ctx", None)
+    return ConfigurationError(message.rstrip("."), hint=f"{context.command_path if context else 'shopease'} --help")
 
 
 def _tune_allocators() -> None:

@@ -132,7 +132,7 @@ def _opened(
     """The limit in bytes, the lake and its warehouse; a publication that was broken off is a warning."""
     from shopease_etl.lake.publish import warn_of_unfinished_publications
     from shopease_etl.pipeline import wiring
-    from shopease_etl.settings import size
+    from shopease_etl.units import size
 
     limit = size(max_scan) if max_scan else None
     store = wiring.lake_store(context.settings)

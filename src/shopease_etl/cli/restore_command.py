@@ -29,7 +29,7 @@ def restore(
     from shopease_etl.stages import restore as stage
 
     settings, console = context.settings, context.console
-    with source_url(wiring.source(settings)) as url:
+    with source_url(wiring.source(settings, console.secrets)) as url:
         result = stage.restore(
             dump,
             url,

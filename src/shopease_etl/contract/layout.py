@@ -16,6 +16,7 @@ LEASE: Final = f"{RUNS}/.lease"
 STATE: Final = "_state"
 GENERATIONS: Final = "_generations"
 RESULTS: Final = "athena-results"
+SPARK: Final = "_spark"
 
 # A table kept by month has one file for each month of its sales, and one for sales without a date.
 SALE_MONTH: Final = "sale_month"

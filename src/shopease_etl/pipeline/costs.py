@@ -2,7 +2,8 @@
 
 A GB is 10^9 bytes, a TB 10^12, a query's minimum charge 10 MiB: the more expensive readings of AWS's price lists.
 Sources: https://aws.amazon.com/s3/pricing/, https://aws.amazon.com/glue/pricing/ (a crawl is charged for at least ten
-minutes; the example there has two DPUs), https://aws.amazon.com/athena/pricing/ (at least 10 MB a query).
+minutes; the example there has two DPUs), https://aws.amazon.com/athena/pricing/ (at least 10 MB a query),
+https://aws.amazon.com/emr/pricing/ (EMR Serverless: Linux on x86).
 """
 
 from collections.abc import Iterable
@@ -23,12 +24,16 @@ SMALL_OBJECTS: Final = 7
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars for a GB in S3 for a month, 1,000 writing requests, a crawler's DPU-hour, and a TB scanned."""
+    """Dollars for a GB in S3 for a month, 1,000 writing requests, a crawler's DPU-hour, a TB scanned, and an hour of a
+    vCPU and of a GB of memory on EMR Serverless.
+    """
 
     s3_gb_month: float
     s3_1000_puts: float
     glue_dpu_hour: float
     athena_tb: float
+    emr_vcpu_hour: float
+    emr_gb_hour: float
 
     def storage(self, size: int) -> float:
         """A month of this many bytes in S3."""
@@ -49,6 +54,10 @@ class Prices:
     def scan(self, charged: int) -> float:
         """This many charged bytes on Athena."""
         return charged / 1e12 * self.athena_tb
+
+    def job(self, vcpu_hours: float, gb_hours: float) -> float:
+        """A job on EMR Serverless, without storage beyond the 20 GB of each worker that are free."""
+        return vcpu_hours * self.emr_vcpu_hour + gb_hours * self.emr_gb_hour
 
 
 def describe_scan(scan: Scan, athena_tb: float) -> str:

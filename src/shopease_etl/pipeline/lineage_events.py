@@ -183,7 +183,7 @@ class Translation:
             facets["schema"] = schema_dataset.SchemaDatasetFacet(fields)
         statistics = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=rows)
         return InputDataset(
-            f"postgres://{_host_and_port(self._source.url, source)}",
+            f"postgres://{_host_and_port(self._source.last_url, source)}",
             f"{source.database}.{self._source.schema}.{name}",
             facets=facets,
             inputFacets={"inputStatistics": statistics},

@@ -114,9 +114,13 @@ class Pipeline:
     cluster: ClusterFactory | None = None
 
     @classmethod
-    def from_settings(cls, settings: Settings, progress: Progress = SILENT) -> Self:
-        """The pipeline that the settings name; the log and lineage are its listeners, but not yet alerts and pings."""
-        lake, database, secrets = lake_store(settings), source(settings), Secrets()
+    def from_settings(cls, settings: Settings, progress: Progress = SILENT, secrets: Secrets | None = None) -> Self:
+        """The pipeline that the settings name; the log and lineage are its listeners, but not yet alerts and pings.
+
+        It adds what must not be shown to the `secrets`.
+        """
+        secrets = secrets or Secrets()
+        lake, database = lake_store(settings), source(settings, secrets)
         for address in (settings.database_url, *settings.alerts):
             secrets.learn(address.get_secret_value())
         lineage = [Lineage(settings.lineage, lake, database, secrets)] if settings.lineage else []
@@ -160,18 +164,25 @@ class Pipeline:
 
 def lake_store(settings: Settings) -> LakeStore:
     """The settings' lake, encrypted as they say."""
+    return open_store(settings.lake, encryption(settings))
+
+
+def encryption(settings: Settings) -> Encryption | None:
+    """How objects are encrypted; None leaves that to the bucket."""
     algorithm = settings.s3_encryption
-    return open_store(settings.lake, Encryption(algorithm, settings.s3_kms_key) if algorithm else None)
+    return Encryption(algorithm, settings.s3_kms_key) if algorithm else None
 
 
-def source(settings: Settings) -> "Source":
-    """The source database, within the settings' limits."""
+def source(settings: Settings, secrets: Secrets) -> "Source":
+    """The source database, within the settings' limits; `secrets` learn a password that is read when it is opened."""
     # psycopg is slow to import: only commands that need the source load it
     from shopease_etl.source.postgres import Limits
+    from shopease_etl.source.secret import DatabaseSecret
     from shopease_etl.source.session import Source
 
+    secret = DatabaseSecret(settings.database_secret, secrets) if settings.database_secret else None
     return Source(
-        None if settings.is_embedded else settings.database_url.get_secret_value(),
+        None if secret or settings.is_embedded else settings.database_url.get_secret_value(),
         settings.source_schema,
         settings.business_timezone,
         settings.home,
@@ -179,6 +190,7 @@ def source(settings: Settings) -> "Source":
         settings.source_attempts,
         settings.source_wait,
         settings.source_connections,
+        secret,
     )
 
 
@@ -216,4 +228,6 @@ def prices(settings: Settings) -> Prices:
         settings.price_s3_1000_puts,
         settings.price_glue_dpu_hour,
         settings.price_athena_tb,
+        settings.price_emr_vcpu_hour,
+        settings.price_emr_gb_hour,
     )

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from shopease_etl import cancel, extras
 from shopease_etl.errors import SourceDownError, SourceFaultError, UnreachableError
 from shopease_etl.source.postgres import Limits, Snapshot, snapshot
+from shopease_etl.source.secret import DatabaseSecret
 
 T = TypeVar("T")
 
@@ -26,9 +27,9 @@ log = logging.getLogger(__name__)
 class Source:
     """The source database, and how it is read.
 
-    `url` is None for the embedded one, whose files are in `home`. `zone` is the business time zone. An extract is tried
-    `attempts` times, and waits up to `wait` seconds for a server that accepts no connections. It uses this many
-    `connections`; None means as many as the machine's cores allow.
+    `url` is None for the embedded one, whose files are in `home`, and for one whose URL is in a `secret`. `zone` is the
+    business time zone. An extract is tried `attempts` times, and waits up to `wait` seconds for a server that accepts
+    no connections. It uses this many `connections`; None means as many as the machine's cores allow.
     """
 
     url: str | None
@@ -39,6 +40,17 @@ class Source:
     attempts: int
     wait: float
     connections: int | None = None
+    secret: DatabaseSecret | None = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the embedded database."""
+        return self.url is None and self.secret is None
+
+    @property
+    def last_url(self) -> str | None:
+        """The URL, of a secret as it was when it was last read; None if it is not known."""
+        return self.secret.last if self.secret else self.url
 
 
 def with_retries(source: Source, names: Sequence[str], work: Callable[[Snapshot], T]) -> T:
@@ -78,7 +90,7 @@ def _varied(seconds: float) -> float:
 
 def require_embedded(source: Source) -> None:
     """Raise ConfigurationError if the source is the embedded database and its packages are not installed."""
-    if source.url is None:
+    if source.is_embedded:
         extras.require(
             "embedded", "the embedded PostgreSQL", otherwise="set SHOPEASE_DATABASE_URL to a PostgreSQL of your own"
         )
@@ -86,14 +98,14 @@ def require_embedded(source: Source) -> None:
 
 @contextmanager
 def source_url(source: Source) -> Iterator[str]:
-    """The source database's URL; the embedded server runs as long as the context lasts."""
-    if source.url is not None:
-        yield source.url
+    """The source database's URL, if need be from its secret; the embedded server runs as long as the context lasts."""
+    if url := source.url or (source.secret and source.secret.read()):
+        yield url
         return
     from shopease_etl.source import embedded
 
-    with embedded.running(source.home) as url:
-        yield url
+    with embedded.running(source.home) as own:
+        yield own
 
 
 @contextmanager
@@ -112,7 +124,7 @@ def existing_snapshot(source: Source) -> Iterator[Snapshot]:
         UnreachableError: there is no embedded database yet.
     """
     require_embedded(source)
-    if source.url is None and not (source.home / "postgres").exists():
+    if source.is_embedded and not (source.home / "postgres").exists():
         message = f"there is no embedded database in {source.home} yet"
         raise UnreachableError(message, hint="load a dump: `shopease restore DUMP` (`shopease sample DUMP` makes one)")
     with source_snapshot(source) as taken:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shopease_etl import cancel
 from shopease_etl.aws import client, error_code, translate_aws_errors
-from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
+from shopease_etl.errors import ConfigurationError, ShopeaseError, TimeLimitError, UnreachableError
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import CrawlerRun
 
@@ -62,7 +62,7 @@ class Crawlers:
                 self._start(name, crawls)
                 progress.start(f"crawler {name}")
             self._wait(crawls, progress)
-        except (KeyboardInterrupt, cancel.TimeLimitError):
+        except (KeyboardInterrupt, TimeLimitError):
             for crawl in crawls:
                 if not crawl.attached and not crawl.run:
                     self._stop(crawl.name)

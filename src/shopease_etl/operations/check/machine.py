@@ -11,11 +11,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from shopease_etl import __version__, extras
+from shopease_etl.dotenv_file import DOTENV, dotenv_variables
 from shopease_etl.errors import ConfigurationError, ShopeaseError, UnreachableError
 from shopease_etl.lake.store import LakeStore
 from shopease_etl.operations.check.lines import CheckLine, failure, warning
 from shopease_etl.redaction import HIDDEN, Secrets
-from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
+from shopease_etl.settings import PREFIX, Settings
 from shopease_etl.stages.named_queries import SHIPPED, named_queries
 from shopease_etl.transform.memory import USUAL, available_bytes
 from shopease_etl.wording import counted

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
+from shopease_etl.dotenv_file import DOTENV, dotenv_variables
 from shopease_etl.errors import ConfigurationError
-from shopease_etl.settings import DOTENV, PREFIX, Settings, dotenv_variables
+from shopease_etl.settings import PREFIX, Settings
 
 Kind = Literal["cron", "systemd", "airflow"]
 

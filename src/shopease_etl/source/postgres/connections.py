@@ -12,7 +12,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from shopease_etl import cancel
-from shopease_etl.errors import ConfigurationError, SourceFaultError
+from shopease_etl.errors import ConfigurationError, SourceFaultError, TimeLimitError
 from shopease_etl.source.postgres.errors import connection_error, translate_errors
 
 WAKE_SECONDS: Final = 0.1
@@ -39,7 +39,7 @@ class _Connection(psycopg.Connection):
         """Wait for the server, as psycopg does."""
         try:
             return super().wait(_check_cancelled(gen), interval, timeout)
-        except cancel.TimeLimitError:
+        except TimeLimitError:
             with suppress(psycopg.Error):
                 self.cancel_safe(timeout=CANCEL_SECONDS)
             raise
