@@ -27,6 +27,9 @@ class NearCluster:
     def __call__(self) -> Self:
         return self
 
+    def close(self) -> None:
+        pass
+
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         for item in items:
             yield sent(sent(work)(sent(item)))

@@ -41,6 +41,9 @@ class Started:
     def __call__(self) -> "SparkExecutor":
         return self.executor
 
+    def close(self) -> None:
+        pass
+
 
 @pytest.fixture
 def source(sales: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from spark_work import FailsTwice, kept, negated, process, refuse_the_fourth, sl
 
 from near_cluster import NearCluster
 from shopease_etl import cancel
-from shopease_etl.errors import ConfigurationError, DataRefusedError
+from shopease_etl.errors import ConfigurationError, DataRefusedError, TimeLimitError
 
 if TYPE_CHECKING:
     from shopease_etl.transform.spark import SparkExecutor
@@ -90,7 +90,7 @@ def test_a_time_limit_ends_the_work(spark: "SparkExecutor", tmp_path: Path) -> N
     def until_begun() -> bool:
         return (tmp_path / "begun").exists()
 
-    with pytest.raises(cancel.TimeLimitError), cancel.deadline(4, "the test"):
+    with pytest.raises(TimeLimitError), cancel.deadline(4, "the test"):
         list(spark.map(sleep, [str(tmp_path)]))
     assert until_begun()
     # the executors are free again

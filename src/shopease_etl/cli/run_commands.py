@@ -1,5 +1,6 @@
 """The commands that run the pipeline, one of its stages, or a retry."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,7 +64,9 @@ def retry(
 
     context.use(engine=engine)
     overrides = Overrides(accept_drift, allow_shrink, allow_rejects)
-    _show(context, resume(context.pipeline, overrides=overrides, wait=wait))
+    with closing(context.pipeline) as shop:
+        result = resume(shop, overrides=overrides, wait=wait)
+    _show(context, result)
 
 
 def extract(
@@ -174,7 +177,9 @@ def _check_and_show(context: CommandContext, plan: Plan, consent: Overrides) -> 
 def _run_plan(context: CommandContext, plan: Plan, consent: Overrides, wait: float) -> None:
     from shopease_etl.pipeline.run import run
 
-    _show(context, run(plan, context.pipeline, overrides=consent, wait=wait))
+    with closing(context.pipeline) as shop:
+        result = run(plan, shop, overrides=consent, wait=wait)
+    _show(context, result)
 
 
 def _show(context: CommandContext, run: RunResult) -> None:

@@ -1,7 +1,5 @@
 """Builds source, lake, warehouse and limits from the settings; light, for commands that only read."""
 
-import atexit
-import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from shopease_etl.transform.executor import Executor, LocalExecutor
 if TYPE_CHECKING:
     from shopease_etl.source.session import Source
     from shopease_etl.transform.rivals import Cluster
+    from shopease_etl.transform.spark import SparkExecutor
     from shopease_etl.warehouse import Warehouse
     from shopease_etl.warehouse.crawlers import Crawlers
 
@@ -44,15 +43,20 @@ class ClusterFactory(Protocol):
     def __call__(self) -> "Cluster":
         """The cluster, started at the first call."""
 
+    def close(self) -> None:
+        """End the cluster's work, if it was started."""
+
 
 class Spark:
-    """Starts Spark, which ends with the process."""
+    """Starts Spark."""
+
+    def __init__(self) -> None:
+        self._started: SparkExecutor | None = None
 
     def check(self) -> None:
         """Raise ConfigurationError unless Spark's packages are installed."""
         extras.require("spark", "the engine spark", otherwise="set SHOPEASE_ENGINE=local")
 
-    @functools.cache  # noqa: B019 - there is one
     def __call__(self) -> "Cluster":
         """The cluster, started at the first call.
 
@@ -61,9 +65,14 @@ class Spark:
         """
         from shopease_etl.transform.spark import SparkExecutor, spark_session
 
-        executor = SparkExecutor(spark_session("shopease"))
-        atexit.register(executor.close)
-        return executor
+        self._started = self._started or SparkExecutor(spark_session("shopease"))
+        return self._started
+
+    def close(self) -> None:
+        """End Spark, if it was started; it would take an end without that for a failure."""
+        if self._started:
+            self._started.close()
+            self._started = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,11 @@ class Pipeline:
             full_every=settings.full_every,
             cluster=Spark() if settings.engine == "spark" else None,
         )
+
+    def close(self) -> None:
+        """End what was started for runs."""
+        if self.cluster:
+            self.cluster.close()
 
     def lock(self, who: str, *, wait: float = 0) -> AbstractContextManager[LockHandle]:
         """Hold the lake's lock, on S3 among all machines, see `LakeLock.hold`."""
