@@ -97,7 +97,7 @@ class StageCalls:
         lake = self._shop.lake
         limit, zone = self._shop.limits.memory, self._shop.source.zone
         job = MonthJob(lake, TRANSACTIONS, self._run.run_id, zone, self._plan.datasets, limit, cleans)
-        return MonthCluster(self._shop.cluster(), lake, self._staged, job, self._recorded, full, self._shop.progress)
+        return MonthCluster(self._shop.cluster, lake, self._staged, job, self._recorded, full, self._shop.progress)
 
     def _extract_from(self, snapshot: Snapshot) -> StageResult:
         sources = resolve(snapshot, self._plan.tables)
@@ -186,7 +186,7 @@ class StageCalls:
             partial_sums=self._parts,
             progress=self._shop.progress,
             executor=self._shop.executor,
-            elsewhere=(self._shop.cluster(), self._shop.lake) if self._shop.cluster else None,
+            elsewhere=(self._shop.cluster, self._shop.lake) if self._shop.cluster else None,
         )
 
     def _memory(self) -> "Memory":

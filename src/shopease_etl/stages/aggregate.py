@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from functools import partial
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 MAX_NAMES_SHOWN: Final = 5
 MEMORY: Final = Memory()
 
-Elsewhere = tuple[Executor, Store]
-"""A cluster, and the lake as its machines see it."""
+Elsewhere = tuple[Callable[[], Executor], Store]
+"""What starts a cluster, and the lake as its machines see it."""
 
 _TOO_LARGE: Final = 10**16
 
@@ -144,9 +144,9 @@ def _read_missing(
         else:
             _add_file(parts, file, table, memory, executor)
     if elsewhere and far:
-        cluster, lake = elsewhere
+        start, lake = elsewhere
         work = partial(_work_on_month, lake, parts.datasets, memory.limit)
-        for sums in cluster.map(work, far):
+        for sums in start().map(work, far):
             parts.add_month(unpack_sums(sums))
 
 

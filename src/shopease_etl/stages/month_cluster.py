@@ -1,6 +1,6 @@
 """Months that a cluster works on: their tasks, the keys that several of them have, and what is published of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,13 +25,13 @@ from shopease_etl.wording import counted
 
 @dataclass
 class MonthCluster:
-    """The months of one table in one run, worked on by a cluster.
+    """The months of one table in one run, worked on by a cluster, which is started if there is work for it.
 
     `recorded` has by key what earlier runs wrote. A month is worked on again if another month has a better row with one
     of its keys: once all months are done, it is known which. `full` carries nothing over.
     """
 
-    cluster: Cluster
+    start: Callable[[], Cluster]
     lake: LakeStore
     staged: Transaction
     job: MonthJob
@@ -40,6 +40,7 @@ class MonthCluster:
     progress: Progress = SILENT
     contents: dict[str, Content] = field(default_factory=dict)
     cleaned: CleanedMonths = field(default_factory=CleanedMonths)
+    _search: RivalSearch | None = None
 
     def copy(self, snapshot: Snapshot, plan: MonthPlan) -> tuple[DatasetResult, ...]:
         """Copy the months of a plan to bronze, and clean them if the job says so.
@@ -50,28 +51,30 @@ class MonthCluster:
         self.job = replace(self.job, snapshot=snapshot)
         plans = {month: in_month(plan, month) for month in plan.expected}
         tasks = [MonthTask(month, alone) for month, alone in plans.items()]
-        with self._uploading(), snapshot.kept_alive(), self.cluster.search() as search:
-            done = self._done(search, tasks, "copying and cleaning" if self.job.cleans else "copying")
+        with snapshot.kept_alive(), self._working():
+            done = self._done(tasks, "copying and cleaning" if self.job.cleans else "copying")
             copied = tuple(each.copied for each in done.values() if each.copied)
             if self.job.cleans:
-                self._settle(search, self._with_bronze((*copied, *plan.carried)), done, plans)
+                self._settle(self._with_bronze((*copied, *plan.carried)), done, plans)
             else:
                 self._adopt(done.values())
         return copied
 
     def clean(self) -> None:
         """Clean the months whose bronze is in the lake."""
-        with self._uploading(), self.cluster.search() as search:
-            self._settle(search, self.recorded, {}, {})
+        with self._working():
+            self._settle(self.recorded, {}, {})
 
     @contextmanager
-    def _uploading(self) -> Iterator[None]:
+    def _working(self) -> Iterator[None]:
         """Abort, in the end, all that tasks uploaded and that is not taken over: most was uploaded again."""
         try:
             yield
         finally:
-            layers = (BRONZE, SILVER, QUARANTINE, STATE)
-            self.staged.abort_other_uploads([f"{layer}/{self.job.table.name}" for layer in layers])
+            if self._search:
+                self._search.__exit__()
+                layers = (BRONZE, SILVER, QUARANTINE, STATE)
+                self.staged.abort_other_uploads([f"{layer}/{self.job.table.name}" for layer in layers])
 
     def _with_bronze(self, files: Iterable[DatasetResult]) -> dict[str, ObjectRecord]:
         """What is recorded, with these files as the table's bronze."""
@@ -84,7 +87,6 @@ class MonthCluster:
 
     def _settle(
         self,
-        search: RivalSearch,
         recorded: Mapping[str, ObjectRecord],
         done: dict[str, MonthDone],
         plans: Mapping[str, MonthPlan],
@@ -97,19 +99,19 @@ class MonthCluster:
         self._adopt(done.pop(month).only_bronze(self.lake) for month in [*done] if parts[month] in months.carried)
         bronze = {month: recorded.get(part.bronze_key) for month, part in parts.items()}
         due = [part for month, part in parts.items() if part not in months.carried and month not in done]
-        done |= self._done(search, self._tasks(due, bronze), "cleaning")
+        done |= self._done(self._tasks(due, bronze), "cleaning")
         doubtful: dict[str, MonthDone] = {}
         if not months.has_unique_key:
             if months.carried:
-                doubtful, beside = self._compared(search, months, done, bronze)
+                doubtful, beside = self._compared(months, done, bronze)
                 self._discard(beside.values())
-            lost = search.lost_keys()
+            lost = self._search.lost_keys() if self._search else {}
             again = [
                 MonthTask(month, plans.get(month), bronze[month], pack_keys(lost[month]))
                 for month in (*done, *doubtful)
                 if month in lost
             ]
-            self._redo(search, again, done, doubtful)
+            self._redo(again, done, doubtful)
         self._adopt(done.values())
         for month, each in doubtful.items():
             self._take_if_changed(months, parts[month], each)
@@ -118,18 +120,21 @@ class MonthCluster:
     def _tasks(self, parts: Iterable[Table], bronze: Mapping[str, ObjectRecord | None]) -> list[MonthTask]:
         return [MonthTask(str(part.month), bronze=bronze[str(part.month)]) for part in parts]
 
-    def _done(self, search: RivalSearch, tasks: Sequence[MonthTask], doing: str) -> dict[str, MonthDone]:
+    def _done(self, tasks: Sequence[MonthTask], doing: str) -> dict[str, MonthDone]:
         if not tasks:
             return {}
+        if not self._search:
+            self.progress.start("cluster")
+            self._search = self.start().search()
+            self.progress.finish("cluster", "started")
         name = f"{self.job.table.name} on the cluster"
         self.progress.start(name)
-        found = search.map(partial(work_on_month, self.job), tasks)
+        found = self._search.map(partial(work_on_month, self.job), tasks)
         self.progress.finish(name, f"{doing} {counted(len(found), 'month')}")
         return {each.month: each for each in found}
 
     def _compared(
         self,
-        search: RivalSearch,
         months: Months,
         done: Mapping[str, MonthDone],
         bronze: Mapping[str, ObjectRecord | None],
@@ -137,7 +142,7 @@ class MonthCluster:
         """Carried months that share keys with those that are done, cleaned for comparison, and those beside them."""
         changed = {self.job.table.in_month(month): unpack_keys(each.keys) for month, each in done.items()}
         doubtful, beside = months.to_compare(changed)
-        found = self._done(search, self._tasks([*doubtful, *beside], bronze), "comparing")
+        found = self._done(self._tasks([*doubtful, *beside], bronze), "comparing")
         names = {str(part.month) for part in doubtful}
         return (
             {month: each for month, each in found.items() if month in names},
@@ -146,13 +151,12 @@ class MonthCluster:
 
     def _redo(
         self,
-        search: RivalSearch,
         tasks: Sequence[MonthTask],
         done: dict[str, MonthDone],
         doubtful: dict[str, MonthDone],
     ) -> None:
         """Work on months again that lose keys to others; what was uploaded for them is discarded."""
-        for month, each in self._done(search, tasks, "comparing and cleaning again").items():
+        for month, each in self._done(tasks, "comparing and cleaning again").items():
             place = done if month in done else doubtful
             self._discard([place[month]])
             first = place[month].copied

@@ -6,6 +6,7 @@ import platform
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -104,8 +105,9 @@ class SparkSearch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for tasks in self._kept:
-            tasks.unpersist()
+        with suppress(PySparkException, Py4JError):  # Spark may be what failed
+            for tasks in self._kept:
+                tasks.unpersist()
 
     def map(self, work: Callable[[Item], Keyed[Result]], items: Iterable[Item]) -> list[Result]:
         """What `work` returns for each item, in order; its rows stay on the machines."""
