@@ -1,27 +1,3 @@
-data "aws_iam_policy_document" "assumed_by_application" {
-  statement {
-    sid     = "AssumedByTheApplication"
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["emr-serverless.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
-    }
-
-    condition {
-      test     = "ArnLike"
-      variable = "aws:SourceArn"
-      values   = [aws_emrserverless_application.spark.arn]
-    }
-  }
-}
-
 # What a job needs beside the rights of shopease.
 data "aws_iam_policy_document" "job" {
   statement {
@@ -62,9 +38,22 @@ data "aws_iam_policy_document" "job" {
 }
 
 resource "aws_iam_role" "job" {
-  name               = local.name
-  description        = "The rights of the jobs of ${local.name}."
-  assume_role_policy = data.aws_iam_policy_document.assumed_by_application.json
+  name        = local.name
+  description = "The rights of the jobs of ${local.name}."
+  # Not a policy document of its own as others here: with the application's ARN in it, a plan would not show it.
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "AssumedByTheApplication"
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "emr-serverless.amazonaws.com" }
+      Condition = {
+        ArnLike      = { "aws:SourceArn" = [local.application_arn, local.job_runs_arn] }
+        StringEquals = { "aws:SourceAccount" = local.account_id }
+      }
+    }]
+  })
 }
 
 resource "aws_iam_role_policy" "job" {

@@ -15,6 +15,9 @@ locals {
   spark_arn  = "${local.bucket_arn}/${local.folder}"
   role_arn   = "${local.arn}:iam::${local.account_id}:role/${local.name}"
 
+  application_arn = aws_emrserverless_application.spark.arn
+  job_runs_arn    = "${local.application_arn}/jobruns/*"
+
   # The policy of shopease, which terraform/ creates: a job is a run of shopease, so it needs the same rights.
   policy_arn = "${local.arn}:iam::${local.account_id}:policy/${var.project}-cli"
 

@@ -1,60 +1,59 @@
 # The rights of who submits jobs; one statement for each purpose.
-data "aws_iam_policy_document" "submit" {
-  statement {
-    sid       = "StartJobs"
-    actions   = ["emr-serverless:StartJobRun"]
-    resources = [aws_emrserverless_application.spark.arn]
-  }
-
-  statement {
-    sid       = "FollowAndCancelJobs"
-    actions   = ["emr-serverless:CancelJobRun", "emr-serverless:GetJobRun"]
-    resources = ["${aws_emrserverless_application.spark.arn}/jobruns/*"]
-  }
-
-  statement {
-    sid       = "GiveJobsTheirRole"
-    actions   = ["iam:PassRole"]
-    resources = [local.role_arn]
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = ["emr-serverless.amazonaws.com"]
-    }
-  }
-
-  # Without it, S3 answers that a log which is not there yet is forbidden.
-  statement {
-    sid       = "FindObjects"
-    actions   = ["s3:ListBucket"]
-    resources = [local.bucket_arn]
-  }
-
-  statement {
-    sid       = "WriteEntryScript"
-    actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${local.spark_arn}*.py"]
-  }
-
-  statement {
-    sid       = "ReadLogs"
-    actions   = ["s3:GetObject"]
-    resources = ["${local.spark_arn}logs/*"]
-  }
-
-  dynamic "statement" {
-    for_each = local.kms_keys
-    content {
-      sid       = "UseKeyOfLake"
-      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-      resources = [statement.value]
-    }
-  }
-}
-
 resource "aws_iam_policy" "submit" {
   name        = "${var.project}-submit"
   description = "What `shopease submit` may do with ${local.name}."
-  policy      = data.aws_iam_policy_document.submit.json
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "StartJobs"
+          Effect   = "Allow"
+          Action   = ["emr-serverless:StartJobRun"]
+          Resource = [local.application_arn]
+        },
+        {
+          Sid      = "FollowAndCancelJobs"
+          Effect   = "Allow"
+          Action   = ["emr-serverless:CancelJobRun", "emr-serverless:GetJobRun"]
+          Resource = [local.job_runs_arn]
+        },
+        {
+          Sid       = "GiveJobsTheirRole"
+          Effect    = "Allow"
+          Action    = ["iam:PassRole"]
+          Resource  = [local.role_arn]
+          Condition = { StringEquals = { "iam:PassedToService" = "emr-serverless.amazonaws.com" } }
+        },
+        # Without it, S3 answers that a log which is not there yet is forbidden.
+        {
+          Sid      = "FindObjects"
+          Effect   = "Allow"
+          Action   = ["s3:ListBucket"]
+          Resource = [local.bucket_arn]
+        },
+        {
+          Sid      = "WriteEntryScript"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject", "s3:PutObject"]
+          Resource = ["${local.spark_arn}*.py"]
+        },
+        {
+          Sid      = "ReadLogs"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject"]
+          Resource = ["${local.spark_arn}logs/*"]
+        },
+      ],
+      [
+        for key in local.kms_keys : {
+          Sid      = "UseKeyOfLake"
+          Effect   = "Allow"
+          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Resource = [key]
+        }
+      ],
+    )
+  })
 }
