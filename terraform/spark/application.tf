@@ -1,6 +1,6 @@
 resource "aws_emrserverless_application" "spark" {
   name          = local.name
-  type          = "spark"
+  type          = "SPARK"
   release_label = var.release_label
   architecture  = var.architecture
 

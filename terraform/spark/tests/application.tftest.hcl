@@ -79,7 +79,7 @@ run "it_is_spark_4_in_the_subnets_of_the_variables" {
   assert {
     condition = (
       aws_emrserverless_application.spark.name == "shopease-spark" &&
-      aws_emrserverless_application.spark.type == "spark" &&
+      aws_emrserverless_application.spark.type == "SPARK" &&
       aws_emrserverless_application.spark.release_label == "emr-spark-8.0.0" &&
       aws_emrserverless_application.spark.architecture == "X86_64"
     )
