@@ -1,0 +1,156 @@
+"""`make spark-archive`: its archive works where it is unpacked, also by Spark. For `make test-spark`: it takes minutes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from shopease_etl import __version__
+
+pytestmark = pytest.mark.timeout(600)
+
+ROOT: Final = Path(__file__).parents[2]
+# Each task prints where its Python and its package are, and which version that is.
+JOB: Final = """
+import sys
+from pyspark.sql import SparkSession
+
+def place(number):
+    import polars, psycopg, pyarrow, shopease_etl
+    return [sys.prefix, shopease_etl.__file__, shopease_etl.__version__]
+
+spark = SparkSession.builder.getOrCreate()
+for found in spark.sparkContext.parallelize([1, 2], 2).map(place).collect():
+    print(*found)
+spark.stop()
+"""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive, what `make` said, and where it is unpacked; the environment of which it was made is gone."""
+
+    path: Path
+    output: str
+    folder: Path
+
+    def run(self, program: str, *arguments: str, **environment: str) -> str:
+        """What a program of the archive prints, with no environment but this."""
+        command = [str(self.folder / "bin" / program), *arguments]
+        ended = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout.strip()
+
+
+def build(folder: Path, **variables: str) -> Archive:
+    """Make an archive in a folder and unpack it there."""
+    packed, path = folder / "packed", folder / "built" / f"shopease-spark-{__version__}.tar.gz"
+    settings = {"PYTHON": sys.executable, "PACKED": str(packed), "ARCHIVE": str(path), **variables}
+    command = ["make", "-C", str(ROOT), "spark-archive", *(f"{name}={value}" for name, value in settings.items())]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    shutil.rmtree(packed)
+    unpacked = folder / "elsewhere"
+    unpacked.mkdir()
+    subprocess.run(["tar", "-xzf", str(path), "-C", str(unpacked)], check=True)
+    return Archive(path, ended.stdout, unpacked)
+
+
+def skip_unless_named(request: pytest.FixtureRequest) -> None:
+    if not any(Path(named).resolve().is_relative_to(ROOT / "tests" / "spark") for named in request.config.args):
+        pytest.skip("`make test-spark` builds the archive")
+
+
+@pytest.fixture(scope="session")
+def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    skip_unless_named(request)
+    folder = tmp_path_factory.mktemp("archive")
+    yield build(folder)
+    shutil.rmtree(folder)
+
+
+def test_it_works_in_another_folder(archive: Archive) -> None:
+    imported = "import sys, shopease_etl, polars, pyarrow, psycopg; print(sys.prefix, shopease_etl.__file__, sep='|')"
+    prefix, package = archive.run("python", "-c", imported).split("|")
+    assert Path(prefix) == archive.folder
+    assert Path(package).is_relative_to(archive.folder)
+    assert archive.run("shopease", "--version") == f"shopease {__version__}"
+
+
+def test_it_has_nothing_that_a_cluster_brings(archive: Archive) -> None:
+    names = ("pyspark", "pip", "pytest", "scipy")
+    found = f"from importlib.util import find_spec; print([name for name in {names} if find_spec(name)])"
+    assert archive.run("python", "-c", found) == "[]"
+    assert str(ROOT) not in (archive.folder / "pyvenv.cfg").read_text()
+
+
+def test_make_says_what_is_next(archive: Archive) -> None:
+    size = archive.path.stat().st_size // 1_000_000
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"{archive.path}: {size} MB, for " in archive.output
+    assert f"{sys.base_prefix}/bin/{version}\n" in archive.output
+    assert f"aws s3 cp {archive.path} s3://" in archive.output
+    assert f"SHOPEASE_SPARK_ARCHIVE=s3://BUCKET/[PREFIX/]_spark/{archive.path.name}" in archive.output
+
+
+def test_it_runs_the_pipeline(archive: Archive, sales: str, tmp_path: Path) -> None:
+    settings = {"DATABASE_URL": sales, "LAKE": str(tmp_path / "lake"), "HOME": str(tmp_path / "home")}
+    variables = {f"SHOPEASE_{name}": value for name, value in settings.items()}
+    archive.run("shopease", "run-all", "--skip-crawl", **variables)
+    assert (tmp_path / "lake" / "gold" / "daily_sales_summary").is_dir()
+
+
+def spark_home(folder: Path) -> Path:
+    """An installation of Spark whose workers run in this folder, not in that of the package."""
+    installed = find_spec("pyspark")
+    if not (installed and installed.origin and shutil.which("java")):
+        pytest.skip("needs pyspark in this environment, and java")
+    home = folder / "spark"
+    home.mkdir()
+    for part in ("bin", "jars", "python"):
+        (home / part).symlink_to(Path(installed.origin).with_name(part))
+    return home
+
+
+def test_workers_of_spark_run_it(archive: Archive, tmp_path: Path) -> None:
+    home = spark_home(tmp_path)
+    (tmp_path / "job.py").write_text(JOB)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": "./environment/bin/python",
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    options = ["--master", "local-cluster[1,2,1024]", "--conf", f"spark.archives={archive.path}#environment"]
+    command = [str(home / "bin" / "spark-submit"), *options, "job.py"]
+    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    assert len(lines) == 2
+    for prefix, package, version in lines:
+        assert Path(prefix).is_relative_to(home / "work")
+        assert Path(package).is_relative_to(prefix)
+        assert version == __version__
+    shutil.rmtree(home / "work")
+
+
+def test_python_can_be_elsewhere_on_the_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    skip_unless_named(request)
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    other = Path("/usr/bin", name)
+    if not other.exists() or sys.base_prefix == "/usr":
+        pytest.skip(f"needs another {name} in /usr/bin")
+    moved = build(tmp_path, PYTHON_PREFIX="/usr")
+    assert f"for {subprocess.check_output(['uname', '-m'], text=True).strip()} and {other}\n" in moved.output
+    base = moved.run("python", "-c", "import sys, polars, shopease_etl; print(sys.base_prefix)")
+    assert base == "/usr"
+    assert moved.run("shopease", "--version") == f"shopease {__version__}"
+    shutil.rmtree(tmp_path)
