@@ -8,9 +8,9 @@ resource "aws_iam_policy" "submit" {
     Statement = concat(
       [
         {
-          Sid      = "StartJobs"
+          Sid      = "StartAndListJobs"
           Effect   = "Allow"
-          Action   = ["emr-serverless:StartJobRun"]
+          Action   = ["emr-serverless:ListJobRuns", "emr-serverless:StartJobRun"]
           Resource = [local.application_arn]
         },
         {
@@ -36,7 +36,7 @@ resource "aws_iam_policy" "submit" {
         {
           Sid      = "WriteEntryScript"
           Effect   = "Allow"
-          Action   = ["s3:GetObject", "s3:PutObject"]
+          Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
           Resource = ["${local.spark_arn}*.py"]
         },
         {

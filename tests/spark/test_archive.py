@@ -1,4 +1,4 @@
-"""`make spark-archive`: its archive works where it is unpacked, also by Spark. For `make test-spark`: it takes minutes."""
+"""The archive of `make spark-archive` works where it is unpacked. `make test-spark` runs this, which takes minutes."""
 
 import os
 import shutil

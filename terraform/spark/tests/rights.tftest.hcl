@@ -84,8 +84,9 @@ run "who_submits_may_do_exactly_this" {
       for statement in jsondecode(aws_iam_policy.submit.policy).Statement :
       statement.Sid => [statement.Effect, sort(flatten([statement.Action])), flatten([statement.Resource])]
       }) == jsonencode({
-      StartJobs = [
-        "Allow", ["emr-serverless:StartJobRun"], ["arn:aws:emr-serverless:us-east-1:123456789012:/applications/00f1r2s3t4"]
+      StartAndListJobs = [
+        "Allow", ["emr-serverless:ListJobRuns", "emr-serverless:StartJobRun"],
+        ["arn:aws:emr-serverless:us-east-1:123456789012:/applications/00f1r2s3t4"]
       ]
       FollowAndCancelJobs = [
         "Allow", ["emr-serverless:CancelJobRun", "emr-serverless:GetJobRun"],
@@ -93,8 +94,10 @@ run "who_submits_may_do_exactly_this" {
       ]
       GiveJobsTheirRole = ["Allow", ["iam:PassRole"], ["arn:aws:iam::123456789012:role/shopease-spark"]]
       FindObjects       = ["Allow", ["s3:ListBucket"], ["arn:aws:s3:::shopease-stg"]]
-      WriteEntryScript  = ["Allow", ["s3:GetObject", "s3:PutObject"], ["arn:aws:s3:::shopease-stg/_spark/*.py"]]
-      ReadLogs          = ["Allow", ["s3:GetObject"], ["arn:aws:s3:::shopease-stg/_spark/logs/*"]]
+      WriteEntryScript = [
+        "Allow", ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"], ["arn:aws:s3:::shopease-stg/_spark/*.py"]
+      ]
+      ReadLogs = ["Allow", ["s3:GetObject"], ["arn:aws:s3:::shopease-stg/_spark/logs/*"]]
     })
     error_message = "the policy for who submits is wrong"
   }
