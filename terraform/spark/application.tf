@@ -4,6 +4,13 @@ resource "aws_emrserverless_application" "spark" {
   release_label = var.release_label
   architecture  = var.architecture
 
+  dynamic "image_configuration" {
+    for_each = local.images
+    content {
+      image_uri = image_configuration.value
+    }
+  }
+
   # A submitted job starts it. There is no initial capacity: workers kept ready would cost money without a job, too.
   auto_start_configuration {
     enabled = true

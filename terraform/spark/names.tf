@@ -22,6 +22,7 @@ locals {
   policy_arn = "${local.arn}:iam::${local.account_id}:policy/${var.project}-cli"
 
   # Lists with the value, empty without one.
+  images          = var.image_uri == null ? [] : [var.image_uri]
   kms_keys        = var.kms_key_arn == null ? [] : [var.kms_key_arn]
   secrets         = var.database_secret_arn == null ? [] : [var.database_secret_arn]
   secret_keys     = var.database_secret_kms_key_arn == null ? [] : [var.database_secret_kms_key_arn]

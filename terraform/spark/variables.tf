@@ -76,6 +76,17 @@ variable "architecture" {
   }
 }
 
+variable "image_uri" {
+  description = "An image of your own for the workers, in ECR, made from AWS's for the release; null: AWS's. Such as one with another Python."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_uri == null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9.-]+/[a-z0-9._/-]+(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})$", var.image_uri))
+    error_message = "image_uri must be an image in ECR with its tag or digest, such as 123456789012.dkr.ecr.us-east-1.amazonaws.com/spark:1."
+  }
+}
+
 variable "idle_minutes" {
   description = "The minutes without a job after which the application stops."
   type        = number

@@ -81,7 +81,8 @@ run "it_is_spark_4_in_the_subnets_of_the_variables" {
       aws_emrserverless_application.spark.name == "shopease-spark" &&
       aws_emrserverless_application.spark.type == "SPARK" &&
       aws_emrserverless_application.spark.release_label == "emr-spark-8.0.0" &&
-      aws_emrserverless_application.spark.architecture == "X86_64"
+      aws_emrserverless_application.spark.architecture == "X86_64" &&
+      length(aws_emrserverless_application.spark.image_configuration) == 0
     )
     error_message = "the application is another"
   }
@@ -187,6 +188,7 @@ run "custom_values_are_used_everywhere" {
     prefix              = "eu"
     release_label       = "emr-spark-8.1.0"
     architecture        = "ARM64"
+    image_uri           = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/spark:1"
     idle_minutes        = 5
     maximum_vcpu        = 64
     maximum_memory_gb   = 256
@@ -200,6 +202,7 @@ run "custom_values_are_used_everywhere" {
       aws_emrserverless_application.spark.name == "shop-two-spark" &&
       aws_emrserverless_application.spark.release_label == "emr-spark-8.1.0" &&
       aws_emrserverless_application.spark.architecture == "ARM64" &&
+      aws_emrserverless_application.spark.image_configuration[0].image_uri == var.image_uri &&
       aws_emrserverless_application.spark.auto_stop_configuration[0].idle_timeout_minutes == 5 &&
       jsonencode(aws_emrserverless_application.spark.maximum_capacity) == jsonencode([{ cpu = "64 vCPU", disk = "1000 GB", memory = "256 GB" }])
     )

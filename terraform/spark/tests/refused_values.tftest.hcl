@@ -34,6 +34,7 @@ run "invalid_values_are_refused" {
     kms_key_arn          = "arn:aws:kms:us-east-1:123456789012:alias/lake"
     release_label        = "emr-7.8.0"
     architecture         = "x86"
+    image_uri            = "spark:latest"
     idle_minutes         = 0
     maximum_vcpu         = 1
     maximum_memory_gb    = 2.5
@@ -53,6 +54,7 @@ run "invalid_values_are_refused" {
     var.kms_key_arn,
     var.release_label,
     var.architecture,
+    var.image_uri,
     var.idle_minutes,
     var.maximum_vcpu,
     var.maximum_memory_gb,
