@@ -115,14 +115,16 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/shopease_etl/__ini
 ARCHIVE = dist/shopease-spark-$(VERSION).tar.gz
 PACKED := build/spark
 EXTRAS ?=
+# Of the extra `spark`, a cluster brings only pyspark.
+PANDAS = $(shell sed -n 's/^spark = .*"\(pandas[^"]*\)".*/\1/p' pyproject.toml)
 
 spark-archive: .venv/venv-pack/.made ## Build dist/shopease-spark-VERSION.tar.gz for the workers of Spark (PYTHON=... PYTHON_PREFIX=/usr EXTRAS=clv,...)
 	@test "$$(uname)" = Linux || { echo 'make spark-archive needs Linux, as the workers of Spark have it' >&2; exit 1; }
-	@echo 'Installing shopease and its packages into $(PACKED): a download of about 130 MB.'
+	@echo 'Installing shopease and its packages into $(PACKED): a download of about 160 MB.'
 	@rm -rf $(PACKED)
 	@mkdir -p $(dir $(ARCHIVE))
 	@$(PYTHON) -m venv --without-pip $(PACKED)
-	@.venv/venv-pack/bin/pip --python $(PACKED)/bin/python install --quiet '.$(if $(EXTRAS),[$(EXTRAS)])'
+	@.venv/venv-pack/bin/pip --python $(PACKED)/bin/python install --quiet '.$(if $(EXTRAS),[$(EXTRAS)])' '$(PANDAS)'
 	@set -e; name=$$($(PACKED)/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
 		rm $(PACKED)/bin/python*; \
 		ln -s $(PYTHON_PREFIX)/bin/$$name $(PACKED)/bin/$$name; \

@@ -14,6 +14,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "alerts": ("apprise",),
     "report": ("altair", "vl_convert", "jinja2"),
     "clv": ("scipy",),
+    "spark": ("pyspark", "pandas"),
 }
 
 
