@@ -1,10 +1,11 @@
 """The archive of `make spark-archive` works where it is unpacked. `make test-spark` runs this, which takes minutes."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from shopease_etl import __version__
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 ROOT: Final = Path(__file__).parents[2]
 # Each task returns where its Python and its package are. As shopease does, through Arrow, for which Spark wants pandas.
@@ -122,27 +123,52 @@ def spark_home(folder: Path) -> Path:
     return home
 
 
-def test_workers_of_spark_run_it(archive: Archive, tmp_path: Path) -> None:
-    home = spark_home(tmp_path)
-    (tmp_path / "job.py").write_text(JOB)
-    environment = {
+def submit(archive: Archive, folder: Path, script: str, *arguments: str, **environment: str) -> str:
+    """What a script prints as a job of a Spark on this machine, whose driver and workers run in the archive."""
+    home = spark_home(folder)
+    (folder / "job.py").write_text(script)
+    variables = {
         "PATH": os.environ["PATH"],
         "PYSPARK_DRIVER_PYTHON": str(archive.folder / "bin" / "python"),
         "PYSPARK_PYTHON": "./environment/bin/python",
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        **environment,
     }
     options = ["--master", "local-cluster[1,2,1024]", "--conf", f"spark.archives={archive.path}#environment"]
-    command = [str(home / "bin" / "spark-submit"), *options, "job.py"]
-    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [str(home / "bin" / "spark-submit"), *options, "job.py", *arguments]
+    ended = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, check=False)
+    shutil.rmtree(home / "work", ignore_errors=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    driver, *tasks = ended.stdout.splitlines()
+    return ended.stdout
+
+
+def test_driver_and_workers_of_spark_run_in_it(archive: Archive, tmp_path: Path) -> None:
+    driver, *tasks = submit(archive, tmp_path, JOB).splitlines()
     assert Path(driver) == archive.folder
     assert len(tasks) == 2
     for prefix, package in map(str.split, tasks):
-        assert Path(prefix).is_relative_to(home / "work")
+        assert Path(prefix).is_relative_to(tmp_path / "spark" / "work")
         assert Path(package).is_relative_to(prefix)
-    shutil.rmtree(home / "work")
+
+
+def test_a_job_runs_the_pipeline_on_a_lake_in_s3(
+    archive: Archive, sales: str, new_bucket: Callable[[], str], tmp_path: Path
+) -> None:
+    pytest.importorskip("shopease_etl.transform.spark")
+    settings = {
+        "DATABASE_URL": sales,
+        "ENGINE": "spark",
+        "HOME": str(tmp_path / "home"),
+        "LAKE": f"s3://{new_bucket()}/lake",
+        "PARTITIONS": "month",
+    }
+    variables = {f"SHOPEASE_{name}": value for name, value in settings.items()}
+    variables |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    script = "from shopease_etl.__main__ import main\n\nmain()\n"
+    output = submit(archive, tmp_path, script, "run-all", "--skip-crawl", "--json", **variables)
+    ran = json.loads(output.splitlines()[-1])
+    assert (ran["status"], ran["reconciliation"]["agrees"]) == ("succeeded", True)
 
 
 def test_python_can_be_elsewhere_on_the_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> None:
