@@ -12,7 +12,8 @@ demo: export SHOPEASE_SOURCE_SCHEMA := public
 demo: export SHOPEASE_BUSINESS_TIMEZONE := UTC
 demo: export SHOPEASE_GLUE_DATABASE := shopease_catalog
 
-.PHONY: help demo test test-airflow test-spark test-faults check format bench bench-growth bench-months bench-breakdown deploy-bucket deploy destroy image test-image clean
+.PHONY: help demo test test-airflow test-spark test-faults check format bench bench-growth bench-months bench-breakdown \
+	deploy-bucket deploy deploy-spark destroy destroy-spark spark-archive image test-image clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,9 +100,44 @@ deploy: ## Create or update catalog, crawlers, workgroup, rights and alerts for 
 	terraform -chdir=terraform apply
 	@echo 'To print the settings for shopease: terraform -chdir=terraform output -raw environment'
 
+deploy-spark: ## Create or update an EMR Serverless application for Spark, after `make deploy` (TF_VAR_subnet_ids='["subnet-..."]' ...)
+	terraform -chdir=terraform/spark init -input=false
+	terraform -chdir=terraform/spark apply
+	@echo 'To print the settings for shopease: terraform -chdir=terraform/spark output -raw environment'
+
 destroy: ## Remove from AWS what `make deploy` created; the bucket and its data stay
 	terraform -chdir=terraform destroy
 	@echo 'The bucket and its data were not changed.'
+
+destroy-spark: ## Remove from AWS what `make deploy-spark` created; run it before `make destroy`
+	terraform -chdir=terraform/spark destroy
+
+# A virtual environment has no Python but a link to it: the workers need the same minor version in PYTHON_PREFIX/bin.
+PYTHON_PREFIX ?= $(shell $(PYTHON) -c 'import sys; print(sys.base_prefix)')
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/shopease_etl/__init__.py)
+ARCHIVE = dist/shopease-spark-$(VERSION).tar.gz
+PACKED := build/spark
+EXTRAS ?=
+# Of the extra `spark`, a cluster brings only pyspark.
+PANDAS = $(shell sed -n 's/^spark = .*"\(pandas[^"]*\)".*/\1/p' pyproject.toml)
+
+spark-archive: .venv/venv-pack/.made ## Build dist/shopease-spark-VERSION.tar.gz for the workers of Spark (PYTHON=... PYTHON_PREFIX=/usr EXTRAS=clv,...)
+	@test "$$(uname)" = Linux || { echo 'make spark-archive needs Linux, as the workers of Spark have it' >&2; exit 1; }
+	@echo 'Installing shopease and its packages into $(PACKED): a download of about 160 MB.'
+	@rm -rf $(PACKED)
+	@mkdir -p $(dir $(ARCHIVE))
+	@$(PYTHON) -m venv --without-pip $(PACKED)
+	@.venv/venv-pack/bin/pip --python $(PACKED)/bin/python install --quiet '.$(if $(EXTRAS),[$(EXTRAS)])' '$(PANDAS)'
+	@set -e; name=$$($(PACKED)/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+		rm $(PACKED)/bin/python*; \
+		ln -s $(PYTHON_PREFIX)/bin/$$name $(PACKED)/bin/$$name; \
+		ln -s $$name $(PACKED)/bin/python; \
+		ln -s $$name $(PACKED)/bin/python3; \
+		sed -i -e 's|^home = .*|home = $(PYTHON_PREFIX)/bin|' -e '/^executable\|^command/d' $(PACKED)/pyvenv.cfg; \
+		.venv/venv-pack/bin/venv-pack --quiet --force --prefix $(PACKED) --output $(ARCHIVE); \
+		echo "$(ARCHIVE): $$(($$(wc -c < $(ARCHIVE)) / 1000000)) MB, for $$(uname -m) and $(PYTHON_PREFIX)/bin/$$name"
+	@echo 'Next: aws s3 cp $(ARCHIVE) s3://BUCKET/[PREFIX/]_spark/'
+	@echo 'and:  SHOPEASE_SPARK_ARCHIVE=s3://BUCKET/[PREFIX/]_spark/$(notdir $(ARCHIVE))'
 
 IMAGE ?= shopease
 TARGET ?= shopease
@@ -119,8 +155,8 @@ image: ## Build the container image (IMAGE=name BASE=python:3.13-slim@sha256:...
 test-image: $(BIN)/.tests ## Build the images and run what compose.yaml runs, unprivileged
 	$(BIN)/python -m pytest tests/image
 
-clean: ## Delete .venv, .shopease (with its database), lake, dumps and the files of bench and test-faults
-	rm -rf .venv .shopease lake dumps .faults .bench
+clean: ## Delete .venv, .shopease (with its database), lake, dumps and the files of bench, test-faults and spark-archive
+	rm -rf .venv .shopease lake dumps .faults .bench build dist
 
 $(BIN)/.runs: pyproject.toml | $(BIN)/python
 	@echo 'Installing shopease and its packages into .venv, once: a download of about 250 MB, which takes a minute or two.'

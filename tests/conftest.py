@@ -186,10 +186,17 @@ def dumps(dumped: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of a real S3 server in a process of its own."""
+    with running_moto("-m", "moto.server") as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def running_moto(*program: str) -> Iterator[str]:
+    """The address of a moto of one's own, which Python starts by these arguments."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, *program, "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         eventually(lambda: _listens(port))
         yield f"http://127.0.0.1:{port}"

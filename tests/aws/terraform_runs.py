@@ -16,6 +16,7 @@ from accounts import Account
 CONFIGURATIONS: Final = Path(__file__).parents[2] / "terraform"
 STACK: Final = "."
 BUCKET: Final = "bucket"
+SPARK: Final = "spark"
 
 # What init tells where it cannot fetch the provider, as opposed to a configuration with an error.
 _UNREACHABLE: Final = ("Failed to query available provider packages", "Failed to install provider")
@@ -43,7 +44,7 @@ class Root:
 
 
 def initialised(root: str, folder: Path) -> Root:
-    """A copy of a root configuration (STACK or BUCKET) below `folder`, ready to be applied.
+    """A copy of a root configuration (STACK, BUCKET or SPARK) below `folder`, ready to be applied.
 
     The provider comes from the folder TERRAFORM_PLUGIN_DIR if that is set, else from a mirror on this machine, else
     from where `terraform init` finds it; the test is skipped where it cannot be had.

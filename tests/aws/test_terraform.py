@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from terraform_runs import BUCKET, CONFIGURATIONS, STACK, Root, apply, destroy, emulated_stack, initialised, planned
+from terraform_runs import (
+    BUCKET,
+    CONFIGURATIONS,
+    SPARK,
+    STACK,
+    Root,
+    apply,
+    destroy,
+    emulated_stack,
+    initialised,
+    planned,
+)
 
 from accounts import TOOLS, Account
 from shopease_etl import settings
@@ -22,7 +33,7 @@ pytestmark = pytest.mark.timeout(600)
 CRAWLERS = {"shopease-bronze-crawler", "shopease-silver-crawler", "shopease-gold-crawler"}
 
 
-@pytest.fixture(scope="module", params=[STACK, BUCKET], ids=["stack", "bucket"])
+@pytest.fixture(scope="module", params=[STACK, BUCKET, SPARK], ids=["stack", "bucket", "spark"])
 def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Root:
     return initialised(request.param, tmp_path_factory.mktemp("terraform") / "copy")
 
