@@ -8,7 +8,8 @@ from typing import Any, Self
 import polars as pl
 
 from shopease_etl.transform.executor import Item, Result
-from shopease_etl.transform.rivals import Keyed, by_month, unpack_rivals
+from shopease_etl.transform.rivals import Keyed, unpack_rivals
+from shopease_etl.transform.rules import KEY
 
 
 def sent(value: Any) -> Any:
@@ -61,8 +62,13 @@ class NearSearch:
         return results
 
     def lost_keys(self) -> Mapping[str, pl.Series]:
-        if not self.rows:
-            return {}
-        ordered = pl.concat(self.rows).sort("key", "updated", "created", "month")
-        best = pl.col("month").last().over("key")
-        return by_month(ordered.filter(pl.col("month") != best).select("month", "key"))
+        rivals: dict[int, list[tuple[int, int, str]]] = {}
+        for piece in self.rows:
+            for key, updated, created, month in piece.rows():
+                rivals.setdefault(key, []).append((updated, created, month))
+        lost: dict[str, list[int]] = {}
+        for key, rows in rivals.items():
+            for _, _, month in rows:
+                if month != max(rows)[2]:
+                    lost.setdefault(month, []).append(key)
+        return {month: pl.Series(KEY, sorted({*keys}), pl.Int64) for month, keys in lost.items()}

@@ -61,7 +61,19 @@ def unpack_rivals(data: bytes) -> pl.DataFrame:
     return pl.read_parquet(BytesIO(data))
 
 
+def losers(rivals: pl.DataFrame) -> pl.DataFrame:
+    """The months and keys of rows that are older than another of their key in another month.
+
+    `rivals` have a `month` besides `RIVALS`.
+    """
+    ordered = rivals["key"].sort()
+    repeated = ordered.filter(ordered == ordered.shift(1)).unique()
+    shared = rivals.filter(pl.col("key").is_in(repeated.implode()))
+    best = pl.col("month").sort_by("updated", "created", "month").last().over("key")
+    return shared.filter(pl.col("month") != best).select("month", "key").unique()
+
+
 def by_month(lost: pl.DataFrame) -> Mapping[str, pl.Series]:
-    """The keys of each month, in order, from rows with a month and a key."""
+    """The keys of each month, in order."""
     months = lost.sort("key").partition_by("month", as_dict=True)
     return {str(month): rows["key"].alias(KEY) for (month,), rows in months.items()}

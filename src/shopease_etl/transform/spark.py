@@ -3,9 +3,10 @@
 import os
 import pickle
 import platform
+import re
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Self
@@ -17,13 +18,12 @@ from py4j.protocol import Py4JError
 from pyspark import TaskContext
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as sql
 from pyspark.storagelevel import StorageLevel
 
 from shopease_etl import __version__, cancel
 from shopease_etl.errors import ConfigurationError, ShopeaseError, SourceFaultError, UnreachableError
 from shopease_etl.transform.executor import Item, Result
-from shopease_etl.transform.rivals import Keyed, by_month, unpack_rivals
+from shopease_etl.transform.rivals import Keyed, by_month, losers, pack_rivals, unpack_rivals
 from shopease_etl.wording import one_line
 
 # The first row of an item has its result, the others have rows that are kept for a search.
@@ -31,7 +31,11 @@ _OUTPUT: Final = "item long, result binary, month string, rows binary"
 _SCHEMA: Final = pa.schema(
     [("item", pa.int64()), ("result", pa.binary()), ("month", pa.string()), ("rows", pa.binary())]
 )
-_RIVALS: Final = "key long, month string, updated long, created long"
+_BUCKETS: Final = "bucket long, month string, rows binary"
+_BUCKET_SCHEMA: Final = pa.schema([("bucket", pa.int64()), ("month", pa.string()), ("rows", pa.binary())])
+_LOST_SCHEMA: Final = pa.schema([("month", pa.string()), ("key", pa.int64())])
+_BUCKET_COUNT: Final = 64
+_ROWS: Final = 1_000_000  # of a month that are in memory together
 _ARCHIVE_HINT: Final = "build the executors' packages anew with `make spark-archive`, and set spark.archives to them"
 
 
@@ -126,12 +130,9 @@ class SparkSearch:
         every = rows[0]
         for more in rows[1:]:
             every = every.union(more)
-        rivals = every.mapInArrow(_unpacked, _RIVALS)
-        best = sql.max(sql.struct("updated", "created", "month")).getField("month").alias("best")
-        shared = rivals.groupBy("key").agg(sql.count_distinct("month").alias("months"), best).where("months > 1")
-        lost = rivals.join(shared, "key").where("month <> best").select("month", "key")
-        found = self._executor.awaited(lost.toArrow)
-        return by_month(pl.DataFrame(pl.from_arrow(found)))
+        buckets = every.mapInArrow(_bucketed, _BUCKETS).groupBy("bucket")
+        lost = buckets.applyInArrow(_losers, "month string, key long")
+        return by_month(pl.DataFrame(pl.from_arrow(self._executor.awaited(lost.toArrow))))
 
 
 def spark_session(name: str) -> SparkSession:
@@ -201,13 +202,30 @@ def _require_same(versions: Mapping[str, str]) -> None:
         raise ConfigurationError(message, hint=_ARCHIVE_HINT)
 
 
-def _unpacked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The rows of the pieces, each with its month."""
+def _bucketed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows of the pieces by their keys' buckets, again in pieces: Spark moves a few large values, not each row."""
+    waiting: dict[str, list[pl.DataFrame]] = {}
     for batch in batches:
         for month, piece in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-            rows = unpack_rivals(piece)
-            named = rows.select("key", pl.lit(month).alias("month"), "updated", "created")
-            yield from named.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+            waiting.setdefault(month, []).append(unpack_rivals(piece))
+            if sum(map(len, waiting[month])) >= _ROWS:
+                yield _in_buckets(month, waiting.pop(month))
+    for month, pieces in waiting.items():
+        yield _in_buckets(month, pieces)
+
+
+def _in_buckets(month: str, pieces: Sequence[pl.DataFrame]) -> pa.RecordBatch:
+    found = pl.concat(pieces).with_columns(pl.col("key").mod(_BUCKET_COUNT).alias("bucket"))
+    parts = found.partition_by("bucket", as_dict=True, include_key=False)
+    rows = [{"bucket": bucket, "month": month, "rows": pack_rivals(part)} for (bucket,), part in parts.items()]
+    return pa.RecordBatch.from_pylist(rows, _BUCKET_SCHEMA)
+
+
+def _losers(bucket: pa.Table) -> pa.Table:
+    """The keys that a month of the bucket loses to another."""
+    pieces = zip(bucket["month"].to_pylist(), bucket["rows"].to_pylist(), strict=True)
+    rivals = pl.concat(unpack_rivals(rows).with_columns(pl.lit(month).alias("month")) for month, rows in pieces)
+    return losers(rivals).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_LOST_SCHEMA)
 
 
 def _translated(error: Exception) -> ShopeaseError:
@@ -217,8 +235,6 @@ def _translated(error: Exception) -> ShopeaseError:
         missing = text.partition("No module named ")[2].split("'")[1]
         message = f"Spark's executors do not have the Python package {missing}"
         return ConfigurationError(message, hint=_ARCHIVE_HINT)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    reason = next(
-        (line for line in lines if line.startswith("shopease_etl.")), lines[0] if lines else "no reason given"
-    )
+    lines = [line.strip() for line in text.partition("JVM stacktrace")[0].splitlines() if line.strip()]
+    reason = next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), lines[0])
     return ShopeaseError(f"Spark failed: {one_line(reason)}", hint="Spark's log has the details")
