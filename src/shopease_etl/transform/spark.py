@@ -93,7 +93,7 @@ class SparkExecutor:
         except (PySparkException, Py4JError) as error:
             raise _translated(error) from error
         except BaseException:
-            with cancel.deferred("ending the work of Spark"):
+            with cancel.deferred("ending the work of Spark"), suppress(PySparkException, Py4JError):
                 self._session.interruptTag(tag)
             raise
 
