@@ -211,11 +211,8 @@ def conclude() -> None:
 def resume() -> None:
     """Go on after a Ctrl-C that has been handled, as a shell does: the next one interrupts again, and is the first.
 
-    From then on only a Ctrl-C after `REMIND_SECONDS` ends a clean-up: a shell is not left by pressing it twice. It also
-    takes the numbers of signals back from an event loop, which gets them while it reads a line.
-
-    Raises:
-        KeyboardInterrupt: the signal was another one, which asks the process to end.
+    From then on only a Ctrl-C after `REMIND_SECONDS` ends a clean-up: a shell is not left by pressing it twice. An
+    event loop gives the numbers of signals back. KeyboardInterrupt, if the signal was one that ends the process.
     """
     if not _process.owner:
         return

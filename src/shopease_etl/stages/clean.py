@@ -1,9 +1,8 @@
 """Bronze to silver and quarantine: every row ends in one of the two."""
 
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,8 +23,9 @@ from shopease_etl.lake.manifests import WriteGroup, rerun_hint, write_group
 from shopease_etl.lake.store import Store, Writer
 from shopease_etl.progress import SILENT, Progress
 from shopease_etl.report import DatasetResult, ObjectRecord, StageResult
+from shopease_etl.stages.bronze_files import chunks_of, hash_of, open_bronze
 from shopease_etl.stages.carry_over import DUPLICATES, FIRST_KEY, LAST_KEY, CleanedMonths, Months, Pair
-from shopease_etl.transform.chunks import Chunk, CsvObject, translate_read_errors
+from shopease_etl.transform.chunks import CsvObject, translate_read_errors
 from shopease_etl.transform.clean import CleanedChunk, clean_chunk
 from shopease_etl.transform.deduplicate import ChunkRows, DuplicateSearch
 from shopease_etl.transform.executor import LOCAL, Executor
@@ -94,21 +94,6 @@ def clean(
     return StageResult("clean", round(time.monotonic() - started, 3), tuple(item for pair in pairs for item in pair))
 
 
-def _bronze(store: Store, table: Table, recorded: Mapping[str, ObjectRecord], batch_bytes: int) -> CsvObject:
-    file = CsvObject(store, table.bronze_key, recorded, batch_bytes=batch_bytes, known=table.known)
-    file.require_columns(table)
-    _require_usable_names(file.names, table)
-    return file
-
-
-def _require_usable_names(source: Sequence[str], table: Table) -> None:
-    """Athena reads a header of one line only."""
-    bad = next((name for name in source if "\n" in name or "\r" in name), None)
-    if bad is not None:
-        message = f"{table.bronze_key}: the name of the column {bad!r} has a line break"
-        raise DataRefusedError(message, hint=f"rename the column in the source table {table.source}")
-
-
 @dataclass(frozen=True)
 class _Cleaning:
     """What cleaning a table takes, besides the table."""
@@ -135,7 +120,7 @@ class _Cleaning:
         return months, self._opened(part for part in months.parts if part not in months.carried)
 
     def _opened(self, parts: Iterable[Table]) -> dict[Table, CsvObject]:
-        return {part: _bronze(self.store, part, self.recorded, self.memory.batch_bytes) for part in parts}
+        return {part: open_bronze(self.store, part, self.recorded, self.memory.batch_bytes) for part in parts}
 
     def clean(self, months: Months, files: dict[Table, CsvObject]) -> list[Pair]:
         """Write silver and quarantine of these files; returns what they are, and those of months carried over."""
@@ -168,7 +153,7 @@ class _Cleaning:
     def _cleaned(self, months: Months, files: dict[Table, CsvObject]) -> dict[Table, Pair]:
         if months.has_unique_key:
             none = pl.Series([], dtype=pl.UInt32)
-            chunks: Iterable[ChunkRows] = ((chunk, none) for chunk in _chunks(files))
+            chunks: Iterable[ChunkRows] = ((chunk, none) for chunk in chunks_of(files))
         else:
             found = self._compared(months, files)
             chunks = chain.from_iterable(file.read_again(found[part.bronze_key]) for part, file in files.items())
@@ -186,12 +171,12 @@ class _Cleaning:
             changed = self._read_keys(search, months, files)
             if months.carried:
                 doubtful, beside = map(self._opened, months.to_compare(changed))
-                with closing(search.read(_chunks({**doubtful, **beside}))) as read:
+                with closing(search.read(chunks_of({**doubtful, **beside}))) as read:
                     for _ in read:
                         self.memory.require_room()
             found = search.duplicates(self.zone, self.lost_keys)
         of_files = {key: list(of_file) for key, of_file in groupby(found, lambda rows: rows[0].key)}
-        hashes = {part: _hash(of_files[part.bronze_key]) for part in (*files, *doubtful) if part.month}
+        hashes = {part: hash_of(of_files[part.bronze_key]) for part in (*files, *doubtful) if part.month}
         for part, file in doubtful.items():
             if hashes[part] != months.carried[part][0].keys[DUPLICATES]:
                 months.clean_again(part)
@@ -207,7 +192,7 @@ class _Cleaning:
         """Read the keys of files; those of months are kept, and returned if other months are carried over."""
         parts = {file.key: part for part, file in files.items()}
         found = {}
-        with closing(search.read(_chunks(files))) as read:
+        with closing(search.read(chunks_of(files))) as read:
             for file, pieces in groupby(read, itemgetter(0)):
                 keys, part = united(keys for _, keys in pieces if months.are_kept), parts[file]
                 if months.are_kept:
@@ -276,20 +261,6 @@ class _Cleaning:
         upload.write(data)
         self.written.complete(upload)
         return upload.sha256
-
-
-def _hash(chunks: Iterable[ChunkRows]) -> str:
-    """A hash of a file's duplicate rows."""
-    digest, first_row = hashlib.sha256(), None
-    for chunk, row_numbers in chunks:
-        first_row = chunk.first_row if first_row is None else first_row
-        if len(row_numbers):
-            digest.update(f"{(row_numbers - first_row).cast(pl.String).str.join(',').item()},".encode())
-    return digest.hexdigest()
-
-
-def _chunks(files: Mapping[Table, CsvObject]) -> Iterator[Chunk]:
-    return chain.from_iterable(file.chunks() for file in files.values())
 
 
 def _require_month(part: Table, sums: Frames) -> None:
