@@ -83,14 +83,11 @@ def extract(
     }
     for plan in plans.values():
         log.info("%s: %s", plan.table.name, plan.text)
+    elsewhere = _elsewhere(plans.values()) if copy_months else {}
+    here = [table for table in present if table.name not in elsewhere]
     with write_group(store) as written:
         size = range_bytes if connections > 1 else sys.maxsize
-        elsewhere = _elsewhere(plans.values()) if copy_months else {}
-        copies = [
-            _copy(table, found[table.source], size, plans.get(table.name), written, progress)
-            for table in present
-            if table.name not in elsewhere
-        ]
+        copies = [_copy(table, found[table.source], size, plans.get(table.name), written, progress) for table in here]
         copied = Readers(snapshot, [copy for copy in copies if copy.ranges], connections, fail_fast).run()
         if copy_months:
             copied |= {name: copy_months(plan) for name, plan in elsewhere.items() if plan.expected}
@@ -100,10 +97,15 @@ def extract(
     files = [_merged(plans.get(table.name), copied.get(table.name, ())) for table in present]
     result = StageResult("extract", round(time.monotonic() - started, 3), tuple(chain.from_iterable(files)))
     for plan in plans.values():
-        there = {month_of(file.key) for file in result.datasets}
-        removed = tuple(month for month in sorted(by_month.files if by_month else ()) if month not in there)
-        result = replace(result, watermark=plan.watermark, full=plan.full, removed=removed)
+        result = _with_months(result, plan, by_month)
     return result
+
+
+def _with_months(result: StageResult, plan: MonthPlan, by_month: ByMonth | None) -> StageResult:
+    """The result with what the next extract needs to know, and the months that are gone."""
+    there = {month_of(file.key) for file in result.datasets}
+    removed = tuple(month for month in sorted(by_month.files if by_month else ()) if month not in there)
+    return replace(result, watermark=plan.watermark, full=plan.full, removed=removed)
 
 
 def _elsewhere(plans: Iterable[MonthPlan]) -> dict[str, MonthPlan]:
