@@ -53,7 +53,7 @@ def bucket(aws: dict[str, str], request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def spark(aws: dict[str, str]) -> Iterator["SparkExecutor"]:
+def spark(aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkExecutor"]:
     """Spark with two executors, which get AWS's variables and see the tests' own modules."""
     from shopease_etl.transform.spark import SparkExecutor, spark_session
 
@@ -64,6 +64,6 @@ def spark(aws: dict[str, str]) -> Iterator["SparkExecutor"]:
         patch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         assert {*aws} <= {*os.environ}
-        executor = SparkExecutor(spark_session("tests"))
+        executor = SparkExecutor(spark_session("tests", tmp_path_factory.mktemp("spark") / "spark.log"))
         yield executor
         executor.close()

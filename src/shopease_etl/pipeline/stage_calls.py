@@ -129,12 +129,12 @@ class StageCalls:
         from shopease_etl.stages.clean import clean
         from shopease_etl.transform.partials import PartialSums
 
-        memory, elsewhere = self._memory(), {}
+        memory, elsewhere, started = self._memory(), {}, time.monotonic()
         if months := self._cleaned_elsewhere():
             elsewhere = {TRANSACTIONS.name: months}
         if "aggregate" in self._plan.stages:
             self._parts = PartialSums(memory, self._plan.datasets)
-        return clean(
+        result = clean(
             self._staged,
             self._plan.cleaned_tables,
             self._run.run_id,
@@ -149,6 +149,7 @@ class StageCalls:
             cleaned=self.cleaned,
             elsewhere=elsewhere,
         )
+        return replace(result, seconds=round(time.monotonic() - started, 3))
 
     def _cleaned_elsewhere(self) -> "CleanedMonths | None":
         """The months of sales, cleaned on the cluster with the copy or now; None if they are for this machine.

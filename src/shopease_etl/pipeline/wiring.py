@@ -50,7 +50,8 @@ class ClusterFactory(Protocol):
 class Spark:
     """Starts Spark."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Path) -> None:
+        self._log = log
         self._started: SparkExecutor | None = None
 
     def check(self) -> None:
@@ -65,7 +66,7 @@ class Spark:
         """
         from shopease_etl.transform.spark import SparkExecutor, spark_session
 
-        self._started = self._started or SparkExecutor(spark_session("shopease"))
+        self._started = self._started or SparkExecutor(spark_session("shopease", self._log))
         return self._started
 
     def close(self) -> None:
@@ -153,7 +154,7 @@ class Pipeline:
             progress=progress,
             by_month=settings.partitions == "month",
             full_every=settings.full_every,
-            cluster=Spark() if settings.engine == "spark" else None,
+            cluster=Spark(settings.home / "spark.log") if settings.engine == "spark" else None,
         )
 
     def close(self) -> None:

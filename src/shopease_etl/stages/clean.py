@@ -89,7 +89,7 @@ def clean(
         pairs = [
             pair
             for name in (table.name for table in there)
-            for pair in (job.clean(*begun[name]) if name in begun else job.take(elsewhere[name]))
+            for pair in (job.clean(*begun[name]) if name in begun else job.take(name, elsewhere[name]))
         ]
     return StageResult("clean", round(time.monotonic() - started, 3), tuple(item for pair in pairs for item in pair))
 
@@ -143,11 +143,14 @@ class _Cleaning:
         self.progress.finish(table.name, f"{counted(rows, 'row')}, {rejected:,} rejected")
         return [pairs[part] for part in months.parts]
 
-    def take(self, months: CleanedMonths) -> list[Pair]:
+    def take(self, name: str, months: CleanedMonths) -> list[Pair]:
         """Silver and quarantine that other machines wrote, and their sums."""
         if self.partial_sums:
             for sums in months.sums:
                 self.partial_sums.add_month(sums)
+        rows, rejected = (sum(item.rows_out for item in items) for items in zip(*months.pairs.values(), strict=True))
+        self.progress.start(name)
+        self.progress.finish(name, f"{counted(rows, 'row')}, {rejected:,} rejected")
         return [*months.pairs.values()]
 
     def _cleaned(self, months: Months, files: dict[Table, CsvObject]) -> dict[Table, Pair]:

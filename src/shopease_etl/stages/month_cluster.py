@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import polars as pl
+
 from shopease_etl.contract import layout
 from shopease_etl.contract.layout import BRONZE, QUARANTINE, SILVER, STATE
 from shopease_etl.contract.tables import Table
@@ -54,6 +56,8 @@ class MonthCluster:
         with snapshot.kept_alive(), self._working():
             done = self._done(tasks, "copying and cleaning" if self.job.cleans else "copying")
             copied = tuple(each.copied for each in done.values() if each.copied)
+            self.progress.start(self.job.table.name)
+            self.progress.finish(self.job.table.name, counted(sum(file.rows_out for file in copied), "row"))
             if self.job.cleans:
                 self._settle(self._with_bronze((*copied, *plan.carried)), done, plans)
             else:
@@ -105,7 +109,7 @@ class MonthCluster:
             if months.carried:
                 doubtful, beside = self._compared(months, done, bronze)
                 self._discard(beside.values())
-            lost = self._search.lost_keys() if self._search else {}
+            lost = self._lost_keys(self._search) if self._search else {}
             again = [
                 MonthTask(month, plans.get(month), bronze[month], pack_keys(lost[month]))
                 for month in (*done, *doubtful)
@@ -116,6 +120,13 @@ class MonthCluster:
         for month, each in doubtful.items():
             self._take_if_changed(months, parts[month], each)
         self._conclude(months, parts)
+
+    def _lost_keys(self, search: RivalSearch) -> Mapping[str, pl.Series]:
+        name = "keys of several months"
+        self.progress.start(name)
+        lost = search.lost_keys()
+        self.progress.finish(name, f"{sum(map(len, lost.values())):,} lose to better rows")
+        return lost
 
     def _tasks(self, parts: Iterable[Table], bronze: Mapping[str, ObjectRecord | None]) -> list[MonthTask]:
         return [MonthTask(str(part.month), bronze=bronze[str(part.month)]) for part in parts]

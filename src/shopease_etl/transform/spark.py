@@ -4,24 +4,26 @@ import os
 import pickle
 import platform
 import re
-import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Self
 from uuid import uuid4
 
 import polars as pl
 import pyarrow as pa
 from py4j.protocol import Py4JError
-from pyspark import TaskContext
+from pyspark import SparkContext, TaskContext
 from pyspark.errors import PySparkException
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.storagelevel import StorageLevel
 
 from shopease_etl import __version__, cancel
 from shopease_etl.errors import ConfigurationError, ShopeaseError, SourceFaultError, UnreachableError
+from shopease_etl.nofollow import make_folder, open_file
 from shopease_etl.transform.executor import Item, Result
 from shopease_etl.transform.rivals import Keyed, by_month, losers, pack_rivals, unpack_rivals
 from shopease_etl.wording import one_line
@@ -48,6 +50,7 @@ class SparkExecutor:
 
     def __init__(self, session: SparkSession) -> None:
         self._session = session
+        session.conf.set("spark.sql.shuffle.partitions", str(_BUCKET_COUNT))  # there are no more groups
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         """What `work` returns for each item, in order; all results are awaited before the first is given."""
@@ -135,24 +138,33 @@ class SparkSearch:
         return by_month(pl.DataFrame(pl.from_arrow(self._executor.awaited(lost.toArrow))))
 
 
-def spark_session(name: str) -> SparkSession:
+def spark_session(name: str, log: Path) -> SparkSession:
     """Spark's session of this process, as spark-submit, SPARK_REMOTE or Spark's own files configure it.
+
+    What Java writes goes to the file `log`, unless spark-submit has started it. An interrupt leaves the start behind.
 
     Raises:
         ConfigurationError: Spark does not start, such as for want of Java.
     """
     # executors on this machine run the same Python as this process, not the first one on the path
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName(name).config("spark.ui.showConsoleProgress", "false")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    is_remote = "SPARK_REMOTE" in os.environ
     try:
-        return builder.getOrCreate()
-    except (PySparkException, Py4JError, RuntimeError, OSError) as error:
+        return cancel.call(lambda: _started(name, None if is_remote else log))
+    except (PySparkException, Py4JError, RuntimeError, OSError, ImportError) as error:
         message = f"Spark does not start: {one_line(error)}"
-        raise ConfigurationError(message, hint="Spark 4 needs Java 17 or later (JAVA_HOME)") from error
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        java = f"Spark 4 needs Java 17 or later (JAVA_HOME); {log} has what it wrote"
+        hint = "SPARK_REMOTE needs `pip install 'pyspark[connect]'`, and a server that answers" if is_remote else java
+        raise ConfigurationError(message, hint=hint) from error
+
+
+def _started(name: str, log: Path | None) -> SparkSession:
+    if log:
+        make_folder(log.parent)
+        with open_file(log, "wb", 0o600) as file:
+            gateway = launch_gateway(popen_kwargs={"stdout": file, "stderr": file})
+        SparkContext._ensure_initialized(gateway=gateway)
+    return SparkSession.builder.appName(name).config("spark.ui.showConsoleProgress", "false").getOrCreate()
 
 
 def _plain(work: Callable[[Item], Result], item: Item) -> Keyed[Result]:
@@ -237,4 +249,7 @@ def _translated(error: Exception) -> ShopeaseError:
         return ConfigurationError(message, hint=_ARCHIVE_HINT)
     lines = [line.strip() for line in text.partition("JVM stacktrace")[0].splitlines() if line.strip()]
     reason = next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), lines[0])
-    return ShopeaseError(f"Spark failed: {one_line(reason)}", hint="Spark's log has the details")
+    return ShopeaseError(
+        f"Spark failed: {one_line(reason)}",
+        hint="the log of Spark (spark.log in SHOPEASE_HOME, or its own) has the details",
+    )

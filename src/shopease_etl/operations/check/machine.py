@@ -57,8 +57,12 @@ def machine(settings: Settings) -> Iterator[CheckLine]:
         "embedded": settings.is_embedded,
         "lineage": bool(settings.lineage),
         "alerts": bool(settings.alerts),
+        "clv": settings.clv == "on",
+        "spark": settings.engine == "spark",
     }
     yield from (_extra(name, is_needed=needed.get(name, False)) for name in extras.EXTRAS)
+    if settings.engine == "spark":
+        yield _engine(settings)
     yield _memory(settings.max_memory)
     yield _home(settings.home)
     if settings.queries:
@@ -109,6 +113,21 @@ def _queries(folder: Path) -> CheckLine:
     others = "".join(f"; {file.name} is none: {why}" for file, why in found.refused.items())
     line = f"{counted(len(own), 'query', 'queries')} in {folder}{others}"
     return warning("queries", line, "correct these files, or move them away", is_bad=bool(others))
+
+
+def _engine(settings: Settings) -> CheckLine:
+    """Whether Spark can work on this lake, and start: by Java, unless something else starts it."""
+    code = ConfigurationError.exit_code
+    if settings.partitions != "month":
+        return CheckLine(
+            "engine", "spark works on months, and sales are in one file", code, "SHOPEASE_PARTITIONS=month"
+        )
+    has_java = shutil.which("java") or os.environ.get("JAVA_HOME") or os.environ.get("SPARK_REMOTE")
+    if not has_java:
+        return CheckLine(
+            "engine", "spark needs Java 17 or later, and there is none", code, "install it, or set JAVA_HOME"
+        )
+    return CheckLine("engine", "spark works on the months that change")
 
 
 def _existing(folder: Path) -> Path:
