@@ -159,12 +159,14 @@ def spark_session(name: str, log: Path) -> SparkSession:
 
 
 def _started(name: str, log: Path | None) -> SparkSession:
+    builder = SparkSession.builder.appName(name)
     if log:
         make_folder(log.parent)
         with open_file(log, "wb", 0o600) as file:
             gateway = launch_gateway(popen_kwargs={"stdout": file, "stderr": file})
         SparkContext._ensure_initialized(gateway=gateway)
-    return SparkSession.builder.appName(name).config("spark.ui.showConsoleProgress", "false").getOrCreate()
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
+    return builder.getOrCreate()
 
 
 def _plain(work: Callable[[Item], Result], item: Item) -> Keyed[Result]:
