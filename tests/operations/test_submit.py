@@ -64,8 +64,8 @@ def test_a_job_runs_to_its_end(shop: Shop, emr: EmrServer, bucket: str) -> None:
     assert body == SCRIPT
     # two vCPU hours and 16 GB hours at the default prices
     assert "succeeded after 213 s, billed 2 vCPU hours and 16 GB hours: $0.2." in ended.stdout
-    told = re.findall(r"^  (\w+): since [0-9:]{8} UTC, [0-9.]+ s$", ended.stderr, re.MULTILINE)
-    assert told == [state.lower() for state in WAY]
+    shown = re.findall(r"^  (\w+): since [0-9:]{8} UTC, [0-9.]+ s$", ended.stderr, re.MULTILINE)
+    assert shown == [state.lower() for state in WAY]
 
 
 SPARK: Final = "26/11/29 03:30:01 INFO SparkContext: Running Spark version 4.0.2\n"
@@ -241,7 +241,7 @@ def test_faults_that_do_not_pass_end_the_following(
 def test_a_cancellation_that_takes_long(emr: EmrServer, followed: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_CANCEL_SECONDS", 0.2)
     emr.until_cancelled = 1000
-    text = f"the job {JOB} was told to end, but is still CANCELLING; to tell it again: {CANCEL}"
+    text = f"the job {JOB} is being cancelled, but is still CANCELLING; to cancel it again: {CANCEL}"
     assert followed.cancel(JOB) == text
 
 

@@ -41,9 +41,10 @@ class ForeignWriter:
         self._upload = upload
         self._is_published = False
 
-    def write(self, data: bytes | bytearray) -> None:
-        """Refuse: the object is complete."""
-        raise NotImplementedError
+    def write(self, data: bytes | bytearray) -> None:  # noqa: ARG002 - the interface of writers
+        """Raise ValueError: the object is complete."""
+        message = f"{self._upload.key} is complete"
+        raise ValueError(message)
 
     def complete(self) -> None:
         """Does nothing: the object is complete."""

@@ -87,10 +87,10 @@ class MonthDone:
 
     def only_bronze(self, lake: LakeStore) -> "MonthDone":
         """The same without what was cleaned, which is discarded: its bronze is as it was."""
+        kept = tuple(upload for upload in self.uploads if self.copied and upload.key == self.copied.key)
         for upload in self.uploads:
-            if upload.key != (self.copied and self.copied.key):
+            if upload not in kept:
                 upload.discard(lake)
-        kept = tuple(upload for upload in self.uploads if upload.key == (self.copied and self.copied.key))
         return MonthDone(self.month, kept, self.copied, contents=self.contents)
 
 

@@ -38,7 +38,7 @@ _BUCKET_SCHEMA: Final = pa.schema([("bucket", pa.int64()), ("month", pa.string()
 _LOST_SCHEMA: Final = pa.schema([("month", pa.string()), ("key", pa.int64())])
 _BUCKET_COUNT: Final = 64
 _ROWS: Final = 1_000_000  # of a month that are in memory together
-_ARCHIVE_HINT: Final = "build the executors' packages anew with `make spark-archive`, and set spark.archives to them"
+_ARCHIVE_HINT: Final = "build the executors' packages again with `make spark-archive`, and set spark.archives to them"
 
 
 class SparkExecutor:

@@ -133,7 +133,7 @@ class Jobs:
         state = self._state_after_cancellation(job)
         if state in ENDED:
             return f"the job {job} " + ("was cancelled" if state == "CANCELLED" else f"had ended before: {state}")
-        return f"the job {job} was told to end, but is still {state}; to tell it again: {self.cancel_command(job)}"
+        return f"the job {job} is being cancelled, but is still {state}; to cancel it again: {self.cancel_command(job)}"
 
     def _state_after_cancellation(self, job: str) -> str:
         """The state in which the job ended, or is in when that takes too long."""

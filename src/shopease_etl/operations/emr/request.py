@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from shopease_etl.contract.layout import SPARK
 from shopease_etl.errors import ConfigurationError
+from shopease_etl.pipeline.wiring import lake_store
 from shopease_etl.settings import PREFIX, Settings
 
 LOGS: Final = f"{SPARK}/logs/"
@@ -70,7 +71,7 @@ def job_request(settings: Settings, words: Sequence[str], wait: float = 0) -> Jo
     found = {name: getattr(settings, name) for name in ("emr_application", "emr_role", "spark_archive")}
     if missing := [PREFIX + name.upper() for name, value in found.items() if not value]:
         raise ConfigurationError(f"not set: {', '.join(missing)}", hint="docs/EMR.md says how to set up EMR Serverless")
-    if not settings.lake.startswith("s3://"):
+    if not lake_store(settings).is_on_aws:
         message = f"a job cannot write to the lake {settings.lake}, which is a folder of this machine"
         raise ConfigurationError(message, hint="set SHOPEASE_LAKE to s3://BUCKET/PREFIX")
     key = settings.s3_kms_key
@@ -113,7 +114,7 @@ def _text(value: Any) -> str:
 
 
 def _safe(variable: str, value: str) -> str:
-    """The value, if it arrives as it is: it is a word of a command line, and nobody documents what that does to quotes.
+    """The value, if it arrives as it is: it is a word of a command line, whose quoting is not documented.
 
     Raises:
         ConfigurationError: it may not arrive as it is.
